@@ -1,0 +1,30 @@
+# Everything a newcomer needs: `make run` for the main scenario, `make test` for all checks.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: install run test lint types clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"WattLoop needs Python 3.11 to 3.13, found {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+run: install
+	$(PY) scenarios/solar_datacenter.py
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: install
+	$(PY) -m mypy
+
+test: lint types
+	$(PY) -m pytest -q
+
+clean:
+	rm -rf $(VENV) results/* .pytest_cache .mypy_cache .ruff_cache build *.egg-info
