@@ -1,0 +1,65 @@
+"""What a GPU draws: one compiled function for every power law.
+
+A law is a kind and a few numbers, so the batch loop can carry it in arrays. `busy_power_w` is called once per iteration with
+how hard the GPU works; idle states are constants of the law.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.compiled import compiled
+
+FloatArray = NDArray[np.float64]
+
+CONSTANT, MFU, UTILISATION, TABLE = 0, 1, 2, 3
+
+
+class PowerLaw(NamedTuple):
+    """A GPU's power in W as a function of its utilisation.
+
+    Attributes
+    ----------
+    kind
+        `CONSTANT`, `MFU`, `UTILISATION` or `TABLE`.
+    idle_w
+        Drawn while a model is loaded and no iteration runs, W.
+    limit_w
+        Never exceeded, W.
+    parameters
+        Numbers of the law, in the order its constructor in `laws.py` documents.
+    curve_x, curve_w
+        `TABLE` only: power at ascending utilisation; empty otherwise.
+    """
+
+    kind: int
+    idle_w: float
+    limit_w: float
+    parameters: FloatArray
+    curve_x: FloatArray
+    curve_w: FloatArray
+
+
+@compiled
+def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
+    """Power while an iteration runs, W.
+
+    Parameters
+    ----------
+    law
+        The GPU's law.
+    mfu, mbu
+        Achieved FLOP/s and memory traffic over the peaks, 1.
+    comm
+        Share of the iteration spent in communication, 1.
+    """
+    if law.kind == MFU:
+        saturation = law.parameters[0]
+        exponent = law.parameters[1]
+        watts = law.idle_w + (law.limit_w - law.idle_w) * min(1.0, (mfu / saturation) ** exponent)
+    else:
+        watts = law.parameters[0]
+    return min(watts, law.limit_w)

@@ -1,0 +1,94 @@
+"""Iteration time and work of one pipeline stage, as arrays the batch loop reads.
+
+Every timing model (measured kernels, profile folders, a roofline) is compiled into this one form before a run, because
+an iteration's time splits the same way in all of them:
+
+    stage time = linear part, a function of the tokens in the batch
+               + decode attention, a function of the decoding requests and their mean context
+               + prefill attention, a function of the prompt chunks and what precedes them
+               + (last stage) sampling, a function of the number of sequences
+               + (other stages) sending the activations on
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+LOOKUP = 0
+"""Attention tables are read at rounded-up keys, prompts of a batch are merged into one (Vidur's rules)."""
+INTERPOLATE = 1
+"""Attention tables are interpolated, every prompt of a batch is added up."""
+
+
+class StageTables(NamedTuple):
+    """Lookup tables of one GPU of one pipeline stage; times in s, work in FLOP and byte per GPU.
+
+    Attributes
+    ----------
+    mode
+        `LOOKUP` or `INTERPOLATE`.
+    token_s
+        `token_s[n]`: everything that depends on the batch's `n` tokens only (projections, MLP, norms, tensor-parallel
+        communication, per-iteration overhead); shape (max tokens + 1,), entry 0 unused. Beyond the end: extrapolated
+        from the last two entries.
+    sequence_s
+        `sequence_s[b]`: sampling for `b` sequences (LM head), last stage only; shape (max batch + 1,).
+    send_s
+        `send_s[n]`: sending the activations of `n` tokens to the next stage; all but the last stage.
+    comm_s
+        `comm_s[n]`: the part of `token_s[n]` that is communication (the GPU waits or copies).
+    decode_s
+        `decode_s[b, k]`: decode attention of `b` requests at mean context `decode_kv[k]`; row 0 unused.
+    decode_kv
+        Ascending contexts, tokens. In `LOOKUP` mode the multiples 0, kv_step, 2 kv_step...
+    prefill_s
+        `prefill_s[c, k]`: prefill attention of a chunk of `prefill_chunk[c]` tokens after `prefill_kv[k]` cached ones.
+    prefill_chunk
+        Ascending chunk lengths, tokens. In `LOOKUP` mode 0, 1, 2...
+    prefill_kv
+        Ascending cached lengths, tokens. In `LOOKUP` mode the multiples of kv_step.
+    prefill_floor_s
+        `INTERPOLATE` only: launch cost contained once in every entry of `prefill_s`; counted once per batch.
+    kv_step
+        `LOOKUP` only: contexts are rounded up to a multiple of this many tokens.
+    shared_factor
+        `LOOKUP` only: factor on attention when more than one request shares it (1.1 with grouped heads, else 1).
+    flops_per_token
+        Dense FLOP per token: 2 x active parameters per GPU of the stage.
+    flops_per_pair
+        Attention FLOP per (query token, visible token) pair: 4 x layers x heads x head_dim per GPU.
+    weight_bytes
+        `weight_bytes[n]`: bytes of weights read for `n` tokens (grows with n where experts are routed to).
+    kv_bytes_per_token
+        Bytes of KV cache per token of context and GPU.
+    peak_flops
+        The GPU's dense peak in the precision used, FLOP/s: the denominator of MFU.
+    peak_bytes
+        The GPU's memory bandwidth, B/s: the denominator of MBU.
+    """
+
+    mode: int
+    token_s: FloatArray
+    sequence_s: FloatArray
+    send_s: FloatArray
+    comm_s: FloatArray
+    decode_s: FloatArray
+    decode_kv: FloatArray
+    prefill_s: FloatArray
+    prefill_chunk: FloatArray
+    prefill_kv: FloatArray
+    prefill_floor_s: float
+    kv_step: int
+    shared_factor: float
+    flops_per_token: float
+    flops_per_pair: float
+    weight_bytes: FloatArray
+    kv_bytes_per_token: float
+    peak_flops: float
+    peak_bytes: float
