@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,8 @@ class RequestBlock:
         Whether a scheduler may hold the request back.
     deadline
         When a held request must have been released at the latest, s; inf where not deferrable.
+    tenant
+        Who sent it: an index a caller gives its sources; 0 where nobody said.
     """
 
     arrived_at: NDArray[np.float64]
@@ -32,9 +35,27 @@ class RequestBlock:
     decode_tokens: NDArray[np.int64]
     deferrable: NDArray[np.bool_]
     deadline: NDArray[np.float64]
+    tenant: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+    def __post_init__(self) -> None:
+        if len(self.tenant) != len(self.arrived_at):
+            if len(self.tenant):
+                raise ValueError("tenant must have one entry per request")
+            object.__setattr__(self, "tenant", np.zeros(len(self.arrived_at), dtype=np.int32))
 
     def __len__(self) -> int:
         return len(self.arrived_at)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> RequestBlock:
+        """The requests at `rows`: views for a slice, copies for an index array or a mask."""
+        return RequestBlock(
+            self.arrived_at[rows],
+            self.prefill_tokens[rows],
+            self.decode_tokens[rows],
+            self.deferrable[rows],
+            self.deadline[rows],
+            self.tenant[rows],
+        )
 
     @classmethod
     def of(
@@ -51,6 +72,22 @@ class RequestBlock:
             np.asarray(decode_tokens, dtype=np.int64),
             np.zeros(n, dtype=np.bool_),
             np.full(n, np.inf),
+        )
+
+    @classmethod
+    def concatenate(cls, blocks: Sequence[RequestBlock]) -> RequestBlock:
+        """The requests of `blocks` one after the other, as they are; an empty block for none."""
+        if not blocks:
+            return cls.of(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        if len(blocks) == 1:
+            return blocks[0]
+        return cls(
+            np.concatenate([b.arrived_at for b in blocks]),
+            np.concatenate([b.prefill_tokens for b in blocks]),
+            np.concatenate([b.decode_tokens for b in blocks]),
+            np.concatenate([b.deferrable for b in blocks]),
+            np.concatenate([b.deadline for b in blocks]),
+            np.concatenate([b.tenant for b in blocks]),
         )
 
 
