@@ -1,0 +1,115 @@
+"""What a person sees while a run goes on, and the short table at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Progress bar with simulated time, speed as a multiple of real time, and remaining time.
+
+    Silent when stderr is not a terminal. An instance is callable, so that it can be handed to the `Recorder`.
+
+    Parameters
+    ----------
+    start
+        Start of the run.
+    until_s
+        Length of the run, s.
+    zone
+        Time zone in which the simulated time is shown.
+    """
+
+    def __init__(self, start: datetime, until_s: int, zone: tzinfo = UTC) -> None:
+        self._start = start.astimezone(UTC)
+        self._zone = zone
+        self._bar = _Bar(
+            total=until_s,
+            disable=not sys.stderr.isatty(),
+            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {speed}, {remaining} left",
+            dynamic_ncols=True,
+            leave=False,
+            mininterval=0.2,
+            file=sys.stderr,
+        )
+
+    def __call__(self, simulated_s: int) -> None:
+        """Everything before `simulated_s` (s from the start) is simulated."""
+        if not self._bar.disable and self._bar.update(simulated_s - self._bar.n):
+            now = (self._start + timedelta(seconds=simulated_s)).astimezone(self._zone)
+            self._bar.set_description_str(f"{now:%a %d %b %Y %H:%M}", refresh=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values = dict(super().format_dict)
+        rate = values["rate"]
+        if rate is None:
+            rate = values["n"] / values["elapsed"] if values["elapsed"] else 0.0
+        return {**values, "speed": f"{rate:,.0f} x real time"}
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """A run's main figures as a short text table for the terminal; what a run does not have is left out."""
+    energy, carbon = _group(summary, "energy_mwh"), _group(summary, "carbon_kg")
+    renewable, requests = _group(summary, "renewable"), _group(summary, "inference")
+    generation = (energy.get("pv") or 0.0) + (energy.get("wind") or 0.0)
+    rows = [
+        ("Facility energy", _number(energy.get("facility"), "MWh")),
+        ("Own generation", _number(generation or None, "MWh")),
+        ("Grid import", _number(energy.get("grid_import"), "MWh")),
+        ("Grid export", _number(energy.get("grid_export"), "MWh")),
+        ("Load covered, interval by interval", _share(renewable.get("matched_ratio"))),
+        ("Offset ratio, counts exports", _share(renewable.get("offset_ratio"))),
+        ("Carbon, operational", _number(carbon.get("operational"), "kg CO2eq")),
+        ("Carbon, embodied", _number(carbon.get("embodied"), "kg CO2eq")),
+        ("Carbon saved by the policy", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
+        ("Requests arrived", _number(requests.get("requests_arrived"), "")),
+        ("Requests completed", _number(requests.get("requests_completed"), "")),
+        ("TTFT p50 / p95 / p99", _spread(requests.get("ttft_s"))),
+        ("TPOT p50 / p95 / p99", _spread(requests.get("tpot_s"))),
+        ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
+        ("Energy per output token", _number(requests.get("energy_j_per_output_token"), "J")),
+    ]
+    rows = [(label, text) for label, text in rows if text]
+    width = max((len(label) for label, _ in rows), default=0)
+    return "\n".join(f"  {label:<{width}}  {text}" for label, text in rows)
+
+
+def _group(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    group = summary.get(name)
+    return group if isinstance(group, Mapping) else {}
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.4g}") + f" {unit}".rstrip()
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _spread(spread: Mapping[str, float | None] | None) -> str:
+    values = [(spread or {}).get(name) for name in ("p50", "p95", "p99")]
+    return "" if None in values else " / ".join(_seconds(value) for value in values if value is not None)
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:.3g} ms" if value < 1.0 else f"{value:,.3g} s"
