@@ -1,0 +1,209 @@
+"""From a Hugging Face configuration to the fields of a `Model`.
+
+Names of the same thing differ between families; every spelling that is read stands here once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulators.errors import InputError
+
+# activations whose MLPs have a gate; the others (gelu_new, relu2...) have two matrices
+_GATED = {"silu", "swiglu", "swish", "gelu_pytorch_tanh", "geglu"}
+# families whose MLP has no gate although the activation alone would not tell
+_UNGATED_TYPES = {"phi", "gpt_neox", "gpt2", "opt", "falcon", "bloom", "nemotron", "nemotron_h", "starcoder2"}
+# nested text models of image and video models
+_NESTED = ("text_config", "llm_config", "language_config")
+# entries that change what a layer consists of in ways `Model` has no field for
+_NOT_MODELLED = {
+    "moe_latent_size": "experts in a latent space",
+    "block_configs": "layers that differ from each other",
+    "hybrid_layer_pattern": "attention heads that differ between layers",
+    "compress_ratios": "compressed attention",
+}
+
+
+def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
+    """Fields of `Model` read from a configuration.
+
+    Parameters
+    ----------
+    config
+        Contents of `config.json`.
+    source
+        Where it came from, for messages.
+
+    Raises
+    ------
+    InputError
+        If a field every decoder has is missing, or is no positive whole number.
+    """
+    text = dict(config)
+    for key in _NESTED:
+        if isinstance(config.get(key), dict):
+            outer = {k: v for k, v in config.items() if k in ("tie_word_embeddings", "quantization_config")}
+            text = {**outer, **config[key]}
+    for key, what in _NOT_MODELLED.items():
+        if text.get(key):
+            raise InputError(f"{source}: {key}: {what} are not modelled; choose another model")
+    hidden = _required(text, source, "hidden_size", "n_embd", "d_model")
+    layers = _required(text, source, "num_hidden_layers", "n_layer", "num_layers")
+    heads = _required(text, source, "num_attention_heads", "n_head")
+    kv_heads = _integer(text, source, "num_key_value_heads", "num_kv_heads", default=heads)
+    ffn = _integer(text, source, "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
+    model_type = str(text.get("model_type", ""))
+    if model_type == "qwen":
+        ffn //= 2  # Qwen 1 counts gate and up projection together
+    head_dim = _integer(text, source, "head_dim", "attention_head_dim", default=hidden // heads)
+    activation = str(text.get("hidden_act") or text.get("hidden_activation") or "silu").lower()
+    fields: dict[str, Any] = {
+        "num_layers": layers,
+        "hidden": hidden,
+        "heads": heads,
+        "kv_heads": kv_heads,
+        "head_dim": head_dim,
+        "ffn": ffn,
+        "gated": activation in _GATED and model_type not in _UNGATED_TYPES,
+        "vocab": _required(text, source, "vocab_size", "padded_vocab_size"),
+        "tied": bool(text.get("tie_word_embeddings", False)),
+        "max_context": _integer(
+            text, source, "max_position_embeddings", "seq_length", "n_positions", default=4096
+        ),
+        "query_gate": bool(text.get("attn_output_gate", False)),
+    }
+    fields |= _attention(text, source, layers)
+    fields |= _experts(text, source, layers, ffn)
+    if "hybrid_override_pattern" in text:
+        fields |= _pattern(text, source)
+    fields |= _precision({**config, **text})
+    return fields
+
+
+def _required(text: dict[str, Any], source: str, *names: str) -> int:
+    value = _integer(text, source, *names, default=0)
+    if value < 1:
+        raise InputError(f"{source}: {names[0]} is missing; expected the config.json of a decoder-only model")
+    return value
+
+
+def _integer(text: dict[str, Any], source: str, *names: str, default: int) -> int:
+    for name in names:
+        value = text.get(name)
+        if value is not None:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(f"{source}: {name} is {value!r}, expected a whole number >= 0")
+            return value
+    return default
+
+
+def _attention(text: dict[str, Any], source: str, layers: int) -> dict[str, Any]:
+    """Which layers see everything, which a window, which keep a state; dimensions of latent attention."""
+    types = [str(kind) for kind in text.get("layer_types") or []]
+    window = _integer(text, source, "sliding_window", default=0)
+    if text.get("use_sliding_window") is False:
+        window = 0
+    linear = sum("linear" in kind or "mamba" in kind for kind in types)
+    if types:
+        sliding = sum("sliding" in kind for kind in types)
+    elif window and "sliding_window_pattern" in text:
+        sliding = layers - layers // _required(text, source, "sliding_window_pattern")
+    else:
+        sliding = layers if window else 0
+    fields: dict[str, Any] = {
+        "attention_layers": layers - linear,
+        "sliding_layers": sliding if window else 0,
+        "window": window if sliding else 0,
+        "linear_layers": linear,
+    }
+    if linear:
+        fields["linear_parameters"] = _delta_net_parameters(text, source)
+    if text.get("kv_lora_rank"):
+        fields |= {
+            "q_lora": _integer(text, source, "q_lora_rank", default=0),
+            "kv_lora": _required(text, source, "kv_lora_rank"),
+            "rope_dim": _required(text, source, "qk_rope_head_dim"),
+            "nope_dim": _required(text, source, "qk_nope_head_dim"),
+            "value_dim": _required(text, source, "v_head_dim"),
+        }
+    return fields
+
+
+def _delta_net_parameters(text: dict[str, Any], source: str) -> int:
+    """Projections of a gated delta net: queries and keys, values, gate, two scalars per head, output."""
+    keys = _required(text, source, "linear_num_key_heads") * _required(text, source, "linear_key_head_dim")
+    value_heads = _required(text, source, "linear_num_value_heads")
+    values = value_heads * _required(text, source, "linear_value_head_dim")
+    hidden = _required(text, source, "hidden_size")
+    return int(hidden * (2 * keys + 2 * values + 2 * value_heads) + values * hidden)
+
+
+def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[str, Any]:
+    experts = _integer(
+        text, source, "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", default=0
+    )
+    if experts <= 1:
+        return {"dense_layers": layers}
+    every = max(1, _integer(text, source, "decoder_sparse_step", "interleave_moe_layer_step", default=1))
+    first_dense = _integer(text, source, "first_k_dense_replace", default=0)
+    moe_layers = (layers - first_dense) // every - len(text.get("mlp_only_layers") or [])
+    moe_ffn = _integer(text, source, "moe_intermediate_size", "expert_ffn_hidden_size", default=ffn)
+    shared = _integer(
+        text, source, "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", default=0
+    )
+    if not shared:
+        shared = moe_ffn * _integer(text, source, "n_shared_experts", "num_shared_experts", default=0)
+    fields: dict[str, Any] = {
+        "dense_layers": layers - moe_layers,
+        "moe_layers": moe_layers,
+        "num_experts": experts,
+        "experts_per_token": _required(
+            text, source, "num_experts_per_tok", "experts_per_token", "top_k_experts", "moe_topk"
+        ),
+        "moe_ffn": moe_ffn,
+        "shared_ffn": shared,
+    }
+    if "intermediate_size_mlp" in text:  # Llama 4: intermediate_size is the expert's width, one expert is shared
+        fields |= {"ffn": _required(text, source, "intermediate_size_mlp"), "shared_ffn": moe_ffn}
+    if text.get("enable_moe_block"):  # Gemma 4: a dense MLP beside the experts in every layer
+        fields |= {"dense_layers": layers, "moe_layers": layers}
+    return fields
+
+
+def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
+    """Nemotron-H: every layer is one thing: M Mamba-2, * attention, - dense MLP, E experts."""
+    pattern = str(text["hybrid_override_pattern"])
+    if set(pattern) - set("M*-E") or "*" not in pattern:
+        raise InputError(f"{source}: hybrid_override_pattern {pattern!r}: expected M, *, - and E with at least one *")
+    hidden = _required(text, source, "hidden_size")
+    inner = _required(text, source, "mamba_num_heads") * _required(text, source, "mamba_head_dim")
+    states = 2 * _required(text, source, "n_groups") * _required(text, source, "ssm_state_size")
+    return {
+        "attention_layers": pattern.count("*"),
+        "linear_layers": pattern.count("M"),
+        "linear_parameters": hidden * (2 * inner + states + int(text["mamba_num_heads"])) + inner * hidden,
+        "dense_layers": pattern.count("-"),
+        "moe_layers": pattern.count("E"),
+        "sliding_layers": 0,
+        "window": 0,
+    }
+
+
+def _precision(config: dict[str, Any]) -> dict[str, Any]:
+    """Format of the weights, from the checkpoint's quantisation entry; bf16 without one."""
+    entry = config.get("quantization_config")
+    if not isinstance(entry, dict):
+        return {}
+    words = f"{entry.get('quant_method', '')} {entry.get('quant_algo', '')} {entry.get('format', '')}".lower()
+    kept = " ".join(str(module) for module in entry.get("modules_to_not_convert") or entry.get("ignore") or [])
+    if "mxfp4" in words or "nvfp4" in words:
+        precision = "fp4"
+    elif "fp8" in words or "float-quantized" in words:
+        precision = "fp8"
+    elif "pack-quantized" in words or "awq" in words or "gptq" in words or entry.get("bits") == 4:
+        precision = "int4"
+    elif entry.get("load_in_8bit") or entry.get("bits") == 8:
+        precision = "int8"
+    else:
+        return {}
+    return {"precision": precision, "attention_quantised": "self_attn" not in kept}

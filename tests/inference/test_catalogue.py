@@ -1,0 +1,172 @@
+"""Data sheets, model shapes and how they fill memory, against published counts."""
+
+import json
+
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.catalogue import (
+    gpu,
+    gpu_names,
+    kv_blocks,
+    kv_bytes_per_token_per_gpu,
+    model,
+    model_names,
+    parameters_per_gpu,
+    weight_bytes_per_gpu,
+)
+from simulators.inference.catalogue.gpus import read_gpu
+
+
+def test_every_data_sheet_reads_and_is_found_by_its_aliases():
+    assert {"a100", "h100", "h200", "b200", "l40s", "a40", "a30", "l4"} <= set(gpu_names())
+    for name in gpu_names():
+        sheet = gpu(name)
+        assert all(gpu(alias.upper()) is sheet for alias in sheet.aliases)
+        assert sheet.peak("int4") == sheet.peak_flops["bf16"]
+        # a byte takes between 50 and 1000 operations to be worth loading on every GPU so far
+        assert 50 < sheet.peak_flops["bf16"] / sheet.memory_bandwidth < 1000
+
+
+def test_a_power_table_is_handed_on(tmp_path):
+    text = (gpu("h100").name, (tmp_path / "x.toml"))[1]
+    text.write_text(
+        "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=1\ntdp_w=1\nlink_bandwidth=1\nnetwork_bandwidth=1\n"
+        "[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
+    )
+    assert gpu(str(text)).power == {"mfu": {"idle_w": 60}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("title = ", "not valid TOML"),
+        ("title = 'X'", "Field required"),
+        ("title = 'X'\nclock = 3", "clock|Field required"),
+    ],
+)
+def test_bad_data_sheets_are_named(tmp_path, content, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_gpu(path)
+    assert "bad.toml" in str(error.value)
+    assert "\n" not in str(error.value) or "TOML" in str(error.value)
+
+
+def test_unknown_names_list_near_matches():
+    with pytest.raises(InputError, match="h100"):
+        gpu("h1000")
+    with pytest.raises(InputError, match="llama-3.1-8b"):
+        model("meta-llama/Llama-3.1-8")
+    with pytest.raises(InputError, match=r"config\.json"):
+        model("/nowhere/config.json")
+
+
+# total parameters, billions, as the model cards state them
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("meta-llama/Meta-Llama-3-8B", 8.03),
+        ("meta-llama/Llama-3.1-70B-Instruct", 70.55),
+        ("meta-llama/Llama-3.1-405B", 405.9),
+        ("meta-llama/Llama-2-7b-hf", 6.74),
+        ("meta-llama/Llama-2-70b-hf", 68.98),
+        ("microsoft/phi-2", 2.78),
+        ("internlm/internlm-20b", 20.1),
+        ("codellama/CodeLlama-34b-Instruct-hf", 33.74),
+        ("Qwen/Qwen-72B", 72.3),
+        ("Qwen/Qwen3-32B", 32.76),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507", 30.53),
+        ("Qwen/Qwen3-235B-A22B-Thinking-2507-FP8", 235.1),
+        ("mistralai/Mixtral-8x7B-v0.1", 46.7),
+        ("openai/gpt-oss-120b", 116.8),
+        ("openai/gpt-oss-20b", 20.9),
+        ("deepseek-ai/DeepSeek-V3.1", 671.0),
+        ("meta-llama/Llama-4-Scout-17B-16E-Instruct", 107.8),
+        ("nvidia/NVIDIA-Nemotron-Nano-12B-v2", 12.3),
+        ("google/gemma-3-12b-it", 11.77),
+    ],
+)
+def test_parameters_match_the_model_cards(name, billions):
+    assert model(name).parameters / 1e9 == pytest.approx(billions, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [("Qwen/Qwen3-30B-A3B", 3.3), ("Qwen/Qwen3-235B-A22B", 22), ("deepseek-ai/DeepSeek-V3", 37), ("openai/gpt-oss-120b", 5.1)],
+)
+def test_active_parameters_match_the_model_cards(name, billions):
+    shape = model(name)
+    head = shape.vocab * shape.hidden  # cards count embedding or LM head, or both
+    assert shape.active_parameters / 1e9 < billions < (shape.active_parameters + 2.5 * head) / 1e9
+
+
+def test_every_shipped_model_reads_or_says_why_not():
+    for name in model_names():
+        try:
+            shape = model(name)
+        except InputError as error:
+            assert "model" in str(error)
+        else:
+            assert shape.parameters > shape.active_parameters > 0
+            assert shape.dense_layers + shape.moe_layers <= 2 * shape.num_layers
+
+
+def test_a_config_on_disk_is_a_model(tmp_path):
+    config = {
+        "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 128, "vocab_size": 100,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shape = model(tmp_path)
+    assert shape == model(str(tmp_path)) and shape.head_dim == 16
+    per_layer = 64 * 16 * (2 * 4 + 2 * 2) + 3 * 64 * 128
+    assert shape.parameters == 2 * per_layer + 2 * 100 * 64
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_attention_heads": -4}))
+    with pytest.raises(InputError, match="num_attention_heads is -4"):
+        model(tmp_path)
+    (tmp_path / "config.json").write_text('{"hidden_size": 64}')
+    with pytest.raises(InputError, match="num_hidden_layers is missing"):
+        model(tmp_path)
+
+
+def test_slots_rule_gives_the_reference_run_s_blocks():
+    assert kv_blocks(model("meta-llama/Meta-Llama-3-8B"), gpu("a100"), 1, 1, rule="slots", max_model_len=4096) == 30208
+
+
+def test_paged_rule_fills_what_the_weights_leave():
+    shape, sheet = model("meta-llama/Meta-Llama-3-8B"), gpu("a100")
+    blocks = kv_blocks(shape, sheet, 1, 1)
+    used = weight_bytes_per_gpu(shape, 1, 1) + blocks * 16 * kv_bytes_per_token_per_gpu(shape, 1, 1)
+    assert kv_bytes_per_token_per_gpu(shape, 1, 1) == 131072
+    assert 0 <= 0.9 * sheet.memory_bytes - used < 16 * 131072
+    assert kv_blocks(shape, sheet, 1, 1, kv_precision="fp8") == pytest.approx(2 * blocks, abs=1)
+    assert kv_blocks(shape, sheet, 1, 1, precision="fp8") > blocks
+
+
+def test_parallelism_divides_weights_and_cache():
+    shape = model("meta-llama/Meta-Llama-3-70B")
+    assert parameters_per_gpu(shape, 4, 2) == parameters_per_gpu(shape, 1, 1) / 8
+    assert weight_bytes_per_gpu(shape, 4, 2) == weight_bytes_per_gpu(shape, 1, 1) / 8
+    # 8 KV heads on 16 GPUs: every head is stored twice
+    assert kv_bytes_per_token_per_gpu(shape, 16, 1) == kv_bytes_per_token_per_gpu(shape, 8, 1)
+
+
+def test_latent_attention_keeps_one_vector_per_token():
+    shape = model("deepseek-ai/DeepSeek-V3")
+    assert kv_bytes_per_token_per_gpu(shape, 8, 1) == 61 * (512 + 64) * 2
+
+
+def test_what_does_not_fit_or_divide_is_an_input_error():
+    shape = model("meta-llama/Meta-Llama-3-70B")
+    with pytest.raises(InputError, match=r"141\.\d GB per GPU.*77\.3 GB"):
+        kv_blocks(shape, gpu("a100"), 1, 1)
+    with pytest.raises(InputError, match="tp: 3 does not divide the 64"):
+        kv_blocks(shape, gpu("a100"), 3, 1)
+    with pytest.raises(InputError, match="pp: 3 does not divide the 80"):
+        parameters_per_gpu(shape, 1, 3)
+    with pytest.raises(InputError, match="precision"):
+        from simulators.inference.catalogue.precision import precision_named
+
+        precision_named("fp3")
