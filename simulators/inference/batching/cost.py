@@ -1,0 +1,184 @@
+"""Time, work and power of one iteration, read from the tables."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.state import State
+from simulators.inference.compiled import compiled
+from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.timing.tables import LOOKUP, StageTables
+
+
+@compiled
+def _at(curve: NDArray[np.float64], n: int) -> float:
+    """`curve[n]`, continued in a straight line beyond its end."""
+    last = len(curve) - 1
+    if n <= last:
+        return float(curve[n])
+    return float(curve[last] + (n - last) * (curve[last] - curve[last - 1]))
+
+
+@compiled
+def _cell(grid: NDArray[np.float64], x: float) -> int:
+    """Index of the interval of an ascending grid that holds `x`; the outer ones reach to infinity."""
+    low, high = 0, len(grid) - 2
+    while low < high:
+        middle = (low + high + 1) // 2
+        if grid[middle] <= x:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@compiled
+def _bilinear(table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.float64], y: float) -> float:
+    """Between rows `i` and `i + 1` (fraction `u`) and columns of `grid` around `y`; linear beyond the ends."""
+    k = _cell(grid, y)
+    v = (y - grid[k]) / (grid[k + 1] - grid[k])
+    low = table[i, k] + v * (table[i, k + 1] - table[i, k])
+    high = table[i + 1, k] + v * (table[i + 1, k + 1] - table[i + 1, k])
+    return float(max(0.0, low + u * (high - low)))
+
+
+@compiled
+def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float:
+    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, s."""
+    if decodes == 0:
+        return 0.0
+    rows = len(tables.decode_s) - 1
+    if tables.mode == LOOKUP:
+        step = tables.kv_step
+        k = (context // decodes + step - 1) // step
+        seconds = _at(tables.decode_s[min(decodes, rows)], k)
+        return seconds * tables.shared_factor if decodes > 1 else seconds
+    i = min(decodes, rows - 1)
+    return _bilinear(tables.decode_s, i, float(decodes - i), tables.decode_kv, context / decodes)
+
+
+@compiled
+def prefill_attention_s(
+    tables: StageTables, prompts: int, squares: float, context: int, each_s: float
+) -> float:
+    """Prefill attention of a batch, s.
+
+    Parameters
+    ----------
+    prompts
+        Prompts with a chunk in the batch.
+    squares
+        `LOOKUP`: sum of the squared chunk lengths.
+    context
+        `LOOKUP`: sum of the cached lengths before the chunks, each rounded up to the tables' step.
+    each_s
+        `INTERPOLATE`: sum of `prompt_attention_s` over the chunks.
+    """
+    if prompts == 0:
+        return 0.0
+    if tables.mode == LOOKUP:
+        chunk = round(np.sqrt(squares))
+        k = context // tables.kv_step
+        rows = len(tables.prefill_s) - 1
+        seconds = _at(tables.prefill_s[min(chunk, rows)], k)
+        if chunk > rows:  # attention grows with the square of the chunk
+            seconds *= (chunk / rows) ** 2
+        return seconds * tables.shared_factor if prompts > 1 else seconds
+    return tables.prefill_floor_s + each_s
+
+
+@compiled
+def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
+    """`INTERPOLATE`: attention of one chunk after `cached` tokens, without the launch cost, s."""
+    i = _cell(tables.prefill_chunk, float(chunk))
+    u = (chunk - tables.prefill_chunk[i]) / (tables.prefill_chunk[i + 1] - tables.prefill_chunk[i])
+    seconds = _bilinear(tables.prefill_s, i, u, tables.prefill_kv, float(cached))
+    return max(0.0, seconds - tables.prefill_floor_s)
+
+
+@compiled
+def stage_cost(
+    tables: StageTables,
+    law: PowerLaw,
+    last_stage: bool,
+    tokens: int,
+    sequences: int,
+    attention_s: float,
+    pairs: float,
+    cached: int,
+) -> tuple[float, float, float, float]:
+    """Duration (s), MFU, MBU and power (W) of one stage of one iteration, per GPU.
+
+    Parameters
+    ----------
+    tables, law
+        The stage's tables and its GPU's power law.
+    last_stage
+        Whether the stage samples (it does not send on).
+    tokens
+        Tokens in the batch.
+    sequences
+        Requests in the batch.
+    attention_s
+        Decode and prefill attention together, s.
+    pairs
+        Sum of q * (q + cached) over the requests.
+    cached
+        Sum of q + cached over the requests: KV entries read.
+    """
+    seconds = _at(tables.token_s, tokens) + attention_s
+    if last_stage:
+        seconds += _at(tables.sequence_s, sequences)
+    else:
+        seconds += _at(tables.send_s, tokens)
+    flops = tables.flops_per_token * tokens + tables.flops_per_pair * pairs
+    traffic = _at(tables.weight_bytes, tokens) + tables.kv_bytes_per_token * cached
+    mfu = flops / seconds / tables.peak_flops
+    mbu = traffic / seconds / tables.peak_bytes
+    watts = busy_power_w(law, mfu, mbu, _at(tables.comm_s, tokens) / seconds)
+    return seconds, mfu, mbu, watts
+
+
+@compiled
+def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int]:
+    """What the batch in `flight` asks of every stage.
+
+    Also counts its prefills and decodes in the flight.
+
+    Returns
+    -------
+    tuple
+        Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens.
+    """
+    f = state.flights[flight]
+    context = 0
+    cached = 0
+    pairs = 0.0
+    squares = 0.0
+    prompt_context = 0
+    each_s = 0.0
+    prefill_tokens = 0
+    f.prefills = 0
+    f.decodes = 0
+    for i in range(f.size):
+        r = state.requests[state.members[flight, i]]
+        q = state.chunks[flight, i]
+        cached += q + r.processed
+        pairs += float(q) * float(q + r.processed)
+        if r.prefilled == 1:
+            f.decodes += 1
+            context += r.processed
+        else:
+            f.prefills += 1
+            prefill_tokens += q
+            if tables.mode == LOOKUP:
+                squares += float(q) * float(q)
+                step = tables.kv_step
+                prompt_context += (r.processed + step - 1) // step * step
+            else:
+                each_s += prompt_attention_s(tables, q, r.processed)
+    attention_s = decode_attention_s(tables, f.decodes, context) + prefill_attention_s(
+        tables, f.prefills, squares, prompt_context, each_s
+    )
+    return context, cached, pairs, attention_s, prefill_tokens

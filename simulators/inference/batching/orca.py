@@ -1,0 +1,28 @@
+"""Orca: iteration-level scheduling, whole prompts beside decodes, maximum length reserved (Yu et al., OSDI 2022)."""
+
+from __future__ import annotations
+
+from simulators.inference.batching.state import Limits, State, admit, put, queue_front, queue_pop
+from simulators.inference.compiled import compiled
+
+
+@compiled
+def form_orca(state: State, limits: Limits, flight: int) -> None:
+    """Fill `flight` with one token of every running request and whole new prompts, up to the cap.
+
+    Every request reserves the blocks of the longest sequence the model may see, so nothing is ever evicted.
+    """
+    c = state.counters[0]
+    f = state.flights[flight]
+    taken = min(c.ready_size, limits.max_batch)
+    for i in range(taken):
+        put(state, flight, state.ready[i], 1)
+    for i in range(taken, c.ready_size):
+        state.ready[i - taken] = state.ready[i]
+    c.ready_size -= taken
+
+    while c.queue_size > 0 and f.size < limits.max_batch and c.free_blocks >= limits.reserve_blocks:
+        slot = queue_front(state)
+        queue_pop(state)
+        admit(state, slot, limits.reserve_blocks)
+        put(state, flight, slot, state.requests[slot].target)

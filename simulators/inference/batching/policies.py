@@ -1,0 +1,127 @@
+"""The batching policies by name: what each needs to know, and the limits that follow for a replica."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from simulators.errors import InputError
+from simulators.inference.batching.state import Limits
+
+VLLM, VLLM_V1, SARATHI, ORCA, STATIC = range(5)
+
+
+class Policy(NamedTuple):
+    """A batching policy; its rule is the function `form_<name>` in the file of that name.
+
+    Attributes
+    ----------
+    code
+        Selects the rule in the compiled loop.
+    budget
+        Which option bounds the tokens of a batch: ``max_batch_tokens``, ``chunk_size`` or none.
+    reserves
+        Whether every request reserves the blocks of the longest sequence.
+    whole_prompts
+        Whether a prompt longer than the budget can never run (a server refuses it).
+    """
+
+    code: int
+    budget: str | None
+    reserves: bool
+    whole_prompts: bool
+
+
+POLICIES = {
+    "vllm": Policy(VLLM, "max_batch_tokens", reserves=False, whole_prompts=True),
+    "vllm_v1": Policy(VLLM_V1, "max_batch_tokens", reserves=False, whole_prompts=False),
+    "sarathi": Policy(SARATHI, "chunk_size", reserves=False, whole_prompts=False),
+    "orca": Policy(ORCA, None, reserves=True, whole_prompts=False),
+    "static": Policy(STATIC, None, reserves=True, whole_prompts=False),
+}
+
+UNBOUNDED = 2**62
+
+
+def limits_for(
+    scheduler: str,
+    *,
+    total_blocks: int,
+    batch_cap: int = 128,
+    max_batch_tokens: int = 4096,
+    chunk_size: int = 512,
+    stages: int = 1,
+    block_tokens: int = 16,
+    watermark: float = 0.01,
+    max_model_len: int = 4096,
+    chunked: bool = True,
+) -> Limits:
+    """Limits of a replica under a policy.
+
+    Parameters
+    ----------
+    scheduler
+        Name in `POLICIES`.
+    total_blocks
+        KV blocks of the replica.
+    batch_cap
+        Requests that may run at once.
+    max_batch_tokens, chunk_size
+        Token bound of a batch, tokens; which one counts depends on the policy.
+    stages
+        Pipeline stages.
+    block_tokens
+        Tokens per KV block.
+    watermark
+        Share of the blocks kept free at admission (vLLM, Sarathi), 1.
+    max_model_len
+        Longest sequence, tokens (what Orca and static batching reserve).
+    chunked
+        vLLM v1: whether prompts may be cut.
+
+    Raises
+    ------
+    InputError
+        Unknown policy, or a limit under which nothing could ever run.
+    """
+    if scheduler not in POLICIES:
+        raise InputError(f"--scheduler {scheduler}: unknown, expected one of {', '.join(POLICIES)}")
+    policy = POLICIES[scheduler]
+    for name, value in (
+        ("batch cap", batch_cap),
+        ("max batch tokens", max_batch_tokens),
+        ("chunk size", chunk_size),
+        ("pipeline stages", stages),
+        ("KV blocks", total_blocks),
+        ("maximum model length", max_model_len),
+    ):
+        if value < 1:
+            raise InputError(f"{name}: {value} given, expected at least 1")
+    if not 0 <= watermark < 1:
+        raise InputError(f"watermark: {watermark} given, expected a share of at least 0 and below 1")
+    if batch_cap < stages:
+        raise InputError(
+            f"batch cap {batch_cap} is below the {stages} pipeline stages: a stage would never get work"
+        )
+    reserve = max(1, max_model_len // block_tokens) if policy.reserves else 0
+    if reserve > total_blocks:
+        raise InputError(
+            f"{scheduler} reserves {reserve} KV blocks per request ({max_model_len} tokens), "
+            f"the cache has only {total_blocks}"
+        )
+    # request-level reservations bound a batch as well: each stage's share of the cache
+    slots = total_blocks // reserve // stages if policy.reserves else batch_cap
+    max_batch = max(1, min(batch_cap, slots)) if policy.reserves else batch_cap // stages
+    budget = {"max_batch_tokens": max_batch_tokens, "chunk_size": chunk_size, None: UNBOUNDED}[policy.budget]
+    keeps_watermark = scheduler in ("vllm", "sarathi")
+    return Limits(
+        policy=policy.code,
+        stages=stages,
+        max_requests=max_batch * stages if policy.reserves else batch_cap,
+        max_batch=max_batch,
+        max_tokens=budget,
+        block_tokens=block_tokens,
+        total_blocks=total_blocks,
+        watermark=int(watermark * total_blocks) if keeps_watermark else 0,
+        reserve_blocks=reserve,
+        chunked=int(chunked),
+    )

@@ -1,0 +1,85 @@
+"""Sarathi-Serve: prompts in chunks beside the decodes, so that decoding never stalls (Agrawal et al., OSDI 2024)."""
+
+from __future__ import annotations
+
+from simulators.inference.batching.state import (
+    Limits,
+    State,
+    admit,
+    blocks_for,
+    evict,
+    extend,
+    put,
+    queue_front,
+    queue_pop,
+    sort_by_release,
+)
+from simulators.inference.compiled import compiled
+
+
+@compiled
+def form_sarathi(state: State, limits: Limits, flight: int) -> None:
+    """Fill `flight` with all decodes, then running prompts, then new ones, within the chunk budget `max_tokens`.
+
+    Decodes count against the budget but are never refused by it. All blocks of a prompt are taken at admission. Evictions
+    follow vLLM: the last of the running list goes first.
+    """
+    c = state.counters[0]
+    f = state.flights[flight]
+    first, last = 0, c.ready_size
+    prompts = 0
+    while first < last and f.size < limits.max_batch:
+        slot = state.ready[first]
+        first += 1
+        if state.requests[slot].prefilled == 0:
+            state.spare[prompts] = slot
+            prompts += 1
+            continue
+        evicted = False
+        while c.free_blocks < 1:
+            if last > first:
+                last -= 1
+                victim = state.ready[last]
+                evict(state, victim, state.requests[victim].processed)
+            else:
+                evict(state, slot, state.requests[slot].processed)
+                evicted = True
+                break
+        if not evicted:
+            extend(state, slot, limits)
+            put(state, flight, slot, 1)
+
+    skipped = 0
+    for i in range(prompts):
+        slot = state.spare[i]
+        r = state.requests[slot]
+        chunk = min(r.target - r.processed, limits.max_tokens - f.tokens)
+        if chunk > 0:
+            put(state, flight, slot, chunk)
+        else:
+            state.spare[skipped] = slot
+            skipped += 1
+
+    left = last - first
+    if skipped > 0:
+        # what is skipped goes before what was not looked at; both keep their order of arrival
+        for i in range(left):
+            state.spare[skipped + i] = state.ready[first + i]
+        for i in range(skipped + left):
+            state.ready[i] = state.spare[i]
+    else:
+        for i in range(left):
+            state.ready[i] = state.ready[first + i]
+    c.ready_size = skipped + left
+    sort_by_release(state, state.ready, c.ready_size)
+
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.size < limits.max_batch:
+        slot = queue_front(state)
+        prompt = state.requests[slot].target
+        blocks = blocks_for(prompt, limits)
+        chunk = min(prompt, limits.max_tokens - f.tokens)
+        if c.free_blocks - blocks < limits.watermark or chunk <= 0:
+            break
+        queue_pop(state)
+        admit(state, slot, blocks)
+        put(state, flight, slot, chunk)

@@ -1,0 +1,333 @@
+"""Everything a replica knows, as arrays the compiled loop can change in place.
+
+Requests live in slots. A slot index moves from the inbox (routed here, not yet arrived) to the queue (waiting), into a batch in flight, to
+the ready list (running, between two batches), and so on until the request is finished, copied to `finished`, and the slot is free again.
+Memory follows the number of requests alive, not the number simulated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.compiled import compiled
+
+REQUEST = np.dtype(
+    [
+        ("request_id", np.int64),
+        ("arrived_at", np.float64),  # s, at the cluster
+        ("released_at", np.float64),  # s, at the replica: later than arrived_at where a scheduler held it
+        ("scheduled_at", np.float64),  # s, start of its first batch; NaN before
+        ("prefill_completed_at", np.float64),  # s, first output token; NaN before
+        ("completed_at", np.float64),  # s; NaN before
+        ("prefill_tokens", np.int64),  # as it arrived
+        ("decode_tokens", np.int64),  # as it arrived
+        ("target", np.int64),  # tokens to prefill now: the prompt, or all tokens so far after an eviction
+        ("processed", np.int64),  # tokens in the cache, and the one just sampled
+        ("prefilled", np.int64),  # 1 once `processed` has reached `target`
+        ("blocks", np.int64),  # KV blocks held
+        ("restarts", np.int64),  # evictions suffered
+        ("prefill_j", np.float64),  # energy attributed, J
+        ("decode_j", np.float64),
+        ("deferrable", np.int64),
+    ]
+)
+
+FLIGHT = np.dtype(
+    [
+        ("size", np.int64),  # requests
+        ("formed_at", np.float64),  # s
+        ("ends_at", np.float64),  # s, end of the last stage
+        ("tokens", np.int64),
+        ("prefills", np.int64),  # requests in prefill
+        ("decodes", np.int64),
+        ("energy_j", np.float64),  # all stages, all GPUs
+        ("weight", np.float64),  # sum of the requests' shares of the work, see `attribution`
+    ]
+)
+
+SEGMENT = np.dtype(
+    [
+        ("starts_at", np.float64),
+        ("ends_at", np.float64),
+        ("prefill_w", np.float64),  # power of the stage's GPUs that prefills (decodes) account for
+        ("decode_w", np.float64),
+        ("flops_per_s", np.float64),
+        ("bytes_per_s", np.float64),
+    ]
+)
+
+ITERATION = np.dtype(
+    [
+        ("batch_id", np.int64),
+        ("stage", np.int64),
+        ("start_s", np.float64),
+        ("duration_s", np.float64),
+        ("batch_size", np.int64),
+        ("tokens", np.int64),
+        ("prefill_tokens", np.int64),
+        ("decode_batch_size", np.int64),
+        ("mfu", np.float64),
+        ("mbu", np.float64),
+        ("power_w", np.float64),  # per GPU of the stage
+        ("kv_blocks_used", np.int64),
+        ("waiting", np.int64),
+    ]
+)
+
+COUNTERS = np.dtype(
+    [
+        ("now", np.float64),
+        ("free_blocks", np.int64),
+        ("holding", np.int64),  # requests that hold blocks
+        ("inbox_head", np.int64),
+        ("inbox_size", np.int64),
+        ("queue_head", np.int64),
+        ("queue_size", np.int64),
+        ("ready_size", np.int64),
+        ("free_slots", np.int64),
+        ("flight_head", np.int64),
+        ("flights", np.int64),
+        ("finished", np.int64),
+        ("logged", np.int64),
+        ("log_on", np.int64),
+        ("batches", np.int64),
+        ("evictions", np.int64),
+        ("forming", np.int64),  # 1 while a batch may have to be formed at `now`
+        ("evicted_now", np.int64),  # evictions while forming the present batch
+        ("attributed_j", np.float64),  # energy handed to requests so far
+        ("kv_block_s", np.float64),  # integral of blocks in use, for the mean KV use
+        ("batch_sizes", np.int64),  # sum over batches, for the mean
+        ("prefill_tokens", np.int64),  # processed, recomputed ones included
+        ("decode_tokens", np.int64),  # produced
+    ]
+)
+
+# columns of `bins`
+PREFILL_J, DECODE_J, BUSY_S, FLOPS, BYTES = range(5)
+
+RecordArray = np.recarray[Any, Any]
+
+
+class State(NamedTuple):
+    """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots."""
+
+    requests: RecordArray  # (slots,) REQUEST
+    inbox: NDArray[np.int64]  # (slots,) ring, by time of release
+    queue: NDArray[np.int64]  # (slots,) ring, first come first served; evicted ones return to its front
+    ready: NDArray[np.int64]  # (batch limit,) running requests that are in no batch now
+    spare: NDArray[np.int64]  # (batch limit,) scratch for the policies
+    free: NDArray[np.int64]  # (slots,) stack of unused slots
+    flights: RecordArray  # (stages,) FLIGHT, ring in order of formation
+    members: NDArray[np.int64]  # (stages, batch limit) slots of each flight
+    chunks: NDArray[np.int64]  # (stages, batch limit) tokens each member processes
+    segments: RecordArray  # (stages, stages) SEGMENT of flight x stage
+    stage_free_at: NDArray[np.float64]  # (stages,)
+    finished: RecordArray  # (buffer,) REQUEST
+    log: RecordArray  # (buffer,) ITERATION
+    counters: RecordArray  # (1,) COUNTERS
+
+
+class Limits(NamedTuple):
+    """What bounds a replica's batches.
+
+    Attributes
+    ----------
+    policy
+        Which rule forms batches: one of the codes in `policies.py`.
+    stages
+        Pipeline stages; as many batches are in flight.
+    max_requests
+        Requests that may hold KV blocks at once (batch cap).
+    max_batch
+        Requests in one batch: the cap shared out over the stages.
+    max_tokens
+        Tokens in one batch: vLLM's padded limit, vLLM v1's and Sarathi's chunk budget.
+    block_tokens
+        Tokens per KV block.
+    total_blocks
+        KV blocks of the replica.
+    watermark
+        Blocks kept free when a request is admitted.
+    reserve_blocks
+        Blocks each request reserves at admission under Orca and static batching (maximum length); 0 elsewhere.
+    chunked
+        vLLM v1: 1 if a prompt may be cut to fit the budget.
+    """
+
+    policy: int
+    stages: int
+    max_requests: int
+    max_batch: int
+    max_tokens: int
+    block_tokens: int
+    total_blocks: int
+    watermark: int
+    reserve_blocks: int
+    chunked: int
+
+
+def new_state(limits: Limits, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
+    """An empty replica at time 0.
+
+    Parameters
+    ----------
+    limits
+        Bounds of the batches.
+    slots
+        Requests that fit at first; `grown` makes room for more.
+    buffer
+        Finished requests (and logged iterations) kept before the loop returns to have them collected.
+    log
+        Whether every iteration is recorded.
+    """
+    batch = max(limits.max_requests, limits.max_batch) + 1
+    counters = np.zeros(1, COUNTERS).view(np.recarray)
+    counters[0].free_blocks = limits.total_blocks
+    counters[0].free_slots = slots
+    counters[0].log_on = int(log)
+    return State(
+        requests=np.zeros(slots, REQUEST).view(np.recarray),
+        inbox=np.zeros(slots, np.int64),
+        queue=np.zeros(slots, np.int64),
+        ready=np.zeros(batch, np.int64),
+        spare=np.zeros(batch, np.int64),
+        free=np.arange(slots, dtype=np.int64)[::-1].copy(),
+        flights=np.zeros(limits.stages, FLIGHT).view(np.recarray),
+        members=np.zeros((limits.stages, batch), np.int64),
+        chunks=np.zeros((limits.stages, batch), np.int64),
+        segments=np.zeros((limits.stages, limits.stages), SEGMENT).view(np.recarray),
+        stage_free_at=np.zeros(limits.stages),
+        finished=np.zeros(buffer, REQUEST).view(np.recarray),
+        log=np.zeros(buffer * limits.stages if log else limits.stages, ITERATION).view(np.recarray),
+        counters=counters,
+    )
+
+
+def grown(state: State, slots: int) -> State:
+    """The same replica with room for `slots` requests (at least as many as before)."""
+    old = len(state.requests)
+    c = state.counters[0]
+    requests = np.zeros(slots, REQUEST).view(np.recarray)
+    requests[:old] = state.requests
+    inbox, queue, free = (np.zeros(slots, np.int64) for _ in range(3))
+    inbox[: c.inbox_size] = state.inbox[(c.inbox_head + np.arange(c.inbox_size)) % old]
+    queue[: c.queue_size] = state.queue[(c.queue_head + np.arange(c.queue_size)) % old]
+    free[: c.free_slots] = state.free[: c.free_slots]
+    free[c.free_slots : c.free_slots + slots - old] = np.arange(slots - 1, old - 1, -1)
+    c.inbox_head = c.queue_head = 0
+    c.free_slots += slots - old
+    return state._replace(requests=requests, inbox=inbox, queue=queue, free=free)
+
+
+# --- the queue -------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def queue_front(state: State) -> int:
+    """Slot at the head of the queue; the queue must not be empty."""
+    return int(state.queue[state.counters[0].queue_head])
+
+
+@compiled
+def queue_pop(state: State) -> None:
+    """Take the head off the queue."""
+    c = state.counters[0]
+    c.queue_head = (c.queue_head + 1) % len(state.queue)
+    c.queue_size -= 1
+
+
+@compiled
+def queue_push(state: State, slot: int) -> None:
+    """Append to the queue."""
+    c = state.counters[0]
+    state.queue[(c.queue_head + c.queue_size) % len(state.queue)] = slot
+    c.queue_size += 1
+
+
+@compiled
+def queue_push_front(state: State, slot: int) -> None:
+    """Put before the head of the queue."""
+    c = state.counters[0]
+    c.queue_head = (c.queue_head - 1) % len(state.queue)
+    state.queue[c.queue_head] = slot
+    c.queue_size += 1
+
+
+# --- the KV cache ----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def blocks_for(tokens: int, limits: Limits) -> int:
+    """KV blocks that hold `tokens` tokens."""
+    return -(-tokens // limits.block_tokens)
+
+
+@compiled
+def admit(state: State, slot: int, blocks: int) -> None:
+    """Give a waiting request its first blocks."""
+    c = state.counters[0]
+    state.requests[slot].blocks = blocks
+    c.free_blocks -= blocks
+    c.holding += 1
+
+
+@compiled
+def extend(state: State, slot: int, limits: Limits) -> None:
+    """One more block for a running request whose cache has outgrown the blocks it holds."""
+    r = state.requests[slot]
+    if r.processed > r.blocks * limits.block_tokens:
+        r.blocks += 1
+        state.counters[0].free_blocks -= 1
+
+
+@compiled
+def release(state: State, slot: int) -> None:
+    """Take a request's blocks back."""
+    c = state.counters[0]
+    c.free_blocks += state.requests[slot].blocks
+    state.requests[slot].blocks = 0
+    c.holding -= 1
+
+
+@compiled
+def evict(state: State, slot: int, target: int) -> None:
+    """Preempt by recompute: drop the cache, go back to the head of the queue, prefill `target` tokens next time."""
+    c = state.counters[0]
+    r = state.requests[slot]
+    release(state, slot)
+    r.target = target
+    r.processed = 0
+    r.prefilled = 0
+    r.restarts += 1
+    c.evictions += 1
+    c.evicted_now += 1
+    queue_push_front(state, slot)
+
+
+# --- batches in the making -------------------------------------------------------------------------------------------
+
+
+@compiled
+def put(state: State, flight: int, slot: int, tokens: int) -> None:
+    """Add a request to the batch that is being formed."""
+    f = state.flights[flight]
+    state.members[flight, f.size] = slot
+    state.chunks[flight, f.size] = tokens
+    f.size += 1
+    f.tokens += tokens
+
+
+@compiled
+def sort_by_release(state: State, slots: NDArray[np.int64], size: int) -> None:
+    """Order the first `size` slots by time of release, stable; nearly sorted input costs one pass."""
+    for i in range(1, size):
+        slot = slots[i]
+        at = state.requests[slot].released_at
+        j = i - 1
+        while j >= 0 and state.requests[slots[j]].released_at > at:
+            slots[j + 1] = slots[j]
+            j -= 1
+        slots[j + 1] = slot

@@ -1,0 +1,78 @@
+"""vLLM v1: one token budget for everything, running requests first, prompts in chunks (vLLM documentation, "V1 guide")."""
+
+from __future__ import annotations
+
+from simulators.inference.batching.state import (
+    Limits,
+    State,
+    admit,
+    blocks_for,
+    evict,
+    put,
+    queue_front,
+    queue_pop,
+    sort_by_release,
+)
+from simulators.inference.compiled import compiled
+
+
+@compiled
+def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
+    """Fill `flight` from the running requests in their order, then from the queue, until the budget is spent.
+
+    Blocks are taken for the tokens of this batch only. Where they run out, the request admitted last is evicted; in such a
+    step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
+    """
+    c = state.counters[0]
+    f = state.flights[flight]
+    sort_by_release(state, state.ready, c.ready_size)
+    first, last = 0, c.ready_size
+    left = 0
+    while first < last:
+        slot = state.ready[first]
+        first += 1
+        r = state.requests[slot]
+        wanted = 1 if r.prefilled == 1 else r.target - r.processed
+        chunk = min(wanted, limits.max_tokens - f.tokens)
+        if chunk <= 0 or f.size >= limits.max_batch:
+            state.spare[left] = slot
+            left += 1
+            continue
+        # a decode writes the token sampled last, which `processed` counts already
+        blocks = blocks_for(r.processed + (0 if r.prefilled == 1 else chunk), limits) - r.blocks
+        evicted = False
+        while c.free_blocks < blocks:
+            if last > first:
+                last -= 1
+                victim = state.ready[last]
+            else:
+                victim = slot
+                evicted = True
+            v = state.requests[victim]
+            evict(state, victim, max(v.target, v.processed))
+            if evicted:
+                break
+        if not evicted:
+            r.blocks += blocks
+            c.free_blocks -= blocks
+            put(state, flight, slot, chunk)
+    for i in range(left):
+        state.ready[i] = state.spare[i]
+    c.ready_size = left
+    if c.evicted_now > 0:
+        return
+
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.size < limits.max_batch:
+        slot = queue_front(state)
+        prompt = state.requests[slot].target
+        chunk = min(prompt, limits.max_tokens - f.tokens)
+        if limits.chunked == 0 and chunk < prompt and f.size > 0:
+            break
+        if limits.chunked == 0:
+            chunk = prompt
+        blocks = blocks_for(chunk, limits)
+        if chunk <= 0 or c.free_blocks - blocks < limits.watermark:
+            break
+        queue_pop(state)
+        admit(state, slot, blocks)
+        put(state, flight, slot, chunk)

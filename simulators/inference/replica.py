@@ -1,0 +1,152 @@
+"""One model instance: its queue, KV cache, pipeline and GPUs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching import loop
+from simulators.inference.batching.policies import ORCA, STATIC, VLLM
+from simulators.inference.batching.state import ITERATION, REQUEST, Limits, RecordArray, grown, new_state
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.timing.tables import StageTables
+
+
+def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
+    """Weights (per token, per token pair) that split a batch's energy among its requests.
+
+    ``work``: in proportion to the FLOP done for each request, linear layers and attention (default).
+    ``tokens``: in proportion to the tokens processed, whatever their context (the alternative).
+    """
+    if rule == "work":
+        return tables.flops_per_token, tables.flops_per_pair
+    if rule == "tokens":
+        return 1.0, 0.0
+    raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
+
+
+class Replica:
+    """A model instance on `stages` x `gpus` GPUs, advanced by a compiled loop.
+
+    Parameters
+    ----------
+    limits
+        What bounds its batches.
+    tables
+        Iteration time and work of a stage.
+    law
+        Power of one GPU.
+    gpus
+        GPUs per stage (tensor parallelism).
+    attribution
+        How a batch's energy is split: ``work`` or ``tokens``.
+    log
+        Whether to keep one record per iteration and stage.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        tables: StageTables,
+        law: PowerLaw,
+        gpus: int = 1,
+        attribution: str = "work",
+        log: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.tables = tables
+        self.law = law
+        self.gpus = gpus
+        self.split = attribution_split(attribution, tables)
+        self.state = new_state(limits, log=log)
+        self._finished: list[RecordArray] = []
+        self._log: list[RecordArray] = []
+        self.enqueued = 0
+        self.completed = 0
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of all stages."""
+        return self.gpus * self.limits.stages
+
+    @property
+    def outstanding(self) -> int:
+        """Requests routed here and not finished."""
+        return self.enqueued - self.completed
+
+    @property
+    def running(self) -> int:
+        """Requests that hold KV blocks."""
+        return int(self.state.counters[0].holding)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have arrived and hold no KV blocks."""
+        return self.outstanding - self.running - int(self.state.counters[0].inbox_size)
+
+    def accepts(
+        self, prefill_tokens: NDArray[np.int64], decode_tokens: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which requests could ever run here; a server refuses the others, shape (n,)."""
+        limits = self.limits
+        total = prefill_tokens + decode_tokens
+        if limits.policy in (ORCA, STATIC):
+            return total <= limits.reserve_blocks * limits.block_tokens
+        # after an eviction all tokens so far are prefilled again, so all must be admissible at once
+        blocks = -(-(total - 1) // limits.block_tokens)
+        fits = blocks + max(limits.watermark, 1) <= limits.total_blocks
+        if limits.policy == VLLM or (limits.chunked == 0):
+            fits &= prefill_tokens <= limits.max_tokens
+        return fits
+
+    def enqueue(self, requests: RecordArray) -> None:
+        """Route requests here, in order of their `released_at`, none before the present."""
+        count = len(requests)
+        if count == 0:
+            return
+        c = self.state.counters[0]
+        if c.free_slots < count:
+            needed = len(self.state.requests) - int(c.free_slots) + count
+            self.state = grown(self.state, max(2 * len(self.state.requests), needed))
+        state = self.state
+        slots = state.free[c.free_slots - count : c.free_slots][::-1].copy()
+        c.free_slots -= count
+        state.requests[slots] = requests
+        state.inbox[(c.inbox_head + c.inbox_size + np.arange(count)) % len(state.inbox)] = slots
+        c.inbox_size += count
+        self.enqueued += count
+
+    def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
+        """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
+        s = self.state
+        while True:
+            status = loop.advance(
+                s, self.limits, self.tables, self.law, self.split, self.gpus, bins, begins_at, width_s, until
+            )
+            self._collect()
+            if status == loop.DONE:
+                return
+
+    def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
+        """Add the share of the batches in flight to `bins`, when the bins' time is over."""
+        loop.meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
+
+    def _collect(self) -> None:
+        c = self.state.counters[0]
+        if c.finished:
+            self._finished.append(self.state.finished[: c.finished].copy())
+            self.completed += int(c.finished)
+            c.finished = 0
+        if c.logged:
+            self._log.append(self.state.log[: c.logged].copy())
+            c.logged = 0
+
+    def take_finished(self) -> RecordArray:
+        """Requests finished since the last call, in order of completion (`REQUEST` records)."""
+        parts, self._finished = self._finished, []
+        return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, REQUEST).view(np.recarray)
+
+    def take_log(self) -> RecordArray:
+        """Iterations since the last call (`ITERATION` records), if they are kept."""
+        parts, self._log = self._log, []
+        return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, ITERATION).view(np.recarray)
