@@ -1,0 +1,186 @@
+"""What a column can mean: each quantity's canonical unit, the units a header may carry, what is plausible.
+
+A header names its unit in square or round brackets, ``price[EUR/MWh]``, or in the text itself, as in
+``Carbon Intensity gCO₂eq/kWh (direct)``. A bare header has the canonical unit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from simulators.errors import InputError
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One kind of time series.
+
+    Attributes
+    ----------
+    label
+        Name used in messages and as the profile's name.
+    unit
+        Canonical unit; also what a bare header means.
+    names
+        Column names that mean this quantity (lower case, without unit).
+    units
+        Accepted units, normalised by :func:`normalise_unit` -> (factor, offset) to the canonical unit.
+    low, high
+        Values outside are refused (canonical unit): almost always a wrong unit or a code for "missing".
+    bare_mean
+        Plausible range of the mean if the header names no unit; outside it the reader asks for a unit
+        instead of guessing.
+    """
+
+    label: str
+    unit: str
+    names: tuple[str, ...]
+    units: dict[str, tuple[float, float]]
+    low: float
+    high: float
+    bare_mean: tuple[float, float] = field(default=(float("-inf"), float("inf")))
+
+
+_MASS_G = {"mg": 1e-3, "g": 1.0, "kg": 1e3, "t": 1e6, "lb": 453.59237, "lbs": 453.59237}
+_ENERGY_KWH = {"kwh": 1.0, "mwh": 1e3}
+_CARBON = {
+    f"{mass}{gas}/{energy}": (grams / kwh, 0.0)
+    for mass, grams in _MASS_G.items()
+    for gas in ("co2", "co2eq", "co2e", "")
+    for energy, kwh in _ENERGY_KWH.items()
+}
+_POWER = {"w": (1.0, 0.0), "kw": (1e3, 0.0), "mw": (1e6, 0.0)}
+_PER_UNIT = {
+    "1": (1.0, 0.0),
+    "pu": (1.0, 0.0),
+    "p.u.": (1.0, 0.0),
+    "%": (0.01, 0.0),
+    "w/w": (1.0, 0.0),
+    "kw/kw": (1.0, 0.0),
+    "kw/kwp": (1.0, 0.0),
+    "w/kw": (1e-3, 0.0),
+    "w/kwp": (1e-3, 0.0),
+}
+_TEMPERATURE = {
+    "degc": (1.0, 0.0),
+    "°c": (1.0, 0.0),
+    "c": (1.0, 0.0),
+    "k": (1.0, -273.15),
+    "degf": (5 / 9, -160 / 9),
+    "°f": (5 / 9, -160 / 9),
+    "f": (5 / 9, -160 / 9),
+}
+_IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0)}
+# 1 knot = 1852 m/h, 1 mile = 1609.344 m: exact by definition
+_SPEED = {"m/s": (1.0, 0.0), "km/h": (1 / 3.6, 0.0), "kn": (1852 / 3600, 0.0), "mph": (0.44704, 0.0)}
+_PRESSURE = {
+    "pa": (1.0, 0.0),
+    "hpa": (100.0, 0.0),
+    "mbar": (100.0, 0.0),
+    "kpa": (1e3, 0.0),
+    "bar": (1e5, 0.0),
+}
+
+QUANTITIES: dict[str, Quantity] = {
+    "carbon": Quantity(
+        "carbon intensity",
+        "gCO2eq/kWh",
+        ("carbon_intensity", "carbon intensity", "ci", "avg_ci", "carbon_intensity_avg"),
+        _CARBON,
+        0.0,
+        5000.0,
+        (2.0, 5000.0),
+    ),
+    # units of price are parsed by _price_unit: any currency goes
+    "price": Quantity(
+        "price", "1/kWh", ("price", "electricity_price", "day_ahead_price"), {}, -1e5, 1e5, (-2.0, 2.0)
+    ),
+    "pv": Quantity("PV per unit", "1", ("pv", "solar", "pv_per_unit"), _PER_UNIT, 0.0, 1.5),
+    "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
+    "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
+    "load": Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12),
+    "ghi": Quantity("global horizontal irradiance", "W/m2", ("ghi", "globhorrad"), _IRRADIANCE, 0.0, 2000.0),
+    "dni": Quantity("direct normal irradiance", "W/m2", ("dni", "dirnormrad"), _IRRADIANCE, 0.0, 1500.0),
+    "dhi": Quantity("diffuse horizontal irradiance", "W/m2", ("dhi", "diffhorrad"), _IRRADIANCE, 0.0, 1500.0),
+    "temperature": Quantity(
+        "air temperature",
+        "degC",
+        ("temp_air", "temperature", "temp", "t2m", "drybulbtemp"),
+        _TEMPERATURE,
+        -95.0,
+        65.0,
+    ),
+    "wind_speed": Quantity(
+        "wind speed", "m/s", ("wind_speed", "windspeed", "wind speed"), _SPEED, 0.0, 120.0
+    ),
+    "pressure": Quantity(
+        "air pressure", "Pa", ("pressure", "atmpressure", "surface_pressure"), _PRESSURE, 3e4, 1.1e5
+    ),
+}
+
+
+def quantity_named(name: str) -> Quantity:
+    """Look up a quantity; InputError lists the known ones."""
+    if name not in QUANTITIES:
+        raise InputError(f"unknown quantity '{name}': expected one of {', '.join(QUANTITIES)}")
+    return QUANTITIES[name]
+
+
+def normalise_unit(text: str) -> str:
+    """Fold spellings of one unit together: case, subscripts, blanks, ``kg_CO2`` and ``kgCO2``."""
+    folded = text.strip().replace("₂", "2").replace("²", "2").replace("^2", "2").lower()
+    return re.sub(r"[\s_]", "", folded)
+
+
+def split_header(header: str) -> tuple[str, str | None]:
+    """Split ``name[unit]`` or ``name (unit)`` into (name, unit); unit is None where the header has none."""
+    match = re.search(r"^(.*?)[\[(]([^\])]*)[\])]\s*$", header)
+    if match and _looks_like_unit(match[2]):
+        return match[1].strip(), match[2].strip()
+    # Electricity Maps puts the unit in the text: "Carbon Intensity gCO₂eq/kWh (direct)"
+    inner = re.search(r"\b((?:k?g|t|lbs?)[\s_]*CO[2₂](?:eq|e)?\s*/\s*[kM]Wh)\b", header, re.IGNORECASE)
+    if inner:
+        name = header.replace(inner[1], " ")
+        return re.sub(r"\s+", " ", name).strip(), inner[1]
+    return header.strip(), None
+
+
+def _looks_like_unit(text: str) -> bool:
+    unit = normalise_unit(text)
+    known = any(unit in quantity.units for quantity in QUANTITIES.values())
+    return known or "/" in unit or unit in {"mwh", "kwh", "wh", "tenths", "cm", "degrees"}
+
+
+def conversion(quantity: Quantity, unit: str) -> tuple[float, float, str] | None:
+    """Return (factor, offset, resulting unit) from `unit` to the canonical one; None if it is not accepted.
+
+    For prices the resulting unit keeps the currency, e.g. ``EUR/kWh``.
+    """
+    if quantity.label == "price":
+        return _price_unit(unit)
+    found = quantity.units.get(normalise_unit(unit))
+    return None if found is None else (*found, quantity.unit)
+
+
+def _price_unit(unit: str) -> tuple[float, float, str] | None:
+    match = re.fullmatch(r"(1|[a-z]{2,6}|[€$£¥])/(k|m)wh", normalise_unit(unit))
+    if not match:
+        return None
+    money, prefix = match[1], match[2]
+    factor = 1.0 if prefix == "k" else 1e-3
+    if money in {"ct", "cent", "cents", "pence"}:
+        return factor / 100, 0.0, "1/kWh"
+    if money == "eurct":
+        return factor / 100, 0.0, "EUR/kWh"
+    signs = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
+    return factor, 0.0, f"{signs.get(money, money.upper())}/kWh"
+
+
+def accepted_units(quantity: Quantity) -> str:
+    """Units to name in a message."""
+    examples = {
+        "carbon intensity": "gCO2eq/kWh, kgCO2eq/kWh, gCO2/MWh, lbsCO2/MWh",
+        "price": "EUR/kWh, EUR/MWh, ct/kWh (any currency)",
+    }
+    return examples.get(quantity.label) or ", ".join(quantity.units)

@@ -1,0 +1,258 @@
+"""A CSV or parquet file with a time column and a value column -> one checked Profile.
+
+The header names the unit: ``time,carbon_intensity[gCO2eq/kWh]``, ``time,price[EUR/MWh]``, ``time,pv[1]``.
+A bare header has the canonical unit of the quantity (`quantities.QUANTITIES`), unless its values are
+implausible in it; then the reader asks. Common native files are understood as they come: Electricity Maps
+exports, WattTime and SGIP marginal rates, EIA averages, OpenDC parquet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.profiles.profile import Profile
+from simulators.profiles.quantities import (
+    Quantity,
+    accepted_units,
+    conversion,
+    quantity_named,
+    split_header,
+)
+from simulators.profiles.tables import Table, read_table
+from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step
+
+Fill = Literal["interpolate", "previous"]
+Label = Literal["start", "end"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The uniform time axis of a table.
+
+    Attributes
+    ----------
+    start
+        Start of the first interval, UTC.
+    step_s
+        Length of every interval, s.
+    positions
+        Interval of every row of the table; shape (rows,), ascending from 0.
+    """
+
+    start: datetime
+    step_s: int
+    positions: NDArray[np.int64]
+
+
+def read_csv_profile(
+    path: str | Path,
+    quantity: str,
+    *,
+    column: str | None = None,
+    timezone: str = "UTC",
+    label: Label = "start",
+    fill: Fill | None = None,
+    unit: str | None = None,
+    start: datetime | None = None,
+    cyclic: bool = False,
+) -> Profile:
+    """Read one value column of a table file.
+
+    Parameters
+    ----------
+    path
+        CSV (also ``.gz``; ``archive.zip/member.csv`` for a member of a zip) or parquet.
+    quantity
+        ``carbon``, ``price``, ``pv``, ``wind``, ``per_unit``, ``load``, ``temperature``...: a key of
+        `quantities.QUANTITIES`; the profile comes in that quantity's unit (a price keeps its currency).
+    column
+        Value column, with or without its unit. Needed when several could be meant.
+    timezone
+        Zone of times that carry no offset (IANA name).
+    label
+        Whether a time stands at the start or at the end of its interval.
+    fill
+        What to do with NaN and missing rows: None refuses them.
+    unit
+        Unit of the column; goes before the header's.
+    start
+        Meaning of 0 for a time column that counts seconds.
+    cyclic
+        The file is a typical year: aligned by its position in the year, wrapping round.
+
+    Raises
+    ------
+    InputError
+        One line with file, row and what was expected.
+    """
+    wanted = quantity_named(quantity)
+    _check_options(label, fill)
+    table = read_table(path)
+    time_column = find_time_column(table)
+    if base_name(time_column) in {"period_end", "interval_end"}:
+        label = "end"
+    name, remark = _value_column(table, time_column, wanted, column)
+    axis = read_axis(table, time_column, timezone, label, fill, start)
+    if remark == "marginal carbon intensity" and unit is None and split_header(name)[1] is None:
+        unit = "kgCO2/kWh" if base_name(name) == "moer" else None
+    values, result_unit = read_values(table, name, wanted, unit)
+    values, note = on_axis(table, name, axis, values, fill)
+    if cyclic:
+        _check_cyclic(table, axis, len(values))
+    source = f"{table.path}{note}"
+    return Profile(remark, result_unit, axis.start, axis.step_s, values, source, table.sha256, cyclic)
+
+
+def read_axis(
+    table: Table,
+    time_column: str,
+    timezone: str,
+    label: Label,
+    fill: Fill | None,
+    start: datetime | None = None,
+) -> Axis:
+    """Read and check the time column of `table`."""
+    stamps = read_times(table, time_column, timezone, start)
+    step_s, positions = uniform_step(table, stamps, fill is not None)
+    first = stamps[0] - pd.Timedelta(seconds=step_s) if label == "end" else stamps[0]
+    return Axis(first.to_pydatetime(), step_s, positions)
+
+
+def read_values(
+    table: Table, column: str, quantity: Quantity, unit: str | None = None
+) -> tuple[NDArray[np.float64], str]:
+    """Read a column and convert it to the quantity's unit; NaN is kept, implausible values are refused."""
+    header_unit = unit if unit is not None else split_header(column)[1]
+    numbers = table.numbers(column)
+    if header_unit is None:
+        factor, offset, result_unit = 1.0, 0.0, quantity.unit
+        if not np.isnan(numbers).all():
+            low, high = quantity.bare_mean
+            mean = float(np.nanmean(numbers))
+            if not low <= mean <= high:
+                raise InputError(
+                    f"{table.path}: column '{column}' names no unit and its mean of {mean:.4g} is implausible "
+                    f"in {quantity.unit}; expected the unit in the header: {accepted_units(quantity)}"
+                )
+    else:
+        found = conversion(quantity, header_unit)
+        if found is None:
+            raise InputError(
+                f"{table.path}: column '{column}' has the unit '{header_unit}'; "
+                f"expected one of {accepted_units(quantity)} for {quantity.label}"
+            )
+        factor, offset, result_unit = found
+    values = numbers * factor + offset
+    wrong = np.flatnonzero((values < quantity.low) | (values > quantity.high) | np.isinf(values))
+    if len(wrong):
+        value = float(numbers[wrong[0]])
+        kind = "negative " if value < 0 <= quantity.low else ""
+        raise table.error(
+            int(wrong[0]),
+            f"{kind}{quantity.label} {value:g} in column '{column}'",
+            f"{quantity.low:g} to {quantity.high:g} {quantity.unit}",
+        )
+    return values, result_unit
+
+
+def on_axis(
+    table: Table, column: str, axis: Axis, values: NDArray[np.float64], fill: Fill | None
+) -> tuple[NDArray[np.float64], str]:
+    """Put the rows on the uniform axis, fill holes by the user's rule; (values, note on what was filled)."""
+    holes = np.flatnonzero(np.isnan(values))
+    if fill is None:
+        if len(holes):
+            raise table.error(
+                int(holes[0]),
+                f"column '{column}' has no value (NaN or empty, {len(holes)} in all)",
+                "a number, or ask for a fill rule (interpolate, previous)",
+            )
+        return values, ""
+    if len(holes) == len(values):
+        raise table.error(0, f"column '{column}' has no value at all", "numbers")
+    full = np.full(int(axis.positions[-1]) + 1, np.nan)
+    full[axis.positions] = values
+    missing = int(np.isnan(full).sum())
+    series = pd.Series(full)
+    filled = series.interpolate(limit_area="inside") if fill == "interpolate" else series
+    result = filled.ffill().bfill().to_numpy(dtype=np.float64)
+    note = f" ({missing} of {len(full)} values filled: {fill})" if missing else ""
+    return result, note
+
+
+def _value_column(table: Table, time_column: str, quantity: Quantity, column: str | None) -> tuple[str, str]:
+    """Choose the value column; (column, what to call it in reports)."""
+    others = [str(name) for name in table.frame.columns if str(name) != time_column]
+    if column is not None:
+        same = [name for name in others if name == column] or [
+            name for name in others if split_header(name)[0].lower() == column.lower()
+        ]
+        if len(same) != 1:
+            raise InputError(f"{table.path}: no column '{column}'; expected one of {table.columns()}")
+        return same[0], quantity.label
+    if quantity.label == "carbon intensity":
+        native = _native_carbon(table, others)
+        if native is not None:
+            return native
+    named = [name for name in others if split_header(name)[0].lower() in quantity.names]
+    if len(named) == 1:
+        return named[0], quantity.label
+    numeric = [name for name in others if _is_numeric(table, name)]
+    if len(numeric) == 1 and not named:
+        return numeric[0], quantity.label
+    if not numeric:
+        raise InputError(f"{table.path}: no value column beside '{time_column}', found {table.columns()}")
+    raise InputError(
+        f"{table.path}: several columns could be the {quantity.label}: expected column=NAME, one of "
+        + ", ".join(f"'{name}'" for name in (named or numeric)[:20])
+    )
+
+
+def _native_carbon(table: Table, columns: list[str]) -> tuple[str, str] | None:
+    """Recognise carbon files as their publishers write them."""
+    for name in columns:
+        # Electricity Maps writes "(LCA)" or "(Life cycle)"; taken before "(direct)", because direct emissions
+        # leave out fuel chains and plant construction
+        folded = name.lower()
+        if folded.startswith("carbon intensity") and ("lca" in folded or "life cycle" in folded):
+            return name, "average carbon intensity, life cycle"
+    if "moer" in columns:  # SGIP and WattTime: marginal operating emissions rate, kgCO2/kWh
+        return "moer", "marginal carbon intensity"
+    if len(columns) == 1 and columns[0].lower().startswith(
+        "caiso_"
+    ):  # WattTime: one column named after the region
+        return columns[0], "marginal carbon intensity"
+    return None
+
+
+def _is_numeric(table: Table, column: str) -> bool:
+    sample = pd.to_numeric(
+        table.frame[column].head(50).astype("string").str.replace(",", "."), errors="coerce"
+    )
+    return bool(sample.notna().any())
+
+
+def _check_options(label: str, fill: str | None) -> None:
+    if label not in ("start", "end"):
+        raise InputError(f"label '{label}': expected start or end")
+    if fill not in (None, "interpolate", "previous"):
+        raise InputError(f"fill '{fill}': expected interpolate or previous")
+
+
+def _check_cyclic(table: Table, axis: Axis, rows: int) -> None:
+    days = rows * axis.step_s / 86400
+    if days not in (365.0, 366.0):
+        raise InputError(f"{table.path}: covers {days:g} days; expected a whole year for a typical year")
+
+
+def renamed(profile: Profile, name: str, source: str) -> Profile:
+    """Return the same values under another name and source, for a site that knows more about its files."""
+    return replace(profile, name=name, source=source)

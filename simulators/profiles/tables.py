@@ -1,0 +1,176 @@
+"""Open a table file as text and remember where its rows are, so that every complaint can name one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it stands in the file: every cell of a text file is still text.
+
+    Attributes
+    ----------
+    path
+        As the user named it; opens every message.
+    frame
+        The rows.
+    first_row
+        Number of the first data row: its line in a text file (the first line is 1, the header counts), or
+        1 in a parquet file.
+    comments
+        ``key: value`` pairs from leading lines that start with ``#``.
+    sha256
+        Of the file on disk.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    first_row: int
+    comments: dict[str, str]
+    sha256: str
+
+    def row(self, index: int) -> str:
+        """Name data row `index` (from 0) the way a person finds it."""
+        return f"row {self.first_row + index}"
+
+    def error(self, index: int, problem: str, expected: str) -> InputError:
+        """Build the one-line error for data row `index`."""
+        where = "line of the file" if self.first_row > 1 else "record of the file"
+        return InputError(f"{self.path}: {self.row(index)} ({where}): {problem}; expected {expected}")
+
+    def columns(self) -> str:
+        """Column names for a message, at most twenty."""
+        # pandas calls a nameless column "Unnamed: n"
+        names = [str(name) for name in self.frame.columns if not str(name).startswith("Unnamed: ")]
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        return ", ".join(f"'{name}'" for name in names[:20]) + more
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """Read a column as numbers; an empty cell or ``NaN`` is NaN, other text an InputError."""
+        cells = self.frame[column]
+        if not pd.api.types.is_numeric_dtype(cells):
+            text = cells.astype("string").str.strip()
+            if text.str.contains(r"^[+-]?\d+,\d+$", regex=True, na=False).any():
+                text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+            numbers = pd.to_numeric(text, errors="coerce")
+            empty = text.isna() | text.str.lower().isin(["", "nan", "na", "n/a", "null", "none", "-"])
+            bad = np.flatnonzero((numbers.isna() & ~empty).to_numpy())
+            if len(bad):
+                raise self.error(
+                    int(bad[0]), f"'{cells.iloc[bad[0]]}' in column '{column}' is not a number", "a number"
+                )
+            cells = numbers
+        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def read_bytes(path: Path) -> tuple[bytes, str]:
+    """Read a file, or a zip's member named like a folder (``a.zip/b.csv``); (content, sha256 of the file)."""
+    archive = next((parent for parent in path.parents if parent.suffix.lower() == ".zip"), None)
+    on_disk = archive if archive is not None and archive.is_file() else path
+    if not on_disk.exists():
+        raise InputError(f"{path}: no such file")
+    if on_disk.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file")
+    try:
+        raw = on_disk.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(raw).hexdigest()
+    try:
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        elif on_disk.suffix.lower() == ".zip":
+            raw = _zip_member(raw, on_disk, path)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged archive ({error})") from error
+    if not raw.strip():
+        raise InputError(f"{path}: the file is empty; expected a header and at least two rows")
+    return raw, digest
+
+
+def _zip_member(raw: bytes, archive: Path, path: Path) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(raw)) as opened:
+        members = [name for name in opened.namelist() if not name.endswith("/")]
+        wanted = path.relative_to(archive).as_posix() if path != archive else ""
+        if not wanted and len(members) == 1:
+            wanted = members[0]
+        if wanted not in members:
+            raise InputError(
+                f"{path}: holds {len(members)} files; expected one, or name it as "
+                f"{archive}/{members[0] if members else 'FILE'} (there are {', '.join(members)})"
+            )
+        return opened.read(wanted)
+
+
+def decode(raw: bytes) -> str:
+    """Text of a file in UTF-8, with or without byte order mark, else Latin-1."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a CSV (also gzipped or in a zip; separator , ; or tab) or a parquet file.
+
+    Raises
+    ------
+    InputError
+        No such file, an empty or damaged one, rows of unequal length.
+    """
+    path = Path(path)
+    raw, digest = read_bytes(path)
+    if raw[:4] == b"PAR1":
+        try:
+            frame = pd.read_parquet(io.BytesIO(raw))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
+        frame = frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) else frame
+        if not len(frame):
+            raise InputError(f"{path}: has no data rows; expected at least two")
+        return Table(path, frame, 1, {}, digest)
+    if b"\x00" in raw[:4096]:
+        raise InputError(f"{path}: is not a text file; expected CSV, gzipped CSV or parquet")
+    lines = decode(raw).rstrip().splitlines()
+    comments: dict[str, str] = {}
+    header = 0
+    while header < len(lines) and (lines[header].startswith("#") or not lines[header].strip()):
+        match = re.match(r"#\s*([\w ]+?)\s*[:=]\s*(.+)", lines[header])
+        if match:
+            comments[match[1].lower()] = match[2].strip()
+        header += 1
+    if len(lines) - header < 2:
+        raise InputError(f"{path}: has no data rows; expected a header and at least two rows")
+    separator = max(",;\t", key=lines[header].count)
+    try:
+        frame = pd.read_csv(
+            io.StringIO("\n".join(lines[header:])),
+            sep=separator,
+            dtype="string",
+            keep_default_na=False,
+            skip_blank_lines=False,
+            index_col=False,
+        )
+    except pd.errors.ParserError as error:
+        match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if not match:
+            raise InputError(f"{path}: not a table ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"{path}: row {header + int(match[2])} (line of the file): has {match[3]} cells; "
+            f"expected {match[1]} as in the header"
+        ) from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return Table(path, frame, header + 2, comments, digest)
