@@ -70,7 +70,8 @@ class Profile:
             run_end = start + timedelta(seconds=step_s * steps)
             raise InputError(
                 f"{self.source}: {self.name} covers {self.start:%Y-%m-%d %H:%M} to "
-                f"{self.end:%Y-%m-%d %H:%M} UTC, the run needs {start:%Y-%m-%d %H:%M} to {run_end:%Y-%m-%d %H:%M} UTC"
+                f"{self.end:%Y-%m-%d %H:%M} UTC, "
+                f"the run needs {start:%Y-%m-%d %H:%M} to {run_end:%Y-%m-%d %H:%M} UTC"
             )
         repeats = int(np.ceil(end_s / total_s)) if self.cyclic else 1
         values = np.tile(self.values, repeats) if repeats > 1 else self.values

@@ -139,7 +139,7 @@ def read_values(
             mean = float(np.nanmean(numbers))
             if not low <= mean <= high:
                 raise InputError(
-                    f"{table.path}: column '{column}' names no unit and its mean of {mean:.4g} is implausible "
+                    f"{table.path}: column '{column}' names no unit and its mean {mean:.4g} is implausible "
                     f"in {quantity.unit}; expected the unit in the header: {accepted_units(quantity)}"
                 )
     else:

@@ -1,8 +1,8 @@
 """Timestamps as files write them -> UTC and one uniform step, or an error that says which row is odd.
 
-Two traps are called by name. A file in local time has one hour twice in autumn and one hour missing in spring;
-read as UTC it looks damaged, and the reader suggests to name the zone. A file that is said to be in a zone with
-daylight saving time but has 24 rows every day is in a fixed offset, and the reader says so.
+Two traps are called by name. A file in local time has one hour twice in autumn and one hour missing in
+spring; read as UTC it looks damaged, and the reader suggests to name the zone. A file that is said to be in a
+zone with daylight saving time but has 24 rows every day is in a fixed offset, and the reader says so.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str
         if len(inside) != 1:
             raise table.error(
                 begin,
-                f"{stamps[begin]:%Y-%m-%d %H:%M} happens twice in {timezone} (clocks go back), the file has it once",
+                f"{stamps[begin]:%Y-%m-%d %H:%M} happens twice in {timezone} (clocks go back), here once",
                 f"both hours, or another time zone: {_FIXED_OFFSET}",
             )
         summer[begin : inside[0]] = True

@@ -2,9 +2,9 @@
 
 Which hour a row means differs by format, and is settled here once:
 
-* TMY3 and EPW label the *end* of an hour, in local standard time (NREL/TP-581-43156, Users Manual for TMY3 Data
-  Sets; EnergyPlus Auxiliary Programs, EPW format): a row labelled hour 1 is the interval 00:00 to 01:00.
-* Open-Meteo irradiance is the mean of the hour before the label; temperature and wind are values at the label.
+* TMY3 and EPW label the *end* of an hour, in local standard time (NREL/TP-581-43156, Users Manual for TMY3
+  Data Sets; EnergyPlus Auxiliary Programs, EPW format): a row labelled hour 1 is the interval 00:00 to 01:00.
+* Open-Meteo irradiance is the mean of the hour before the label; temperature and wind are values at it.
 * PVGIS and NSRDB rows are values at an instant; they stand for the interval centred on it.
 * For a generic CSV the caller says so with `label`.
 
@@ -144,9 +144,9 @@ def read_weather(
 
     A generic CSV has a time column and any of ``ghi[W/m2]``, ``dni[W/m2]``, ``dhi[W/m2]``,
     ``temp_air[degC]``, ``wind_speed[m/s]`` (or ``wind_speed_80m``), ``pressure[Pa]``; lines such as
-    ``# latitude: 34.1`` above the header name the place. Missing irradiance components are computed where the
-    others allow it: by the closure GHI = DNI cos(zenith) + DHI with the sun at the interval's midpoint, or, from
-    GHI alone, by the decomposition of Erbs, Klein and Duffie (1982), Solar Energy 28(4), 293.
+    ``# latitude: 34.1`` above the header name the place. Missing irradiance components are computed where
+    the others allow it: by the closure GHI = DNI cos(zenith) + DHI with the sun at the interval's midpoint,
+    or, from GHI alone, by the decomposition of Erbs, Klein and Duffie (1982), Solar Energy 28(4), 293.
 
     Parameters
     ----------

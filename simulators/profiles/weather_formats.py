@@ -189,7 +189,7 @@ def _pvgis(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
 def _pvgis_tmy(
     path: Path, frame: pd.DataFrame, meta: dict[str, Any], digest: str, fill: Fill | None, first_row: int
 ) -> RawWeather:
-    """PVGIS values hold `irradiance_time_offset` after the full hour; a row stands for the hour around that."""
+    """PVGIS values hold `irradiance_time_offset` after the hour; a row stands for the hour around that."""
     _hours_of_a_year(path, len(frame), "PVGIS TMY")
     frame = frame.rename(columns={"temp_air": "temperature"})
     columns, note = _checked(path, frame, first_row, digest, fill, 3600)
@@ -226,7 +226,8 @@ def _nsrdb(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     start = frame.index[0].tz_convert("UTC").to_pydatetime() - timedelta(seconds=step_s // 2)
     return RawWeather(
         path, start, step_s, columns, digest, meta["latitude"], meta["longitude"], meta["altitude"],
-        wind_height_m=2.0, note=note,
+        wind_height_m=2.0,  # MERRA-2 wind at 2 m
+        note=note,
     )  # fmt: skip
 
 
@@ -289,7 +290,7 @@ def _open_meteo(path: Path, content: dict[str, Any], digest: str, fill: Fill | N
 
 
 def _windpowerlib(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
-    """Read windpowerlib's layout: heights in a second header row, K and Pa; the highest wind speed is taken."""
+    """Read windpowerlib's layout (heights in row 2, K, Pa) and take the highest wind speed."""
     lines = text.rstrip().splitlines()
     names = lines[0].split(",")
     try:
