@@ -38,7 +38,7 @@ class Exchange:
 
 
 def exchange(load_w: float, generation_w: float, battery_w: float, export_limit_w: float = inf) -> Exchange:
-    """Close the balance: the grid covers a deficit, takes a surplus up to `export_limit_w`; the rest is curtailed.
+    """Close the balance: the grid covers a deficit and takes surplus up to a limit; the rest is curtailed.
 
     Parameters
     ----------

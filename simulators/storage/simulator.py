@@ -52,9 +52,9 @@ class _Site:
 class Storage(mosaik_api_v3.Simulator):
     """A site's battery and grid connection.
 
-    Each entity takes `battery` (a `Battery`, or None for a site without one), `dispatch` (a rule; self-consumption
-    if left out) and `export_limit_w` (W; no limit if left out). What is connected to ``P_load[MW]`` and
-    ``P_gen[MW]`` is summed; the balance is checked in every step.
+    Each entity takes `battery` (a `Battery`, or None for a site without one), `dispatch` (a rule;
+    self-consumption if left out) and `export_limit_w` (W; no limit if left out). What is connected to
+    ``P_load[MW]`` and ``P_gen[MW]`` is summed; the balance is checked in every step.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,187 @@
+"""What counts as how much carbon: every definition the project uses, in one place.
+
+- *operational carbon* (location based) = sum over intervals of grid import times the grid's average carbon
+  intensity. With a marginal intensity the same sum tells the consequence of a change, and is labelled so.
+- *embodied carbon* = per-device footprint times busy-or-reserved time over service life.
+- *total carbon* = operational + embodied.
+- *gross carbon* = sum of load times intensity: what the load would cause without any generation of its own.
+- *offset ratio* = sum(generation * intensity) / sum(load * intensity). It counts what is exported, so it
+can exceed
+  1; the 69.2 % of arXiv 2507.11417 is this one.
+- *matched ratio* (24/7 carbon-free share) = sum over intervals of min(load, own carbon-free supply) /
+sum(load), where the
+  supply is generation plus the part of the battery's discharge that was charged from own generation.
+- *self-consumption ratio* = share of the generation that is used on the site, through the battery or not.
+
+All functions take arrays with one value per interval, shape (n,): powers in W (means, >= 0), intensities in
+g/kWh, and the interval's length `step_s` in s. They are pure; carbon comes out in kg.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+WS_PER_KWH = 3.6e6
+"""Joules in a kilowatt-hour."""
+
+
+def energy_kwh(power_w: ArrayLike, step_s: float) -> float:
+    """Energy of mean powers, kWh."""
+    return float(np.sum(_array(power_w)) * step_s / WS_PER_KWH)
+
+
+def operational_kg(import_w: ArrayLike, ci_g_per_kwh: ArrayLike, step_s: float) -> float:
+    """Location-based operational carbon, kgCO2eq: ``sum(import * intensity)``.
+
+    With the load in place of the import it is the gross carbon.
+    """
+    return float(np.dot(_array(import_w), _array(ci_g_per_kwh)) * step_s / WS_PER_KWH / 1000.0)
+
+
+def embodied_kg(device_kg: ArrayLike, reserved_s: ArrayLike, service_life_s: ArrayLike) -> float:
+    """Embodied carbon, kgCO2eq: ``sum(footprint * busy-or-reserved time / service life)`` over devices."""
+    return float(np.sum(_array(device_kg) * _array(reserved_s) / _array(service_life_s)))
+
+
+def offset_ratio(generation_w: ArrayLike, load_w: ArrayLike, ci_g_per_kwh: ArrayLike) -> float:
+    """``sum(generation * intensity) / sum(load * intensity)``; 0 where the load causes no carbon.
+
+    Exported surplus counts in full, and the ratio says nothing about when it was generated.
+    """
+    ci = _array(ci_g_per_kwh)
+    return _ratio(float(np.dot(_array(generation_w), ci)), float(np.dot(_array(load_w), ci)))
+
+
+def matched_ratio(load_w: ArrayLike, generation_w: ArrayLike, own_discharge_w: ArrayLike = 0.0) -> float:
+    """24/7 carbon-free share: ``sum(min(load, generation + own_discharge)) / sum(load)``; 0 without a load.
+
+    Parameters
+    ----------
+    own_discharge_w
+        What the battery gives of energy it was charged with from own generation, W; see `own_discharge_w`.
+    """
+    load = _array(load_w)
+    supply = _array(generation_w) + _array(own_discharge_w)
+    return _ratio(float(np.sum(np.minimum(load, supply))), float(np.sum(load)))
+
+
+def self_consumption_ratio(
+    generation_w: ArrayLike, export_w: ArrayLike, curtailed_w: ArrayLike = 0.0
+) -> float:
+    """``1 - (export + curtailed) / generation``; 0 without generation.
+
+    Where the battery exports what it took from the grid, that export is no generation: the export counted
+    is at most the interval's generation.
+    """
+    generation = _array(generation_w)
+    left = np.minimum(_array(export_w) + _array(curtailed_w), generation)
+    total = float(np.sum(generation))
+    return _ratio(total - float(np.sum(left)), total)
+
+
+def own_discharge_w(
+    load_w: ArrayLike,
+    generation_w: ArrayLike,
+    charge_w: ArrayLike,
+    discharge_w: ArrayLike,
+    stored_wh: ArrayLike,
+    initial_wh: float,
+    initial_own_share: float = 0.0,
+) -> Array:
+    """Part of the battery's discharge that it was charged with from own generation, W; shape (n,).
+
+    Generation serves the load first; what the battery takes beyond the surplus is grid power. Inside,
+    energy is mixed evenly: every discharge (and every loss) takes own and grid energy in the proportion
+    stored.
+
+    Parameters
+    ----------
+    load_w, generation_w, charge_w, discharge_w
+        The site's flows, W; the last two at the battery's terminals.
+    stored_wh
+        Energy stored at the end of every interval, Wh.
+    initial_wh
+        Energy stored at the start, Wh.
+    initial_own_share
+        Own share of that; 0 unless its origin is known.
+    """
+    load, generation = _array(load_w), _array(generation_w)
+    charge, discharge, stored = _array(charge_w), _array(discharge_w), _array(stored_wh)
+    own_charge = np.minimum(charge, np.maximum(generation - load, 0.0))
+    share_of_charge = np.divide(own_charge, charge, out=np.zeros_like(charge), where=charge > 0)
+    before_wh = np.concatenate(([initial_wh], stored[:-1]))
+    added_wh = np.where(charge > 0, np.maximum(stored - before_wh, 0.0), 0.0)
+    shares = np.empty_like(charge)
+    share = initial_own_share
+    for i, (added, total, own) in enumerate(
+        zip(added_wh.tolist(), stored.tolist(), share_of_charge.tolist(), strict=True)
+    ):
+        if added > 0:
+            share += (own - share) * added / total
+        shares[i] = share
+    return np.asarray(discharge * shares)
+
+
+@dataclass(frozen=True)
+class CarbonAccount:
+    """A run's carbon and renewable figures; see the module for their definitions.
+
+    Attributes
+    ----------
+    operational_kg, embodied_kg, gross_kg
+        kgCO2eq.
+    offset_ratio, matched_ratio, self_consumption_ratio
+        Shares; only the offset ratio can exceed 1.
+    """
+
+    operational_kg: float
+    embodied_kg: float
+    gross_kg: float
+    offset_ratio: float
+    matched_ratio: float
+    self_consumption_ratio: float
+
+    @property
+    def total_kg(self) -> float:
+        """Operational and embodied, kgCO2eq."""
+        return self.operational_kg + self.embodied_kg
+
+
+def account(
+    *,
+    step_s: float,
+    ci_g_per_kwh: ArrayLike,
+    load_w: ArrayLike,
+    generation_w: ArrayLike,
+    import_w: ArrayLike,
+    export_w: ArrayLike,
+    curtailed_w: ArrayLike,
+    charge_w: ArrayLike,
+    discharge_w: ArrayLike,
+    stored_wh: ArrayLike,
+    initial_wh: float,
+    embodied_kg: float = 0.0,
+) -> CarbonAccount:
+    """All figures of a run from its flows per interval, shape (n,) each."""
+    own = own_discharge_w(load_w, generation_w, charge_w, discharge_w, stored_wh, initial_wh)
+    return CarbonAccount(
+        operational_kg=operational_kg(import_w, ci_g_per_kwh, step_s),
+        embodied_kg=embodied_kg,
+        gross_kg=operational_kg(load_w, ci_g_per_kwh, step_s),
+        offset_ratio=offset_ratio(generation_w, load_w, ci_g_per_kwh),
+        matched_ratio=matched_ratio(load_w, generation_w, own),
+        self_consumption_ratio=self_consumption_ratio(generation_w, export_w, curtailed_w),
+    )
+
+
+def _array(values: ArrayLike) -> Array:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0

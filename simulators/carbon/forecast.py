@@ -1,0 +1,145 @@
+"""Forecasts of a signal: what a scheduler is told about the coming steps.
+
+A forecast issued at step i is an array of `horizon` values, the first of which is the step's own, known
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulators.errors import InputError
+
+Array = NDArray[np.float64]
+
+DAY_S = 86400
+
+
+class Forecast(Protocol):
+    """Something that looks ahead."""
+
+    def at(self, step: int) -> Array:
+        """The forecast issued at step number `step`; shape (horizon,), the first value is now."""
+        ...
+
+
+class Perfect:
+    """Tells what will happen.
+
+    Parameters
+    ----------
+    values
+        The signal; shape (n,). It may reach beyond the run; past its end the last value is repeated.
+    step_s
+        Length of a step, s.
+    horizon_s
+        How far it looks ahead, s; a whole number of steps, at least one.
+    """
+
+    def __init__(self, values: ArrayLike, step_s: int, horizon_s: int = DAY_S) -> None:
+        self._values, self._horizon = _checked(values, step_s, horizon_s)
+        self._padded = np.concatenate((self._values, np.full(self._horizon, self._values[-1])))
+
+    def at(self, step: int) -> Array:
+        return self._padded[step : step + self._horizon]
+
+
+class Persistence:
+    """Tells that the coming day will be like the last 24 hours.
+
+    The value forecast for a time is the one at the same time of day, one day (or as many as needed to lie
+    in the past) before. As long as no such value is known, in the first day of the run, today's latest
+    one stands in.
+
+    Parameters are those of `Perfect`; `step_s` must divide a day.
+    """
+
+    def __init__(self, values: ArrayLike, step_s: int, horizon_s: int = DAY_S) -> None:
+        self._values, self._horizon = _checked(values, step_s, horizon_s)
+        if DAY_S % step_s:
+            raise InputError(f"persistence forecast: step is {step_s} s, expected a divisor of a day")
+        self._per_day = DAY_S // step_s
+        ahead = np.arange(self._horizon)
+        # lead 0 is known; leads 1..per_day look one day back, the next ones two
+        self._back = np.where(ahead == 0, 0, ahead - self._per_day * -(-ahead // self._per_day))
+
+    def at(self, step: int) -> Array:
+        source = step + self._back
+        return self._values[np.where(source < 0, step, source)]
+
+
+class Noisy:
+    """Tells what will happen with an error that grows with lead time.
+
+    The relative error is a random walk over the lead time whose standard deviation is 0 now and
+    `relative_error` a day ahead; every issue draws its own. Values stay >= 0. The same seed gives the
+    same forecasts whatever order they are asked for in.
+
+    Parameters
+    ----------
+    values, step_s, horizon_s
+        As for `Perfect`.
+    relative_error
+        Standard deviation of the relative error one day ahead, >= 0.
+    seed
+        Of the random numbers.
+    """
+
+    def __init__(
+        self,
+        values: ArrayLike,
+        step_s: int,
+        horizon_s: int = DAY_S,
+        relative_error: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= relative_error < np.inf:
+            raise InputError(f"noisy forecast: relative_error is {relative_error}, expected a number >= 0")
+        self._truth = Perfect(values, step_s, horizon_s)
+        self._seed = seed
+        self._per_step = relative_error * np.sqrt(step_s / DAY_S)
+
+    def at(self, step: int) -> Array:
+        truth = self._truth.at(step)
+        draws = np.random.default_rng([self._seed, step]).standard_normal(len(truth))
+        draws[0] = 0.0
+        return np.asarray(np.maximum(truth * (1.0 + self._per_step * np.cumsum(draws)), 0.0))
+
+
+FORECASTS: dict[str, Callable[..., Forecast]] = {
+    "perfect": Perfect,
+    "persistence": Persistence,
+    "noisy": Noisy,
+}
+
+
+def forecast(name: str, values: ArrayLike, step_s: int, horizon_s: int = DAY_S, **options: Any) -> Forecast:
+    """The forecast called `name`, one of `FORECASTS`; `options` go to its class.
+
+    Raises
+    ------
+    InputError
+        If the name or an option is unknown.
+    """
+    if name not in FORECASTS:
+        raise InputError(f"carbon forecast: {name!r} is unknown, expected one of {', '.join(FORECASTS)}")
+    allowed = ("relative_error", "seed") if name == "noisy" else ()
+    if unknown := set(options) - set(allowed):
+        raise InputError(
+            f"carbon forecast {name!r}: unknown option {sorted(unknown)[0]!r}, "
+            f"expected one of {', '.join(allowed) or 'none at all'}"
+        )
+    return FORECASTS[name](values, step_s, horizon_s, **options)
+
+
+def _checked(values: ArrayLike, step_s: int, horizon_s: int) -> tuple[Array, int]:
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim != 1 or not len(series) or not np.all(np.isfinite(series)):
+        raise InputError("forecast: expected a signal with one number for every step")
+    if step_s < 1 or horizon_s < step_s or horizon_s % step_s:
+        raise InputError(f"forecast: horizon is {horizon_s} s, expected a multiple of the step ({step_s} s)")
+    return series, horizon_s // step_s
