@@ -165,7 +165,8 @@ class LogNormal:
 def _lognormal(normal: NDArray[np.float64], mean: float, cv: float) -> Tokens:
     variance = np.log1p(cv**2)
     tokens = np.exp(np.log(mean) - variance / 2 + np.sqrt(variance) * normal)
-    return np.clip(np.rint(tokens), 1, MAX_TOKENS).astype(np.int64)
+    whole: Tokens = np.clip(np.rint(tokens), 1, MAX_TOKENS).astype(np.int64)
+    return whole
 
 
 class Empirical:

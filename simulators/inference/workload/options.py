@@ -1,0 +1,244 @@
+"""Workloads from what a user writes: options and short specifications.
+
+Lengths are written as
+
+    fixed:PROMPT:OUTPUT                         tokens
+    uniform:MIN:MAX:PREFILL_TO_DECODE           total tokens, split by the ratio
+    zipf:MIN:MAX:THETA:PREFILL_TO_DECODE        total tokens, the shortest the most frequent
+    lognormal:MEAN:CV:MEAN:CV                   prompt, then output; cv = standard deviation / mean
+    cdf:FILE.json:PREFILL_TO_DECODE             total tokens from [[tokens, cumulative probability], ...]
+    trace:FILE                                  prompt and output of a recorded trace, row by row
+
+A daily shape is a JSON file {"hourly_factors": [24 numbers], "lengths": ...}. The factors are relative to
+their mean and start at local midnight. "lengths" is optional, either a specification as above or the four
+numbers {"prefill_mean", "prefill_cv", "decode_mean", "decode_cv"}.
+A CSV file with t_s, req_per_s is a rate profile: it starts with the run and ends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.inference.workload import lengths as laws
+from simulators.inference.workload.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
+from simulators.inference.workload.requests import Workload
+from simulators.inference.workload.stream import SyntheticWorkload
+from simulators.inference.workload.traces import open_trace, read_lengths, read_rates
+
+TRAFFIC_FOLDER = Path(__file__).resolve().parents[3] / "data" / "traffic"
+DEFAULT_DEFER_WINDOW_S = 3600.0
+
+_LAWS: dict[str, tuple[Callable[..., laws.Lengths], str]] = {
+    "fixed": (laws.Fixed, "PROMPT:OUTPUT"),
+    "uniform": (laws.Uniform, "MIN:MAX:PREFILL_TO_DECODE"),
+    "zipf": (laws.Zipf, "MIN:MAX:THETA:PREFILL_TO_DECODE"),
+    "lognormal": (laws.LogNormal, "MEAN_PROMPT:CV_PROMPT:MEAN_OUTPUT:CV_OUTPUT"),
+}
+_WHOLE_NUMBERS = {"fixed": 2, "uniform": 2, "zipf": 2, "lognormal": 0}
+
+
+def parse_lengths(spec: str) -> laws.Lengths:
+    """A law of lengths from its specification.
+
+    Raises
+    ------
+    InputError
+        If it is none, or its file is.
+    """
+    name, _, rest = spec.partition(":")
+    if name == "trace" and rest:
+        return read_lengths(rest)
+    if name == "cdf" and rest.count(":"):
+        file, _, ratio = rest.rpartition(":")
+        return _cdf(Path(file), _number(ratio, spec, "cdf:FILE.json:PREFILL_TO_DECODE"))
+    if name not in _LAWS:
+        known = ", ".join(f"{law}:{form}" for law, (_, form) in _LAWS.items())
+        raise InputError(f"lengths {spec}: expected one of {known}, cdf:FILE.json:RATIO, trace:FILE")
+    law, form = _LAWS[name]
+    parts = rest.split(":") if rest else []
+    if len(parts) != form.count(":") + 1:
+        raise InputError(f"lengths {spec}: expected {name}:{form}")
+    values: list[float] = [_number(part, spec, f"{name}:{form}") for part in parts]
+    for at in range(_WHOLE_NUMBERS[name]):
+        if values[at] != int(values[at]):
+            raise InputError(f"lengths {spec}: {parts[at]} must be a whole number of tokens")
+        values[at] = int(values[at])
+    return law(*values)
+
+
+def _number(text: str, spec: str, form: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"lengths {spec}: {text!r} is not a number; expected {form}")
+    return value
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def _cdf(path: Path, prefill_to_decode: float) -> laws.TotalCdf:
+    document = _json(path)
+    pairs = document.get("cdf") if isinstance(document, dict) else document
+    try:
+        table = np.asarray(pairs, dtype=np.float64)
+        tokens, cumulative = table.T
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected [[tokens, cumulative probability], ...]") from error
+    try:
+        return laws.TotalCdf(tokens, cumulative, prefill_to_decode)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class DailyShape:
+    """A day's relative rates from local midnight, shape (n,), and the lengths that go with it."""
+
+    factors: NDArray[np.float64]
+    lengths: laws.Lengths | None
+
+
+def read_daily_shape(name: str | Path) -> DailyShape:
+    """A daily shape from a JSON file, or by the name of one in ``data/traffic``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it has no factors.
+    """
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        path = TRAFFIC_FOLDER / f"{name}.json"
+        if not path.exists():
+            known = ", ".join(sorted(file.stem for file in TRAFFIC_FOLDER.glob("*.json"))) or "none"
+            raise InputError(f"daily shape {name}: unknown (known: {known}); or give a .json or .csv file")
+    document = _json(path)
+    try:
+        factors = np.asarray(document["hourly_factors"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: expected {{"hourly_factors": [24 numbers]}}') from error
+    if factors.ndim != 1 or not len(factors) or not np.all(np.isfinite(factors) & (factors >= 0)):
+        raise InputError(f"{path}: hourly_factors must be a list of numbers >= 0")
+    return DailyShape(factors, _shape_lengths(document.get("lengths"), path))
+
+
+def _shape_lengths(entry: object, path: Path) -> laws.Lengths | None:
+    if entry is None:
+        return None
+    try:
+        if isinstance(entry, str):
+            return parse_lengths(entry)
+        if isinstance(entry, dict):
+            names = ("prefill_mean", "prefill_cv", "decode_mean", "decode_cv")
+            return laws.LogNormal(*(float(entry[name]) for name in names))
+    except (KeyError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, InputError) else f"lengths needs the number {error}"
+        raise InputError(f"{path}: {reason}") from error
+    raise InputError(f"{path}: lengths must be a specification or the means and cvs of prompt and output")
+
+
+def workload_from_options(
+    *,
+    requests: str | Path | None = None,
+    format: str = "auto",
+    rate_per_s: float | None = None,
+    cv: float = 1.0,
+    lengths: str | laws.Lengths | None = None,
+    diurnal: str | Path | None = None,
+    start_of_day_s: float = 0.0,
+    num_requests: int | None = None,
+    horizon_s: float | None = None,
+    time_scale: float = 1.0,
+    rate_scale: float = 1.0,
+    deferrable_share: float = 0.0,
+    defer_window_s: float | tuple[float, float] = DEFAULT_DEFER_WINDOW_S,
+    seed: int = 42,
+    tenant: int = 0,
+) -> Workload:
+    """The workload a user asked for: recorded requests, or arrivals at a rate with lengths from a law.
+
+    Parameters
+    ----------
+    requests, format
+        A trace, see `open_trace`; `time_scale` and `rate_scale` go with it.
+    rate_per_s, cv
+        Mean arrival rate, 1/s, and coefficient of variation of the gaps (1: Poisson, above: bursts).
+    lengths
+        A specification or a law. May be left out if the daily shape brings lengths.
+    diurnal, start_of_day_s
+        A daily shape or a rate profile, and the local time of day (s) at which the run starts. A rate
+        profile has rates of its own: `rate_per_s` may be left out, otherwise it scales the profile to
+        that mean.
+    num_requests, horizon_s, deferrable_share, defer_window_s, seed, tenant
+        See `SyntheticWorkload`.
+
+    Raises
+    ------
+    InputError
+        If options contradict each other, something is missing, or a file is broken.
+    """
+    if requests is not None:
+        if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
+            raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
+        return open_trace(
+            requests,
+            format=format,
+            time_scale=time_scale,
+            rate_scale=rate_scale,
+            max_requests=num_requests,
+            horizon_s=horizon_s,
+            deferrable_share=deferrable_share,
+            defer_window_s=defer_window_s,
+            seed=seed,
+            tenant=tenant,
+        )
+    if time_scale != 1.0 or rate_scale != 1.0:
+        raise InputError("workload: time and rate scaling go with recorded requests; set the rate instead")
+    arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s)
+    law = parse_lengths(lengths) if isinstance(lengths, str) else lengths or shape_lengths
+    if law is None:
+        raise InputError("workload: no lengths; give some such as zipf:1024:4096:0.6:20 or fixed:512:128")
+    return SyntheticWorkload(
+        arrivals,
+        law,
+        seed,
+        num_requests=num_requests,
+        horizon_s=horizon_s,
+        deferrable_share=deferrable_share,
+        defer_window_s=defer_window_s,
+        tenant=tenant,
+    )
+
+
+def _arrivals(
+    rate_per_s: float | None, cv: float, diurnal: str | Path | None, start_of_day_s: float
+) -> tuple[Arrivals, laws.Lengths | None]:
+    """The arrival law, and the lengths that come with a daily shape."""
+    if diurnal is not None and str(diurnal).lower().endswith((".csv", ".csv.gz")):
+        rates, interval_s = read_rates(diurnal)
+        if rate_per_s is not None and rates.any():
+            rates = rates * (rate_per_s / rates.mean())
+        return Modulated(rates, interval_s, start_offset_s=start_of_day_s, cv=cv), None
+    if rate_per_s is None:
+        raise InputError("workload: give recorded requests, or a rate in requests per second and lengths")
+    if diurnal is None:
+        return (Poisson(rate_per_s) if cv == 1.0 else Gamma(rate_per_s, cv)), None
+    shape = read_daily_shape(diurnal)
+    return Diurnal(rate_per_s, shape.factors, start_of_day_s, cv), shape.lengths

@@ -1,0 +1,19 @@
+"""Recorded workloads, read as time advances.
+
+`open_trace` hands out requests, `read_lengths` the lengths alone, `read_rates` a rate profile. The formats:
+
+==========
+====================================================================================================== azure
+Azure LLM inference traces 2023 and 2024 (CSV: TIMESTAMP, ContextTokens, GeneratedTokens) burstgpt   BurstGPT
+(CSV: Timestamp in s, Request tokens, Response tokens) mooncake   Mooncake (JSON lines: timestamp in ms,
+input_length, output_length) servegen   ServeGen's client files (chunk-N-trace.csv beside
+chunk-N-dataset.json, or a folder of them) table      arrived_at in s, prefill_tokens, decode_tokens (CSV or
+Parquet), and Vidur's processed traces ==========
+======================================================================================================
+
+Every file may be compressed with gzip.
+"""
+
+from simulators.inference.workload.traces.open import Trace, open_trace, read_lengths, read_rates
+
+__all__ = ["Trace", "open_trace", "read_lengths", "read_rates"]

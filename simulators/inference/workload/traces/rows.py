@@ -1,0 +1,135 @@
+"""From the rows of a trace to checked requests. Rows count from 1, the header is not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.inference.workload.lengths import MAX_TOKENS
+from simulators.inference.workload.requests import RequestBlock
+from simulators.inference.workload.traces import tables
+from simulators.inference.workload.traces.formats import Layout, find
+
+
+def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[RequestBlock]:
+    """The trace's requests, block by block, as they are in the file.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a value is no number, negative or not whole where tokens are counted, the
+        arrivals are not in order, or there is no request at all.
+    """
+    names = tables.columns(path)
+    why = " (the file has lengths but no arrival times)"
+    wanted = [find(names, layout.prefill, str(path)), find(names, layout.decode, str(path))]
+    wanted.insert(0, find(names, layout.arrival, str(path), why=why))
+    tenant_name = next((name for name in layout.tenant if name in names), None)
+    deadline_name = next((name for name in layout.deadline if name in names), None)
+    optional = [name for name in (tenant_name, deadline_name) if name]
+    row, last_s, origin, seen = 1, -np.inf, None, False
+    for frame in tables.frames(path, wanted + optional):
+        arrival, prompt, output = (frame[name] for name in wanted)
+        if layout.unit_s is None:
+            stamps = _calendar(arrival, path, row)
+            origin = stamps[0] if origin is None else origin
+            arrived_s = (stamps - origin) / np.timedelta64(1, "s")
+        else:
+            arrived_s = _numbers(arrival, path, row) * layout.unit_s
+        _check_order(arrived_s, last_s, path, row)
+        last_s = float(arrived_s[-1])
+        prefill, decode, kept = _lengths(prompt, output, layout, path, row)
+        block = RequestBlock.of(arrived_s, prefill, decode)
+        block.tenant[:] = _tokens(frame[tenant_name], path, row) if tenant_name else tenant
+        if deadline_name:
+            given = frame[deadline_name].notna().to_numpy()
+            block.deferrable[:] = given
+            block.deadline[given] = _numbers(frame[deadline_name].fillna(0), path, row)[given]
+            late = block.deadline < arrived_s
+            _refuse(late, frame[deadline_name], "a time at or after the arrival", path, row)
+        row += len(frame)
+        seen = seen or bool(kept.any())
+        yield block if kept.all() else block[kept]
+    if not seen:
+        raise InputError(f"{path}: the trace has no requests")
+
+
+def lengths(path: Path, layout: Layout) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Prefill and decode tokens, block by block; arrival times need not be there."""
+    names = tables.columns(path)
+    prefill_name = find(names, layout.prefill, str(path))
+    decode_name = find(names, layout.decode, str(path))
+    row = 1
+    for frame in tables.frames(path, [prefill_name, decode_name]):
+        prefill, decode, kept = _lengths(frame[prefill_name], frame[decode_name], layout, path, row)
+        row += len(frame)
+        yield prefill[kept], decode[kept]
+
+
+def rates(path: Path) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Interval starts (s) and rates (1/s) of a rate profile with the columns t_s, req_per_s."""
+    names = tables.columns(path)
+    time_name = find(names, ("t_s",), str(path))
+    rate_name = find(names, ("req_per_s", "rate"), str(path))
+    row = 1
+    for frame in tables.frames(path, [time_name, rate_name]):
+        yield _numbers(frame[time_name], path, row), _numbers(frame[rate_name], path, row)
+        row += len(frame)
+
+
+def _lengths(
+    prefill_column: pd.Series, decode_column: pd.Series, layout: Layout, path: Path, row: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Prefill and decode tokens, and which rows are requests."""
+    prefill = _tokens(prefill_column, path, row)
+    decode = _tokens(decode_column, path, row)
+    if layout.drops_failures:
+        return prefill, decode, (prefill > 0) & (decode > 0)
+    _refuse(prefill == 0, prefill_column, "at least 1 token", path, row)
+    return prefill, np.maximum(decode, 1), np.ones(len(prefill), dtype=np.bool_)
+
+
+def _numbers(column: pd.Series, path: Path, row: int) -> NDArray[np.float64]:
+    """A column as finite, non-negative numbers."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    _refuse(~(np.isfinite(values) & (values >= 0)), column, "a number >= 0", path, row)
+    return values
+
+
+def _tokens(column: pd.Series, path: Path, row: int) -> NDArray[np.int64]:
+    """A column as whole numbers."""
+    values = _numbers(column, path, row)
+    whole = np.minimum(values, MAX_TOKENS).astype(np.int64)
+    _refuse(whole != values, column, f"a whole number up to {MAX_TOKENS}", path, row)
+    return whole
+
+
+def _calendar(column: pd.Series, path: Path, row: int) -> NDArray[np.datetime64]:
+    """A column of calendar times; UTC where no zone is given."""
+    stamps = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+    _refuse(stamps.isna().to_numpy(), column, "a time such as 2023-11-16 18:15:46.68", path, row)
+    return stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+
+
+def _refuse(bad: NDArray[np.bool_], column: pd.Series, expected: str, path: Path, row: int) -> None:
+    """Name the first bad row of a column."""
+    if bad.any():
+        at = int(np.argmax(bad))
+        value = "missing" if pd.isna(column.iloc[at]) else str(column.iloc[at])[:40]
+        raise InputError(f"{path}: row {row + at}: {column.name} is {value}, expected {expected}")
+
+
+def _check_order(arrived_s: NDArray[np.float64], last_s: float, path: Path, row: int) -> None:
+    back = np.diff(arrived_s, prepend=last_s) < 0
+    if back.any():
+        at = int(np.argmax(back))
+        before = arrived_s[at - 1] if at else last_s
+        raise InputError(
+            f"{path}: row {row + at} arrives at {arrived_s[at]:.9g} s, before the row in front of it "
+            f"({before:.9g} s); sort the file by arrival"
+        )

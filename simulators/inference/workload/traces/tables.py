@@ -1,0 +1,124 @@
+"""Tables on disk as a sequence of frames, never held as a whole: CSV, JSON lines, Parquet."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from simulators.errors import InputError
+
+ROWS = 16_384
+_CSV: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True}
+
+
+def kind(path: Path) -> str:
+    """``csv``, ``jsonl`` or ``parquet``, by the file's name.
+
+    Raises
+    ------
+    InputError
+        If the name ends in none of them.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    for ending, table in ((".csv", "csv"), (".jsonl", "jsonl"), (".parquet", "parquet")):
+        if name.endswith(ending):
+            return table
+    raise InputError(f"{path}: unknown kind of file, expected .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn whatever a broken file raises while it is read into an `InputError` that names it."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        yield
+    except (pd.errors.EmptyDataError, StopIteration) as error:
+        raise InputError(f"{path}: the file is empty") from error
+    except (
+        pd.errors.ParserError,
+        pa.ArrowInvalid,
+        UnicodeDecodeError,
+        EOFError,
+        OSError,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+
+
+def text(path: Path) -> IO[str]:
+    """Open a text file, plain or gzip."""
+    if path.name.lower().endswith(".gz"):
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig"))
+    return open(path, encoding="utf-8-sig")
+
+
+def columns(path: Path) -> list[str]:
+    """Names of a table's columns (JSON lines: those of the first line)."""
+    with readable(path):
+        if kind(path) == "parquet":
+            return [str(name) for name in pq.read_schema(path).names]
+        if kind(path) == "csv":
+            return [str(c) for c in pd.read_csv(path, nrows=0, **_CSV).columns]
+        with text(path) as file:
+            return list(_object(path, next(file), 1))
+
+
+def frames(path: Path, wanted: list[str], *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
+    """The columns `wanted`, at most `rows` rows at a time and never none."""
+    return (frame for frame in _frames(path, wanted, rows) if len(frame))
+
+
+def _frames(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    with readable(path):
+        if kind(path) == "parquet":
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=rows, columns=wanted):
+                    yield batch.to_pandas()
+        elif kind(path) == "csv":
+            # round_trip: the nearest double, so that a time written by us comes back bit by bit
+            with pd.read_csv(
+                path,
+                chunksize=rows,
+                float_precision="round_trip",
+                low_memory=False,
+                **_CSV,
+            ) as reader:
+                # every column is read: with `usecols` pandas passes over rows that have too many fields
+                for frame in reader:
+                    if not isinstance(frame.index, pd.RangeIndex):
+                        raise InputError(f"{path}: the rows have more fields than the header")
+                    yield frame[wanted]
+        else:
+            yield from _json_lines(path, wanted, rows)
+
+
+def _json_lines(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    with text(path) as file:
+        lines = enumerate((line for line in file if not line.isspace()), start=1)
+        while block := list(islice(lines, rows)):
+            objects = [_object(path, line, row) for row, line in block]
+            yield pd.DataFrame({name: [entry.get(name) for entry in objects] for name in wanted})
+
+
+def _object(path: Path, line: str, row: int) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: row {row} is not JSON: {error.msg} at character {error.pos + 1}"
+        ) from error
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}: row {row} is not a JSON object")
+    return entry
