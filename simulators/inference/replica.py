@@ -134,11 +134,11 @@ class Replica:
     def _collect(self) -> None:
         c = self.state.counters[0]
         if c.finished:
-            self._finished.append(self.state.finished[: c.finished].copy())
+            self._finished.append(self.state.finished[: c.finished].copy().view(np.recarray))
             self.completed += int(c.finished)
             c.finished = 0
         if c.logged:
-            self._log.append(self.state.log[: c.logged].copy())
+            self._log.append(self.state.log[: c.logged].copy().view(np.recarray))
             c.logged = 0
 
     def take_finished(self) -> RecordArray:

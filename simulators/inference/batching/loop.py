@@ -1,8 +1,8 @@
 """The compiled loop of one replica: from change of batch to change of batch.
 
-Three things happen: requests arrive, a batch in flight ends, a batch is formed. While the same requests decode together and
-nothing can join or leave, only counters move, so such a run of iterations costs the same per iteration whatever the size of
-the batch (`_run_decodes`).
+Three things happen: requests arrive, a batch in flight ends, a batch is formed. While the same requests decode
+together and nothing can join or leave, only counters move, so such a run of iterations costs the same per iteration
+whatever the size of the batch (`_run_decodes`).
 """
 
 from __future__ import annotations

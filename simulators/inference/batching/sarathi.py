@@ -21,8 +21,8 @@ from simulators.inference.compiled import compiled
 def form_sarathi(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` with all decodes, then running prompts, then new ones, within the chunk budget `max_tokens`.
 
-    Decodes count against the budget but are never refused by it. All blocks of a prompt are taken at admission. Evictions
-    follow vLLM: the last of the running list goes first.
+    Decodes count against the budget but are never refused by it. All blocks of a prompt are taken at admission.
+    Evictions follow vLLM: the last of the running list goes first.
     """
     c = state.counters[0]
     f = state.flights[flight]

@@ -1,8 +1,8 @@
 """Everything a replica knows, as arrays the compiled loop can change in place.
 
-Requests live in slots. A slot index moves from the inbox (routed here, not yet arrived) to the queue (waiting), into a batch in flight, to
-the ready list (running, between two batches), and so on until the request is finished, copied to `finished`, and the slot is free again.
-Memory follows the number of requests alive, not the number simulated.
+Requests live in slots. A slot index moves from the inbox (routed here, not yet arrived) to the queue (waiting), into a
+batch in flight, to the ready list (running, between two batches), and so on until the request is finished, copied to
+`finished`, and the slot is free again. Memory follows the number of requests alive, not the number simulated.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from simulators.inference.compiled import compiled
 def form_vllm(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` with whole prompts if any can be admitted, else with one token of every running request.
 
-    A prompt is admitted while its blocks leave the watermark free, the padded batch (requests x longest prompt) keeps to the
-    token limit and the cap is not reached. A running request needs a free block even if its last one has room;
+    A prompt is admitted while its blocks leave the watermark free, the padded batch (requests x longest prompt) keeps
+    to the token limit and the cap is not reached. A running request needs a free block even if its last one has room;
     where there is none, the newest running request is evicted and recomputed later.
     """
     c = state.counters[0]

@@ -1,4 +1,4 @@
-"""vLLM v1: one token budget for everything, running requests first, prompts in chunks (vLLM documentation, "V1 guide")."""
+"""vLLM v1: one token budget, running requests first, prompts in chunks (vLLM documentation, "V1 guide")."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from simulators.inference.compiled import compiled
 def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` from the running requests in their order, then from the queue, until the budget is spent.
 
-    Blocks are taken for the tokens of this batch only. Where they run out, the request admitted last is evicted; in such a
-    step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
+    Blocks are taken for the tokens of this batch only. Where they run out, the request that came last is evicted; in
+    such a step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
     """
     c = state.counters[0]
     f = state.flights[flight]
