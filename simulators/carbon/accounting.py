@@ -5,12 +5,11 @@
 - *embodied carbon* = per-device footprint times busy-or-reserved time over service life.
 - *total carbon* = operational + embodied.
 - *gross carbon* = sum of load times intensity: what the load would cause without any generation of its own.
-- *offset ratio* = sum(generation * intensity) / sum(load * intensity). It counts what is exported, so it
-can exceed
-  1; the 69.2 % of arXiv 2507.11417 is this one.
+- *offset ratio* = sum(generation * intensity) / sum(load * intensity). It counts what is exported, so it can
+  exceed 1; the 69.2 % of arXiv 2507.11417 is this one.
 - *matched ratio* (24/7 carbon-free share) = sum over intervals of min(load, own carbon-free supply) /
-sum(load), where the
-  supply is generation plus the part of the battery's discharge that was charged from own generation.
+  sum(load), where the supply is generation plus the part of the battery's discharge that was charged from own
+  generation.
 - *self-consumption ratio* = share of the generation that is used on the site, through the battery or not.
 
 All functions take arrays with one value per interval, shape (n,): powers in W (means, >= 0), intensities in
