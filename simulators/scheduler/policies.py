@@ -185,10 +185,8 @@ class SolarFollowing:
     _released: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check(
-            0 <= self.hold_below <= self.release_at and self.release_at > 0, "solar", "0 <= hold_below <=
-            release_at"
-        )
+        _check(self.release_at > 0, "solar", f"release_at above 0, not {self.release_at}")
+        _check(0 <= self.hold_below <= self.release_at, "solar", "0 <= hold_below <= release_at")
         _check(self.spread_s >= 0, "solar", f"spread_s >= 0, not {self.spread_s}")
 
     def decide(self, observation: Observation) -> Decision:
