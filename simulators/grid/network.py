@@ -1,0 +1,364 @@
+"""A pandapower network with sites on it: one power flow per step, and what it says about limits.
+
+The power flow is pandapower's Newton-Raphson. Within a run only the power of loads and static generators
+changes, so a step starts from the last voltages and reuses the admittance matrix, which saves most of the
+time. When that fails, the kept state is worthless (every later step would fail from it): it is dropped, and
+the step is solved again from nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from copy import copy as shallow_copy
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandapower
+from numpy.typing import ArrayLike, NDArray
+from pandapower.powerflow import LoadflowNotConverged
+
+from simulators.errors import InputError
+from simulators.grid.limits import Limits, Violation, VoltageLimits
+from simulators.grid.sources import load_network
+
+__all__ = ["Network", "Result", "Site", "load_network"]
+
+DEFAULT_POWER_FACTOR = 0.98
+"""Lagging power factor of a site whose reactive power nobody gave. An assumption: it is what pandapower's
+mv_oberrhein uses for its own loads (its argument ``cosphi_load``)."""
+
+_RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
+_RETRY_ITERATIONS = 50
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What `Network.attach` put on a bus: a load for consumption and a static generator for export."""
+
+    name: str
+    bus: int
+    load: int
+    sgen: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One power flow. Every float is NaN where `converged` is false.
+
+    Attributes
+    ----------
+    converged
+        Whether a solution was found. If not, `violations` holds one entry that says so.
+    vm_pu, va_degree
+        Voltage magnitude, p.u., and angle, degree, in the order of `Network.buses`; NaN without supply.
+    line_loading_percent, trafo_loading_percent
+        Loading in the order of `Network.lines` and `Network.trafos` (three-winding ones after the others).
+    p_loss_mw
+        Active losses of lines, transformers and other branches.
+    p_slack_mw, q_slack_mvar
+        What the external grids (and slack generators) feed in.
+    site_p_mw, site_q_mvar
+        What each site took, in the order of `Network.sites`; consumption positive.
+    violations
+        Limits exceeded; see `simulators.grid.limits`.
+    """
+
+    converged: bool
+    vm_pu: Array
+    va_degree: Array
+    line_loading_percent: Array
+    trafo_loading_percent: Array
+    p_loss_mw: float
+    p_slack_mw: float
+    q_slack_mvar: float
+    site_p_mw: Array
+    site_q_mvar: Array
+    violations: tuple[Violation, ...]
+
+    @property
+    def vm_min(self) -> float:
+        """Lowest voltage of all supplied buses, p.u."""
+        return float(np.nanmin(self.vm_pu)) if self.converged else math.nan
+
+    @property
+    def vm_max(self) -> float:
+        """Highest voltage of all supplied buses, p.u."""
+        return float(np.nanmax(self.vm_pu)) if self.converged else math.nan
+
+    @property
+    def line_loading_max(self) -> float:
+        """Highest loading of all lines, %; 0 in a network without lines."""
+        return self._highest(self.line_loading_percent)
+
+    @property
+    def trafo_loading_max(self) -> float:
+        """Highest loading of all transformers, %; 0 in a network without transformers."""
+        return self._highest(self.trafo_loading_percent)
+
+    def _highest(self, loading: Array) -> float:
+        return float(np.nanmax(loading, initial=0.0)) if self.converged else math.nan
+
+
+class Network:
+    """A network and the sites attached to it.
+
+    Parameters
+    ----------
+    source
+        A ``pandapowerNet``, which is copied, or what `load_network` takes.
+    name
+        What to call it; default: the name or file it came from.
+    voltage_limits
+        See `simulators.grid.limits.Limits`.
+    power_factor
+        Used by `reactive_mvar`; lagging in (0, 1], leading in [-1, 0).
+
+    Raises
+    ------
+    InputError
+        If the network cannot be loaded, has no slack, or does not converge as it is.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        name: str = "",
+        voltage_limits: VoltageLimits = "network",
+        power_factor: float = DEFAULT_POWER_FACTOR,
+    ) -> None:
+        if isinstance(source, str | Path):
+            self.net = load_network(source)
+            self.name = name or (source if isinstance(source, str) else source.stem)
+        else:
+            self.net = deepcopy(source)
+            self.name = name or str(source.name or "network")
+        if not 0.0 < abs(power_factor) <= 1.0:
+            raise InputError(f"power factor {power_factor}: expected -1 to 1 and not 0 (negative: leading)")
+        self._tan_phi = math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
+        net = self.net
+        self.buses: NDArray[np.int64] = net.bus.index.to_numpy()
+        self.lines: tuple[int, ...] = tuple(net.line.index)
+        self.trafos: tuple[tuple[Literal["trafo", "trafo3w"], int], ...] = (
+            *(("trafo", index) for index in net.trafo.index),
+            *(("trafo3w", index) for index in net.trafo3w.index),
+        )
+        self.limits = Limits(net, voltage_limits)
+        self.sites: list[Site] = []
+        self._own_scaling = {
+            e: net[e].scaling.to_numpy(dtype=np.float64, copy=True) for e in ("load", "sgen")
+        }
+        self._warm = False
+        self._last: tuple[tuple[Any, ...], Result] | None = None
+        if not (net.ext_grid.in_service.any() or net.gen.query("in_service and slack").size):
+            raise InputError(f"network {self.name}: no external grid in service, so nothing balances it")
+        if not self._solve():
+            raise InputError(f"network {self.name}: its power flow has no solution even without a site")
+        self._supplied = dict(zip(net.bus.index, net.res_bus.vm_pu.notna(), strict=True))
+        # Lines, transformers, impedances, DC lines: pandapower gives the loss of each in one column name.
+        self._lossy = [e for e in net if f"res_{e}" in net and len(net[e]) and "pl_mw" in net[f"res_{e}"]]
+
+    def bus_index(self, bus: int | str) -> int:
+        """Index of a bus given by index (a number, also as text) or by name.
+
+        Raises
+        ------
+        InputError
+            If there is no such bus, or several of that name.
+        """
+        text = str(bus).strip()
+        if re.fullmatch(r"-?\d+", text):
+            found = [int(text)] if int(text) in self._supplied else []
+        else:
+            found = self.net.bus.index[self.net.bus["name"] == text].tolist()
+        if len(found) == 1:
+            return int(found[0])
+        if found:
+            raise InputError(f"bus {text!r}: {len(found)} buses of {self.name} are called so; give the index")
+        raise InputError(
+            f"bus {text!r}: not in network {self.name}; expected a bus name or one of its {len(self.buses)} "
+            f"indices between {self.buses.min()} and {self.buses.max()}"
+        )
+
+    def copy(self) -> Network:
+        """An independent network with the same sites, as if not yet stepped."""
+        twin = shallow_copy(self)
+        twin.net, twin.sites = deepcopy(self.net), list(self.sites)
+        twin._warm, twin._last = False, None
+        for element, scaling in self._own_scaling.items():
+            twin.net[element]["scaling"] = np.concatenate([scaling, np.ones(len(self.sites))])
+        return twin
+
+    def element_name(self, element: str, index: int) -> str:
+        """The element's name in the file, or ``<element> <index>``."""
+        name = self.net[element].at[index, "name"]
+        return name if isinstance(name, str) and name else f"{element} {index}"
+
+    def violation_name(self, violation: Violation) -> str:
+        """Name of the element that breaks the limit."""
+        if violation.element == "network":
+            return self.name
+        return self.element_name(violation.element, violation.index)
+
+    def describe(self, violation: Violation) -> str:
+        """One line for a person, e.g. ``Line 5: overload 104.2 % (limit 100 %)``."""
+        return violation.describe(self.violation_name(violation))
+
+    def attach(self, bus: int | str, name: str) -> Site:
+        """Put a site on a bus; until the first `step` it draws nothing.
+
+        Raises
+        ------
+        InputError
+            If the bus is unknown, out of service or not supplied, or a site has this name already.
+        """
+        index = self.bus_index(bus)
+        if not self.net.bus.at[index, "in_service"]:
+            raise InputError(f"bus {bus!r} of network {self.name}: out of service; choose a bus in service")
+        if not self._supplied[index]:
+            raise InputError(f"bus {bus!r} of network {self.name}: not connected to an external grid")
+        if any(site.name == name for site in self.sites):
+            raise InputError(f"site {name!r}: attached already; expected a new name")
+        load = pandapower.create_load(self.net, index, p_mw=0.0, q_mvar=0.0, name=name)
+        sgen = pandapower.create_sgen(self.net, index, p_mw=0.0, q_mvar=0.0, name=name)
+        site = Site(name, index, int(load), int(sgen))
+        self.sites.append(site)
+        self._warm, self._last = False, None
+        return site
+
+    def reactive_mvar(self, p_mw: ArrayLike) -> Array:
+        """Reactive power, MVar, of a site that draws `p_mw`; none while it exports (inverters at unity)."""
+        return np.asarray(np.maximum(p_mw, 0.0) * self._tan_phi, dtype=np.float64)
+
+    def step(
+        self,
+        p_mw: ArrayLike,
+        q_mvar: ArrayLike | None = None,
+        load_scaling: float | None = None,
+        gen_scaling: float | None = None,
+    ) -> Result:
+        """Solve the power flow.
+
+        The solver is skipped only where every input equals the last step's exactly.
+
+        Parameters
+        ----------
+        p_mw
+            What each site draws, MW, in the order of `sites`; negative: it exports. A number for one site.
+        q_mvar
+            Reactive power each site draws, MVar; default: `reactive_mvar`.
+        load_scaling, gen_scaling
+            Replaces pandapower's ``scaling`` of the network's own loads and static generators: 1 is full
+            power as tabled. Default: as in the file.
+
+        Raises
+        ------
+        InputError
+            If a number is not finite or their count is not that of the sites.
+        """
+        p = np.atleast_1d(np.asarray(p_mw, dtype=np.float64))
+        q = self.reactive_mvar(p) if q_mvar is None else np.atleast_1d(np.asarray(q_mvar, dtype=np.float64))
+        if p.shape != (len(self.sites),) or q.shape != p.shape:
+            raise InputError(f"network {self.name}: {p.size} P and {q.size} Q for {len(self.sites)} sites")
+        scalings = (load_scaling, gen_scaling)
+        if not (np.isfinite(p).all() and np.isfinite(q).all()) or any(
+            s is not None and not (math.isfinite(s) and s >= 0.0) for s in scalings
+        ):
+            raise InputError(
+                f"network {self.name}: P {p} MW, Q {q} MVar, scaling of loads and generators {scalings}; "
+                "expected finite numbers, and a scaling of at least 0"
+            )
+        key = (*p.tolist(), *q.tolist(), *scalings)
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        self._set_power(p, q)
+        self._set_scaling("load", load_scaling)
+        self._set_scaling("sgen", gen_scaling)
+        result = self._read(p, q) if self._solve() else self._unsolved(p, q)
+        self._last = (key, result)
+        return result
+
+    def _set_power(self, p: Array, q: Array) -> None:
+        load, sgen = self.net.load, self.net.sgen
+        for site, site_p, site_q in zip(self.sites, p.tolist(), q.tolist(), strict=True):
+            load.at[site.load, "p_mw"] = max(site_p, 0.0)
+            load.at[site.load, "q_mvar"] = site_q
+            sgen.at[site.sgen, "p_mw"] = max(-site_p, 0.0)
+
+    def _set_scaling(self, element: str, scaling: float | None) -> None:
+        own = self._own_scaling[element]
+        own = own if scaling is None else np.full_like(own, scaling)
+        column = np.concatenate([own, np.ones(len(self.sites))])  # sites come behind the network's own
+        if not np.array_equal(column, self.net[element].scaling):
+            self.net[element]["scaling"] = column
+
+    def _solve(self) -> bool:
+        """Run the power flow from the last voltages, else flat, else from a DC solution; true if solved."""
+        net = self.net
+        if self._warm:
+            try:
+                pandapower.runpp(net, init="results", recycle=_RECYCLE)
+                return True
+            except LoadflowNotConverged:
+                self._warm = False
+        for options in ({}, {"init": "dc", "max_iteration": _RETRY_ITERATIONS}):
+            net["_ppc"] = None
+            try:
+                pandapower.runpp(net, **options)
+            except LoadflowNotConverged:
+                continue
+            self._warm = (
+                net["_options"]["algorithm"] == "nr"
+            )  # a file may ask for another, which keeps nothing
+            return True
+        return False
+
+    def _read(self, p: Array, q: Array) -> Result:
+        net = self.net
+        vm_pu = net.res_bus.vm_pu.to_numpy(copy=True)
+        line = net.res_line.loading_percent.to_numpy(copy=True)
+        trafo = np.concatenate(
+            [net.res_trafo.loading_percent.to_numpy(), net.res_trafo3w.loading_percent.to_numpy()]
+        ).astype(np.float64)
+        slack_gens = (net.gen.slack & net.gen.in_service).to_numpy(dtype=bool)
+        return Result(
+            converged=True,
+            vm_pu=vm_pu,
+            va_degree=net.res_bus.va_degree.to_numpy(copy=True),
+            line_loading_percent=line,
+            trafo_loading_percent=trafo,
+            p_loss_mw=float(
+                sum(np.nansum(net[f"res_{element}"].pl_mw.to_numpy()) for element in self._lossy)
+            ),
+            p_slack_mw=float(
+                np.nansum(net.res_ext_grid.p_mw) + net.res_gen.p_mw.to_numpy()[slack_gens].sum()
+            ),
+            q_slack_mvar=float(
+                np.nansum(net.res_ext_grid.q_mvar) + net.res_gen.q_mvar.to_numpy()[slack_gens].sum()
+            ),
+            site_p_mw=p.copy(),
+            site_q_mvar=q.copy(),
+            violations=self.limits.check(vm_pu, line, trafo),
+        )
+
+    def _unsolved(self, p: Array, q: Array) -> Result:
+        buses, lines, trafos = (np.full(len(x), math.nan) for x in (self.buses, self.lines, self.trafos))
+        unsolved = Violation("network", 0, "no solution", math.nan, math.nan)
+        return Result(
+            converged=False,
+            vm_pu=buses,
+            va_degree=buses.copy(),
+            line_loading_percent=lines,
+            trafo_loading_percent=trafos,
+            p_loss_mw=math.nan,
+            p_slack_mw=math.nan,
+            q_slack_mvar=math.nan,
+            site_p_mw=p.copy(),
+            site_q_mvar=q.copy(),
+            violations=(unsolved,),
+        )

@@ -1,0 +1,199 @@
+"""What a run did to the network: extremes, hours beyond limits, energy lost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.grid.limits import Violation
+from simulators.grid.network import Network, Result
+
+SECONDS_PER_HOUR = 3600.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Breach:
+    """One limit of one element over the run: for how long it was exceeded, and its worst moment."""
+
+    worst: Violation
+    at_s: int
+    hours: float
+
+
+@dataclass
+class Extreme:
+    """The highest (or lowest) value so far, where (position in the network's order) and when (s)."""
+
+    value: float = math.nan
+    position: int = -1
+    at_s: int = -1
+
+    def raise_to(self, values: Array, at_s: int) -> None:
+        """Take over the maximum of `values` if it is higher; NaN is skipped."""
+        if values.size == 0 or np.isnan(values).all():
+            return
+        position = int(np.nanargmax(values))
+        if not values[position] <= self.value:
+            self.value, self.position, self.at_s = float(values[position]), position, at_s
+
+
+@dataclass
+class RunRecord:
+    """Sums and extremes over the steps of one run; steps without a solution only count as such.
+
+    Attributes
+    ----------
+    line_loading_max, trafo_loading_max, vm_min, vm_max
+        Per element over the run, in the network's order, % and p.u.; NaN before the first step.
+    lowest_vm
+        Of all buses; its value is negated, so that one class serves both directions.
+    violation_hours, unsolved_hours, hours
+        Time with at least one violation (a step without solution is one), without solution, in all.
+    """
+
+    network: Network
+    hours: float = 0.0
+    unsolved_hours: float = 0.0
+    violation_hours: float = 0.0
+    losses_mwh: float = 0.0
+    slack_mwh: float = 0.0
+    breaches: dict[tuple[str, int, str], Breach] = field(default_factory=dict)
+    highest_line: Extreme = field(default_factory=Extreme)
+    highest_trafo: Extreme = field(default_factory=Extreme)
+    lowest_vm: Extreme = field(default_factory=Extreme)
+    highest_vm: Extreme = field(default_factory=Extreme)
+    line_loading_max: Array = field(init=False)
+    trafo_loading_max: Array = field(init=False)
+    vm_min: Array = field(init=False)
+    vm_max: Array = field(init=False)
+    site_mwh: Array = field(init=False)
+    site_p_max_mw: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        network = self.network
+        self.line_loading_max = np.full(len(network.lines), math.nan)
+        self.trafo_loading_max = np.full(len(network.trafos), math.nan)
+        self.vm_min = np.full(len(network.buses), math.nan)
+        self.vm_max = np.full(len(network.buses), math.nan)
+        self.site_mwh = np.zeros(len(network.sites))
+        self.site_p_max_mw = np.full(len(network.sites), math.nan)
+
+    def add(self, result: Result, at_s: int, step_s: int) -> None:
+        """Add the step that covers [`at_s`, `at_s` + `step_s`)."""
+        hours = step_s / SECONDS_PER_HOUR
+        self.hours += hours
+        self.site_mwh += result.site_p_mw * hours
+        self.site_p_max_mw = np.fmax(self.site_p_max_mw, result.site_p_mw)
+        if result.violations:
+            self.violation_hours += hours
+        for violation in result.violations:
+            self._count(violation, at_s, hours)
+        if not result.converged:
+            self.unsolved_hours += hours
+            return
+        self.losses_mwh += result.p_loss_mw * hours
+        self.slack_mwh += result.p_slack_mw * hours
+        np.fmax(self.line_loading_max, result.line_loading_percent, out=self.line_loading_max)
+        np.fmax(self.trafo_loading_max, result.trafo_loading_percent, out=self.trafo_loading_max)
+        np.fmin(self.vm_min, result.vm_pu, out=self.vm_min)
+        np.fmax(self.vm_max, result.vm_pu, out=self.vm_max)
+        self.highest_line.raise_to(result.line_loading_percent, at_s)
+        self.highest_trafo.raise_to(result.trafo_loading_percent, at_s)
+        self.lowest_vm.raise_to(-result.vm_pu, at_s)
+        self.highest_vm.raise_to(result.vm_pu, at_s)
+
+    def _count(self, violation: Violation, at_s: int, hours: float) -> None:
+        key = (violation.element, violation.index, violation.kind)
+        breach = self.breaches.get(key)
+        if breach is None:
+            self.breaches[key] = Breach(violation, at_s, hours)
+            return
+        breach.hours += hours
+        if violation.severity > breach.worst.severity:
+            breach.worst, breach.at_s = violation, at_s
+
+
+def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
+    """The run in numbers for ``summary.json``; values nobody could compute are None.
+
+    Parameters
+    ----------
+    record
+        The run.
+    listed
+        How many violated limits to list, the worst first; ``violated_limits`` counts them all.
+    """
+    network = record.network
+    at = {bus: position for position, bus in enumerate(network.buses.tolist())}
+    sites = [
+        {
+            "name": site.name,
+            "bus": site.bus,
+            "bus_name": network.element_name("bus", site.bus),
+            "vn_kv": float(network.net.bus.at[site.bus, "vn_kv"]),
+            "vm_pu_min": _number(record.vm_min[at[site.bus]]),
+            "vm_pu_max": _number(record.vm_max[at[site.bus]]),
+            "p_mw_max": _number(record.site_p_max_mw[position]),
+            "energy_mwh": float(record.site_mwh[position]),
+        }
+        for position, site in enumerate(network.sites)
+    ]
+    lines = [("line", index) for index in network.lines]
+    buses = [("bus", int(index)) for index in network.buses]
+    return {
+        "network": network.name,
+        "buses": len(network.buses),
+        "lines": len(network.lines),
+        "trafos": len(network.trafos),
+        "sites": sites,
+        "vm_pu_min": _extreme(record.lowest_vm, buses, network, sign=-1.0),
+        "vm_pu_max": _extreme(record.highest_vm, buses, network),
+        "line_loading_percent_max": _extreme(record.highest_line, lines, network),
+        "trafo_loading_percent_max": _extreme(record.highest_trafo, list(network.trafos), network),
+        "losses_mwh": record.losses_mwh,
+        "external_grid_mwh": record.slack_mwh,
+        "hours": record.hours,
+        "violation_hours": record.violation_hours,
+        "converged_share": 1.0 - record.unsolved_hours / record.hours if record.hours else None,
+        "violated_limits": len(record.breaches),
+        "violations": [
+            {
+                "element": breach.worst.element,
+                "name": network.violation_name(breach.worst),
+                "kind": breach.worst.kind,
+                "worst": _number(breach.worst.value),
+                "limit": _number(breach.worst.limit),
+                "at_s": breach.at_s,
+                "hours": breach.hours,
+            }
+            for breach in worst_breaches(record)[:listed]
+        ],
+    }
+
+
+def worst_breaches(record: RunRecord) -> list[Breach]:
+    """All breaches, steps without solution first, then by how far (relative to the limit), then by name."""
+    return sorted(
+        record.breaches.values(),
+        key=lambda b: (-b.worst.severity, b.worst.element, b.worst.index, b.worst.kind),
+    )
+
+
+def _extreme(
+    extreme: Extreme, elements: list[tuple[Any, int]], network: Network, sign: float = 1.0
+) -> dict[str, Any] | None:
+    if extreme.position < 0:
+        return None
+    element, index = elements[extreme.position]
+    name = network.element_name(element, index)
+    return {"value": sign * extreme.value, "element": name, "index": index, "at_s": extreme.at_s}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
