@@ -1,0 +1,100 @@
+"""What figures, report and terminal share: what a run is called, colours, and how numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+# Okabe & Ito, "Color Universal Design" (2008): told apart with every common colour vision; the lighter
+# green and violet are tints of the same hues for flows that leave the site.
+COLOURS = {
+    "pv": "#E69F00",
+    "wind": "#56B4E9",
+    "battery": "#009E73",
+    "grid": "#8C8F94",
+    "charge": "#80CEB9",
+    "export": "#CC79A7",
+    "curtailed": "#D9D9D9",
+    "load": "#1B1F24",
+    "carbon": "#D55E00",
+    "blue": "#0072B2",
+    "ink": "#1B1F24",
+    "muted": "#68707A",
+    "rule": "#E4E7EB",
+}
+# light to dark at steadily falling luminance, so that it also reads in grey
+SHARE_SCALE = ("#F4F1E8", "#CFE3D6", "#8CC5B4", "#3E9A94", "#12677A", "#0B3C5D")
+
+
+@dataclass(frozen=True)
+class RunMeta:
+    """What a picture needs to know besides the numbers.
+
+    Attributes
+    ----------
+    title
+        Name of the run, e.g. ``Solar data centre, California``.
+    step_s
+        Length of a row of the time series, s.
+    timezone
+        IANA name of the zone in which times are labelled, e.g. ``America/Los_Angeles``.
+    subtitle
+        One line on what was run, e.g. model, GPU and replicas.
+    """
+
+    title: str
+    step_s: int
+    timezone: str = "UTC"
+    subtitle: str = ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def power_unit(largest_mw: float) -> tuple[float, str]:
+    """Factor on MW and unit that bring the largest value into a readable range, e.g. ``(1e3, "kW")``."""
+    for factor, unit in ((1e-3, "GW"), (1.0, "MW"), (1e3, "kW")):
+        if largest_mw * factor >= 1.0:
+            return factor, unit
+    return 1e6, "W"
+
+
+def mass_unit(largest_kg: float) -> tuple[float, str]:
+    """Factor on kg and unit that bring the largest value into a readable range."""
+    for factor, unit in ((1e-3, "t"), (1.0, "kg")):
+        if abs(largest_kg) * factor >= 1.0:
+            return factor, unit
+    return 1e3, "g"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """A number for people: four significant digits, thousands set apart, integers whole; a dash for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) or abs(value) >= 1000.0:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
+def share(value: float | None) -> str:
+    """A ratio as a percentage; a dash for None."""
+    return "–" if value is None else f"{value * 100:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit people would say; a dash for None."""
+    if value is None:
+        return "–"
+    for limit, factor, unit in ((1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):
+        if abs(value) < limit:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value / 3600:,.3g} h" if abs(value) < 172_800 else f"{value / 86_400:,.3g} d"
+
+
+def span(start: datetime, end: datetime) -> str:
+    """First to last moment of a run, both in their own zone."""
+    return f"{start:%d %b %Y %H:%M} to {end:%d %b %Y %H:%M %Z}"
