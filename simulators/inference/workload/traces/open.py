@@ -208,6 +208,6 @@ def read_rates(path: str | Path) -> tuple[NDArray[np.float64], float]:
     steps_s = np.diff(starts_s)
     uneven = np.flatnonzero(np.abs(steps_s - steps_s[0]) > 1e-6 * abs(steps_s[0]))
     if len(uneven) or steps_s[0] <= 0:
-        row = int(uneven[0]) + 2 if len(uneven) else 2
-        raise InputError(f"{path}: row {row}: t_s must ascend in equal intervals")
+        where = tables.row_name(Path(path), int(uneven[0]) + 1 if len(uneven) else 1)
+        raise InputError(f"{path}: {where}: t_s must ascend in equal intervals")
     return np.concatenate([rate for _, rate in blocks]), float(steps_s[0])

@@ -1,4 +1,4 @@
-"""From the rows of a trace to checked requests. Rows count from 1, the header is not counted."""
+"""From the rows of a trace to checked requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
     tenant_name = next((name for name in layout.tenant if name in names), None)
     deadline_name = next((name for name in layout.deadline if name in names), None)
     optional = [name for name in (tenant_name, deadline_name) if name]
-    row, last_s, origin, seen = 1, -np.inf, None, False
+    row, last_s, origin, seen = 0, -np.inf, None, False
     for frame in tables.frames(path, wanted + optional):
         arrival, prompt, output = (frame[name] for name in wanted)
         if layout.unit_s is None:
@@ -64,7 +64,7 @@ def lengths(path: Path, layout: Layout) -> Iterator[tuple[NDArray[np.int64], NDA
     names = tables.columns(path)
     prefill_name = find(names, layout.prefill, str(path))
     decode_name = find(names, layout.decode, str(path))
-    row = 1
+    row = 0
     for frame in tables.frames(path, [prefill_name, decode_name]):
         prefill, decode, kept = _lengths(frame[prefill_name], frame[decode_name], layout, path, row)
         row += len(frame)
@@ -76,7 +76,7 @@ def rates(path: Path) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]
     names = tables.columns(path)
     time_name = find(names, ("t_s",), str(path))
     rate_name = find(names, ("req_per_s", "rate"), str(path))
-    row = 1
+    row = 0
     for frame in tables.frames(path, [time_name, rate_name]):
         yield _numbers(frame[time_name], path, row), _numbers(frame[rate_name], path, row)
         row += len(frame)
@@ -121,7 +121,9 @@ def _refuse(bad: NDArray[np.bool_], column: pd.Series, expected: str, path: Path
     if bad.any():
         at = int(np.argmax(bad))
         value = "missing" if pd.isna(column.iloc[at]) else str(column.iloc[at])[:40]
-        raise InputError(f"{path}: row {row + at}: {column.name} is {value}, expected {expected}")
+        raise InputError(
+            f"{path}: {tables.row_name(path, row + at)}: {column.name} is {value}, expected {expected}"
+        )
 
 
 def _check_order(arrived_s: NDArray[np.float64], last_s: float, path: Path, row: int) -> None:
@@ -130,6 +132,6 @@ def _check_order(arrived_s: NDArray[np.float64], last_s: float, path: Path, row:
         at = int(np.argmax(back))
         before = arrived_s[at - 1] if at else last_s
         raise InputError(
-            f"{path}: row {row + at} arrives at {arrived_s[at]:.9g} s, before the row in front of it "
-            f"({before:.9g} s); sort the file by arrival"
+            f"{path}: {tables.row_name(path, row + at)}: arrives at {arrived_s[at]:.9g} s, earlier than the row "
+            f"above ({before:.9g} s); sort the file by arrival"
         )

@@ -36,6 +36,12 @@ def kind(path: Path) -> str:
     raise InputError(f"{path}: unknown kind of file, expected .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet")
 
 
+def row_name(path: Path, index: int) -> str:
+    """Name data row `index` (from 0) the way a person finds it: the header of a CSV file is line 1."""
+    table = kind(path)
+    return f"row {index + (2 if table == 'csv' else 1)} ({'record' if table == 'parquet' else 'line'} of the file)"
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn whatever a broken file raises while it is read into an `InputError` that names it."""
@@ -72,7 +78,7 @@ def columns(path: Path) -> list[str]:
         if kind(path) == "csv":
             return [str(c) for c in pd.read_csv(path, nrows=0, **_CSV).columns]
         with text(path) as file:
-            return list(_object(path, next(file), 1))
+            return list(_object(path, next(file), 0))
 
 
 def frames(path: Path, wanted: list[str], *, rows: int = ROWS) -> Iterator[pd.DataFrame]:
@@ -106,10 +112,13 @@ def _frames(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
 
 def _json_lines(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
     with text(path) as file:
-        lines = enumerate((line for line in file if not line.isspace()), start=1)
-        while block := list(islice(lines, rows)):
-            objects = [_object(path, line, row) for row, line in block]
-            yield pd.DataFrame({name: [entry.get(name) for entry in objects] for name in wanted})
+        lines = enumerate(line for line in file if not line.isspace())
+        while values := [_values(_object(path, line, row), wanted) for row, line in islice(lines, rows)]:
+            yield pd.DataFrame(values, columns=wanted)
+
+
+def _values(entry: dict[str, Any], wanted: list[str]) -> list[Any]:
+    return [entry.get(name) for name in wanted]
 
 
 def _object(path: Path, line: str, row: int) -> dict[str, Any]:
@@ -117,8 +126,8 @@ def _object(path: Path, line: str, row: int) -> dict[str, Any]:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}: row {row} is not JSON: {error.msg} at character {error.pos + 1}"
+            f"{path}: {row_name(path, row)}: not JSON: {error.msg} at character {error.pos + 1}"
         ) from error
     if not isinstance(entry, dict):
-        raise InputError(f"{path}: row {row} is not a JSON object")
+        raise InputError(f"{path}: {row_name(path, row)}: not a JSON object")
     return entry
