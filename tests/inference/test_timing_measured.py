@@ -1,0 +1,101 @@
+"""Tables sampled from measured kernels say what the kernels' own engine says."""
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.catalogue import gpu, model
+from simulators.inference.timing.kernels import kernels
+from simulators.inference.timing.measured import geometric_grid, measured_tables, token_grid
+from simulators.inference.timing.seconds import stage_seconds
+from simulators.inference.timing.tables import INTERPOLATE
+
+CASES = [("meta-llama/Llama-3.1-8B", "a100", 1), ("Qwen/Qwen3-30B-A3B", "h100", 2), ("openai/gpt-oss-120b", "h100", 2)]
+
+
+@pytest.mark.parametrize(("name", "card", "tp"), CASES)
+def test_tables_agree_with_the_engine(name, card, tp):
+    """Decode, whole prompts and mixed steps at random sizes; the tables' error is printed."""
+    shape, sheet = model(name), gpu(card)
+    handle = kernels(shape, sheet, tp).handle
+    tables = measured_tables(shape, sheet, tp, max_context=16384)
+    rng = np.random.default_rng(3)
+    errors = {"decode": [], "prefill": [], "mixed": []}
+    for _ in range(60):
+        batch, context = int(rng.integers(1, 257)), int(np.exp(rng.uniform(np.log(32), np.log(16000))))
+        theirs = handle.decode_step_latency(batch, context - 1, 2) * 1e-3
+        errors["decode"].append(stage_seconds(tables, [context] * batch, []) / theirs - 1)
+        prompt = int(np.exp(rng.uniform(np.log(64), np.log(8192))))
+        theirs = handle.predict_prefill_latency(1, prompt, 0) * 1e-3
+        errors["prefill"].append(stage_seconds(tables, [], [(prompt, 0)]) / theirs - 1)
+        decodes = int(rng.integers(1, 128))
+        theirs = handle.mixed_step_latency(prompt, decodes, prompt, 2) * 1e-3
+        errors["mixed"].append(stage_seconds(tables, [prompt] * decodes, [(prompt, 0)]) / theirs - 1)
+    for kind, values in errors.items():
+        median = float(np.median(np.abs(values)))
+        print(f"{name} on {card}: {kind}: median error {median:.2%}, bias {np.mean(values):+.2%}")
+        assert median < 0.02, kind
+
+
+def test_parts_of_a_stage():
+    shape, sheet = model("meta-llama/Llama-3.1-70B"), gpu("a100")
+    one = measured_tables(shape, sheet, tp=4, pp=1, max_tokens=1024, max_batch=64, max_context=4096)
+    two = measured_tables(shape, sheet, tp=4, pp=2, max_tokens=1024, max_batch=64, max_context=4096)
+    assert one.mode == INTERPOLATE
+    assert one.token_s.shape == one.comm_s.shape == (1025,) and one.sequence_s.shape == (65,)
+    assert one.decode_s.shape == (65, len(one.decode_kv)) and (one.decode_s[0] == 0).all()
+    assert (0 < one.comm_s[1:]).all() and (one.comm_s[1:] < one.token_s[1:]).all()
+    np.testing.assert_allclose(two.token_s, one.token_s / 2)
+    np.testing.assert_allclose(two.sequence_s, one.sequence_s)  # the LM head is on the last stage only
+    assert (two.send_s[1:] > 0).all()
+    # decoding reads the weights: not faster than the memory allows
+    floor = one.weight_bytes[1] / one.peak_bytes
+    assert stage_seconds(one, [16], []) > 0.8 * floor
+    # more context or a longer chunk never takes less time
+    assert (np.diff(one.prefill_s, axis=1) >= 0).all()
+
+
+def test_overhead_is_added_once_per_iteration():
+    shape, sheet = model("meta-llama/Llama-3.1-8B"), gpu("a100")
+    size = {"max_tokens": 256, "max_batch": 16, "max_context": 1024}
+    plain, slow = (measured_tables(shape, sheet, overhead_s=s, **size) for s in (0.0, 1e-3))
+    difference = stage_seconds(slow, [5, 6], [(7, 0)]) - stage_seconds(plain, [5, 6], [(7, 0)])
+    assert difference == pytest.approx(1e-3)
+
+
+def test_building_says_nothing(capfd):
+    measured_tables(model("Qwen/Qwen3-8B"), gpu("h200"), max_tokens=256, max_batch=8, max_context=512)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_model_nobody_shipped_is_written_out_for_the_engine():
+    size = {"max_tokens": 512, "max_batch": 16, "max_context": 1024}
+    shipped = measured_tables(model("meta-llama/Llama-3.1-8B"), gpu("a100"), **size)
+    same_shape = measured_tables(model("meta-llama/Meta-Llama-3-8B"), gpu("a100"), **size)
+    np.testing.assert_allclose(same_shape.token_s, shipped.token_s)
+    np.testing.assert_allclose(same_shape.decode_s, shipped.decode_s)
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "options", "message"),
+    [
+        ("microsoft/phi-2", "a100", {}, "head_size: 80.*roofline"),
+        ("meta-llama/Llama-2-7b-hf", "a40", {}, "no kernels were measured on a40; use --iteration-time roofline"),
+        ("google/gemma-3-12b-it", "h100", {}, "not assembled for.*roofline"),
+        ("meta-llama/Llama-3.1-8B", "a100", {"precision": "fp8"}, "roofline"),
+        ("meta-llama/Llama-3.1-8B", "a100", {"framework": "orca"}, "framework: 'orca' is unknown"),
+        ("Qwen/Qwen3-30B-A3B", "h100", {"tp": 2, "expert_parallel": 3}, "expert parallel: 3"),
+    ],
+)
+def test_what_was_not_measured_is_an_input_error(name, card, options, message):
+    with pytest.raises(InputError, match=message) as error:
+        measured_tables(model(name), gpu(card), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_grids_hold_their_ends():
+    assert token_grid(8192)[[0, -1]].tolist() == [1, 8192]
+    assert token_grid(100)[[0, -1]].tolist() == [1, 100]
+    assert geometric_grid(1, 1.1).tolist() == [1, 2]
+    grid = geometric_grid(4096, 1.2)
+    assert grid[0] == 1 and grid[-1] == 4096 and (np.diff(grid) >= 1).all()
