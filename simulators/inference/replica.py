@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import loop
-from simulators.inference.batching.policies import ORCA, STATIC, VLLM
 from simulators.inference.batching.state import ITERATION, REQUEST, Limits, RecordArray, grown, new_state
+from simulators.inference.compiled import resolved
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
 
@@ -59,6 +59,12 @@ class Replica:
         self.gpus = gpus
         self.split = attribution_split(attribution, tables)
         self.state = new_state(limits, log=log)
+        interval = (np.zeros((1, 5)), 0.0, 0.0)
+        self._advance = resolved(
+            loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
+        )
+        self._enqueue = resolved(loop.enqueue, self.state, limits, self.state.requests, 0, 0)
+        self._meter_in_flight = resolved(loop.meter_in_flight, self.state, limits, *interval)
         self._finished: list[RecordArray] = []
         self._log: list[RecordArray] = []
         self.enqueued = 0
@@ -84,58 +90,50 @@ class Replica:
         """Requests that have arrived and hold no KV blocks."""
         return self.outstanding - self.running - int(self.state.counters[0].inbox_size)
 
-    def accepts(
-        self, prefill_tokens: NDArray[np.int64], decode_tokens: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Which requests could ever run here; a server refuses the others, shape (n,)."""
-        limits = self.limits
-        total = prefill_tokens + decode_tokens
-        if limits.policy in (ORCA, STATIC):
-            return total <= limits.reserve_blocks * limits.block_tokens
-        # after an eviction all tokens so far are prefilled again, so all must be admissible at once
-        blocks = -(-(total - 1) // limits.block_tokens)
-        fits = blocks + max(limits.watermark, 1) <= limits.total_blocks
-        if limits.policy == VLLM or (limits.chunked == 0):
-            fits &= prefill_tokens <= limits.max_tokens
-        return fits
+    def enqueue(self, requests: RecordArray, first: int, last: int) -> int:
+        """Route `requests[first:last]` here: in order of their `released_at`, none before the present.
 
-    def enqueue(self, requests: RecordArray) -> None:
-        """Route requests here, in order of their `released_at`, none before the present."""
-        count = len(requests)
-        if count == 0:
-            return
-        c = self.state.counters[0]
-        if c.free_slots < count:
-            needed = len(self.state.requests) - int(c.free_slots) + count
-            self.state = grown(self.state, max(2 * len(self.state.requests), needed))
+        Returns
+        -------
+        int
+            Requests taken; the others could never run and are refused.
+        """
         state = self.state
-        slots = state.free[c.free_slots - count : c.free_slots][::-1].copy()
-        c.free_slots -= count
-        state.requests[slots] = requests
-        state.inbox[(c.inbox_head + c.inbox_size + np.arange(count)) % len(state.inbox)] = slots
-        c.inbox_size += count
-        self.enqueued += count
+        live = self.enqueued - self.completed
+        if live + last - first > len(state.requests):
+            self._collect()
+            self.state = state = grown(state, max(2 * len(state.requests), live + last - first))
+        taken = self._enqueue(state, self.limits, requests, first, last)
+        self.enqueued += taken
+        return taken
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
-        s = self.state
-        while True:
-            status = loop.advance(
-                s, self.limits, self.tables, self.law, self.split, self.gpus, bins, begins_at, width_s, until
+        status = loop.COLLECT
+        while status != loop.DONE:
+            status, self.completed = self._advance(
+                self.state,
+                self.limits,
+                self.tables,
+                self.law,
+                self.split,
+                self.gpus,
+                bins,
+                begins_at,
+                width_s,
+                until,
             )
-            self._collect()
-            if status == loop.DONE:
-                return
+            if status == loop.COLLECT:
+                self._collect()
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""
-        loop.meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
+        self._meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
 
     def _collect(self) -> None:
         c = self.state.counters[0]
         if c.finished:
             self._finished.append(self.state.finished[: c.finished].copy().view(np.recarray))
-            self.completed += int(c.finished)
             c.finished = 0
         if c.logged:
             self._log.append(self.state.log[: c.logged].copy().view(np.recarray))
@@ -143,10 +141,12 @@ class Replica:
 
     def take_finished(self) -> RecordArray:
         """Requests finished since the last call, in order of completion (`REQUEST` records)."""
+        self._collect()
         parts, self._finished = self._finished, []
         return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, REQUEST).view(np.recarray)
 
     def take_log(self) -> RecordArray:
         """Iterations since the last call (`ITERATION` records), if they are kept."""
+        self._collect()
         parts, self._log = self._log, []
         return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, ITERATION).view(np.recarray)

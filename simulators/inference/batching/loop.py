@@ -21,6 +21,7 @@ from simulators.inference.batching.state import (
     FLOPS,
     PREFILL_J,
     Limits,
+    RecordArray,
     State,
     blocks_for,
     queue_push,
@@ -92,6 +93,40 @@ def _take_arrivals(state: State) -> None:
         queue_push(state, state.inbox[c.inbox_head])
         c.inbox_head = (c.inbox_head + 1) % len(state.inbox)
         c.inbox_size -= 1
+
+
+@compiled
+def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> bool:
+    """Whether a request could run on an empty replica; a server refuses the others."""
+    total = prefill_tokens + decode_tokens
+    if limits.reserve_blocks > 0:
+        return total <= limits.reserve_blocks * limits.block_tokens
+    # after an eviction all tokens so far are prefilled again, so all must be admissible at once
+    if blocks_for(total - 1, limits) + max(limits.watermark, 1) > limits.total_blocks:
+        return False
+    return limits.whole_prompts == 0 or prefill_tokens <= limits.max_tokens
+
+
+@compiled
+def enqueue(state: State, limits: Limits, requests: RecordArray, first: int, last: int) -> int:
+    """Put `requests[first:last]` into the inbox, which must have room; refuse what can never run.
+
+    Returns
+    -------
+    int
+        Requests taken.
+    """
+    c = state.counters[0]
+    taken = 0
+    for i in range(first, last):
+        if can_ever_run(limits, requests[i].prefill_tokens, requests[i].decode_tokens):
+            c.free_slots -= 1
+            slot = state.free[c.free_slots]
+            state.requests[slot] = requests[i]
+            state.inbox[(c.inbox_head + c.inbox_size) % len(state.inbox)] = slot
+            c.inbox_size += 1
+            taken += 1
+    return taken
 
 
 @compiled
@@ -205,6 +240,7 @@ def _land(state: State, split: tuple[float, float], flight: int) -> None:
             release(state, slot)
             state.finished[c.finished] = r
             c.finished += 1
+            c.completed += 1
             state.free[c.free_slots] = slot
             c.free_slots += 1
         else:
@@ -323,7 +359,7 @@ def advance(
     begins_at: float,
     width_s: float,
     until: float,
-) -> int:
+) -> tuple[int, int]:
     """Simulate the replica up to, not including, time `until`.
 
     Parameters
@@ -343,8 +379,8 @@ def advance(
 
     Returns
     -------
-    int
-        `DONE`, or `COLLECT` when `finished` or `log` is nearly full.
+    tuple
+        `DONE`, or `COLLECT` when `finished` or `log` is nearly full; and the requests completed so far.
     """
     c = state.counters[0]
     while True:
@@ -357,7 +393,7 @@ def advance(
             if at >= until:
                 break
             if c.finished + len(state.ready) > len(state.finished):
-                return COLLECT
+                return COLLECT, c.completed
             c.kv_block_s += (limits.total_blocks - c.free_blocks) * (at - c.now)
             c.now = at
             _take_arrivals(state)
@@ -374,7 +410,7 @@ def advance(
                 c.forming = 0
                 break
             if c.log_on == 1 and c.logged + limits.stages > len(state.log):
-                return COLLECT
+                return COLLECT, c.completed
             flight = (c.flight_head + c.flights) % limits.stages
             f = state.flights[flight]
             f.size = 0
@@ -413,7 +449,7 @@ def advance(
             _launch(state, limits, tables, law, split, gpus, flight, work)
     c.kv_block_s += (limits.total_blocks - c.free_blocks) * (until - c.now)
     c.now = until
-    return DONE
+    return DONE, c.completed
 
 
 @compiled

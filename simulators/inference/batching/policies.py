@@ -21,22 +21,19 @@ class Policy(NamedTuple):
         Which option bounds the tokens of a batch: ``max_batch_tokens``, ``chunk_size`` or none.
     reserves
         Whether every request reserves the blocks of the longest sequence.
-    whole_prompts
-        Whether a prompt longer than the budget can never run (a server refuses it).
     """
 
     code: int
     budget: str | None
     reserves: bool
-    whole_prompts: bool
 
 
 POLICIES = {
-    "vllm": Policy(VLLM, "max_batch_tokens", reserves=False, whole_prompts=True),
-    "vllm_v1": Policy(VLLM_V1, "max_batch_tokens", reserves=False, whole_prompts=False),
-    "sarathi": Policy(SARATHI, "chunk_size", reserves=False, whole_prompts=False),
-    "orca": Policy(ORCA, None, reserves=True, whole_prompts=False),
-    "static": Policy(STATIC, None, reserves=True, whole_prompts=False),
+    "vllm": Policy(VLLM, "max_batch_tokens", reserves=False),
+    "vllm_v1": Policy(VLLM_V1, "max_batch_tokens", reserves=False),
+    "sarathi": Policy(SARATHI, "chunk_size", reserves=False),
+    "orca": Policy(ORCA, None, reserves=True),
+    "static": Policy(STATIC, None, reserves=True),
 }
 
 UNBOUNDED = 2**62
@@ -123,5 +120,5 @@ def limits_for(
         total_blocks=total_blocks,
         watermark=int(watermark * total_blocks) if keeps_watermark else 0,
         reserve_blocks=reserve,
-        chunked=int(chunked),
+        whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
     )

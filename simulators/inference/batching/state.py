@@ -32,6 +32,7 @@ REQUEST = np.dtype(
         ("prefill_j", np.float64),  # energy attributed, J
         ("decode_j", np.float64),
         ("deferrable", np.int64),
+        ("replica", np.int64),
     ]
 )
 
@@ -90,7 +91,8 @@ COUNTERS = np.dtype(
         ("free_slots", np.int64),
         ("flight_head", np.int64),
         ("flights", np.int64),
-        ("finished", np.int64),
+        ("completed", np.int64),  # since the start
+        ("finished", np.int64),  # in the buffer
         ("logged", np.int64),
         ("log_on", np.int64),
         ("batches", np.int64),
@@ -108,7 +110,7 @@ COUNTERS = np.dtype(
 # columns of `bins`
 PREFILL_J, DECODE_J, BUSY_S, FLOPS, BYTES = range(5)
 
-RecordArray = np.recarray[Any, Any]
+RecordArray = Any  # a NumPy record array; its stubs lose the type at every index
 
 
 class State(NamedTuple):
@@ -153,8 +155,8 @@ class Limits(NamedTuple):
         Blocks kept free when a request is admitted.
     reserve_blocks
         Blocks each request reserves at admission under Orca and static batching (maximum length); 0 elsewhere.
-    chunked
-        vLLM v1: 1 if a prompt may be cut to fit the budget.
+    whole_prompts
+        1 if a prompt is never cut to fit the budget.
     """
 
     policy: int
@@ -166,7 +168,7 @@ class Limits(NamedTuple):
     total_blocks: int
     watermark: int
     reserve_blocks: int
-    chunked: int
+    whole_prompts: int
 
 
 def new_state(limits: Limits, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:

@@ -66,9 +66,9 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         chunk = min(prompt, limits.max_tokens - f.tokens)
-        if limits.chunked == 0 and chunk < prompt and f.size > 0:
-            break
-        if limits.chunked == 0:
+        if limits.whole_prompts == 1:
+            if chunk < prompt and f.size > 0:
+                break
             chunk = prompt
         blocks = blocks_for(chunk, limits)
         if chunk <= 0 or c.free_blocks - blocks < limits.watermark:
