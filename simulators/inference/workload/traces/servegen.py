@@ -31,6 +31,7 @@ from simulators.inference.workload.traces import tables
 from simulators.inference.workload.traces.formats import SERVEGEN_FILE
 
 WINDOW_S = 600.0
+MIN_SHAPE = 0.01
 
 
 def clients(path: Path) -> list[Path]:
@@ -71,7 +72,7 @@ def requests(path: Path, seed: np.random.SeedSequence) -> Iterator[RequestBlock]
 def _within(law: GapLaw, rate_per_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Arrivals of a stationary process in one window, s after its start."""
     expected = rate_per_s * WINDOW_S
-    pieces, last = [np.array([law.residual(rng)])], 0.0
+    pieces = [np.array([law.residual(rng)])]
     while (last := float(pieces[-1][-1])) < expected:
         n = int(expected - last) + 16
         pieces.append(last + np.cumsum(law.gaps(rng, n)))
@@ -95,7 +96,7 @@ def _windows(path: Path) -> list[tuple[float, float, GapLaw]]:
     for row, (t_s, rate, family, shape) in enumerate(
         zip(table["t_s"], table["rate"], table["family"], table["shape"], strict=True), start=1
     ):
-        if not (isinstance(t_s, float | int) and isinstance(rate, float | int) and t_s >= 0 and rate >= 0):
+        if not all(isinstance(value, float | int) and 0 <= value < np.inf for value in (t_s, rate)):
             raise InputError(f"{path}: row {row}: expected t_s,rate,cv,family,shape,scale with numbers >= 0")
         if rate > 0:
             windows.append((float(t_s), float(rate), _law(family, shape, path, row)))
@@ -108,12 +109,13 @@ def _windows(path: Path) -> list[tuple[float, float, GapLaw]]:
 
 
 def _law(family: object, shape: float, path: Path, row: int) -> GapLaw:
-    if family not in ("Gamma", "Weibull", "Exponential") or not (family == "Exponential" or shape > 0):
-        raise InputError(
-            f"{path}: row {row}: family {family}, shape {shape}; expected Gamma or Weibull, shape > 0"
-        )
     if family == "Exponential":
         return ExponentialGaps()
+    # a Weibull law of an even smaller shape has no mean that a float can hold
+    if family not in ("Gamma", "Weibull") or not shape >= MIN_SHAPE:
+        raise InputError(
+            f"{path}: row {row}: {family} with shape {shape}; expected Gamma or Weibull, shape >= {MIN_SHAPE}"
+        )
     return GammaGaps(float(shape)) if family == "Gamma" else WeibullGaps(float(shape))
 
 

@@ -1,0 +1,184 @@
+"""What a user writes becomes a workload, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.workload import options
+from simulators.inference.workload.lengths import Fixed, LogNormal, Uniform, Zipf
+from simulators.inference.workload.options import parse_lengths, read_daily_shape, workload_from_options
+
+TRACE = "arrived_at,prefill_tokens,decode_tokens\n1,10,1\n2,20,2\n3,30,3\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "law"),
+    [
+        ("fixed:512:128", Fixed(512, 128)),
+        ("uniform:100:200:4", Uniform(100, 200, 4.0)),
+        ("zipf:1024:4096:0.6:20", Zipf(1024, 4096, 0.6, 20.0)),
+        ("lognormal:1155:1.1:211:0.8", LogNormal(1155.0, 1.1, 211.0, 0.8)),
+    ],
+)
+def test_length_specifications(spec, law):
+    assert parse_lengths(spec) == law
+
+
+def test_lengths_from_files(tmp_path):
+    trace = tmp_path / "t.csv"
+    trace.write_text(TRACE)
+    prefill, decode = parse_lengths(f"trace:{trace}").draw(np.random.default_rng(1), 100)
+    np.testing.assert_array_equal(prefill, decode * 10)
+    for document in ([[100, 0.5], [200, 1.0]], {"cdf": [[100, 0.5], [200, 1.0]]}):
+        file = tmp_path / "cdf.json"
+        file.write_text(json.dumps(document))
+        prefill, decode = parse_lengths(f"cdf:{file}:3").draw(np.random.default_rng(1), 10_000)
+        assert np.mean(prefill + decode <= 100) == pytest.approx(0.5, abs=0.02)
+        assert np.mean(prefill) / np.mean(decode) == pytest.approx(3.0, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "expected one of fixed:PROMPT:OUTPUT"),
+        ("pareto:1:2", "expected one of"),
+        ("trace:", "expected one of"),
+        ("zipf:1024:4096", "expected zipf:MIN:MAX:THETA:PREFILL_TO_DECODE"),
+        ("zipf:1024:4096:0.6:x", "'x' is not a number"),
+        ("zipf:1024:4096:nan:20", "'nan' is not a number"),
+        ("zipf:1024.5:4096:0.6:20", "1024.5 must be a whole number"),
+        ("zipf:4096:1024:0.6:20", "maximum 1024 is below the minimum 4096"),
+        ("fixed:0:128", "at least 1"),
+        ("trace:none.csv", "none.csv: no such file"),
+        ("cdf:none.json:3", "none.json: no such file"),
+        ("cdf:none.json:x", "'x' is not a number"),
+    ],
+)
+def test_wrong_specifications_are_named(spec, message):
+    with pytest.raises(InputError, match=message):
+        parse_lengths(spec)
+
+
+@pytest.mark.parametrize("content", ["{", "[1, 2]", '{"cdf": null}', "[[1, 2, 3]]", '[["a", "b"]]'])
+def test_a_broken_distribution_names_its_file(tmp_path, content):
+    file = tmp_path / "cdf.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"cdf\.json: "):
+        parse_lengths(f"cdf:{file}:3")
+
+
+def shape_file(folder: Path, **entries: object) -> Path:
+    path = folder / "shape.json"
+    path.write_text(json.dumps({"hourly_factors": [0.0] * 12 + [2.0] * 12} | entries))
+    return path
+
+
+def test_rate_and_lengths():
+    block = workload_from_options(rate_per_s=6.45, lengths="zipf:1024:4096:0.6:20", num_requests=20_000).take(
+        np.inf
+    )
+    assert len(block) == 20_000
+    assert 20_000 / block.arrived_at[-1] == pytest.approx(6.45, rel=0.03)
+    bursty = workload_from_options(rate_per_s=6.45, cv=4.0, lengths="fixed:5:5", num_requests=20_000).take(
+        np.inf
+    )
+    gaps = np.diff(bursty.arrived_at)
+    assert np.std(gaps) / np.mean(gaps) == pytest.approx(4.0, rel=0.1)
+
+
+def test_daily_shape_with_its_own_lengths(tmp_path):
+    lengths = {"prefill_mean": 500, "prefill_cv": 1.0, "decode_mean": 50, "decode_cv": 0.5}
+    path = shape_file(tmp_path, lengths=lengths)
+    workload = workload_from_options(rate_per_s=0.5, diurnal=path, start_of_day_s=6 * 3600, horizon_s=86_400)
+    block = workload.take(np.inf)
+    assert len(block) == pytest.approx(43_200, rel=0.03)
+    assert np.all((block.arrived_at >= 6 * 3600) & (block.arrived_at < 18 * 3600))
+    assert block.prefill_tokens.mean() == pytest.approx(500, rel=0.03)
+    own = workload_from_options(rate_per_s=0.5, diurnal=path, lengths="fixed:7:8", horizon_s=86_400).take(
+        np.inf
+    )
+    assert set(own.prefill_tokens) == {7}
+    assert read_daily_shape(shape_file(tmp_path, lengths="fixed:3:4")).lengths == Fixed(3, 4)
+    assert read_daily_shape(shape_file(tmp_path)).lengths is None
+
+
+def test_daily_shape_by_name(tmp_path, monkeypatch):
+    shape_file(tmp_path)
+    monkeypatch.setattr(options, "TRAFFIC_FOLDER", tmp_path)
+    assert len(read_daily_shape("shape").factors) == 24
+    with pytest.raises(InputError, match=r"daily shape night: unknown \(known: shape\)"):
+        read_daily_shape("night")
+
+
+def test_rate_profile_scaled_to_a_mean_rate(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("t_s,req_per_s\n0,100\n600,0\n1200,200\n")
+    block = workload_from_options(diurnal=path, lengths="fixed:5:5").take(np.inf)
+    assert len(block) == pytest.approx(180_000, rel=0.02)
+    scaled = workload_from_options(diurnal=path, rate_per_s=10.0, lengths="fixed:5:5").take(np.inf)
+    assert len(scaled) == pytest.approx(18_000, rel=0.03)
+    assert scaled.arrived_at[-1] < 1800
+
+
+def test_recorded_requests(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(TRACE)
+    block = workload_from_options(
+        requests=path, time_scale=2.0, num_requests=2, deferrable_share=1.0, defer_window_s=60.0
+    ).take(np.inf)
+    np.testing.assert_array_equal(block.arrived_at, [2.0, 4.0])
+    np.testing.assert_array_equal(block.deadline, [62.0, 64.0])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({}, "give recorded requests, or a rate"),
+        ({"rate_per_s": 1.0}, "no lengths"),
+        ({"lengths": "fixed:5:5"}, "give recorded requests, or a rate"),
+        ({"requests": "t.csv", "rate_per_s": 1.0}, "go without a rate"),
+        ({"requests": "t.csv", "cv": 2.0}, "go without a rate"),
+        ({"rate_per_s": 1.0, "lengths": "fixed:5:5", "time_scale": 2.0}, "go with recorded requests"),
+        ({"rate_per_s": -1.0, "lengths": "fixed:5:5"}, "rate must be a positive number, got -1"),
+        ({"rate_per_s": 1.0, "lengths": "fixed:5:5", "cv": 0.0}, "coefficient of variation"),
+        ({"rate_per_s": 1.0, "lengths": "fixed:5:5", "diurnal": "none.json"}, "none.json: no such file"),
+    ],
+)
+def test_contradictions_and_gaps_are_named(chosen, message):
+    with pytest.raises(InputError, match=message):
+        workload_from_options(**chosen)
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["[]", "{}", '{"hourly_factors": "x"}', '{"hourly_factors": [1, -1]}', '{"hourly_factors": []}', "nope"],
+)
+def test_a_broken_daily_shape_names_its_file(tmp_path, document):
+    path = tmp_path / "shape.json"
+    path.write_text(document)
+    with pytest.raises(InputError, match=r"shape\.json: "):
+        read_daily_shape(path)
+
+
+@pytest.mark.parametrize("lengths", [5, {"prefill_mean": 5}, "zipf:1", {"prefill_mean": "x"}])
+def test_broken_lengths_of_a_daily_shape_name_its_file(tmp_path, lengths):
+    with pytest.raises(InputError, match=r"shape\.json: "):
+        read_daily_shape(shape_file(tmp_path, lengths=lengths))
+
+
+TRACES = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "traces"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not TRACES.exists(), reason="reference data not there")
+@pytest.mark.parametrize(("name", "median"), [("azure", 1200), ("lmsys", 370), ("agent_heavy", 3700)])
+def test_published_length_distributions(name, median):
+    prefill, decode = parse_lengths(f"cdf:{TRACES / f'fleetsim_{name}_cdf.json'}:4").draw(
+        np.random.default_rng(1), 50_000
+    )
+    assert np.median(prefill + decode) == pytest.approx(median, rel=0.05)
