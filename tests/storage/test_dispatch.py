@@ -1,0 +1,58 @@
+"""Rules do what their names say."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.storage.dispatch import CarbonAware, PriceAware, Situation, dispatch, thresholds
+
+
+def test_self_consumption_balances_the_site():
+    rule = dispatch("self-consumption")
+    assert rule.power_w(Situation(300.0, 500.0)) == 200.0
+    assert rule.power_w(Situation(500.0, 300.0)) == -200.0
+    assert dispatch("none").power_w(Situation(500.0, 300.0)) == 0.0
+
+
+def test_carbon_aware_charges_clean_and_discharges_dirty():
+    rule = CarbonAware(200.0, 400.0, grid_charge_w=1000.0)
+    assert rule.power_w(Situation(500.0, 300.0, 150.0)) == 1000.0
+    assert rule.power_w(Situation(300.0, 500.0, 150.0)) == 1200.0
+    assert rule.power_w(Situation(500.0, 300.0, 300.0)) == 0.0
+    assert rule.power_w(Situation(300.0, 500.0, 300.0)) == 200.0
+    assert rule.power_w(Situation(500.0, 300.0, 450.0)) == -200.0
+    assert CarbonAware(200.0, 400.0).power_w(Situation(1.0, 0.0, 150.0)) == inf
+
+
+def test_price_aware_needs_a_price():
+    rule = PriceAware(10.0, 20.0)
+    assert rule.power_w(Situation(5.0, 0.0, price_per_kwh=25.0)) == -5.0
+    with pytest.raises(InputError, match=r"needs price\[1/kWh\]"):
+        rule.power_w(Situation(5.0, 0.0))
+
+
+def test_thresholds_from_a_series():
+    assert thresholds(np.arange(101.0), 0.2, 0.8) == {
+        "charge_at_or_below": pytest.approx(20.0),
+        "discharge_at_or_above": pytest.approx(80.0),
+    }
+    with pytest.raises(InputError, match="too flat"):
+        thresholds([5.0, 5.0])
+    with pytest.raises(InputError, match="charge_quantile"):
+        thresholds([5.0, 6.0], 0.7, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("magic", {}, "'magic' is unknown, expected one of none, self-consumption, carbon, price"),
+        ("none", {"x": 1}, "unknown option 'x', expected one of none at all"),
+        ("carbon", {}, "option 'charge_at_or_below' is missing"),
+        ("carbon", {"charge_at_or_below": 5, "discharge_at_or_above": 4}, "expected less than"),
+    ],
+)
+def test_bad_choice_is_named(name, options, message):
+    with pytest.raises(InputError, match=message):
+        dispatch(name, **options)
