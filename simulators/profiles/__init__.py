@@ -1,0 +1,1 @@
+"""Time series from files: every format a user has -> one checked `Profile` or `Weather` in UTC."""
