@@ -9,6 +9,7 @@ import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
@@ -64,7 +65,8 @@ def thinned(frame: pd.DataFrame, meta: RunMeta) -> tuple[pd.DataFrame, str]:
 def heading(figure: Figure, title: str, meta: RunMeta, detail: str) -> None:
     """Title, and below it in grey what was run and what one point stands for."""
     height_in = figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0.005, 0.01, 0.985, 1.0 - 0.70 / height_in), hspace=0.06)
+    room = (0.005, 0.01, 0.985, 1.0 - 0.70 / height_in)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=room, hspace=0.06))
     figure.text(0.012, 1 - 0.14 / height_in, title, fontsize=14, fontweight="bold", va="top")
     below = " · ".join(part for part in (meta.title, detail) if part)
     figure.text(0.012, 1 - 0.40 / height_in, below, fontsize=9.5, color=COLOURS["muted"], va="top")
@@ -74,7 +76,7 @@ def canvas(
     height_in: float, ratios: list[float], title: str, meta: RunMeta, detail: str
 ) -> tuple[Figure, NDArray[Any]]:
     """A titled figure with one column of axes that share their time axis."""
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, height_in))
     heading(figure, title, meta, detail)
     axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
     return figure, axes[:, 0]

@@ -32,10 +32,6 @@ from simulators.recorder.canvas import (
 from simulators.recorder.labels import COLOURS, SHARE_SCALE, RunMeta, mass_unit, power_unit
 from simulators.recorder.summary import latencies
 
-SUPPLY = {"pv": "PV", "wind": "Wind", "battery": "Battery discharge", "grid": "Grid import"}
-SURPLUS = {"charge": "Battery charge", "export": "Grid export", "curtailed": "Curtailed"}
-TRAFFIC = ["arrived", "completed", "rejected", "running", "waiting", "held", "hold"]
-
 
 def power_balance(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     """Supply stacked up to the load; what leaves the site's load below zero."""
@@ -121,7 +117,7 @@ def latency(requests: pd.DataFrame, frame: pd.DataFrame, meta: RunMeta) -> Figur
     """How long requests took: distributions above, percentiles over time below."""
     spread = latencies(requests)
     start = frame["time"].iloc[0].tz_convert(meta.zone)
-    figure = Figure(figsize=(WIDTH_IN, 6.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 6.4))
     heading(figure, "Latency", meta, f"{len(requests):,} finished requests")
     grid = figure.add_gridspec(2, 3, height_ratios=[1, 1.05])
     names = {
@@ -201,7 +197,7 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     flows = series.power_flows(local)
     own = float(np.minimum(flows["pv"] + flows["wind"] + flows["battery"], flows["load"]).sum())
     overall = own / float(flows["load"].sum()) if flows["load"].any() else float("nan")
-    figure = Figure(figsize=(WIDTH_IN, 5.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 5.2))
     heading(figure, "Load covered by own generation and battery", meta, f"{overall:.1%} of the energy used")
     grid = figure.add_gridspec(1, 2, width_ratios=[5, 1])
     axes = figure.add_subplot(grid[0, 0])
@@ -224,7 +220,7 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     every = max(1, int(np.ceil(days / 10)))
     places = range(0, days, every)
     form = "%a %d %b" if days <= 14 else "%d %b"
-    axes.set_xticks(list(places), [matrix.columns[place].strftime(form) for place in places])
+    axes.set_xticks(list(places), [f"{matrix.columns[place]:{form}}" for place in places])
     axes.set_yticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
     axes.set_ylabel(f"Hour of day ({meta.timezone})")
     axes.tick_params(length=0)

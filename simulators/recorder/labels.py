@@ -80,6 +80,21 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}".rstrip()
 
 
+def energy_text(mwh: float | None) -> str:
+    """An energy in MWh or kWh; a dash for None."""
+    if mwh is None:
+        return "–"
+    return number(mwh, "MWh") if mwh >= 1.0 else number(mwh * 1e3, "kWh")
+
+
+def mass_text(kg: float | None) -> str:
+    """A mass in t, kg or g; a dash for None."""
+    if kg is None:
+        return "–"
+    factor, unit = mass_unit(kg)
+    return number(kg * factor, unit)
+
+
 def share(value: float | None) -> str:
     """A ratio as a percentage; a dash for None."""
     return "–" if value is None else f"{value * 100:.1f} %"

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from simulators.recorder.labels import number, seconds, share
+
 
 class Progress:
     """Progress bar with simulated time, speed as a multiple of real time, and remaining time.
@@ -97,19 +99,13 @@ def _group(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _number(value: float | None, unit: str) -> str:
-    if value is None:
-        return ""
-    return (f"{value:,}" if isinstance(value, int) else f"{value:,.4g}") + f" {unit}".rstrip()
+    return "" if value is None else number(value, unit)
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+    return "" if value is None else share(value)
 
 
 def _spread(spread: Mapping[str, float | None] | None) -> str:
     values = [(spread or {}).get(name) for name in ("p50", "p95", "p99")]
-    return "" if None in values else " / ".join(_seconds(value) for value in values if value is not None)
-
-
-def _seconds(value: float) -> str:
-    return f"{value * 1e3:.3g} ms" if value < 1.0 else f"{value:,.3g} s"
+    return "" if None in values else " / ".join(seconds(value) for value in values)

@@ -7,16 +7,21 @@ import pandas as pd
 
 from simulators.recorder.labels import RunMeta
 
+SUPPLY = {"pv": "PV", "wind": "Wind", "battery": "Battery discharge", "grid": "Grid import"}
+SURPLUS = {"charge": "Battery charge", "export": "Grid export", "curtailed": "Curtailed"}
+TRAFFIC = ["arrived", "completed", "rejected", "running", "waiting", "held", "hold"]
 NETWORK_COLUMNS = ["vm_pu", "line_loading_max_percent", "trafo_loading_max_percent"]
 BINS_S = (60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400)
 
 
 def bin_s(rows: int, step_s: int, most: int) -> int:
     """Shortest readable interval, s, that brings `rows` steps down to at most `most` points."""
+    if rows <= most:
+        return step_s
     for width_s in BINS_S:
-        if width_s >= step_s and width_s % step_s == 0 and rows * step_s <= most * width_s:
+        if width_s % step_s == 0 and rows * step_s <= most * width_s:
             return width_s
-    return step_s if rows <= most else max(86_400, step_s)
+    return step_s * -(-rows // most)
 
 
 def means(frame: pd.DataFrame, width_s: int) -> pd.DataFrame:

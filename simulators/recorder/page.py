@@ -1,0 +1,179 @@
+"""The shell of the report: HTML pieces, style, and the script that draws the charts. Everything is inline."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+STYLE = """
+:root { --ink:#1b1f24; --muted:#5d6670; --rule:#e2e6ea; --paper:#fff; --back:#f5f6f8; --accent:#0072b2;
+  --grid:#e4e7eb; color-scheme: light dark; }
+@media screen and (prefers-color-scheme: dark) { :root { --ink:#e8eaed; --muted:#a3abb5; --rule:#31373e;
+  --paper:#1a1e23; --back:#121518; --accent:#56b4e9; --grid:#31373e; } }
+* { box-sizing: border-box; }
+body { margin:0; background:var(--back); color:var(--ink);
+  font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif; }
+main { max-width:1120px; margin:0 auto; padding:40px 24px 64px; }
+h1 { font-size:2rem; line-height:1.2; letter-spacing:-.02em; margin:0 0 6px; }
+h2 { font-size:1.22rem; letter-spacing:-.01em; margin:0 0 4px; }
+h3 { font-size:1rem; margin:0 0 4px; }
+p { margin:0 0 10px; max-width:76ch; }
+.lead, .note { color:var(--muted); }
+.lead { margin-bottom:24px; }
+.note { font-size:.875rem; max-width:92ch; }
+section { background:var(--paper); border:1px solid var(--rule); border-radius:12px; padding:22px 24px;
+  margin-top:18px; }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(230px,1fr)); gap:14px; }
+.card { background:var(--paper); border:1px solid var(--rule); border-radius:12px; padding:16px 18px; }
+.card .label { color:var(--muted); font-size:.84rem; }
+.card .value { font-size:1.75rem; font-weight:650; letter-spacing:-.02em; line-height:1.3;
+  font-variant-numeric:tabular-nums; }
+.card .value small { font-size:.95rem; font-weight:500; color:var(--muted); letter-spacing:0; }
+.card .detail { color:var(--muted); font-size:.84rem; }
+.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(320px,1fr)); gap:8px 32px; margin-bottom:8px; }
+.pair .value { font-size:1.6rem; font-weight:650; letter-spacing:-.02em; }
+.plot { width:100%; }
+.scroll { overflow-x:auto; }
+table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums; }
+th, td { text-align:left; padding:6px 14px 6px 0; border-bottom:1px solid var(--rule); vertical-align:top; }
+th { color:var(--muted); font-weight:550; font-size:.82rem; white-space:nowrap; }
+.narrow { max-width:600px; }
+td.number, th.number { text-align:right; }
+tr.sum td { font-weight:650; }
+tr.part td:first-child { padding-left:18px; color:var(--muted); }
+td.hash { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:.78rem; color:var(--muted);
+  word-break:break-all; min-width:200px; }
+code { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:.86em; }
+details summary { cursor:pointer; font-weight:600; }
+details > .scroll { margin-top:12px; }
+img { max-width:100%; height:auto; border-radius:6px; background:#fff; }
+ul { margin:0; padding-left:20px; max-width:80ch; }
+.plot .js-line.gridlayer path, .plot .gridlayer path { stroke:var(--grid) !important; }
+@media print { body { background:#fff; font-size:11pt; } main { padding:0; max-width:none; }
+  section, .card { break-inside:avoid; border-color:#ccc; } .modebar { display:none !important; } }
+@media (max-width:640px) { main { padding:20px 12px 40px; } section { padding:16px 14px; }
+  h1 { font-size:1.5rem; } .pair { grid-template-columns:1fr; } }
+"""
+
+# Text and the one ink-coloured line follow the page's colour scheme; printing is always light.
+SCRIPT = """
+const charts = JSON.parse(document.getElementById("charts").textContent);
+const night = window.matchMedia("(prefers-color-scheme: dark)");
+function draw(dark) {
+  const ink = dark ? "#e8eaed" : "#1b1f24";
+  for (const [name, chart] of Object.entries(charts)) {
+    const text = JSON.stringify(chart).replaceAll("#1B1F24", ink);
+    const { data, layout } = JSON.parse(text);
+    layout.font.color = ink;
+    layout.hoverlabel = { bgcolor: dark ? "#262b31" : "#ffffff", font: { color: ink } };
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis/.test(key)) {
+        Object.assign(layout[key], { gridcolor: dark ? "#31373e" : "#e4e7eb", zerolinecolor: "#8c8f94",
+          linecolor: "#8c8f94" });
+      }
+    }
+    Plotly.react(name, data, layout, { displayModeBar: false, responsive: true });
+  }
+}
+draw(night.matches);
+night.addEventListener("change", () => draw(night.matches));
+window.addEventListener("beforeprint", () => draw(false));
+window.addEventListener("afterprint", () => draw(night.matches));
+"""
+
+# Nothing may be fetched: what the page needs is in it.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def page(title: str, lead: str, sections: Iterable[str], charts: Mapping[str, go.Figure]) -> str:
+    """A complete HTML document; `sections` are HTML, `title` and `lead` plain text."""
+    # "<" cannot end the script element early when it is written as an escape
+    data = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in charts.items())
+    data = f"{{{data}}}".replace("<", "\\u003c")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>
+{"".join(sections)}
+</main>
+<noscript><main><p>The charts need JavaScript; the same pictures lie beside this file in figures/.</p></main></noscript>
+<script>{get_plotlyjs()}</script>
+<script type="application/json" id="charts">{data}</script>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def section(title: str, *parts: str) -> str:
+    """A titled section of ready HTML parts."""
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>\n"
+
+
+def text(words: str, kind: str = "") -> str:
+    """A paragraph of plain text; `kind` is a style class."""
+    return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
+
+
+def plot(name: str) -> str:
+    """The place of a chart."""
+    return f'<div class="plot" id="{escape(name)}"></div>'
+
+
+def card(label: str, value: str, detail: str) -> str:
+    """A headline number: the unit after the first space is set smaller, in `detail` it stays with its number."""
+    figure, _, unit = value.partition(" ")
+    return (
+        f'<div class="card"><div class="label">{escape(label)}</div>'
+        f'<div class="value">{escape(figure)} <small>{escape(unit)}</small></div>'
+        f'<div class="detail">{escape(_kept_together(detail))}</div></div>'
+    )
+
+
+def _kept_together(words: str) -> str:
+    return re.sub(r"(?<=\d) (?=[^\W\d]|%)", "\u00a0", words)
+
+
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    kinds: Sequence[str] = (),
+    marks: Sequence[str] = (),
+    *,
+    narrow: bool = False,
+) -> str:
+    """A table of plain text; `kinds` are the style classes of its columns, `marks` those of its rows."""
+    kinds = [*kinds, *[""] * (len(header) - len(kinds))]
+
+    def cells(tag: str, values: Sequence[str]) -> str:
+        return "".join(
+            f'<{tag} class="{kind}">{escape(value)}</{tag}>' if kind else f"<{tag}>{escape(value)}</{tag}>"
+            for value, kind in zip(values, kinds, strict=True)
+        )
+
+    body = "".join(
+        f'<tr class="{marks[index] if index < len(marks) else ""}">{cells("td", row)}</tr>'
+        for index, row in enumerate(rows)
+    )
+    return f'<div class="scroll{" narrow" if narrow else ""}"><table><tr>{cells("th", header)}</tr>{body}</table></div>'
+
+
+def picture(path: Path | str, caption: str) -> str:
+    """A PNG, embedded."""
+    data = base64.b64encode(Path(path).read_bytes()).decode("ascii")
+    return f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'

@@ -1,0 +1,118 @@
+"""The tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from simulators.recorder import page
+from simulators.recorder.labels import mass_text, number, seconds, share
+
+
+def scheduling(comparison: Mapping[str, Any] | None) -> str:
+    """What a policy saved and what it cost in delay, against its baseline."""
+    if not comparison:
+        return ""
+    told = {
+        "kg_saved": ("Carbon saved", mass_text),
+        "kg_saved_relative": ("Carbon saved, relative", share),
+        "mean_delay_s": ("Delay paid, mean", seconds),
+        "p95_delay_s": ("Delay paid, p95", seconds),
+    }
+    policy, baseline = comparison.get("policy"), comparison.get("baseline_policy")
+    rows = [(label, form(comparison[key])) for key, (label, form) in told.items() if key in comparison]
+    skip = {*told, "policy", "baseline_policy"}
+    for key, value in sorted(comparison.items()):
+        if key not in skip:
+            told_value = number(value) if isinstance(value, int | float) else str(value)
+            rows.append((key.replace("_", " ").capitalize(), told_value))
+    intro = f"Policy “{policy}” against “{baseline}”, the same requests in both runs." if baseline else ""
+    return page.section(
+        "What scheduling changed",
+        page.text(intro, "note"),
+        page.table(("", str(policy or "")), rows, ("", "number"), narrow=True),
+    )
+
+
+def energy(summary: Mapping[str, Any]) -> str:
+    """Supply and use over the whole run, with the largest conservation residual."""
+    mwh = {name: value or 0.0 for name, value in summary.get("energy_mwh", {}).items()}
+    if not mwh:
+        return ""
+    supply = {
+        "pv": "PV",
+        "wind": "Wind",
+        "battery_discharge": "Battery discharge",
+        "grid_import": "Grid import",
+    }
+    use = {
+        "facility": "Facility",
+        "battery_charge": "Battery charge",
+        "grid_export": "Grid export",
+        "curtailed": "Curtailed",
+    }
+    supplied = sum(mwh.get(name, 0.0) for name in supply)
+    used = sum(mwh.get(name, 0.0) for name in use)
+    factor, unit = (1.0, "MWh") if max(supplied, used) >= 1.0 else (1e3, "kWh")
+    decimals = next((n for n, least in enumerate((1e4, 1e3, 1e2, 10.0)) if supplied * factor >= least), 4)
+
+    def row(label: str, value: float, total: float) -> tuple[str, str, str]:
+        return label, f"{value * factor:,.{decimals}f}", share(value / total) if total else ""
+
+    rows, marks = [], []
+    for names, total, label in ((supply, supplied, "Supply"), (use, used, "Use")):
+        for name, words in names.items():
+            rows.append(row(words, mwh.get(name, 0.0), total))
+            marks.append("")
+            if name == "facility" and "it" in mwh:
+                rows.append(row("of which IT", mwh["it"], total))
+                rows.append(row("of which cooling and losses", mwh["facility"] - mwh["it"], total))
+                marks += ["part", "part"]
+        rows.append(row(label, total, total))
+        marks.append("sum")
+    residual = summary.get("balance", {}).get("max_relative_residual")
+    words = "What was supplied, and where it went"
+    if residual is not None:
+        words += f"; in no interval do the two differ by more than {residual:.1e} of the power that flowed"
+    return page.section(
+        "Energy",
+        page.text(words + ".", "note"),
+        page.table(("", unit, "Share"), rows, ("", "number", "number"), marks, narrow=True),
+    )
+
+
+def inputs(inputs: Sequence[Mapping[str, Any]]) -> str:
+    """The files a run read."""
+    if not inputs:
+        return ""
+    keys = ("what", "file", "licence", "sha256")
+    rows = [[str(item.get(key) or "–") for key in keys] for item in inputs]
+    return page.section(
+        "Inputs", page.table(("What", "File", "Source and licence", "SHA-256"), rows, ("", "", "", "hash"))
+    )
+
+
+def notes(notes: Sequence[str]) -> str:
+    """Caveats, one sentence each."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return page.section("Read this before quoting a number", f"<ul>{items}</ul>") if items else ""
+
+
+def details(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A folded table of names and values."""
+    if not rows:
+        return ""
+    return f"<section><details><summary>{title}</summary>{page.table(('', ''), rows)}</details></section>\n"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested options as (dotted name, text), sorted."""
+    rows: list[tuple[str, str]] = []
+    for key in sorted(values):
+        value = values[key]
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "–" if value is None else str(value)))
+    return rows
