@@ -72,9 +72,21 @@ def test_a_broken_distribution_names_its_file(tmp_path, content):
         parse_lengths(f"cdf:{file}:3")
 
 
+QUANTILES = {
+    "quantile_percent": [0, 50, 100],
+    "lengths": {
+        "chat": {
+            "prefill_tokens": {"quantiles": [100, 500, 900]},
+            "decode_tokens": {"quantiles": [0, 40, 80]},
+        },
+        "code": {"prefill_tokens": {"quantiles": [9, 9, 9]}, "decode_tokens": {"quantiles": [7, 7, 7]}},
+    },
+}
+
+
 def shape_file(folder: Path, **entries: object) -> Path:
     path = folder / "shape.json"
-    path.write_text(json.dumps({"hourly_factors": [0.0] * 12 + [2.0] * 12} | entries))
+    path.write_text(json.dumps({"hourly_factor": [0.0] * 12 + [2.0] * 12} | entries))
     return path
 
 
@@ -92,13 +104,17 @@ def test_rate_and_lengths():
 
 
 def test_daily_shape_with_its_own_lengths(tmp_path):
-    lengths = {"prefill_mean": 500, "prefill_cv": 1.0, "decode_mean": 50, "decode_cv": 0.5}
-    path = shape_file(tmp_path, lengths=lengths)
+    path = shape_file(tmp_path, **QUANTILES)
     workload = workload_from_options(rate_per_s=0.5, diurnal=path, start_of_day_s=6 * 3600, horizon_s=86_400)
     block = workload.take(np.inf)
     assert len(block) == pytest.approx(43_200, rel=0.03)
     assert np.all((block.arrived_at >= 6 * 3600) & (block.arrived_at < 18 * 3600))
     assert block.prefill_tokens.mean() == pytest.approx(500, rel=0.03)
+    assert block.decode_tokens.mean() == pytest.approx(40, rel=0.03)
+    assert block.decode_tokens.min() == 1
+    prefill, decode = parse_lengths(f"quantiles:{path}:code").draw(np.random.default_rng(1), 10)
+    assert set(prefill) == {9}
+    assert set(decode) == {7}
     own = workload_from_options(rate_per_s=0.5, diurnal=path, lengths="fixed:7:8", horizon_s=86_400).take(
         np.inf
     )
@@ -156,7 +172,7 @@ def test_contradictions_and_gaps_are_named(chosen, message):
 
 @pytest.mark.parametrize(
     "document",
-    ["[]", "{}", '{"hourly_factors": "x"}', '{"hourly_factors": [1, -1]}', '{"hourly_factors": []}', "nope"],
+    ["[]", "{}", '{"hourly_factor": "x"}', '{"hourly_factor": [1, -1]}', '{"hourly_factor": []}', "nope"],
 )
 def test_a_broken_daily_shape_names_its_file(tmp_path, document):
     path = tmp_path / "shape.json"
@@ -165,10 +181,40 @@ def test_a_broken_daily_shape_names_its_file(tmp_path, document):
         read_daily_shape(path)
 
 
-@pytest.mark.parametrize("lengths", [5, {"prefill_mean": 5}, "zipf:1", {"prefill_mean": "x"}])
-def test_broken_lengths_of_a_daily_shape_name_its_file(tmp_path, lengths):
-    with pytest.raises(InputError, match=r"shape\.json: "):
-        read_daily_shape(shape_file(tmp_path, lengths=lengths))
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"lengths": 5}, "no lengths with quantiles"),
+        ({"lengths": {}}, "no lengths with quantiles"),
+        ({"lengths": QUANTILES["lengths"]}, "expected quantile_percent"),
+        (QUANTILES | {"quantile_percent": [0, 50, 99]}, "ascend from 0 to 100"),
+        (QUANTILES | {"quantile_percent": [0, 100]}, "prompt needs 2 ascending quantiles"),
+        (QUANTILES | {"lengths": {"chat": {"prefill_tokens": {"quantiles": [1, 2, 3]}}}}, "chat: expected"),
+    ],
+)
+def test_broken_lengths_of_a_daily_shape_name_its_file(tmp_path, entries, message):
+    with pytest.raises(InputError, match=rf"shape\.json: .*{message}"):
+        read_daily_shape(shape_file(tmp_path, **entries))
+
+
+def test_unknown_quantiles_are_named(tmp_path):
+    with pytest.raises(InputError, match="has no lengths poem, only chat, code"):
+        parse_lengths(f"quantiles:{shape_file(tmp_path, **QUANTILES)}:poem")
+
+
+@pytest.mark.skipif(not (options.TRAFFIC_FOLDER / "diurnal_day.json").exists(), reason="data not there")
+def test_the_shape_that_comes_with_the_project():
+    document = json.loads((options.TRAFFIC_FOLDER / "diurnal_day.json").read_text())
+    assert np.mean(read_daily_shape("diurnal_day").factors) == pytest.approx(1.0, abs=0.001)
+    for name, stated in document["lengths"].items():
+        prefill, decode = parse_lengths(f"quantiles:diurnal_day:{name}").draw(
+            np.random.default_rng(1), 200_000
+        )
+        assert prefill.mean() == pytest.approx(stated["prefill_tokens"]["mean"], rel=0.02)
+        assert decode.mean() == pytest.approx(stated["decode_tokens"]["mean"], rel=0.12)
+    block = workload_from_options(rate_per_s=1.0, diurnal="diurnal_day", horizon_s=86_400).take(np.inf)
+    hourly = np.bincount((block.arrived_at // 3600).astype(int), minlength=24) / 3600
+    np.testing.assert_allclose(hourly, document["hourly_factor"], atol=4 * np.sqrt(1.5 / 3600))
 
 
 TRACES = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "traces"

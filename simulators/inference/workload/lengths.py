@@ -245,6 +245,52 @@ class TotalCdf:
         return split(np.maximum(total, 2).astype(np.int64), self._prefill_to_decode)
 
 
+class Quantiles:
+    """Prompt and output independent, each from quantiles, linear between two of them; rounded, at least 1.
+
+    Few quantiles in a long tail shift the mean: code completions' outputs come out 10 % too long on average.
+
+    Parameters
+    ----------
+    percent
+        Ascending from 0 to 100; shape (n,).
+    prefill_tokens, decode_tokens
+        The quantiles at `percent`, ascending; each of shape (n,).
+    """
+
+    def __init__(self, percent: ArrayLike, prefill_tokens: ArrayLike, decode_tokens: ArrayLike) -> None:
+        self._level = np.asarray(percent, dtype=np.float64) / 100
+        level = self._level
+        if (
+            level.ndim != 1
+            or len(level) < 2
+            or (level[0], level[-1]) != (0, 1)
+            or not np.all(np.diff(level) > 0)
+        ):
+            raise InputError("lengths: the levels of the quantiles must ascend from 0 to 100 percent")
+        self._prefill = _quantiles("prompt", prefill_tokens, len(level))
+        self._decode = _quantiles("output", decode_tokens, len(level))
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[Tokens, Tokens]:
+        """See `Lengths`."""
+        u = rng.random((n, 2))
+        return (
+            np.rint(np.interp(u[:, 0], self._level, self._prefill)).astype(np.int64),
+            np.rint(np.interp(u[:, 1], self._level, self._decode)).astype(np.int64),
+        )
+
+
+def _quantiles(what: str, tokens: ArrayLike, n: int) -> NDArray[np.float64]:
+    values = np.asarray(tokens, dtype=np.float64)
+    if (
+        values.shape != (n,)
+        or not np.all((values >= 0) & (values <= MAX_TOKENS))
+        or np.any(np.diff(values) < 0)
+    ):
+        raise InputError(f"lengths: the {what} needs {n} ascending quantiles >= 0, one for each level")
+    return np.maximum(values, 1)
+
+
 class Rows:
     """Rows of a recorded trace, drawn with replacement: prompt and output stay together."""
 

@@ -7,11 +7,13 @@ Lengths are written as
     zipf:MIN:MAX:THETA:PREFILL_TO_DECODE        total tokens, the shortest the most frequent
     lognormal:MEAN:CV:MEAN:CV                   prompt, then output; cv = standard deviation / mean
     cdf:FILE.json:PREFILL_TO_DECODE             total tokens from [[tokens, cumulative probability], ...]
+    quantiles:FILE.json:NAME                    prompt and output from measured quantiles, see below
     trace:FILE                                  prompt and output of a recorded trace, row by row
 
-A daily shape is a JSON file {"hourly_factors": [24 numbers], "lengths": ...}. The factors are relative to
-their mean and start at local midnight. "lengths" is optional, either a specification as above or the four
-numbers {"prefill_mean", "prefill_cv", "decode_mean", "decode_cv"}.
+A daily shape is a JSON file {"hourly_factor": [24 numbers], "lengths": ...}. The factors are relative to
+their mean and start at local midnight. "lengths" is optional: a specification as above, or measured quantiles
+{NAME: {"prefill_tokens": {"quantiles": [...]}, "decode_tokens": {"quantiles": [...]}}} at the levels
+"quantile_percent", of which the first is used.
 A CSV file with t_s, req_per_s is a rate profile: it starts with the run and ends it.
 """
 
@@ -59,9 +61,15 @@ def parse_lengths(spec: str) -> laws.Lengths:
     if name == "cdf" and rest.count(":"):
         file, _, ratio = rest.rpartition(":")
         return _cdf(Path(file), _number(ratio, spec, "cdf:FILE.json:PREFILL_TO_DECODE"))
+    if name == "quantiles" and rest.count(":"):
+        file, _, which = rest.rpartition(":")
+        path, document = _shape_file(file)
+        return _measured(document, which, path)
     if name not in _LAWS:
         known = ", ".join(f"{law}:{form}" for law, (_, form) in _LAWS.items())
-        raise InputError(f"lengths {spec}: expected one of {known}, cdf:FILE.json:RATIO, trace:FILE")
+        raise InputError(
+            f"lengths {spec}: expected one of {known}, cdf:FILE.json:RATIO, quantiles:FILE.json:NAME, trace:FILE"
+        )
     law, form = _LAWS[name]
     parts = rest.split(":") if rest else []
     if len(parts) != form.count(":") + 1:
@@ -123,35 +131,49 @@ def read_daily_shape(name: str | Path) -> DailyShape:
     InputError
         If there is no such file, or it has no factors.
     """
+    path, document = _shape_file(name)
+    try:
+        factors = np.asarray(document["hourly_factor"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: expected {{"hourly_factor": [24 numbers]}}') from error
+    if factors.ndim != 1 or not len(factors) or not np.all(np.isfinite(factors) & (factors >= 0)):
+        raise InputError(f"{path}: hourly_factor must be a list of numbers >= 0")
+    lengths = document.get("lengths")
+    if lengths is None:
+        return DailyShape(factors, None)
+    if isinstance(lengths, str):
+        return DailyShape(factors, parse_lengths(lengths))
+    return DailyShape(factors, _measured(document, None, path))
+
+
+def _shape_file(name: str | Path) -> tuple[Path, Any]:
+    """Path and content of a JSON file, or of the one of that name in ``data/traffic``."""
     path = Path(name)
     if not path.suffix and not path.exists():
         path = TRAFFIC_FOLDER / f"{name}.json"
         if not path.exists():
             known = ", ".join(sorted(file.stem for file in TRAFFIC_FOLDER.glob("*.json"))) or "none"
             raise InputError(f"daily shape {name}: unknown (known: {known}); or give a .json or .csv file")
-    document = _json(path)
-    try:
-        factors = np.asarray(document["hourly_factors"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f'{path}: expected {{"hourly_factors": [24 numbers]}}') from error
-    if factors.ndim != 1 or not len(factors) or not np.all(np.isfinite(factors) & (factors >= 0)):
-        raise InputError(f"{path}: hourly_factors must be a list of numbers >= 0")
-    return DailyShape(factors, _shape_lengths(document.get("lengths"), path))
+    return path, _json(path)
 
 
-def _shape_lengths(entry: object, path: Path) -> laws.Lengths | None:
-    if entry is None:
-        return None
+def _measured(document: Any, name: str | None, path: Path) -> laws.Quantiles:
+    """Lengths from the quantiles called `name` in a daily shape; the first if no name is given."""
+    named = document.get("lengths") if isinstance(document, dict) else None
+    if not isinstance(named, dict) or not named:
+        raise InputError(f"{path}: has no lengths with quantiles")
+    name = next(iter(named)) if name is None else name
+    if name not in named:
+        raise InputError(f"{path}: has no lengths {name}, only {', '.join(named)}")
     try:
-        if isinstance(entry, str):
-            return parse_lengths(entry)
-        if isinstance(entry, dict):
-            names = ("prefill_mean", "prefill_cv", "decode_mean", "decode_cv")
-            return laws.LogNormal(*(float(entry[name]) for name in names))
+        prompt, output = (named[name][part]["quantiles"] for part in ("prefill_tokens", "decode_tokens"))
+        return laws.Quantiles(document["quantile_percent"], prompt, output)
+    except InputError as error:
+        raise InputError(f"{path}: {name}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        reason = error if isinstance(error, InputError) else f"lengths needs the number {error}"
-        raise InputError(f"{path}: {reason}") from error
-    raise InputError(f"{path}: lengths must be a specification or the means and cvs of prompt and output")
+        raise InputError(
+            f"{path}: lengths {name}: expected quantile_percent and quantiles of both parts"
+        ) from error
 
 
 def workload_from_options(

@@ -11,7 +11,8 @@ chunk-N-dataset.json, or a folder of them) table      arrived_at in s, prefill_t
 Parquet), and Vidur's processed traces ==========
 ======================================================================================================
 
-Every file may be compressed with gzip.
+CSV and JSON files may be compressed with gzip. A request without output tokens counts as one output token, the
+one that comes with the prompt; BurstGPT marks failed requests that way, so there it is left out.
 """
 
 from simulators.inference.workload.traces.open import Trace, open_trace, read_lengths, read_rates

@@ -35,7 +35,7 @@ MIN_SHAPE = 0.01
 
 
 def clients(path: Path) -> list[Path]:
-    """The client traces of a folder, by number; or the one file itself.
+    """The client traces of a folder, by number, if their lengths are there too; or the one file itself.
 
     Raises
     ------
