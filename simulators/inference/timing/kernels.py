@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.resources
 import io
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -118,8 +120,10 @@ def _grouped(evaluate: Callable[[int, int], list[tuple[str, float, float, str]]]
     return Operators(**{group: tuple(indices) for group, indices in groups.items()})
 
 
-def model_source(model: Model, folder: Path) -> str:
-    """The name aiconfigurator knows the model by, or a folder with a configuration it can read.
+def write_config(model: Model, folder: Path) -> None:
+    """Write a configuration aiconfigurator can read into `folder`.
+
+    Shipped ones are handed over as files too: for some of them aiconfigurator would go to the network by name.
 
     Raises
     ------
@@ -127,7 +131,12 @@ def model_source(model: Model, folder: Path) -> str:
         If the model has layers aiconfigurator has no operators for.
     """
     if model.aiconfigurator_name:
-        return model.aiconfigurator_name
+        stem = model.aiconfigurator_name.replace("/", "--")
+        shipped = Path(str(importlib.resources.files("aiconfigurator_core"))) / "model_configs"
+        for name in ("config.json", "hf_quant_config.json"):
+            if (shipped / f"{stem}_{name}").is_file():
+                shutil.copyfile(shipped / f"{stem}_{name}", folder / name)
+        return
     if model.mla or model.linear_layers or model.sliding_layers or model.shared_ffn:
         raise _unavailable(f"{model.name} has layers the measured tables are not assembled for")
     routed = model.moe_layers == model.num_layers
@@ -151,7 +160,6 @@ def model_source(model: Model, folder: Path) -> str:
     if routed:
         config |= {"num_local_experts": model.num_experts, "num_experts_per_tok": model.experts_per_token}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return str(folder)
 
 
 def _unavailable(why: str) -> InputError:
@@ -220,8 +228,8 @@ def _compiled(
     experts = {"moe_tp_size": tp // expert_parallel, "moe_ep_size": expert_parallel} if model.moe_layers else {}
     with quiet(), tempfile.TemporaryDirectory() as folder:
         try:
-            source = model_source(model, Path(folder))
-            handle = EngineHandle.compile(source, system, framework, tp_size=tp, pp_size=1, **experts, **modes)
+            write_config(model, Path(folder))
+            handle = EngineHandle.compile(folder, system, framework, tp_size=tp, pp_size=1, **experts, **modes)
             context = _grouped(lambda i, n: handle.evaluate_context_ops([i], batch_size=1, s=64, prefix=n, x=64))
             generation = _grouped(lambda i, n: handle.evaluate_generation_ops([i], batch_size=8, s=n))
             found = Kernels(handle, context, generation)
