@@ -5,10 +5,10 @@ depend on that generator alone and never on how a run is cut into steps.
 
 A renewal process has independent gaps of mean 1/rate. It is started in its stationary state: the first gap
 follows the law of the residual life, so the expected number of arrivals in any interval of length T is
-exactly rate * T, for bursty gaps too (Cox, *Renewal Theory*, 1962, section 2.2). A modulated process is a
-renewal process of rate 1 in "operational time" Lambda(t) = integral of the rate, mapped back through the
-exact inverse of Lambda; with exponential gaps that is the non-homogeneous Poisson process (Cinlar,
-*Introduction to Stochastic Processes*, 1975, section 4.7).
+exactly rate * T, for bursty gaps too (the equilibrium renewal process of Cox, *Renewal Theory*, 1962). A
+modulated process is a renewal process of rate 1 in "operational time" Lambda(t) = integral of the rate,
+mapped back through the exact inverse of Lambda; with exponential gaps that is the non-homogeneous Poisson
+process (Cinlar, *Introduction to Stochastic Processes*, 1975, chapter 4).
 """
 
 from __future__ import annotations

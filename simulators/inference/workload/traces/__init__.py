@@ -2,14 +2,17 @@
 
 `open_trace` hands out requests, `read_lengths` the lengths alone, `read_rates` a rate profile. The formats:
 
-==========
-====================================================================================================== azure
-Azure LLM inference traces 2023 and 2024 (CSV: TIMESTAMP, ContextTokens, GeneratedTokens) burstgpt   BurstGPT
-(CSV: Timestamp in s, Request tokens, Response tokens) mooncake   Mooncake (JSON lines: timestamp in ms,
-input_length, output_length) servegen   ServeGen's client files (chunk-N-trace.csv beside
-chunk-N-dataset.json, or a folder of them) table      arrived_at in s, prefill_tokens, decode_tokens (CSV or
-Parquet), and Vidur's processed traces ==========
-======================================================================================================
+azure
+    Azure LLM inference traces 2023 and 2024: CSV with TIMESTAMP, ContextTokens, GeneratedTokens.
+burstgpt
+    BurstGPT: CSV with Timestamp (s), Request tokens, Response tokens.
+mooncake
+    Mooncake: JSON lines with timestamp (ms), input_length, output_length.
+servegen
+    ServeGen's client files: chunk-N-trace.csv beside chunk-N-dataset.json, or a folder of them.
+table
+    CSV or Parquet with arrived_at (s), prefill_tokens, decode_tokens, and if wanted tenant and deadline (s, the
+    latest release of a request that may be held back); Vidur's processed traces.
 
 CSV and JSON files may be compressed with gzip. A request without output tokens counts as one output token, the
 one that comes with the prompt; BurstGPT marks failed requests that way, so there it is left out.
