@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pvlib
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -17,9 +18,6 @@ from simulators.profiles.profile import Profile
 from simulators.profiles.weather import Weather
 
 Array = NDArray[np.float64]
-
-STANDARD_PRESSURE_PA = 101325.0
-"""Sea-level pressure of the International Standard Atmosphere, ISO 2533, Pa."""
 
 
 def pv_for_run(
@@ -82,10 +80,12 @@ def wind_for_run(
     if weather.pressure_pa is not None:
         pressure_pa: Array | float = _columns(weather, ("pressure_pa",), start, step_s, steps)[1][0]
     else:
-        pressure_pa = STANDARD_PRESSURE_PA * (1.0 - 2.25577e-5 * weather.altitude_m) ** 5.25588
+        pressure_pa = float(pvlib.atmosphere.alt2pres(weather.altitude_m))
     if weather.roughness_m is not None:
         turbine = {"roughness_m": weather.roughness_m, **turbine}
-    power_w = wind_power_w(*columns, pressure_pa, rated_w=rated_w, wind_height_m=weather.height_m, **turbine)
+    power_w = wind_power_w(
+        wind_m_s, temp_c, pressure_pa, rated_w=rated_w, wind_height_m=weather.height_m, **turbine
+    )
     held = Profile("wind power", "W", first, weather.step_s, power_w, weather.source)
     return held.means(start, step_s, steps)
 

@@ -1,0 +1,160 @@
+"""Definitions against closed forms, properties, and the published case."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.carbon import accounting
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+SOLAR = SHARED / "data" / "weather" / "solcast2022_global.zip"
+GRID = SHARED / "data" / "carbon" / "watttime2023_caiso-north_actual.csv"
+
+watts = st.lists(st.floats(0, 1e6), min_size=8, max_size=8).map(np.array)
+intensities = st.lists(st.floats(0, 900), min_size=8, max_size=8).map(np.array)
+
+
+@pytest.mark.shared
+def test_published_case_with_a_flat_load():
+    """arXiv 2507.11417's case with its two files from their first rows: 236 W for 24.9 h, PV of 600 W."""
+    if not (SOLAR.exists() and GRID.exists()):
+        pytest.skip("reference data is not there")
+    with zipfile.ZipFile(SOLAR) as archive:
+        text = archive.read("solcast2022_global_actual.csv").decode("utf-8")
+    steps = round(24.9 * 60)
+    solar = pd.read_csv(io.StringIO(text))["San Francisco"].to_numpy()
+    generation = 600.0 * np.repeat(solar, 5)[:steps]
+    ci = np.repeat(pd.read_csv(GRID)["Caiso_North"].to_numpy(), 5)[:steps]
+    load = np.full(steps, 236.0)
+    offset = accounting.offset_ratio(generation, load, ci)
+    gross = accounting.operational_kg(load, ci, 60)
+    matched = accounting.matched_ratio(load, generation)
+    print(f"published case: offset {offset:.1%}, gross {gross:.2f} kg, matched without battery {matched:.1%}")
+    assert offset == pytest.approx(0.693, abs=0.005)
+    assert gross == pytest.approx(2.47, rel=0.02)
+    assert matched == pytest.approx(0.444, abs=0.005)
+
+
+def test_operational_carbon_by_hand():
+    # 2 kW for an hour at 300 g/kWh, 1 kW for an hour at 500 g/kWh
+    assert accounting.operational_kg([2000.0, 1000.0], [300.0, 500.0], 3600) == pytest.approx(1.1)
+    assert accounting.energy_kwh([2000.0, 1000.0], 3600) == pytest.approx(3.0)
+
+
+def test_embodied_carbon_by_hand():
+    assert accounting.embodied_kg([150.0, 2500.0], [3600.0, 7200.0], 36000.0) == pytest.approx(515.0)
+
+
+def test_the_two_ratios_differ_when_the_sun_shines_at_the_wrong_time():
+    load, ci = np.full(4, 100.0), np.full(4, 400.0)
+    generation = np.array([0.0, 0.0, 400.0, 0.0])
+    assert accounting.offset_ratio(generation, load, ci) == 1.0
+    assert accounting.matched_ratio(load, generation) == 0.25
+    assert accounting.self_consumption_ratio(generation, [0, 0, 300.0, 0]) == 0.25
+
+
+def test_offset_ratio_weighs_by_intensity():
+    assert accounting.offset_ratio([100.0, 0.0], [100.0, 100.0], [100.0, 300.0]) == 0.25
+
+
+def test_ratios_of_nothing_are_zero():
+    zero = np.zeros(3)
+    assert accounting.offset_ratio(zero, zero, zero) == 0.0
+    assert accounting.matched_ratio(zero, zero) == 0.0
+    assert accounting.self_consumption_ratio(zero, zero) == 0.0
+
+
+def test_battery_from_own_surplus_counts_and_from_the_grid_does_not():
+    load = np.array([100.0, 100.0, 100.0])
+    generation = np.array([200.0, 0.0, 0.0])
+    charge, discharge = np.array([100.0, 0.0, 0.0]), np.array([0.0, 50.0, 30.0])
+    stored = np.array([90.0, 35.0, 2.0])
+    own = accounting.own_discharge_w(load, generation, charge, discharge, stored, initial_wh=0.0)
+    np.testing.assert_array_equal(own, discharge)
+    assert accounting.matched_ratio(load, generation, own) == pytest.approx(180 / 300)
+    grid = accounting.own_discharge_w(load, np.zeros(3), charge, discharge, stored, initial_wh=0.0)
+    np.testing.assert_array_equal(grid, np.zeros(3))
+
+
+def test_stored_energy_mixes():
+    # 100 Wh of unknown origin, then 50 Wh own and 50 Wh grid energy: a quarter is own
+    own = accounting.own_discharge_w(
+        [0.0, 300.0],
+        [50.0, 0.0],
+        [100.0, 0.0],
+        [0.0, 120.0],
+        [200.0, 80.0],
+        initial_wh=100.0,
+    )
+    np.testing.assert_allclose(own, [0.0, 30.0])
+    known = accounting.own_discharge_w(
+        [0.0, 300.0], [0.0, 0.0], [0.0, 0.0], [0.0, 80.0], [100.0, 20.0], 100.0, initial_own_share=1.0
+    )
+    np.testing.assert_allclose(known, [0.0, 80.0])
+
+
+@given(watts, watts, intensities, st.floats(0.0, 3.0))
+def test_ratios_stay_in_their_ranges(load, generation, ci, factor):
+    matched = accounting.matched_ratio(load, generation)
+    assert 0.0 <= matched <= 1.0 + 1e-12
+    assert matched <= accounting.matched_ratio(load, generation * (1.0 + factor)) + 1e-12
+    export = np.maximum(generation - load, 0.0)
+    assert 0.0 <= accounting.self_consumption_ratio(generation, export) <= 1.0
+    scaled = accounting.offset_ratio(factor * generation, load, ci)
+    assert scaled == pytest.approx(factor * accounting.offset_ratio(generation, load, ci), rel=1e-9)
+
+
+@given(watts, watts, intensities)
+def test_without_export_the_import_is_what_was_not_matched(load, generation, ci):
+    generation = np.minimum(load, generation)
+    flat = np.full(8, 400.0)
+    left = accounting.operational_kg(load - generation, flat, 60)
+    gross = accounting.operational_kg(load, flat, 60)
+    assert left == pytest.approx(
+        gross * (1 - accounting.matched_ratio(load, generation)), abs=1e-9 + 1e-9 * gross
+    )
+    assert accounting.operational_kg(load, ci, 60) >= accounting.operational_kg(load - generation, ci, 60)
+
+
+@given(watts, watts, st.floats(0.5, 1.0))
+def test_own_discharge_never_exceeds_what_own_generation_put_in(load, generation, efficiency):
+    stored_wh, charge, discharge, stored = 0.0, [], [], []
+    for used, made in zip(load, generation, strict=True):
+        wish = made - used
+        charge.append(max(wish, 0.0))
+        discharge.append(min(max(-wish, 0.0), stored_wh))
+        stored_wh += charge[-1] * efficiency - discharge[-1]
+        stored.append(stored_wh)
+    own = accounting.own_discharge_w(load, generation, charge, discharge, stored, 0.0)
+    assert np.all(own <= np.array(discharge) * (1 + 1e-9))
+    np.testing.assert_allclose(own, discharge, rtol=1e-9, atol=1e-9)
+    assert 0.0 <= accounting.matched_ratio(load, generation, own) <= 1.0 + 1e-12
+
+
+def test_account_gathers_everything():
+    result = accounting.account(
+        step_s=3600,
+        ci_g_per_kwh=[400.0, 200.0],
+        load_w=[1000.0, 1000.0],
+        generation_w=[2000.0, 0.0],
+        import_w=[0.0, 500.0],
+        export_w=[400.0, 0.0],
+        curtailed_w=[100.0, 0.0],
+        charge_w=[500.0, 0.0],
+        discharge_w=[0.0, 500.0],
+        stored_wh=[500.0, 0.0],
+        initial_wh=0.0,
+        embodied_kg=0.05,
+    )
+    assert result.operational_kg == pytest.approx(0.1)
+    assert result.total_kg == pytest.approx(0.15)
+    assert result.gross_kg == pytest.approx(0.6)
+    assert result.offset_ratio == pytest.approx(800 / 600)
+    assert result.matched_ratio == pytest.approx(0.75)
+    assert result.self_consumption_ratio == pytest.approx(0.75)

@@ -1,0 +1,58 @@
+"""Small mosaik worlds in which an adapter stands beside mosaik's own basic simulators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mosaik
+from mosaik.basic_simulators import InputSimulator, OutputSimulator
+from mosaik.starters import PythonStarter
+
+STEP_S = 900
+
+
+class TinyWorld:
+    """A world with sources and one recorder; `series` runs it and returns what was recorded.
+
+    Used as a context manager, so that mosaik's event loop is closed even if a test fails.
+    """
+
+    def __init__(self) -> None:
+        self.world = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
+        self._recorder = self.world.start(PythonStarter(OutputSimulator), sim_id="Recorder")
+        self._dict = self._recorder.Dict()
+        self._names: dict[str, tuple[str, str]] = {}
+        self._sources = 0
+
+    def __enter__(self) -> TinyWorld:
+        self.world.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.world.__exit__(*error)
+
+    def start(self, simulator: type, name: str) -> Any:
+        return self.world.start(PythonStarter(simulator), sim_id=name, step_size=STEP_S)
+
+    def source(self, function: Callable[[int], Any]) -> Any:
+        """An entity of mosaik's InputSimulator whose `value` is `function(step number)`."""
+        self._sources += 1
+        name = f"Input-{self._sources}"
+        factory = self.world.start(PythonStarter(InputSimulator), sim_id=name, step_size=STEP_S)
+        return factory.Function(function=lambda time: function(time // STEP_S))
+
+    def record(self, entity: Any, *attributes: str) -> None:
+        for attribute in attributes:
+            self.world.connect(entity, self._dict, attribute)
+            self._names[attribute] = (entity.full_id, attribute)
+
+    def series(self, steps: int) -> dict[str, list[Any]]:
+        """Run `steps` steps; what was recorded, by attribute, one value per step."""
+        self.world.run(steps * STEP_S, print_progress=False, lazy_stepping=False, shutdown=False)
+        by_time = self._recorder.get_dict(self._dict.eid)
+        assert sorted(by_time) == [i * STEP_S for i in range(steps)]
+        return {
+            attribute: [by_time[time][attribute][full_id] for time in sorted(by_time)]
+            for full_id, attribute in self._names.values()
+        }
