@@ -51,7 +51,8 @@ def california(wheel: zipfile.ZipFile) -> None:
     * Building_1.csv counts Month 7, Hour 24, Day Type 7 (Sunday 31 July 2016), then Month 8, Hour 1, Day Type 1:
       hours 1 to 24, so a row labelled hour h ends at h. Its column for daylight saving time is 0 throughout.
     * weather.csv follows that: hour ending, Pacific *standard* time all year. Row 0 is 23:00 to 24:00 PST. With the
-      sun at the middle of these hours the closure below holds in every hour; with any other half hour it does not.
+      sun at the middle of these hours the closure below holds in every hour; a quarter of an hour to either side
+      it does not.
     * "Diffuse Solar Radiation" is global horizontal irradiance: as diffuse, its sum with the direct part would
       exceed the irradiance outside the atmosphere by more than 50 W/m2 in 1698 hours, while
       (column - direct cos(zenith)) is never negative and has a mean of 81 W/m2.

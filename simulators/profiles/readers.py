@@ -27,7 +27,7 @@ from simulators.profiles.quantities import (
     split_header,
 )
 from simulators.profiles.tables import Table, read_table
-from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step
+from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step, zone
 
 Fill = Literal["interpolate", "previous"]
 Label = Literal["start", "end"]
@@ -94,7 +94,7 @@ def read_csv_profile(
         One line with file, row and what was expected.
     """
     wanted = quantity_named(quantity)
-    _check_options(label, fill)
+    _check_options(label, fill, timezone)
     table = read_table(path)
     time_column = find_time_column(table)
     if base_name(time_column) in {"period_end", "interval_end"}:
@@ -240,7 +240,8 @@ def _is_numeric(table: Table, column: str) -> bool:
     return bool(sample.notna().any())
 
 
-def _check_options(label: str, fill: str | None) -> None:
+def _check_options(label: str, fill: str | None, timezone: str) -> None:
+    zone(timezone)
     if label not in ("start", "end"):
         raise InputError(f"label '{label}': expected start or end")
     if fill not in (None, "interpolate", "previous"):

@@ -144,7 +144,12 @@ def read_table(path: str | Path) -> Table:
         return Table(path, frame, 1, {}, digest)
     if b"\x00" in raw[:4096]:
         raise InputError(f"{path}: is not a text file; expected CSV, gzipped CSV or parquet")
-    lines = decode(raw).rstrip().splitlines()
+    return parse_text(path, decode(raw), digest)
+
+
+def parse_text(path: Path, text: str, digest: str) -> Table:
+    """Parse the text of a CSV; `path` is for messages."""
+    lines = text.rstrip().splitlines()
     comments: dict[str, str] = {}
     header = 0
     while header < len(lines) and (lines[header].startswith("#") or not lines[header].strip()):
@@ -155,6 +160,7 @@ def read_table(path: str | Path) -> Table:
     if len(lines) - header < 2:
         raise InputError(f"{path}: has no data rows; expected a header and at least two rows")
     separator = max(",;\t", key=lines[header].count)
+    _check_lengths(path, lines, header, separator)
     try:
         frame = pd.read_csv(
             io.StringIO("\n".join(lines[header:])),
@@ -165,12 +171,19 @@ def read_table(path: str | Path) -> Table:
             index_col=False,
         )
     except pd.errors.ParserError as error:
-        match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if not match:
-            raise InputError(f"{path}: not a table ({str(error).splitlines()[0]})") from error
-        raise InputError(
-            f"{path}: row {header + int(match[2])} (line of the file): has {match[3]} cells; "
-            f"expected {match[1]} as in the header"
-        ) from error
+        raise InputError(f"{path}: not a table ({str(error).splitlines()[0]})") from error
     frame.columns = [str(name).strip() for name in frame.columns]
     return Table(path, frame, header + 2, comments, digest)
+
+
+def _check_lengths(path: Path, lines: list[str], header: int, separator: str) -> None:
+    """Refuse a row with more or fewer cells than the header; lines with quotes are left to pandas."""
+    expected = lines[header].count(separator)
+    if '"' in lines[header]:
+        return
+    for number, line in enumerate(lines[header + 1 :], start=header + 2):
+        if line.count(separator) != expected and '"' not in line:
+            found = line.count(separator) + 1 if line.strip() else 0
+            raise InputError(
+                f"{path}: row {number} (line of the file): has {found} cells; expected {expected + 1} as in the header"
+            )

@@ -183,7 +183,9 @@ def uniform_step(table: Table, stamps: pd.DatetimeIndex, fill: bool) -> tuple[in
         odd &= ~((gaps > 0) & (gaps % step == 0))
     wrong = np.flatnonzero(odd)
     if len(wrong):
-        index = int(wrong[0])
+        backward = np.flatnonzero(gaps < 0)
+        # a row out of order also looks like a gap further up; name the row itself
+        index = int(backward[0] if len(backward) else wrong[0])
         _refuse(table, stamps, index, float(gaps[index]), step)
     return int(step), np.rint(seconds / step).astype(np.int64)
 

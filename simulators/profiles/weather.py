@@ -27,7 +27,8 @@ from simulators.errors import InputError
 from simulators.profiles.profile import Profile
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.readers import Fill, Label
-from simulators.profiles.weather_formats import RawWeather, read_raw
+from simulators.profiles.weather_formats import read_raw
+from simulators.profiles.weather_tables import RawWeather
 
 FIELDS = {
     "ghi_w_m2": "ghi",

@@ -1,11 +1,10 @@
-"""Parsers of the weather formats: file -> RawWeather, still with whatever columns the file has."""
+"""Recognise a weather file and parse the fixed formats (TMY3, EPW, PVGIS TMY, NSRDB PSM) with pvlib's readers."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,39 +15,26 @@ from numpy.typing import NDArray
 from pvlib import iotools
 
 from simulators.errors import InputError
-from simulators.profiles.quantities import QUANTITIES, quantity_named, split_header
-from simulators.profiles.readers import Axis, Fill, Label, on_axis, read_axis, read_values
+from simulators.profiles.quantities import quantity_named
+from simulators.profiles.readers import Axis, Fill, Label, on_axis, read_values
 from simulators.profiles.tables import Table, decode, read_bytes, read_table
-from simulators.profiles.times import find_time_column
+from simulators.profiles.weather_tables import (
+    COLUMNS,
+    RawWeather,
+    read_generic,
+    read_open_meteo,
+    read_windpowerlib,
+)
 
 NOMINAL_YEAR = 1990  # of typical years; not a leap year
 _IN_PLANE = "is a PVGIS series in the plane of the modules; expected a PVGIS TMY (horizontal irradiance)"
-_COLUMNS = ("ghi", "dni", "dhi", "temperature", "wind_speed", "pressure")
-
-
-@dataclass(frozen=True)
-class RawWeather:
-    """What a file holds, checked and on a uniform UTC axis; columns by quantity name in canonical units."""
-
-    path: Path
-    start: datetime
-    step_s: int
-    columns: dict[str, NDArray[np.float64]]
-    sha256: str
-    latitude: float | None = None
-    longitude: float | None = None
-    altitude_m: float = 0.0
-    wind_height_m: float = 10.0
-    roughness_m: float | None = None
-    cyclic: bool = False
-    note: str = field(default="")
 
 
 def read_raw(path: Path, timezone: str, label: Label, fill: Fill | None) -> RawWeather:
     """Recognise the format by the file's content and parse it."""
     raw, digest = read_bytes(path)
     if raw[:4] == b"PAR1":
-        return _generic(read_table(path), timezone, label, fill)
+        return read_generic(read_table(path), timezone, label, fill)
     text = decode(raw)
     head = text[:4000]
     if head.lstrip().startswith("{"):
@@ -67,8 +53,8 @@ def read_raw(path: Path, timezone: str, label: Label, fill: Fill | None) -> RawW
             "expected EPW, TMY3, PVGIS TMY, NSRDB, Open-Meteo or CSV"
         )
     if head.startswith("variable_name,"):
-        return _windpowerlib(path, text, digest, fill)
-    return _generic(read_table(path), timezone, label, fill)
+        return read_windpowerlib(path, text, digest, fill)
+    return read_generic(read_table(path), timezone, label, fill)
 
 
 def _checked(
@@ -76,12 +62,10 @@ def _checked(
 ) -> tuple[dict[str, NDArray[np.float64]], str]:
     """Check the columns of a fixed format, already uniform in time and in canonical units."""
     table = Table(path, frame, first_row, {}, digest)
-    axis_start = datetime(NOMINAL_YEAR, 1, 1, tzinfo=UTC)
-
-    axis = Axis(axis_start, step_s, np.arange(len(frame), dtype=np.int64))
+    axis = Axis(datetime(NOMINAL_YEAR, 1, 1, tzinfo=UTC), step_s, np.arange(len(frame), dtype=np.int64))
     columns: dict[str, NDArray[np.float64]] = {}
     notes = ""
-    for name in _COLUMNS:
+    for name in COLUMNS:
         if name not in frame.columns or frame[name].isna().all():
             continue
         quantity = quantity_named(name)
@@ -105,14 +89,26 @@ def _parsed(
     return frame, meta
 
 
-def _hours_of_a_year(path: Path, rows: int, kind: str) -> None:
-    if rows not in (8760, 8784):
-        raise InputError(f"{path}: has {rows} hours; expected the 8760 of a {kind} year")
+def _check_year(path: Path, stamps: pd.DatetimeIndex, kind: str, first_row: int) -> None:
+    """Refuse anything but every hour of one year in order; the calendar year of a row does not matter."""
+    if len(stamps) not in (8760, 8784):
+        raise InputError(f"{path}: has {len(stamps)} hours; expected the 8760 of a {kind} year")
+    year = NOMINAL_YEAR if len(stamps) == 8760 else 1992
+    expected = pd.date_range(f"{year}-01-01", periods=len(stamps), freq="h")
+    wrong = np.flatnonzero(
+        (stamps.month != expected.month) | (stamps.day != expected.day) | (stamps.hour != expected.hour)
+    )
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(
+            f"{path}: row {first_row + row} (line of the file): is {stamps[row]:%m-%d %H:%M}; "
+            f"expected {expected[row]:%m-%d %H:%M}, every hour once and in order"
+        )
 
 
 def _tmy3(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     frame, meta = _parsed(path, "TMY3", iotools.read_tmy3, io.StringIO(text), coerce_year=NOMINAL_YEAR)
-    _hours_of_a_year(path, len(frame), "TMY3")
+    _check_year(path, pd.DatetimeIndex(frame.index) - pd.Timedelta(hours=1), "TMY3", 3)
     frame = frame.rename(columns={"temp_air": "temperature"})
     frame["pressure"] = frame["pressure"] * 100.0  # mbar
     columns, note = _checked(path, frame.replace(-9900.0, np.nan), 3, digest, fill, 3600)
@@ -134,7 +130,7 @@ def _tmy3(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
 def _epw(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     _epw_row_length(path, text)
     frame, meta = _parsed(path, "EPW", iotools.read_epw, io.StringIO(text))
-    _hours_of_a_year(path, len(frame), "EPW")
+    _check_year(path, pd.DatetimeIndex(frame.index), "EPW", 9)
     frame = frame.rename(columns={"temp_air": "temperature", "atmospheric_pressure": "pressure"})
     # codes for "missing": EnergyPlus Auxiliary Programs, "EPW CSV format"
     codes = {
@@ -190,7 +186,7 @@ def _pvgis_tmy(
     path: Path, frame: pd.DataFrame, meta: dict[str, Any], digest: str, fill: Fill | None, first_row: int
 ) -> RawWeather:
     """PVGIS values hold `irradiance_time_offset` after the hour; a row stands for the hour around that."""
-    _hours_of_a_year(path, len(frame), "PVGIS TMY")
+    _check_year(path, pd.DatetimeIndex(frame.index), "PVGIS TMY", first_row)
     frame = frame.rename(columns={"temp_air": "temperature"})
     columns, note = _checked(path, frame, first_row, digest, fill, 3600)
     place = meta.get("inputs", meta)
@@ -239,7 +235,7 @@ def _json(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
             f"{path}: row {error.lineno} (line of the file): damaged JSON ({error.msg})"
         ) from error
     if "hourly" in content and "hourly_units" in content:
-        return _open_meteo(path, content, digest, fill)
+        return read_open_meteo(path, content, digest, fill)
     if "tmy_hourly" in content.get("outputs", {}):
         frame, meta = _parsed(
             path, "PVGIS TMY", iotools.read_pvgis_tmy, io.StringIO(text), pvgis_format="json"
@@ -248,137 +244,3 @@ def _json(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     if "hourly" in content.get("outputs", {}):
         raise InputError(f"{path}: {_IN_PLANE}")
     raise InputError(f"{path}: unknown JSON; expected Open-Meteo (with 'hourly_units') or PVGIS TMY")
-
-
-_OPEN_METEO = {
-    "ghi": ("shortwave_radiation",),
-    "dni": ("direct_normal_irradiance",),
-    "dhi": ("diffuse_radiation",),
-    "temperature": ("temperature_2m",),
-    "wind_speed": ("wind_speed_10m", "windspeed_10m"),
-    "pressure": ("surface_pressure",),
-}
-
-
-def _open_meteo(path: Path, content: dict[str, Any], digest: str, fill: Fill | None) -> RawWeather:
-    """Irradiance is the mean of the preceding hour; of the rest the mean of both ends stands for the hour."""
-    hourly, units = content["hourly"], content["hourly_units"]
-    frame = pd.DataFrame({name: hourly[name] for name in hourly})
-    table = Table(path, frame, 1, {}, digest)
-    offset_h = float(content.get("utc_offset_seconds", 0)) / 3600
-    axis = read_axis(table, "time", "UTC", "start", fill)
-    columns: dict[str, NDArray[np.float64]] = {}
-    note = ""
-    for name, spellings in _OPEN_METEO.items():
-        column = next((spelling for spelling in spellings if spelling in frame.columns), None)
-        if column is None:
-            continue
-        values, _ = read_values(table, column, QUANTITIES[name], units.get(column))
-        values, filled = on_axis(table, column, axis, values, fill)
-        note += filled
-        preceding_mean = name in ("ghi", "dni", "dhi")
-        columns[name] = values[1:] if preceding_mean else (values[:-1] + values[1:]) / 2
-    if not columns:
-        raise InputError(
-            f"{path}: none of {', '.join(s for spellings in _OPEN_METEO.values() for s in spellings)} found"
-        )
-    start = axis.start - timedelta(hours=offset_h)
-    return RawWeather(
-        path, start, axis.step_s, columns, digest, content["latitude"], content["longitude"],
-        float(content.get("elevation", 0.0)), note=note,
-    )  # fmt: skip
-
-
-def _windpowerlib(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
-    """Read windpowerlib's layout (heights in row 2, K, Pa) and take the highest wind speed."""
-    lines = text.rstrip().splitlines()
-    names = lines[0].split(",")
-    try:
-        heights = [float(cell) for cell in lines[1].split(",")[1:]]
-    except ValueError as error:
-        raise InputError(f"{path}: row 2 (line of the file): heights are not numbers ({error})") from error
-    frame = pd.read_csv(io.StringIO("\n".join(lines[2:])), header=None, dtype="string", keep_default_na=False)
-    chosen: dict[str, tuple[float, int]] = {}
-    for position, (name, height) in enumerate(zip(names[1:], heights, strict=True), start=1):
-        better = name not in chosen or (
-            height > chosen[name][0] if name == "wind_speed" else height < chosen[name][0]
-        )
-        if better:
-            chosen[name] = (height, position)
-    frame.columns = ["time", *(f"column {position}" for position in range(1, frame.shape[1]))]
-    table = Table(path, frame, 3, {}, digest)
-    axis = read_axis(table, "time", "UTC", "start", fill)
-    columns: dict[str, NDArray[np.float64]] = {}
-    note = ""
-    for name, unit in (("temperature", "K"), ("wind_speed", "m/s"), ("pressure", "Pa")):
-        if name in chosen:
-            column = f"column {chosen[name][1]}"
-            values, _ = read_values(table, column, QUANTITIES[name], unit)
-            columns[name], filled = on_axis(table, column, axis, values, fill)
-            note += filled
-    roughness = None
-    if "roughness_length" in chosen:
-        roughness = float(np.nanmean(table.numbers(f"column {chosen['roughness_length'][1]}")))
-    height_m = chosen["wind_speed"][0] if "wind_speed" in chosen else 10.0
-    return RawWeather(
-        path,
-        axis.start,
-        axis.step_s,
-        columns,
-        digest,
-        wind_height_m=height_m,
-        roughness_m=roughness,
-        note=note,
-    )
-
-
-def _generic(table: Table, timezone: str, label: Label, fill: Fill | None) -> RawWeather:
-    """Read a CSV or parquet file with one column per quantity, recognised by its name."""
-    time_column = find_time_column(table)
-    found: dict[str, str] = {}
-    height_m = 10.0
-    for header in map(str, table.frame.columns):
-        name, _ = split_header(header)
-        folded = name.lower().replace(" ", "_")
-        height = re.fullmatch(r"(wind_?speed)_(\d+(?:\.\d+)?)m", folded)
-        for quantity in _COLUMNS:
-            names = {spelling.replace(" ", "_") for spelling in QUANTITIES[quantity].names}
-            if quantity not in found and ((height[1] if height else folded) in names):
-                found[quantity] = header
-                height_m = float(height[2]) if height else height_m
-    if not found:
-        raise InputError(
-            f"{table.path}: no weather column; expected any of ghi, dni, dhi, temp_air, wind_speed, "
-            f"pressure, found {table.columns()}"
-        )
-    axis = read_axis(table, time_column, timezone, label, fill)
-    columns: dict[str, NDArray[np.float64]] = {}
-    note = ""
-    for quantity, header in found.items():
-        values, _ = read_values(table, header, QUANTITIES[quantity])
-        columns[quantity], filled = on_axis(table, header, axis, values, fill)
-        note += filled
-    place = {key: _number(table, key) for key in ("latitude", "longitude", "altitude", "wind height")}
-    return RawWeather(
-        table.path,
-        axis.start,
-        axis.step_s,
-        columns,
-        table.sha256,
-        place["latitude"],
-        place["longitude"],
-        place["altitude"] or 0.0,
-        wind_height_m=place["wind height"] or height_m,
-        note=note,
-    )
-
-
-def _number(table: Table, key: str) -> float | None:
-    """Number of a ``# key: value`` line above the header, with an optional unit behind it."""
-    text = table.comments.get(key) or table.comments.get(f"{key}_m")
-    if text is None:
-        return None
-    match = re.match(r"[+-]?\d+(\.\d+)?", text)
-    if not match:
-        raise InputError(f"{table.path}: '{key}: {text}' above the header; expected a number")
-    return float(match[0])
