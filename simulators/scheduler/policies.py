@@ -163,8 +163,8 @@ class CarbonThreshold:
 class SolarFollowing:
     """Hold while own generation does not carry the load, release while it does, or while the battery is full.
 
-    Two limits keep it from flapping, because holding lowers the very load it looks at: once released,
-    requests flow until generation falls below `hold_below` of the load.
+    Holding lowers the very load it looks at. Generation is therefore measured against the load seen when
+    requests last flowed, and requests once released flow until it falls below `hold_below` of the load.
 
     Attributes
     ----------
@@ -183,6 +183,7 @@ class SolarFollowing:
     soc_release: float = 0.95
     spread_s: float = 900.0
     _released: bool = field(default=False, init=False, repr=False)
+    _flowing_load_w: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check(self.release_at > 0, "solar", f"release_at above 0, not {self.release_at}")
@@ -192,9 +193,12 @@ class SolarFollowing:
     def decide(self, observation: Observation) -> Decision:
         generation_w = _need(observation.generation_w, "P_gen[MW]", "solar")
         load_w = _need(observation.load_w, "P_load[MW]", "solar")
+        if self._released:
+            self._flowing_load_w = load_w
         limit = self.hold_below if self._released else self.release_at
+        carried = generation_w >= limit * max(load_w, self._flowing_load_w)
         full = not isnan(observation.soc) and observation.soc >= self.soc_release
-        self._released = full or (generation_w > 0 and generation_w >= limit * load_w)
+        self._released = full or (generation_w > 0 and carried)
         return _release(observation.held, self.spread_s) if self._released else HOLD
 
 

@@ -7,7 +7,7 @@ A rule sees the interval's load, generation and signals and answers with the ter
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from math import inf, isnan, nan
 from typing import Any, ClassVar, Protocol
 
@@ -57,6 +57,26 @@ class SelfConsumption:
 
     def power_w(self, situation: Situation) -> float:
         return situation.generation_w - situation.load_w
+
+
+@dataclass(frozen=True)
+class PeakShaving:
+    """Keep the grid import at or below a limit; refill from what the limit leaves, and from surplus.
+
+    Attributes
+    ----------
+    import_limit_w
+        Most to take from the grid as long as the battery lasts, W, >= 0.
+    """
+
+    import_limit_w: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.import_limit_w < inf:
+            raise InputError(f"dispatch: import_limit_w is {self.import_limit_w}, expected a number >= 0")
+
+    def power_w(self, situation: Situation) -> float:
+        return self.import_limit_w - (situation.load_w - situation.generation_w)
 
 
 @dataclass(frozen=True)
@@ -148,6 +168,7 @@ DISPATCHES: dict[str, Callable[..., Dispatch]] = {
     "self-consumption": SelfConsumption,
     "carbon": CarbonAware,
     "price": PriceAware,
+    "peak-shaving": PeakShaving,
 }
 
 
@@ -162,13 +183,14 @@ def dispatch(name: str, **options: Any) -> Dispatch:
     if name not in DISPATCHES:
         raise InputError(f"battery dispatch: {name!r} is unknown, expected one of {', '.join(DISPATCHES)}")
     rule = DISPATCHES[name]
-    known = {field.name: field for field in fields(rule)}  # type: ignore[arg-type]
+    known = {option.name: option for option in fields(rule)}  # type: ignore[arg-type]
     if unknown := set(options) - set(known):
         raise InputError(
             f"battery dispatch {name!r}: unknown option {sorted(unknown)[0]!r}, "
             f"expected one of {', '.join(known) or 'none at all'}"
         )
-    needed = ("charge_at_or_below", "discharge_at_or_above")
-    if missing := [option for option in needed if option in known and option not in options]:
+    if missing := [
+        name for name, option in known.items() if option.default is MISSING and name not in options
+    ]:
         raise InputError(f"battery dispatch {name!r}: option {missing[0]!r} is missing")
     return rule(**options)

@@ -1,7 +1,9 @@
 """Wind turbines and per-unit profiles."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import windpowerlib
 
 from simulators.errors import InputError
 from simulators.generation.per_unit import per_unit_power_w
@@ -37,6 +39,27 @@ def test_power_curve_at_standard_density():
     i = int(np.searchsorted(machine.curve_m_s, 8.0))
     expected = machine.curve_w[i] / machine.nominal_w * 1000.0
     assert at_hub(machine.curve_m_s[i])[0] == pytest.approx(expected, rel=0.01)
+
+
+def test_agrees_with_windpowerlibs_own_model_chain():
+    rng = np.random.default_rng(3)
+    speed, temp_c, pressure = (
+        rng.uniform(0, 20, 500),
+        rng.uniform(-15, 35, 500),
+        rng.uniform(9e4, 1.03e5, 500),
+    )
+    frame = pd.DataFrame(
+        np.transpose([speed, temp_c + 273.15, pressure, np.full(500, 0.1)]),
+        columns=pd.MultiIndex.from_tuples(
+            [("wind_speed", 10), ("temperature", 2), ("pressure", 0), ("roughness_length", 0)]
+        ),
+    )
+    machine = windpowerlib.WindTurbine(hub_height=119, turbine_type="V126/3300")
+    chain = windpowerlib.ModelChain(machine, density_model="ideal_gas", density_correction=True)
+    theirs = chain.run_model(frame).power_output.to_numpy()
+    ours = wind_power_w(speed, temp_c, pressure, rated_w=3.3e6, turbine_name="V126/3300", hub_height_m=119.0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    assert ours.max() > 3.2e6
 
 
 def test_logarithmic_profile_lifts_the_wind():

@@ -75,6 +75,13 @@ def test_solar_follows_generation_without_flapping():
     assert holds == [True, True, False, False, True, True]
 
 
+def test_solar_remembers_the_load_that_holding_took_away():
+    rule = policy("solar", spread_s=0)
+    steps = [(500, 400), (300, 500), (300, 100), (450, 100), (500, 100)]
+    holds = [rule.decide(seen(generation_w=float(g), load_w=float(p))).hold for g, p in steps]
+    assert holds == [False, True, True, True, False]
+
+
 def test_solar_at_night_without_load_still_holds_and_a_full_battery_releases():
     rule = policy("solar", spread_s=600.0)
     assert rule.decide(seen(generation_w=0.0, load_w=0.0)).hold

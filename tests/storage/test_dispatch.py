@@ -26,6 +26,13 @@ def test_carbon_aware_charges_clean_and_discharges_dirty():
     assert CarbonAware(200.0, 400.0).power_w(Situation(1.0, 0.0, 150.0)) == inf
 
 
+def test_peak_shaving_keeps_to_its_limit():
+    rule = dispatch("peak-shaving", import_limit_w=200.0)
+    assert rule.power_w(Situation(500.0, 100.0)) == -200.0
+    assert rule.power_w(Situation(150.0, 0.0)) == 50.0
+    assert rule.power_w(Situation(0.0, 100.0)) == 300.0
+
+
 def test_price_aware_needs_a_price():
     rule = PriceAware(10.0, 20.0)
     assert rule.power_w(Situation(5.0, 0.0, price_per_kwh=25.0)) == -5.0
@@ -49,6 +56,8 @@ def test_thresholds_from_a_series():
     [
         ("magic", {}, "'magic' is unknown, expected one of none, self-consumption, carbon, price"),
         ("none", {"x": 1}, "unknown option 'x', expected one of none at all"),
+        ("peak-shaving", {}, "option 'import_limit_w' is missing"),
+        ("peak-shaving", {"import_limit_w": -1.0}, "import_limit_w is -1"),
         ("carbon", {}, "option 'charge_at_or_below' is missing"),
         ("carbon", {"charge_at_or_below": 5, "discharge_at_or_above": 4}, "expected less than"),
     ],

@@ -7,11 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.storage.battery import Battery, BatteryConfig
-from simulators.storage.dispatch import CarbonAware, NoDispatch, PriceAware, SelfConsumption, Situation
+from simulators.storage.dispatch import (
+    CarbonAware,
+    NoDispatch,
+    PeakShaving,
+    PriceAware,
+    SelfConsumption,
+    Situation,
+)
 from simulators.storage.exchange import ConservationError, check, exchange
 
 watts = st.one_of(st.just(0.0), st.floats(1e-3, 1e9))
-RULES = [SelfConsumption(), NoDispatch(), CarbonAware(200.0, 400.0), PriceAware(10.0, 30.0, 1e5)]
+RULES = [
+    SelfConsumption(),
+    PeakShaving(1e5),
+    NoDispatch(),
+    CarbonAware(200.0, 400.0),
+    PriceAware(10.0, 30.0, 1e5),
+]
 
 
 @given(
