@@ -42,6 +42,17 @@ def operational_kg(import_w: ArrayLike, ci_g_per_kwh: ArrayLike, step_s: float) 
     return float(np.dot(_array(import_w), _array(ci_g_per_kwh)) * step_s / WS_PER_KWH / 1000.0)
 
 
+def consequence_kg(
+    import_before_w: ArrayLike, import_after_w: ArrayLike, marginal_ci_g_per_kwh: ArrayLike, step_s: float
+) -> float:
+    """What a change of the import causes, kgCO2eq: ``sum((after - before) * marginal intensity)``.
+
+    Negative where the change saves carbon. It says nothing about the total a site is responsible for, and must
+    not be mixed with `operational_kg` on average intensities.
+    """
+    return operational_kg(_array(import_after_w) - _array(import_before_w), marginal_ci_g_per_kwh, step_s)
+
+
 def embodied_kg(device_kg: ArrayLike, reserved_s: ArrayLike, service_life_s: ArrayLike) -> float:
     """Embodied carbon, kgCO2eq: ``sum(footprint * busy-or-reserved time / service life)`` over devices."""
     return float(np.sum(_array(device_kg) * _array(reserved_s) / _array(service_life_s)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import ceil, isfinite
+from typing import Any
 
 from simulators.datacenter.cooling import ConstantPue, Overhead
 from simulators.datacenter.node import Node
@@ -67,6 +68,20 @@ class Facility:
                 f"data centre: PUE {self.overhead.pue} is less than the power chain alone makes of it "
                 f"({1.0 + losses:.4g} at an efficiency of {self.power_chain_efficiency})"
             )
+
+    @classmethod
+    def for_gpus(cls, gpus: int, node: Node | None = None, **options: Any) -> Facility:
+        """A facility with as many servers as `gpus` GPUs need; `options` are its other attributes.
+
+        Raises
+        ------
+        InputError
+            If there is no GPU.
+        """
+        if gpus < 1:
+            raise InputError(f"data centre: {gpus} GPUs, expected at least 1")
+        node = node or Node()
+        return cls(node, ceil(gpus / node.gpus), **options)
 
     def power(self, gpu_w: float, utilisation: float = 1.0, step: int = 0) -> FacilityPower:
         """Where the power goes while the GPUs draw `gpu_w`.

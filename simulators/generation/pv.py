@@ -107,7 +107,13 @@ def pv_power_w(
     ------
     InputError
         If a parameter is out of range, or a weather value is missing or negative.
+    ValueError
+        If the times carry no time zone, or are not `weather_step_s` apart.
     """
+    if times.tz is None or np.any(
+        np.diff(times.asi8) != pd.Timedelta(seconds=weather_step_s).as_unit(times.unit).value
+    ):
+        raise ValueError(f"times must carry a time zone and be {weather_step_s} s apart")
     step_s = weather_step_s if step_s is None else step_s
     _check_site(latitude, longitude, peak_w, step_s, losses, dc_ac_ratio, mounting)
     n = len(times)

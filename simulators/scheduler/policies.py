@@ -6,8 +6,9 @@ at the latest and never holds one that is not deferrable, so no policy can break
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf, isnan, nan
 from typing import Any, Protocol
@@ -89,6 +90,14 @@ def _release(held: float, over_s: float) -> Decision:
     return Decision(False, held / over_s if held > 0 and over_s > 0 else inf)
 
 
+def _quantile(ascending: Sequence[float] | NDArray[np.float64], share: float) -> float:
+    """`numpy.quantile` of sorted values, without its fixed cost of about a tenth of a millisecond."""
+    at = share * (len(ascending) - 1)
+    below = int(at)
+    low, high = ascending[below], ascending[min(below + 1, len(ascending) - 1)]
+    return float(low + (high - low) * (at - below))
+
+
 def _need(value: float, attribute: str, name: str) -> float:
     if isnan(value):
         raise InputError(f"policy {name!r}: needs {attribute}, which is not connected")
@@ -147,7 +156,7 @@ class CarbonThreshold:
         if self.threshold_g_per_kwh is not None:
             threshold = self.threshold_g_per_kwh
         elif len(ahead):
-            threshold = float(np.quantile(ahead, self.quantile))
+            threshold = _quantile(np.sort(ahead), self.quantile)
         else:
             raise InputError("policy 'carbon': needs CI_forecast[gCO2eq/kWh], or a fixed threshold")
         if now > threshold:
@@ -225,6 +234,7 @@ class PriceThreshold:
     threshold_per_kwh: float | None = None
     spread_s: float = 900.0
     _seen: deque[tuple[int, float]] = field(default_factory=deque, init=False, repr=False)
+    _ascending: list[float] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check(0 < self.quantile <= 1, "price", f"a quantile above 0 to 1, not {self.quantile}")
@@ -237,9 +247,11 @@ class PriceThreshold:
             threshold = self.threshold_per_kwh
         else:
             self._seen.append((observation.time_s, now))
+            insort(self._ascending, now)
             while self._seen[0][0] <= observation.time_s - self.window_s:
-                self._seen.popleft()
-            threshold = float(np.quantile([price for _, price in self._seen], self.quantile))
+                _, old = self._seen.popleft()
+                del self._ascending[bisect_left(self._ascending, old)]
+            threshold = _quantile(self._ascending, self.quantile)
         return HOLD if now > threshold else _release(observation.held, self.spread_s)
 
 

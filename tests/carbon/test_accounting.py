@@ -47,6 +47,11 @@ def test_operational_carbon_by_hand():
     assert accounting.energy_kwh([2000.0, 1000.0], 3600) == pytest.approx(3.0)
 
 
+def test_shifting_load_to_a_cleaner_hour_saves():
+    saved = accounting.consequence_kg([2000.0, 0.0], [500.0, 1500.0], [600.0, 200.0], 3600)
+    assert saved == pytest.approx(-0.9 + 0.3)
+
+
 def test_embodied_carbon_by_hand():
     assert accounting.embodied_kg([150.0, 2500.0], [3600.0, 7200.0], 36000.0) == pytest.approx(515.0)
 

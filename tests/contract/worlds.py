@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,11 @@ class TinyWorld:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        # a run that ends with an error leaves mosaik's other simulators waiting
+        waiting = asyncio.all_tasks(self.world.loop)
+        for task in waiting:
+            task.cancel()
+        self.world.loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         self.world.__exit__(*error)
 
     def start(self, simulator: type, name: str) -> Any:

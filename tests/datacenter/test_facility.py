@@ -39,6 +39,11 @@ def test_node_by_hand():
     assert node.plug_w(1000.0, 2, 0.25) == pytest.approx((1000 + 2 * 150) / 0.8 / 0.5)
 
 
+def test_servers_are_counted_from_gpus():
+    assert [Facility.for_gpus(n).nodes for n in (1, 8, 9, 64)] == [1, 1, 2, 8]
+    assert Facility.for_gpus(4, Node(gpus=4), overhead=ConstantPue(1.5)).power(1e3).pue == pytest.approx(1.5)
+
+
 def test_part_load_raises_the_pue():
     facility = Facility(overhead=PartLoadPue(1.3, 1000.0, 0.5))
     assert facility.power(1000.0).pue == pytest.approx(1.3)
@@ -73,6 +78,7 @@ def test_outdoor_cooling_removes_the_losses_heat_too():
         (lambda: Facility(power_chain_efficiency=0.0), "power_chain_efficiency is 0"),
         (lambda: Facility(Node(), 0), "0 nodes, expected at least 1"),
         (lambda: Facility(None, 3), "3 nodes"),
+        (lambda: Facility.for_gpus(0), "0 GPUs"),
         (lambda: Node(gpus=0), "gpus is 0"),
         (lambda: Node(host_idle_w=500.0, host_full_w=100.0), "expected 0 <= idle <= full"),
         (lambda: Node(fan_share=1.0), "fan_share is 1"),

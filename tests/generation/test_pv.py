@@ -144,3 +144,13 @@ def test_finer_irradiance_keeps_the_hours_energy():
 def test_bad_input_is_named(change, message):
     with pytest.raises(InputError, match=message):
         pv_power_w(**({**clear_day(), **SITE, "peak_w": 1.0} | change))
+
+
+def test_times_without_a_zone_or_with_gaps_are_refused():
+    weather = clear_day()
+    for times in (
+        weather["times"].tz_localize(None),
+        weather["times"] + pd.to_timedelta([0] * 23 + [60], "s"),
+    ):
+        with pytest.raises(ValueError, match="carry a time zone and be 3600 s apart"):
+            pv_power_w(**(weather | {"times": times}), **SITE, peak_w=1.0)

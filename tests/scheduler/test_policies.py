@@ -99,6 +99,17 @@ def test_price_against_a_threshold_and_against_the_past_day():
     assert holds == [False, True, True, False, False, False, False, False, True]
 
 
+@given(st.lists(st.floats(-100, 1000), min_size=1, max_size=80), st.floats(0.01, 1.0), st.integers(1, 20))
+def test_price_threshold_is_the_quantile_of_its_window(prices, quantile, window):
+    rule = policy("price", quantile=quantile, window_s=window * 900)
+    for i, price in enumerate(prices):
+        threshold = np.quantile(prices[max(0, i - window + 1) : i + 1], quantile)
+        if abs(price - threshold) > 1e-9:
+            assert rule.decide(seen(time_s=900 * i, price_per_kwh=price)).hold == (price > threshold)
+        else:
+            rule.decide(seen(time_s=900 * i, price_per_kwh=price))
+
+
 def test_voltage_recovers_before_release():
     rule = policy("voltage")
     assert [rule.decide(seen(vm_pu=v)).hold for v in (1.0, 0.96, 0.94, 0.96, 0.975)] == [
