@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from simulators.errors import InputError
 from simulators.grid.limits import Violation
-from simulators.grid.network import Network, Result
+from simulators.grid.network import Network
+from simulators.grid.result import Result
 
 
 @dataclass(frozen=True)

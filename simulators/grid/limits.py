@@ -48,13 +48,13 @@ class Violation:
             return math.inf
         return abs(self.value - self.limit) / self.limit
 
-    def describe(self, name: str) -> str:
-        """One line for a person, e.g. ``Line 5: overload 104.2 % (limit 100 %)``."""
+    def describe(self) -> str:
+        """What happened, for a person, e.g. ``overload 104.2 % (limit 100)``."""
         if self.kind == "no solution":
-            return f"{name}: the power flow has no solution"
+            return "the power flow has no solution"
         if self.kind == "overload":
-            return f"{name}: overload {self.value:.1f} % (limit {self.limit:.0f} %)"
-        return f"{name}: {self.kind} {self.value:.4f} p.u. (limit {self.limit:g} p.u.)"
+            return f"overload {self.value:.1f} % (limit {self.limit:g})"
+        return f"{self.kind} {self.value:.4f} p.u. (limit {self.limit:g})"
 
 
 class Limits:

@@ -23,6 +23,7 @@ from pandapower.powerflow import LoadflowNotConverged
 
 from simulators.errors import InputError
 from simulators.grid.limits import Limits, Violation, VoltageLimits
+from simulators.grid.result import Result, unsolved
 from simulators.grid.sources import load_network
 
 __all__ = ["Network", "Result", "Site", "load_network"]
@@ -45,64 +46,6 @@ class Site:
     bus: int
     load: int
     sgen: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """One power flow. Every float is NaN where `converged` is false.
-
-    Attributes
-    ----------
-    converged
-        Whether a solution was found. If not, `violations` holds one entry that says so.
-    vm_pu, va_degree
-        Voltage magnitude, p.u., and angle, degree, in the order of `Network.buses`; NaN without supply.
-    line_loading_percent, trafo_loading_percent
-        Loading in the order of `Network.lines` and `Network.trafos` (three-winding ones after the others).
-    p_loss_mw
-        Active losses of lines, transformers and other branches.
-    p_slack_mw, q_slack_mvar
-        What the external grids (and slack generators) feed in.
-    site_p_mw, site_q_mvar
-        What each site took, in the order of `Network.sites`; consumption positive.
-    violations
-        Limits exceeded; see `simulators.grid.limits`.
-    """
-
-    converged: bool
-    vm_pu: Array
-    va_degree: Array
-    line_loading_percent: Array
-    trafo_loading_percent: Array
-    p_loss_mw: float
-    p_slack_mw: float
-    q_slack_mvar: float
-    site_p_mw: Array
-    site_q_mvar: Array
-    violations: tuple[Violation, ...]
-
-    @property
-    def vm_min(self) -> float:
-        """Lowest voltage of all supplied buses, p.u."""
-        return float(np.nanmin(self.vm_pu)) if self.converged else math.nan
-
-    @property
-    def vm_max(self) -> float:
-        """Highest voltage of all supplied buses, p.u."""
-        return float(np.nanmax(self.vm_pu)) if self.converged else math.nan
-
-    @property
-    def line_loading_max(self) -> float:
-        """Highest loading of all lines, %; 0 in a network without lines."""
-        return self._highest(self.line_loading_percent)
-
-    @property
-    def trafo_loading_max(self) -> float:
-        """Highest loading of all transformers, %; 0 in a network without transformers."""
-        return self._highest(self.trafo_loading_percent)
-
-    def _highest(self, loading: Array) -> float:
-        return float(np.nanmax(loading, initial=0.0)) if self.converged else math.nan
 
 
 class Network:
@@ -206,8 +149,8 @@ class Network:
         return self.element_name(violation.element, violation.index)
 
     def describe(self, violation: Violation) -> str:
-        """One line for a person, e.g. ``Line 5: overload 104.2 % (limit 100 %)``."""
-        return violation.describe(self.violation_name(violation))
+        """One line for a person, e.g. ``Line 5: overload 104.2 % (limit 100)``."""
+        return f"{self.violation_name(violation)}: {violation.describe()}"
 
     def attach(self, bus: int | str, name: str) -> Site:
         """Put a site on a bus; until the first `step` it draws nothing.
@@ -279,7 +222,11 @@ class Network:
         self._set_power(p, q)
         self._set_scaling("load", load_scaling)
         self._set_scaling("sgen", gen_scaling)
-        result = self._read(p, q) if self._solve() else self._unsolved(p, q)
+        result = (
+            self._read(p, q)
+            if self._solve()
+            else unsolved(len(self.buses), len(self.lines), len(self.trafos), p, q)
+        )
         self._last = (key, result)
         return result
 
@@ -344,21 +291,4 @@ class Network:
             site_p_mw=p.copy(),
             site_q_mvar=q.copy(),
             violations=self.limits.check(vm_pu, line, trafo),
-        )
-
-    def _unsolved(self, p: Array, q: Array) -> Result:
-        buses, lines, trafos = (np.full(len(x), math.nan) for x in (self.buses, self.lines, self.trafos))
-        unsolved = Violation("network", 0, "no solution", math.nan, math.nan)
-        return Result(
-            converged=False,
-            vm_pu=buses,
-            va_degree=buses.copy(),
-            line_loading_percent=lines,
-            trafo_loading_percent=trafos,
-            p_loss_mw=math.nan,
-            p_slack_mw=math.nan,
-            q_slack_mvar=math.nan,
-            site_p_mw=p.copy(),
-            site_q_mvar=q.copy(),
-            violations=(unsolved,),
         )

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.grid.limits import Violation
-from simulators.grid.network import Network, Result
+from simulators.grid.network import Network
+from simulators.grid.result import Result
 
 SECONDS_PER_HOUR = 3600.0
 

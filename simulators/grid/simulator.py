@@ -11,8 +11,9 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from simulators.errors import InputError
 from simulators.grid.limits import VoltageLimits
-from simulators.grid.network import DEFAULT_POWER_FACTOR, Network, Result
+from simulators.grid.network import DEFAULT_POWER_FACTOR, Network
 from simulators.grid.record import RunRecord, network_summary
+from simulators.grid.result import Result
 
 META: Meta = {
     "api_version": "3.0",

@@ -1,0 +1,17 @@
+"""Small networks built by hand, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandapower
+
+
+def two_buses(r_ohm: float = 0.5, x_ohm: float = 0.4, max_i_ka: float = 0.5) -> Any:
+    """A stiff 20 kV source, one 1 km line without capacitance, and a bus at its end."""
+    net = pandapower.create_empty_network(name="two buses")
+    source = pandapower.create_bus(net, 20.0, name="source")
+    end = pandapower.create_bus(net, 20.0, name="end")
+    pandapower.create_ext_grid(net, source)
+    pandapower.create_line_from_parameters(net, source, end, 1.0, r_ohm, x_ohm, 0.0, max_i_ka, name="feeder")
+    return net
