@@ -6,6 +6,7 @@ how hard the GPU works; idle states are constants of the law.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -55,11 +56,27 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
         Achieved FLOP/s and memory traffic over the peaks, 1.
     comm
         Share of the iteration spent in communication, 1.
+
+    Notes
+    -----
+    `UTILISATION`, an own fit (`fit.py`, coefficients in `data/gpus`): W = busy + memory MBU + compute sqrt(MFU)
+    - waiting comm, bent smoothly below the limit, never below idle. The root stands for what a linear term misses:
+    clocks, instruction issue and register traffic rise with the first few per cent of MFU. `TABLE` reads the user's
+    curve at the busier of compute and memory, as utilisation counters of a GPU do.
     """
     if law.kind == MFU:
         saturation = law.parameters[0]
         exponent = law.parameters[1]
         watts = law.idle_w + (law.limit_w - law.idle_w) * min(1.0, (mfu / saturation) ** exponent)
+    elif law.kind == UTILISATION:
+        busy, memory, compute, waiting = law.parameters[0], law.parameters[1], law.parameters[2], law.parameters[3]
+        bend = law.parameters[4]
+        watts = busy + memory * mbu + compute * math.sqrt(max(mfu, 0.0)) - waiting * comm
+        # a smooth minimum of `watts` and the limit; far from it the correction is exp(-distance / bend)
+        watts -= bend * math.log1p(math.exp(min((watts - law.limit_w) / bend, 500.0)))
+        watts = max(watts, law.idle_w)
+    elif law.kind == TABLE:
+        watts = np.interp(max(mfu, mbu), law.curve_x, law.curve_w)
     else:
         watts = law.parameters[0]
-    return min(watts, law.limit_w)
+    return float(min(watts, law.limit_w))
