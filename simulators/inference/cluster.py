@@ -7,7 +7,7 @@ events: the start of each control interval, and every arrival where the router m
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
@@ -27,6 +27,8 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
 from simulators.inference.workload.requests import RequestBlock, Workload
 
+SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -38,8 +40,8 @@ class Interval:
         s.
     prefill_j, decode_j, idle_j
         GPU energy by phase, J; idle is drawn while no iteration runs on a GPU. Their sum is the meter.
-    power_w
-        Mean power of each bin of the interval, W; shape (bins,).
+    series
+        The interval in equal bins, columns `SERIES`: powers in W, utilisations in 1; shape (bins, 5).
     mfu, mbu
         Achieved FLOP/s and memory traffic of all GPUs over their peaks, time-weighted, 1.
     busy
@@ -61,7 +63,7 @@ class Interval:
     prefill_j: float
     decode_j: float
     idle_j: float
-    power_w: NDArray[np.float64]
+    series: NDArray[np.float64]
     mfu: float
     mbu: float
     busy: float
@@ -81,6 +83,29 @@ class Interval:
         """The meter, J."""
         return self.prefill_j + self.decode_j + self.idle_j
 
+    def cut(self, at: float, idle_w: float) -> tuple[Interval, int]:
+        """The interval ended at `at`, after which everything was idle at `idle_w`; and the bins that remain.
+
+        The last remaining bin keeps its full width in `series`.
+        """
+        span_s, kept_s = self.ends_at - self.begins_at, at - self.begins_at
+        bins = max(1, int(np.ceil(kept_s / span_s * len(self.series) - 1e-9)))
+        if kept_s <= 0:
+            return replace(self, ends_at=at, idle_j=0.0, mfu=0.0, mbu=0.0, busy=0.0, kv_use=0.0), bins
+        stretch = span_s / kept_s
+        return (
+            replace(
+                self,
+                ends_at=at,
+                idle_j=self.idle_j - idle_w * (span_s - kept_s),
+                mfu=self.mfu * stretch,
+                mbu=self.mbu * stretch,
+                busy=self.busy * stretch,
+                kv_use=self.kv_use * stretch,
+            ),
+            bins,
+        )
+
 
 def _records(block: RequestBlock, first_id: int) -> RecordArray:
     """A block of requests as the replicas keep them."""
@@ -91,6 +116,7 @@ def _records(block: RequestBlock, first_id: int) -> RecordArray:
     records.prefill_tokens = records.target = block.prefill_tokens
     records.decode_tokens = block.decode_tokens
     records.deferrable = block.deferrable
+    records.tenant = block.tenant
     return records
 
 
@@ -137,6 +163,16 @@ class Cluster:
     def outstanding(self) -> int:
         """Requests that arrived and are neither completed nor rejected."""
         return sum(r.outstanding for r in self.replicas) + self.gate.held
+
+    @property
+    def idle_w(self) -> float:
+        """Power of all GPUs while nothing runs, W."""
+        return sum(r.gpu_count * r.law.idle_w for r in self.replicas)
+
+    @property
+    def attributed_j(self) -> float:
+        """Busy energy handed to requests, and that of the batches in flight up to now, J."""
+        return sum(r.attributed_j + r.in_flight_j(self._interval[1]) for r in self.replicas)
 
     @property
     def idle(self) -> bool:
@@ -190,7 +226,7 @@ class Cluster:
 
     def _report(self, begins_at: float, until: float, width_s: float) -> Interval:
         span_s = until - begins_at
-        power_w = np.zeros(self.bins_per_interval)
+        series = np.zeros((self.bins_per_interval, len(SERIES)))
         prefill_j = decode_j = idle_j = flops = traffic = busy_s = 0.0
         peak_flops = peak_bytes = block_s = 0.0
         prefill_tokens = decode_tokens = blocks = 0
@@ -198,7 +234,11 @@ class Cluster:
         for number, (replica, bins) in enumerate(zip(self.replicas, self._bins, strict=True)):
             gpu_busy_s = bins[:, BUSY_S] * replica.gpus
             idle_bins_j = replica.law.idle_w * (replica.gpu_count * width_s - gpu_busy_s)
-            power_w += (bins[:, PREFILL_J] + bins[:, DECODE_J] + idle_bins_j) / width_s
+            series[:, 0] += bins[:, PREFILL_J] / width_s
+            series[:, 1] += bins[:, DECODE_J] / width_s
+            series[:, 2] += idle_bins_j / width_s
+            series[:, 3] += bins[:, FLOPS] / width_s
+            series[:, 4] += bins[:, BYTES] / width_s
             prefill_j += float(bins[:, PREFILL_J].sum())
             decode_j += float(bins[:, DECODE_J].sum())
             idle_j += float(idle_bins_j.sum())
@@ -217,6 +257,8 @@ class Cluster:
             self._kv_block_s[number] = float(c.kv_block_s)
             blocks += replica.limits.total_blocks
             parts.append(replica.take_finished())
+        series[:, 3] /= peak_flops
+        series[:, 4] /= peak_bytes
         finished: RecordArray = np.concatenate(parts).view(np.recarray)
         finished = finished[np.argsort(finished.completed_at, kind="stable")]
         arrived_before, rejected_before = self._counted
@@ -230,7 +272,7 @@ class Cluster:
             prefill_j=prefill_j,
             decode_j=decode_j,
             idle_j=idle_j,
-            power_w=power_w,
+            series=series,
             mfu=flops / (peak_flops * span_s),
             mbu=traffic / (peak_bytes * span_s),
             busy=busy_s / (self.gpu_count * span_s),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar, get_type_hints
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +21,23 @@ def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
     ``tokens``: in proportion to the tokens processed, whatever their context (the alternative).
     """
     if rule == "work":
-        return tables.flops_per_token, tables.flops_per_pair
+        return float(tables.flops_per_token), float(tables.flops_per_pair)
     if rule == "tokens":
         return 1.0, 0.0
     raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
+
+
+Tables = TypeVar("Tables", StageTables, PowerLaw)
+
+
+def _uniform(tables: Tables) -> Tables:
+    """The same tuple with plain ints, floats and contiguous arrays, so that one compiled loop fits all."""
+    hints = get_type_hints(type(tables))
+    fields: dict[str, Any] = {
+        name: hint(value) if (hint := hints[name]) in (int, float) else np.array(value, np.float64, order="C")
+        for name, value in tables._asdict().items()
+    }
+    return tables._replace(**fields)
 
 
 class Replica:
@@ -54,8 +69,8 @@ class Replica:
         log: bool = False,
     ) -> None:
         self.limits = limits
-        self.tables = tables
-        self.law = law
+        self.tables = tables = _uniform(tables)
+        self.law = law = _uniform(law)
         self.gpus = gpus
         self.split = attribution_split(attribution, tables)
         self.state = new_state(limits, log=log)
@@ -89,6 +104,20 @@ class Replica:
     def waiting(self) -> int:
         """Requests that have arrived and hold no KV blocks."""
         return self.outstanding - self.running - int(self.state.counters[0].inbox_size)
+
+    @property
+    def attributed_j(self) -> float:
+        """Energy of the batches that have ended, all of it handed to requests, J."""
+        return float(self.state.counters[0].attributed_j)
+
+    def in_flight_j(self, now: float) -> float:
+        """Energy up to `now` of the batches that have not ended, J."""
+        c = self.state.counters[0]
+        joules = 0.0
+        for k in range(int(c.flights)):
+            for s in self.state.segments[(c.flight_head + k) % self.limits.stages]:
+                joules += (s.prefill_w + s.decode_w) * max(0.0, min(now, s.ends_at) - s.starts_at)
+        return float(joules)
 
     def enqueue(self, requests: RecordArray, first: int, last: int) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.

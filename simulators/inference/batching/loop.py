@@ -241,6 +241,7 @@ def _land(state: State, split: tuple[float, float], flight: int) -> None:
             state.finished[c.finished] = r
             c.finished += 1
             c.completed += 1
+            c.last_completion = c.now
             state.free[c.free_slots] = slot
             c.free_slots += 1
         else:

@@ -33,6 +33,7 @@ REQUEST = np.dtype(
         ("decode_j", np.float64),
         ("deferrable", np.int64),
         ("replica", np.int64),
+        ("tenant", np.int64),
     ]
 )
 
@@ -92,6 +93,7 @@ COUNTERS = np.dtype(
         ("flight_head", np.int64),
         ("flights", np.int64),
         ("completed", np.int64),  # since the start
+        ("last_completion", np.float64),  # s
         ("finished", np.int64),  # in the buffer
         ("logged", np.int64),
         ("log_on", np.int64),

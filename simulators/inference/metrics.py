@@ -1,0 +1,164 @@
+"""What a run was like for its users and its owner, gathered interval by interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.state import RecordArray
+from simulators.inference.cluster import Cluster, Interval
+
+QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+
+
+def quantiles(values: NDArray[np.float64]) -> dict[str, float | None]:
+    """Median, 95th and 99th percentile; None of nothing."""
+    if not len(values):
+        return dict.fromkeys(QUANTILES)
+    return {name: float(np.quantile(values, q)) for name, q in QUANTILES.items()}
+
+
+def request_times(requests: RecordArray) -> dict[str, NDArray[np.float64]]:
+    """Latencies of finished requests, s; each of shape (n,).
+
+    ``ttft``: arrival to first token. ``tpot``: mean time per output token after the first (only requests with at
+    least two). ``e2e``: arrival to last token. ``queueing``: arrival to the start of the first batch. ``held``: how
+    long a scheduler held it back, which counts in all but tpot.
+    """
+    more = requests.decode_tokens > 1
+    decoding = requests[more]
+    return {
+        "ttft": requests.prefill_completed_at - requests.arrived_at,
+        "tpot": (decoding.completed_at - decoding.prefill_completed_at) / (decoding.decode_tokens - 1),
+        "e2e": requests.completed_at - requests.arrived_at,
+        "queueing": requests.scheduled_at - requests.arrived_at,
+        "held": requests.released_at - requests.arrived_at,
+    }
+
+
+class Metrics:
+    """Running totals and latency samples of a run.
+
+    Parameters
+    ----------
+    slo_ttft_s, slo_tpot_s
+        A request counts towards goodput if it kept both, s.
+    """
+
+    def __init__(self, slo_ttft_s: float = 2.0, slo_tpot_s: float = 0.1) -> None:
+        self.slo_ttft_s = slo_ttft_s
+        self.slo_tpot_s = slo_tpot_s
+        self._times: dict[str, list[NDArray[np.float64]]] = {}
+        self._sums: dict[str, float] = dict.fromkeys(
+            ("prefill_j", "decode_j", "idle_j", "mfu_s", "mbu_s", "kv_s", "busy_s", "span_s"), 0.0
+        )
+        self._counts = dict.fromkeys(
+            ("arrived", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
+        )
+        self._request_j = 0.0
+        self._held: int = 0
+        self._last: Interval | None = None
+
+    def add(self, interval: Interval) -> None:
+        """Count one interval."""
+        span_s = interval.ends_at - interval.begins_at
+        for name, value in (
+            ("prefill_j", interval.prefill_j),
+            ("decode_j", interval.decode_j),
+            ("idle_j", interval.idle_j),
+            ("mfu_s", interval.mfu * span_s),
+            ("mbu_s", interval.mbu * span_s),
+            ("kv_s", interval.kv_use * span_s),
+            ("busy_s", interval.busy * span_s),
+            ("span_s", span_s),
+        ):
+            self._sums[name] += value
+        finished = interval.finished
+        times = request_times(finished)
+        for name, values in times.items():
+            self._times.setdefault(name, []).append(values)
+        tpot = np.zeros(len(finished))
+        tpot[finished.decode_tokens > 1] = times["tpot"]
+        good = (times["ttft"] <= self.slo_ttft_s) & (tpot <= self.slo_tpot_s)
+        for name, count in (
+            ("arrived", interval.arrived),
+            ("completed", interval.completed),
+            ("rejected", interval.rejected),
+            ("prefill_tokens", interval.prefill_tokens),
+            ("decode_tokens", interval.decode_tokens),
+            ("good", int(good.sum())),
+            ("restarts", int(finished.restarts.sum())),
+        ):
+            self._counts[name] += count
+        self._request_j += float(finished.prefill_j.sum() + finished.decode_j.sum())
+        self._last = interval
+
+    @property
+    def span_s(self) -> float:
+        """Simulated time so far, s."""
+        return self._sums["span_s"]
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """All samples of a latency (`request_times`) so far, s."""
+        return np.concatenate(self._times.get(name, [np.zeros(0)]))
+
+    def summary(self, cluster: Cluster) -> dict[str, Any]:
+        """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
+        s, n, last = self._sums, self._counts, self._last
+        span_s = s["span_s"]
+        energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"]
+        batches = sum(int(r.state.counters[0].batches) for r in cluster.replicas)
+        sizes = sum(int(r.state.counters[0].batch_sizes) for r in cluster.replicas)
+        return {
+            "requests_arrived": n["arrived"],
+            "requests_completed": n["completed"],
+            "requests_running": last.running if last else 0,
+            "requests_waiting": last.waiting + last.held if last else 0,
+            "requests_rejected": n["rejected"],
+            "requests_restarted": n["restarts"],
+            "prefill_tokens": n["prefill_tokens"],
+            "decode_tokens": n["decode_tokens"],
+            "ttft_s": quantiles(self.times("ttft")),
+            "tpot_s": quantiles(self.times("tpot")),
+            "e2e_s": quantiles(self.times("e2e")),
+            "queueing_s": quantiles(self.times("queueing")),
+            "goodput_per_s": n["good"] / span_s if span_s else 0.0,
+            "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
+            "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,
+            "batches": batches,
+            "batch_size_mean": sizes / batches if batches else 0.0,
+            "kv_use_mean": s["kv_s"] / span_s if span_s else 0.0,
+            "busy_mean": s["busy_s"] / span_s if span_s else 0.0,
+            "mfu_mean": s["mfu_s"] / span_s if span_s else 0.0,
+            "mbu_mean": s["mbu_s"] / span_s if span_s else 0.0,
+            "gpu_power_w_mean": energy_j / span_s / cluster.gpu_count if span_s else 0.0,
+            "gpu_energy_j": {
+                "prefill": s["prefill_j"],
+                "decode": s["decode_j"],
+                "idle": s["idle_j"],
+                "total": energy_j,
+            },
+            "energy_j_per_output_token": energy_j / n["decode_tokens"] if n["decode_tokens"] else None,
+        }
+
+
+def check_conserved(cluster: Cluster, interval: Interval) -> None:
+    """Requests and joules must add up at the end of every interval.
+
+    Raises
+    ------
+    RuntimeError
+        If they do not, naming the interval.
+    """
+    where = f"interval {interval.begins_at:g} s to {interval.ends_at:g} s"
+    accounted = cluster.completed + cluster.rejected + interval.running + interval.waiting + interval.held
+    if cluster.arrived != accounted:
+        raise RuntimeError(
+            f"{where}: {cluster.arrived} requests arrived, {accounted} are completed, running, waiting or rejected"
+        )
+    busy_j = cluster.meter_j - cluster.idle_j
+    handed_out_j = cluster.attributed_j
+    if abs(busy_j - handed_out_j) > 1e-9 * max(busy_j, 1.0):
+        raise RuntimeError(f"{where}: metered {busy_j} J of busy GPU energy, attributed {handed_out_j} J")

@@ -1,0 +1,132 @@
+"""Run a cluster until nothing is left to do, and put the results into files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from tqdm import tqdm
+
+from simulators.errors import InputError
+from simulators.inference.batching.state import RecordArray
+from simulators.inference.cluster import SERIES, Cluster
+from simulators.inference.metrics import Metrics, check_conserved
+
+REQUEST_COLUMNS = (
+    "request_id",
+    "arrived_at",
+    "prefill_tokens",
+    "decode_tokens",
+    "scheduled_at",
+    "prefill_completed_at",
+    "completed_at",
+    "restarts",
+)
+
+
+def run_to_end(
+    cluster: Cluster,
+    interval_s: float,
+    out: Path,
+    *,
+    slo_ttft_s: float = 2.0,
+    slo_tpot_s: float = 0.1,
+    total_requests: int | None = None,
+) -> dict[str, Any]:
+    """Advance interval by interval until every request is done; write requests.csv, power.csv, iterations.csv.
+
+    Parameters
+    ----------
+    cluster
+        What to run; its workload must end.
+    interval_s
+        Length of an interval, s.
+    out
+        Folder for the files; made if need be.
+    slo_ttft_s, slo_tpot_s
+        For the goodput, s.
+    total_requests
+        For the progress bar.
+
+    Returns
+    -------
+    dict
+        The summary. Energy and means end with the last request's completion.
+
+    Raises
+    ------
+    InputError
+        If the workload holds no request.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    metrics = Metrics(slo_ttft_s, slo_tpot_s)
+    finished: list[RecordArray] = []
+    width_s = interval_s / cluster.bins_per_interval
+    bar = tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5)
+    until = 0.0
+    with _Csv(out / "power.csv") as power, _Csv(out / "iterations.csv", lazy=True) as iterations:
+        while not cluster.idle or until == 0.0:
+            begins_at, until = until, until + interval_s
+            interval = cluster.advance(until)
+            check_conserved(cluster, interval)
+            rows = cluster.bins_per_interval
+            if cluster.idle:
+                # nothing happens after the last completion: the run ends there
+                last = max(float(r.state.counters[0].last_completion) for r in cluster.replicas)
+                interval, rows = interval.cut(max(last, begins_at), cluster.idle_w)
+            metrics.add(interval)
+            finished.append(interval.finished)
+            bar.update(interval.completed + interval.rejected)
+            columns = {"time_s": begins_at + width_s * np.arange(rows)}
+            columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
+            columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
+            power.write(columns)
+            for number, replica in enumerate(cluster.replicas):
+                log = replica.take_log()
+                if len(log):
+                    iterations.write(
+                        {"replica": np.full(len(log), number)} | {name: log[name] for name in log.dtype.names}
+                    )
+    bar.close()
+    if cluster.arrived == 0:
+        raise InputError("workload: no request in it, expected at least one")
+    requests: RecordArray = np.concatenate(finished).view(np.recarray)
+    requests = requests[np.argsort(requests.request_id, kind="stable")]
+    with _Csv(out / "requests.csv") as table:
+        columns = {name: requests[name] for name in REQUEST_COLUMNS}
+        columns["energy_j"] = requests.prefill_j + requests.decode_j
+        columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
+        table.write(columns)
+    summary = metrics.summary(cluster)
+    summary["simulated_s"] = metrics.span_s
+    summary["energy_kwh"] = summary["gpu_energy_j"]["total"] / 3.6e6
+    return summary
+
+
+class _Csv:
+    """A CSV file written in parts, floats in full precision; with `lazy` only made if something is written."""
+
+    def __init__(self, path: Path, lazy: bool = False) -> None:
+        self._path = path
+        self._writer: pa.csv.CSVWriter | None = None
+        if lazy:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> _Csv:
+        return self
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """Append rows."""
+        table = pa.table({name: np.ascontiguousarray(values) for name, values in columns.items()})
+        if self._writer is None:
+            self._writer = pa.csv.CSVWriter(
+                str(self._path), table.schema, write_options=pa.csv.WriteOptions(quoting_style="none")
+            )
+        self._writer.write(table)
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
