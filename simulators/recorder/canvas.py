@@ -131,7 +131,8 @@ def time_axis(axes: Any, index: pd.Index[Any], meta: RunMeta) -> None:
     )
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
-    axes.set_xlim(index[0], index[-1])
+    if len(index) > 1:
+        axes.set_xlim(index[0], index[-1])
     axes.set_xlabel(f"Local time ({meta.timezone})", loc="left")
 
 

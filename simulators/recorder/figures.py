@@ -202,7 +202,6 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     grid = figure.add_gridspec(1, 2, width_ratios=[5, 1])
     axes = figure.add_subplot(grid[0, 0])
     scale = LinearSegmentedColormap.from_list("share", SHARE_SCALE)
-    scale.set_bad("#FFFFFF")
     days = len(matrix.columns)
     image = axes.imshow(
         matrix.to_numpy() * 100,

@@ -114,12 +114,13 @@ class Recorder(mosaik_api_v3.Simulator):
 
     def _lay_out(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         """Give each source and attribute of the first step its column."""
-        sources = [(source, attr) for attr in values if attr != REQUESTS for source in values[attr]]
+        # mosaik's order changes from run to run; a fixed one gives equal files and equal sums
+        sources = sorted((source, attr) for attr in values if attr != REQUESTS for source in values[attr])
         unknown = sorted(set(self._names) - set(sources))
         if unknown:
             raise ValueError(f"columns names {unknown[0]}, but nothing of that name is connected")
         names = [self._names.get((source, attr), f"{source}.{attr}") for source, attr in sources]
-        self._columns = list(dict.fromkeys(names))
+        self._columns = list(dict.fromkeys([*self._names.values(), *names]))
         self._places = {attr: {} for _, attr in sources}
         for (source, attr), name in zip(sources, names, strict=True):
             self._places[attr][source] = self._columns.index(name)

@@ -60,7 +60,8 @@ class RunFolder:
         self._flushers: list[Callable[[], None]] = []
         self._handlers: dict[signal.Signals, Any] = {}
         self._guards = 0
-        self._signal: signal.Signals | None = None
+        self._signal: signal.Signals | None = None  # the last one that came
+        self._pending = False  # it came in a guarded block and is still to be raised
         self._finished = False
         _check_replaceable(self.target)
 
@@ -136,7 +137,7 @@ class RunFolder:
             yield
         finally:
             self._guards -= 1
-        if self._signal is not None and self._guards == 0:
+        if self._pending and self._guards == 0:
             self._stop()
 
     def finish(self) -> Path:
@@ -180,10 +181,12 @@ class RunFolder:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
+        self._pending = True
         if self._guards == 0:
             self._stop()
 
     def _stop(self) -> None:
+        self._pending = False
         if self._signal == signal.SIGINT:
             raise KeyboardInterrupt
         if self._signal is not None:
@@ -191,11 +194,17 @@ class RunFolder:
 
     def _keep_incomplete(self, error: BaseException | None) -> None:
         troubles = []
-        for close in (self._flush, *(stream.close for stream in self._streams.values())):
+
+        def attempt(step: Callable[[], None]) -> None:
             try:
-                close()
+                step()
             except Exception as trouble:  # save the rest whatever one part's fate
                 troubles.append(f"Lost on closing: {trouble!r}")
+
+        for flush in self._flushers:
+            attempt(flush)
+        for stream in self._streams.values():
+            attempt(stream.close)
         if not any(stream.rows for stream in self._streams.values()):
             shutil.rmtree(self.folder)
             return
