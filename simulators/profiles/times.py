@@ -120,10 +120,10 @@ def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
 
 
 def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str) -> pd.DatetimeIndex:
-    where = zone("UTC") if "utc" in column.lower() else zone(timezone)
-    if where is UTC:
+    if "utc" in column.lower() or zone(timezone) is UTC:
         return stamps.tz_localize("UTC")
-    twice = _in_the_repeated_hour(stamps, where)
+    # by name: pandas localises by name from a table of clock changes, but asks a zoneinfo object row by row
+    twice = _in_the_repeated_hour(stamps, timezone)
     # in the repeated hour the first pass is summer time; the second pass starts where the clock steps back
     step_back = np.flatnonzero(np.diff(stamps.asi8) <= 0) + 1
     summer = np.zeros(len(stamps), dtype=bool)
@@ -136,7 +136,7 @@ def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str
                 f"both hours, or another time zone: {_FIXED_OFFSET}",
             )
         summer[begin : inside[0]] = True
-    local = stamps.tz_localize(where, ambiguous=summer, nonexistent="NaT")
+    local = stamps.tz_localize(timezone, ambiguous=summer, nonexistent="NaT")
     absent = np.flatnonzero(local.isna())
     if len(absent):
         raise table.error(
@@ -147,10 +147,12 @@ def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str
     return local.tz_convert("UTC")
 
 
-def _in_the_repeated_hour(stamps: pd.DatetimeIndex, where: tzinfo) -> NDArray[np.bool_]:
-    first = stamps.tz_localize(where, ambiguous=np.ones(len(stamps), dtype=bool), nonexistent="shift_forward")
+def _in_the_repeated_hour(stamps: pd.DatetimeIndex, timezone: str) -> NDArray[np.bool_]:
+    first = stamps.tz_localize(
+        timezone, ambiguous=np.ones(len(stamps), dtype=bool), nonexistent="shift_forward"
+    )
     second = stamps.tz_localize(
-        where, ambiguous=np.zeros(len(stamps), dtype=bool), nonexistent="shift_forward"
+        timezone, ambiguous=np.zeros(len(stamps), dtype=bool), nonexistent="shift_forward"
     )
     return np.asarray(first != second)
 

@@ -8,6 +8,10 @@ Which hour a row means differs by format, and is settled here once:
 * PVGIS and NSRDB rows are values at an instant; they stand for the interval centred on it.
 * For a generic CSV the caller says so with `label`.
 
+That is what the formats say. Some converted files keep the publisher's instants instead, half an hour off; where
+all three irradiance components are there, they are held against the sun, and `source` says if they fit it better
+half an hour away.
+
 Typical years are stitched from months of several years. They get the nominal year 1990 (not a leap year) and
 the flag `cyclic`: they are aligned by position in the year.
 """
@@ -206,7 +210,9 @@ class _Site:
 def _complete_irradiance(raw: RawWeather, columns: dict[str, NDArray[np.float64]], site: _Site) -> str:
     """Compute the irradiance components that are missing; return a note for the source."""
     present = [name for name in ("ghi", "dni", "dhi") if name in columns]
-    if len(present) in (0, 3) or present == ["dni"] or present == ["dhi"]:
+    if len(present) == 3:
+        return _timing_note(raw, columns, site)
+    if not present or present == ["dni"] or present == ["dhi"]:
         return ""
     if site.latitude is None or site.longitude is None:
         raise InputError(
@@ -230,3 +236,24 @@ def _complete_irradiance(raw: RawWeather, columns: dict[str, NDArray[np.float64]
     dni = irradiance.dni(columns["ghi"], columns["dhi"], zenith)
     columns["dni"] = np.nan_to_num(np.maximum(np.asarray(dni), 0.0))
     return " (dni computed from ghi and dhi)"
+
+
+def _timing_note(raw: RawWeather, columns: dict[str, NDArray[np.float64]], site: _Site) -> str:
+    """Say so if GHI = DNI cos(zenith) + DHI holds far better half an hour away from where the labels put the sun."""
+    if site.latitude is None or site.longitude is None:
+        return ""
+    times = midpoints(raw.start, raw.step_s, len(columns["ghi"]))
+    errors = {}
+    for shift_min in (0, -30, 30):
+        shifted = times + pd.Timedelta(minutes=shift_min)
+        zenith = solarposition.get_solarposition(shifted, site.latitude, site.longitude)["zenith"].to_numpy()
+        cosine = np.cos(np.radians(zenith))
+        error = columns["ghi"] - columns["dni"] * cosine - columns["dhi"]
+        # near the horizon an hour's mean says nothing about the sun at its middle
+        errors[shift_min] = (
+            float(np.sqrt(np.mean(error[cosine > 0.15] ** 2))) if (cosine > 0.15).any() else 0.0
+        )
+    best = min(errors, key=lambda shift_min: errors[shift_min])
+    if errors[0] < 5.0 or errors[best] > errors[0] / 2:
+        return ""
+    return f" (irradiance fits the sun {abs(best)} min {'before' if best < 0 else 'after'} its label)"

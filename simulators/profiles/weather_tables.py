@@ -82,7 +82,10 @@ def read_open_meteo(path: Path, content: dict[str, Any], digest: str, fill: Fill
 
 def read_windpowerlib(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     """Read windpowerlib's layout (heights in row 2, K, Pa) and take the highest wind speed."""
-    names, heights, *rows = text.rstrip().splitlines()
+    lines = text.rstrip().splitlines()
+    if len(lines) < 4:
+        raise InputError(f"{path}: has no data rows; expected names, heights and at least two rows")
+    names, heights, *rows = lines
     headers, found = ["time"], dict[str, tuple[float, str]]()
     try:
         for name, height in zip(names.split(",")[1:], map(float, heights.split(",")[1:]), strict=True):
