@@ -25,11 +25,13 @@ def fresh_solution(build, bus, p_mw, q_mvar, scale=None):
 def assert_same(result, net, atol=1e-8):
     np.testing.assert_allclose(result.vm_pu, net.res_bus.vm_pu, rtol=0, atol=atol)
     np.testing.assert_allclose(result.va_degree, net.res_bus.va_degree, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(result.line_loading_percent, net.res_line.loading_percent, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        result.line_loading_percent, net.res_line.loading_percent, rtol=1e-7, atol=1e-6
+    )
     np.testing.assert_allclose(
         result.trafo_loading_percent,
         [*net.res_trafo.loading_percent, *net.res_trafo3w.loading_percent],
-        rtol=0,
+        rtol=1e-7,  # pandapower stops at a mismatch of 1e-8 MVA, which small lines see
         atol=1e-6,
     )
     assert result.p_slack_mw == pytest.approx(
@@ -177,16 +179,14 @@ def test_a_networks_own_limits_hold_unless_told_otherwise():
     net = two_buses()
     net.bus["min_vm_pu"] = [0.0, 0.995]
     net.line["max_loading_percent"] = 30.0
-    kinds = {}
-    for limits in ("network", "en50160", (0.99, 1.01)):
+    found = {}
+    for limits in ("network", "en50160", (0.997, 1.01)):
         network = Network(net, voltage_limits=limits)
         network.attach("end", "site")
-        kinds[limits] = {violation.kind: violation.limit for violation in network.step(6.0).violations}
-    assert kinds["network"] == {"low voltage": 0.995, "overload": 30.0}
-    assert kinds["en50160"] == {"overload": 30.0}
-    assert kinds[(0.99, 1.01)] == {"low voltage": 0.99, "overload": 30.0} or kinds[(0.99, 1.01)] == {
-        "overload": 30.0
-    }
+        found[limits] = {violation.kind: violation.limit for violation in network.step(6.0).violations}
+    assert found["network"] == {"low voltage": 0.995, "overload": 30.0}
+    assert found["en50160"] == {"overload": 30.0}
+    assert found[(0.997, 1.01)] == {"low voltage": 0.997, "overload": 30.0}
 
 
 def test_an_absurd_load_is_a_violation_and_the_next_step_is_clean():

@@ -1,0 +1,82 @@
+"""The map: that everything is on it, where it belongs, in the colour it should have."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from simulators.grid.layout import layout, length_km
+from simulators.grid.network import Network
+from simulators.grid.plot import network_figure
+from simulators.grid.record import RunRecord
+from tests.grid.networks import two_buses
+
+
+def test_coordinates_of_a_real_network_match_its_line_lengths():
+    network = Network("mv_oberrhein")
+    places = layout(network)
+    assert places.geographic
+    assert len(places.buses) == 179
+    assert len(places.lines) == 181
+    drawn_km = sum(length_km(course) for course in places.lines.values())
+    assert drawn_km == pytest.approx(network.net.line.length_km.sum(), rel=0.02)
+
+
+def test_a_degree_of_latitude_is_111_km():
+    assert length_km(np.array([[8.0, 48.0], [8.0, 49.0]])) == pytest.approx(111.2, abs=0.1)
+    assert length_km(np.array([[8.0, 60.0], [9.0, 60.0]])) == pytest.approx(111.2 / 2, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["example_multivoltage", "case14"])
+def test_every_bus_has_its_own_place(name):
+    network = Network(name)
+    places = layout(network)
+    assert len(set(places.buses.values())) == len(network.buses)
+    assert len(places.lines) == len(network.lines)
+    assert not places.geographic
+
+
+def test_a_bus_without_coordinates_stands_between_its_neighbours():
+    network = Network("mv_oberrhein")
+    net = network.net
+    bus, given = 100, layout(network).buses
+    net.bus.at[bus, "geo"] = None
+    lines = net.line[(net.line.from_bus == bus) | (net.line.to_bus == bus)]
+    around = np.array([given[b] for b in {*lines.from_bus, *lines.to_bus} - {bus}])
+    placed = np.array(layout(network).buses[bus])
+    assert (around.min(axis=0) <= placed).all()
+    assert (placed <= around.max(axis=0)).all()
+
+
+def test_the_figure_shows_loadings_voltages_and_violations(tmp_path):
+    network = Network(two_buses())
+    network.attach("end", "inference site")
+    record = RunRecord(network)
+    record.add(network.step(20.0), 0, 3600)
+    figure = network_figure(network, record, title="Two buses")
+    figure.savefig(tmp_path / "network.png")
+    collections = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    (loaded,) = [c for c in collections if c.get_array() is not None]
+    np.testing.assert_array_equal(loaded.get_array(), record.line_loading_max)
+    (buses,) = [c for c in figure.axes[0].collections if c.get_array() is not None and c is not loaded]
+    np.testing.assert_array_equal(buses.get_array(), record.vm_min)
+    text = "\n".join([t.get_text() for t in (*figure.texts, *figure.axes[0].texts)])
+    for expected in (
+        "Two buses",
+        "inference site",
+        "Limits exceeded: 1",
+        "feeder: overload",
+        "1 h",
+        "schematic",
+    ):
+        assert expected in text
+    assert (tmp_path / "network.png").stat().st_size > 20_000
+
+
+def test_a_run_without_a_solved_step_still_draws():
+    network = Network(two_buses())
+    network.attach("end", "site")
+    record = RunRecord(network)
+    record.add(network.step(5000.0), 0, 3600)
+    figure = network_figure(network, record)
+    figure.canvas.draw()
+    assert any("the power flow has no solution" in t.get_text() for t in figure.texts)

@@ -1,0 +1,103 @@
+"""What a run leaves behind, and how much more a bus can take."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.grid.hosting import hosting_capacity_mw
+from simulators.grid.network import Network
+from simulators.grid.record import RunRecord, network_summary
+from tests.grid.networks import two_buses
+
+STEP_S = 900
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Four quarter hours on the two-bus network: fine, overloaded, without solution, overloaded less."""
+    network = Network(two_buses())
+    network.attach("end", "site")
+    record = RunRecord(network)
+    results = [network.step(p_mw) for p_mw in (5.0, 20.0, 5000.0, 18.0)]
+    for number, result in enumerate(results):
+        record.add(result, number * STEP_S, STEP_S)
+    return network, record, results
+
+
+def test_extremes_and_sums_are_those_of_the_steps(run):
+    _, record, results = run
+    solved = [results[0], results[1], results[3]]
+    assert record.hours == 1.0
+    assert record.losses_mwh == pytest.approx(0.25 * sum(r.p_loss_mw for r in solved), rel=1e-12)
+    assert record.slack_mwh == pytest.approx(0.25 * sum(r.p_slack_mw for r in solved), rel=1e-12)
+    np.testing.assert_array_equal(record.line_loading_max, results[1].line_loading_percent)
+    np.testing.assert_array_equal(record.vm_min, results[1].vm_pu)
+    np.testing.assert_array_equal(record.vm_max, results[0].vm_pu)
+    assert record.violation_hours == 0.75
+    assert record.unsolved_hours == 0.25
+
+
+def test_the_summary_says_what_where_and_when(run):
+    _, record, results = run
+    summary = json.loads(json.dumps(network_summary(record), allow_nan=False))
+    worst_line = {"value": results[1].line_loading_max, "element": "feeder", "index": 0, "at_s": STEP_S}
+    assert summary["line_loading_percent_max"] == worst_line
+    assert summary["vm_pu_min"] == {"value": results[1].vm_min, "element": "end", "index": 1, "at_s": STEP_S}
+    assert summary["trafo_loading_percent_max"] is None
+    assert summary["converged_share"] == 0.75
+    assert summary["violated_limits"] == 2
+    unsolved, overload = summary["violations"]
+    assert (unsolved["kind"], unsolved["hours"], unsolved["at_s"]) == ("no solution", 0.25, 2 * STEP_S)
+    assert (overload["name"], overload["hours"], overload["at_s"]) == ("feeder", 0.5, STEP_S)
+    (site,) = summary["sites"]
+    assert site["vm_pu_min"] == results[1].vm_pu[1]
+    assert site["energy_mwh"] == pytest.approx(0.25 * 5043.0)
+
+
+def test_an_empty_run_has_a_summary_without_nan():
+    network = Network(two_buses())
+    network.attach("end", "site")
+    summary = network_summary(RunRecord(network))
+    json.dumps(summary, allow_nan=False)
+    assert summary["vm_pu_min"] is None
+    assert summary["converged_share"] is None
+
+
+def test_hosting_capacity_is_where_the_first_limit_breaks():
+    """The two-bus line carries 0.5 kA: capacity and closed form must agree."""
+    network = Network(two_buses())
+    found = hosting_capacity_mw(network, "end", tolerance_mw=1e-4)
+    network.attach("end", "site")
+    assert network.step(found.capacity_mw).violations == ()
+    (broken,) = network.step(found.capacity_mw + 2e-4).violations
+    assert (broken.kind, broken.element) == ("overload", "line")
+    assert found.limited_by is not None
+    assert found.limited_by.element == "line"
+    result = network.step(found.capacity_mw)
+    expected_mw = math.sqrt(3) * 20.0 * result.vm_pu[1] * 0.5 * 0.98
+    assert found.capacity_mw == pytest.approx(expected_mw, abs=3e-4)
+
+
+def test_loads_without_violation_form_one_interval():
+    """What bisection rests on, on a meshed-planned, radially run network."""
+    network = Network("mv_oberrhein")
+    found = hosting_capacity_mw(network, 100)
+    assert network.sites == []
+    assert "Line 181: overload" in found.description
+    network.attach(100, "site")
+    fine = [not network.step(p_mw).violations for p_mw in np.linspace(0.0, 2.5 * found.capacity_mw, 26)]
+    assert fine == sorted(fine, reverse=True)
+    assert sum(fine) == 11  # 0, 10 %, ... 100 % of the capacity
+
+
+def test_hosting_capacity_at_its_ends():
+    already = hosting_capacity_mw(Network("cigre_mv"), 9)
+    assert already.capacity_mw == 0.0
+    assert already.description == "already without load here: Trafo 0-1: overload 101.4 % (limit 100)"
+    at_source = hosting_capacity_mw(Network(two_buses()), "source", search_to_mw=300.0)
+    assert (at_source.capacity_mw, at_source.limited_by) == (300.0, None)
+    with pytest.raises(InputError, match="tolerance 0 MW"):
+        hosting_capacity_mw(Network(two_buses()), "end", tolerance_mw=0)
