@@ -23,6 +23,8 @@ TERMS = {
 }
 """Terms fitted per class of kernels; the others stay 0. Chosen by leave-one-model-out error on ML.ENERGY v3: a term that
 did not lower it on both H100 and B200 was dropped."""
+QUANTITY = {"memory": "mbu", "compute": "mfu", "waiting": "comm"}
+"""What each coefficient multiplies (`compute`: the root of it)."""
 UPPER = {"busy": 1.5, "memory": 3.0, "compute": 10.0, "waiting": 8.0}
 START = {"busy": 0.4, "memory": 0.4, "compute": 1.0, "waiting": 0.2}
 ROBUST_SCALE = 0.05
@@ -78,14 +80,16 @@ def mape(predicted_w: NDArray[np.float64], measured_w: NDArray[np.float64]) -> f
 
 
 def fit_class(points: pd.DataFrame, group: str, idle_w: float, limit_w: float) -> Shares:
-    """Coefficients of one class by robust least squares on the logarithm of power (Huber's idea, soft L1 loss).
+    """Coefficients of one class by robust least squares on the logarithm of power (soft L1 loss).
+
+    A term whose quantity is 0 in every row (communication on one GPU) cannot be found and stays 0.
 
     Raises
     ------
     InputError
         If there are fewer rows than two per coefficient.
     """
-    terms = TERMS[group]
+    terms = [term for term in TERMS[group] if term == "busy" or points[QUANTITY[term]].any()]
     if len(points) < 2 * len(terms):
         raise InputError(
             f"{len(points)} {group} rows, expected at least {2 * len(terms)} to fit {len(terms)} coefficients"
