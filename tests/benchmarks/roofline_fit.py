@@ -17,10 +17,10 @@ from simulators.inference.timing.measured import measured_tables
 from simulators.inference.timing.seconds import stage_seconds
 
 CASES = [
-    ("meta-llama/Llama-3.1-8B", "a100", 1), ("meta-llama/Llama-3.1-8B", "h100", 1), ("meta-llama/Llama-3.1-8B", "b200", 1),
-    ("meta-llama/Llama-3.1-8B", "l40s", 1), ("meta-llama/Llama-3.1-70B", "a100", 4), ("meta-llama/Llama-3.1-70B", "h100", 4),
-    ("meta-llama/Llama-3.1-70B", "h200", 2), ("Qwen/Qwen3-30B-A3B", "h100", 1), ("Qwen/Qwen3-30B-A3B", "b200", 1),
-]  # fmt: skip
+    *(("meta-llama/Llama-3.1-8B", card, 1) for card in ("a100", "h100", "b200", "l40s")),
+    *(("meta-llama/Llama-3.1-70B", card, tp) for card, tp in (("a100", 4), ("h100", 4), ("h200", 2))),
+    *(("Qwen/Qwen3-30B-A3B", card, 1) for card in ("h100", "b200")),
+]
 BATCHES = [
     *(([k] * b, []) for b in (1, 4, 16, 64, 256) for k in (512, 2048, 8192)),
     *(([], [(p, 0)]) for p in (128, 512, 2048, 8192)),
@@ -64,7 +64,9 @@ def main() -> None:
     for case, seconds in truth.items():
         error = np.abs(predicted(*case) / seconds - 1)
         everything.extend(error)
-        print(f"{case[0]:28s} {case[1]:5s} tp{case[2]}  median {np.median(error):6.1%}  worst {error.max():6.1%}")
+        print(
+            f"{case[0]:28s} {case[1]:5s} tp{case[2]}  median {np.median(error):6.1%}  worst {error.max():6.1%}"
+        )
     print(f"all: median {np.median(everything):.1%}, mean {np.mean(everything):.1%}")
 
 

@@ -16,6 +16,7 @@ from simulators.inference.catalogue import (
     weight_bytes_per_gpu,
 )
 from simulators.inference.catalogue.gpus import read_gpu
+from simulators.inference.catalogue.precision import precision_named
 
 
 def test_every_data_sheet_reads_and_is_found_by_its_aliases():
@@ -29,12 +30,12 @@ def test_every_data_sheet_reads_and_is_found_by_its_aliases():
 
 
 def test_a_power_table_is_handed_on(tmp_path):
-    text = (gpu("h100").name, (tmp_path / "x.toml"))[1]
-    text.write_text(
+    sheet = tmp_path / "x.toml"
+    sheet.write_text(
         "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=1\ntdp_w=1\nlink_bandwidth=1\nnetwork_bandwidth=1\n"
         "[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
     )
-    assert gpu(str(text)).power == {"mfu": {"idle_w": 60}}
+    assert gpu(str(sheet)).power == {"mfu": {"idle_w": 60}}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_bad_data_sheets_are_named(tmp_path, content, message):
 def test_unknown_names_list_near_matches():
     with pytest.raises(InputError, match="h100"):
         gpu("h1000")
-    with pytest.raises(InputError, match="llama-3.1-8b"):
+    with pytest.raises(InputError, match=r"llama-3\.1-8b"):
         model("meta-llama/Llama-3.1-8")
     with pytest.raises(InputError, match=r"config\.json"):
         model("/nowhere/config.json")
@@ -94,7 +95,12 @@ def test_parameters_match_the_model_cards(name, billions):
 
 @pytest.mark.parametrize(
     ("name", "billions"),
-    [("Qwen/Qwen3-30B-A3B", 3.3), ("Qwen/Qwen3-235B-A22B", 22), ("deepseek-ai/DeepSeek-V3", 37), ("openai/gpt-oss-120b", 5.1)],
+    [
+        ("Qwen/Qwen3-30B-A3B", 3.3),
+        ("Qwen/Qwen3-235B-A22B", 22),
+        ("deepseek-ai/DeepSeek-V3", 37),
+        ("openai/gpt-oss-120b", 5.1),
+    ],
 )
 def test_active_parameters_match_the_model_cards(name, billions):
     shape = model(name)
@@ -103,14 +109,17 @@ def test_active_parameters_match_the_model_cards(name, billions):
 
 
 def test_every_shipped_model_reads_or_says_why_not():
+    refused: list[str] = []
     for name in model_names():
         try:
             shape = model(name)
         except InputError as error:
-            assert "model" in str(error)
+            refused.append(str(error))
         else:
             assert shape.parameters > shape.active_parameters > 0
             assert shape.dense_layers + shape.moe_layers <= 2 * shape.num_layers
+    assert len(refused) < 20
+    assert all("not modelled" in message or "is missing" in message for message in refused)
 
 
 def test_a_config_on_disk_is_a_model(tmp_path):
@@ -120,7 +129,8 @@ def test_a_config_on_disk_is_a_model(tmp_path):
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(config))
     shape = model(tmp_path)
-    assert shape == model(str(tmp_path)) and shape.head_dim == 16
+    assert shape == model(str(tmp_path))
+    assert shape.head_dim == 16
     per_layer = 64 * 16 * (2 * 4 + 2 * 2) + 3 * 64 * 128
     assert shape.parameters == 2 * per_layer + 2 * 100 * 64
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_attention_heads": -4}))
@@ -132,7 +142,10 @@ def test_a_config_on_disk_is_a_model(tmp_path):
 
 
 def test_slots_rule_gives_the_reference_run_s_blocks():
-    assert kv_blocks(model("meta-llama/Meta-Llama-3-8B"), gpu("a100"), 1, 1, rule="slots", max_model_len=4096) == 30208
+    assert (
+        kv_blocks(model("meta-llama/Meta-Llama-3-8B"), gpu("a100"), 1, 1, rule="slots", max_model_len=4096)
+        == 30208
+    )
 
 
 def test_paged_rule_fills_what_the_weights_leave():
@@ -167,6 +180,4 @@ def test_what_does_not_fit_or_divide_is_an_input_error():
     with pytest.raises(InputError, match="pp: 3 does not divide the 80"):
         parameters_per_gpu(shape, 1, 3)
     with pytest.raises(InputError, match="precision"):
-        from simulators.inference.catalogue.precision import precision_named
-
         precision_named("fp3")

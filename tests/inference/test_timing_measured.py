@@ -10,7 +10,11 @@ from simulators.inference.timing.measured import geometric_grid, measured_tables
 from simulators.inference.timing.seconds import stage_seconds
 from simulators.inference.timing.tables import INTERPOLATE
 
-CASES = [("meta-llama/Llama-3.1-8B", "a100", 1), ("Qwen/Qwen3-30B-A3B", "h100", 2), ("openai/gpt-oss-120b", "h100", 2)]
+CASES = [
+    ("meta-llama/Llama-3.1-8B", "a100", 1),
+    ("Qwen/Qwen3-30B-A3B", "h100", 2),
+    ("openai/gpt-oss-120b", "h100", 2),
+]
 
 
 @pytest.mark.parametrize(("name", "card", "tp"), CASES)
@@ -42,9 +46,12 @@ def test_parts_of_a_stage():
     one = measured_tables(shape, sheet, tp=4, pp=1, max_tokens=1024, max_batch=64, max_context=4096)
     two = measured_tables(shape, sheet, tp=4, pp=2, max_tokens=1024, max_batch=64, max_context=4096)
     assert one.mode == INTERPOLATE
-    assert one.token_s.shape == one.comm_s.shape == (1025,) and one.sequence_s.shape == (65,)
-    assert one.decode_s.shape == (65, len(one.decode_kv)) and (one.decode_s[0] == 0).all()
-    assert (0 < one.comm_s[1:]).all() and (one.comm_s[1:] < one.token_s[1:]).all()
+    assert one.token_s.shape == one.comm_s.shape == (1025,)
+    assert one.sequence_s.shape == (65,)
+    assert one.decode_s.shape == (65, len(one.decode_kv))
+    assert (one.decode_s[0] == 0).all()
+    assert (one.comm_s[1:] > 0).all()
+    assert (one.comm_s[1:] < one.token_s[1:]).all()
     np.testing.assert_allclose(two.token_s, one.token_s / 2)
     np.testing.assert_allclose(two.sequence_s, one.sequence_s)  # the LM head is on the last stage only
     assert (two.send_s[1:] > 0).all()
@@ -55,12 +62,12 @@ def test_parts_of_a_stage():
     assert (np.diff(one.prefill_s, axis=1) >= 0).all()
 
 
-def test_overhead_is_added_once_per_iteration():
+def test_overhead_is_added_once_per_iteration_and_per_sequence():
     shape, sheet = model("meta-llama/Llama-3.1-8B"), gpu("a100")
     size = {"max_tokens": 256, "max_batch": 16, "max_context": 1024}
-    plain, slow = (measured_tables(shape, sheet, overhead_s=s, **size) for s in (0.0, 1e-3))
+    plain, slow = (measured_tables(shape, sheet, overhead_s=s, **size) for s in ((0.0, 0.0), (1e-3, 1e-4)))
     difference = stage_seconds(slow, [5, 6], [(7, 0)]) - stage_seconds(plain, [5, 6], [(7, 0)])
-    assert difference == pytest.approx(1e-3)
+    assert difference == pytest.approx(1e-3 + 3e-4)
 
 
 def test_building_says_nothing(capfd):
@@ -80,7 +87,12 @@ def test_a_model_nobody_shipped_is_written_out_for_the_engine():
     ("name", "card", "options", "message"),
     [
         ("microsoft/phi-2", "a100", {}, "head_size: 80.*roofline"),
-        ("meta-llama/Llama-2-7b-hf", "a40", {}, "no kernels were measured on a40; use --iteration-time roofline"),
+        (
+            "meta-llama/Llama-2-7b-hf",
+            "a40",
+            {},
+            "no kernels were measured on a40; use --iteration-time roofline",
+        ),
         ("google/gemma-3-12b-it", "h100", {}, "not assembled for.*roofline"),
         ("meta-llama/Llama-3.1-8B", "a100", {"precision": "fp8"}, "roofline"),
         ("meta-llama/Llama-3.1-8B", "a100", {"framework": "orca"}, "framework: 'orca' is unknown"),
@@ -98,4 +110,6 @@ def test_grids_hold_their_ends():
     assert token_grid(100)[[0, -1]].tolist() == [1, 100]
     assert geometric_grid(1, 1.1).tolist() == [1, 2]
     grid = geometric_grid(4096, 1.2)
-    assert grid[0] == 1 and grid[-1] == 4096 and (np.diff(grid) >= 1).all()
+    assert grid[0] == 1
+    assert grid[-1] == 4096
+    assert (np.diff(grid) >= 1).all()

@@ -23,7 +23,10 @@ OPERATORS = [
 def reference_tables():
     def tables(folder):
         return profile_tables(
-            REFERENCE / "tables" / folder, model("meta-llama/Meta-Llama-3-8B"), gpu("a100"), peak_flops=312 * 2**40
+            REFERENCE / "tables" / folder,
+            model("meta-llama/Meta-Llama-3-8B"),
+            gpu("a100"),
+            peak_flops=312 * 2**40,
         )
 
     return {"A": tables("8b_a100_tp1"), "D": tables("8b_a100_tp1_orca")}
@@ -36,7 +39,13 @@ class TestReferenceRuns:
     def test_every_batch_takes_as_long(self, run, reference_tables):
         tables = reference_tables["D" if run == "D" else "A"]
         batches = pd.read_csv(REFERENCE / run / "batches.csv.gz")
-        shape = ["decode_batch_size", "decode_kv_rounded", "num_prefills", "agg_prefill_kv", "agg_prefill_chunk"]
+        shape = [
+            "decode_batch_size",
+            "decode_kv_rounded",
+            "num_prefills",
+            "agg_prefill_kv",
+            "agg_prefill_chunk",
+        ]
         distinct = batches.drop_duplicates([*shape, "total_tokens"])
         assert len(distinct) > 50
         worst = 0.0
@@ -48,7 +57,10 @@ class TestReferenceRuns:
                 attention = tables.prefill_s[row.agg_prefill_chunk, row.agg_prefill_kv // 64] * 1.1
                 alone = stage_seconds(tables, [row.decode_kv_rounded] * row.decode_batch_size, [])
                 ours = (
-                    alone - tables.token_s[row.decode_batch_size] + tables.token_s[row.total_tokens] + attention
+                    alone
+                    - tables.token_s[row.decode_batch_size]
+                    + tables.token_s[row.total_tokens]
+                    + attention
                 )
             worst = max(worst, abs(ours / row.execution_time - 1))
         assert worst < 1e-12
@@ -56,7 +68,9 @@ class TestReferenceRuns:
     def test_mfu_of_batches_with_one_whole_prompt(self, run, reference_tables):
         tables = reference_tables["D" if run == "D" else "A"]
         batches = pd.read_csv(REFERENCE / run / "batches.csv.gz")
-        alone = batches[(batches.batch_size == 1) & (batches.num_prefills == 1) & (batches.agg_prefill_kv % 64 == 0)]
+        alone = batches[
+            (batches.batch_size == 1) & (batches.num_prefills == 1) & (batches.agg_prefill_kv % 64 == 0)
+        ]
         assert len(alone)
         for row in alone.drop_duplicates(["agg_prefill_chunk", "agg_prefill_kv"]).itertuples():
             prompt = [(row.agg_prefill_chunk, row.agg_prefill_kv)]
@@ -70,12 +84,15 @@ def test_mfu_of_the_first_batch_by_hand():
     layer = 4096 * 128 * (32 + 2 * 8 + 32) + 3 * 4096 * 14336
     flops = 2 * 512 * 32 * layer + 4 * 32 * 32 * 128 * 512 * 512
     assert flops / 0.035475320960000015 / (312 * 2**40) == pytest.approx(0.59855623, rel=1e-6)
-    assert sheet.peak("bf16") == 312e12 and shape.active_parameters == 32 * layer
+    assert sheet.peak("bf16") == 312e12
+    assert shape.active_parameters == 32 * layer
 
 
 def write_tables(folder: Path, tokens=16, batch=3, **extra: np.ndarray) -> None:
     n = np.arange(1, tokens + 1)
-    per_token = pd.DataFrame({"num_tokens": n} | {name: (i + 1) * n / 1000 for i, name in enumerate(OPERATORS)} | extra)
+    per_token = pd.DataFrame(
+        {"num_tokens": n} | {name: (i + 1) * n / 1000 for i, name in enumerate(OPERATORS)} | extra
+    )
     per_token.to_csv(folder / "per_num_tokens.csv", index=False)
     decode = [(b, kv, b * (kv + 1) / 1000) for b in range(1, batch + 1) for kv in (0, 64, 128)]
     pd.DataFrame(decode, columns=["decode_batch_size", "avg_kv_cache_size_rounded_up", "ms"]).to_csv(
@@ -152,6 +169,7 @@ def test_raw_profile_of_a_real_gpu_passes_through_its_points(tmp_path):
     # a decode of one token cannot be faster than reading 13 GB of layers at 933 GB/s, nor thrice slower
     assert 0.014 < stage_seconds(tables, [64], []) < 0.042
     assert stage_flops(tables, [], [(4096, 0)]) / stage_seconds(tables, [], [(4096, 0)]) < 165e12
-    assert len(tables.token_s) == 8193 and (np.diff(tables.token_s[4096:]) >= -1e-12).all()
+    assert len(tables.token_s) == 8193
+    assert (np.diff(tables.token_s[4096:]) >= -1e-12).all()
     with pytest.raises(InputError, match="no row with n_embd = 4096; found 3584"):
         profile_tables(tmp_path, model("meta-llama/Meta-Llama-3-8B"), gpu("a30"))

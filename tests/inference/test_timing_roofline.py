@@ -11,12 +11,22 @@ from simulators.inference.timing.roofline import roofline_tables
 from simulators.inference.timing.seconds import stage_flops, stage_seconds
 from simulators.inference.timing.work import experts_touched
 
-BATCHES = [([1024] * 8, []), ([4096] * 64, []), ([], [(1024, 0)]), ([], [(8192, 0)]), ([1024] * 32, [(512, 512)])]
+BATCHES = [
+    ([1024] * 8, []),
+    ([4096] * 64, []),
+    ([], [(1024, 0)]),
+    ([], [(8192, 0)]),
+    ([1024] * 32, [(512, 512)]),
+]
 
 
 @pytest.mark.parametrize(
     ("name", "card", "tp"),
-    [("meta-llama/Llama-3.1-8B", "a100", 1), ("Qwen/Qwen3-32B", "h100", 2), ("mistralai/Mixtral-8x7B-v0.1", "h100", 2)],
+    [
+        ("meta-llama/Llama-3.1-8B", "a100", 1),
+        ("Qwen/Qwen3-32B", "h100", 2),
+        ("mistralai/Mixtral-8x7B-v0.1", "h100", 2),
+    ],
 )
 def test_close_to_measured_kernels(name, card, tp):
     """Two of the three models took no part in the fit."""
@@ -48,13 +58,16 @@ def test_tensor_and_pipeline_parallelism_pay_off_less_than_ideally():
     assert 2.5 < speedup < 4.0
     staged = roofline_tables(shape, sheet, 1, 4)
     np.testing.assert_allclose(staged.decode_s, one.decode_s / 4)
-    assert four.comm_s[64] > 0 and one.comm_s[64] == 0
+    assert four.comm_s[64] > 0
+    assert one.comm_s[64] == 0
 
 
 def test_experts_touched():
     shape = model("Qwen/Qwen3-30B-A3B")
     touched = experts_touched(shape, np.array([0.0, 1.0, 16.0, 10000.0]))
-    assert touched[0] == 0 and touched[1] == pytest.approx(8) and touched[3] == pytest.approx(128)
+    assert touched[0] == 0
+    assert touched[1] == pytest.approx(8)
+    assert touched[3] == pytest.approx(128)
     rng = np.random.default_rng(1)
     drawn = [len({e for _ in range(16) for e in rng.choice(128, 8, replace=False)}) for _ in range(2000)]
     assert touched[2] == pytest.approx(np.mean(drawn), rel=0.01)
@@ -72,9 +85,11 @@ def test_windows_limit_what_is_read():
 def test_auto_takes_measurements_where_there_are_some():
     shape = model("meta-llama/Llama-3.1-8B")
     kind, why = resolve_kind("auto", shape, gpu("a100"), 1)
-    assert kind == "measured" and "a100_sxm" in why
+    assert kind == "measured"
+    assert "a100_sxm" in why
     kind, why = resolve_kind("auto", shape, gpu("a40"), 1)
-    assert kind == "roofline" and "a40" in why
+    assert kind == "roofline"
+    assert "a40" in why
     assert stage_tables("auto", shape, gpu("a40"), max_tokens=64, max_batch=4).mode == INTERPOLATE
     with pytest.raises(InputError, match="'guess' is unknown"):
         stage_tables("guess", shape, gpu("a40"))

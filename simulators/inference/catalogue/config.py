@@ -163,7 +163,8 @@ def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[s
         "moe_ffn": moe_ffn,
         "shared_ffn": shared,
     }
-    if "intermediate_size_mlp" in text:  # Llama 4: intermediate_size is the expert's width, one expert is shared
+    if "intermediate_size_mlp" in text:
+        # Llama 4: intermediate_size is the width of an expert, of which one is shared
         fields |= {"ffn": _required(text, source, "intermediate_size_mlp"), "shared_ffn": moe_ffn}
     if text.get("enable_moe_block"):  # Gemma 4: a dense MLP beside the experts in every layer
         fields |= {"dense_layers": layers, "moe_layers": layers}
@@ -174,7 +175,9 @@ def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
     """Nemotron-H: every layer is one thing: M Mamba-2, * attention, - dense MLP, E experts."""
     pattern = str(text["hybrid_override_pattern"])
     if set(pattern) - set("M*-E") or "*" not in pattern:
-        raise InputError(f"{source}: hybrid_override_pattern {pattern!r}: expected M, *, - and E with at least one *")
+        raise InputError(
+            f"{source}: hybrid_override_pattern {pattern!r}: expected M, *, - and E with at least one *"
+        )
     hidden = _required(text, source, "hidden_size")
     inner = _required(text, source, "mamba_num_heads") * _required(text, source, "mamba_head_dim")
     states = 2 * _required(text, source, "n_groups") * _required(text, source, "ssm_state_size")
@@ -195,7 +198,9 @@ def _precision(config: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(entry, dict):
         return {}
     words = f"{entry.get('quant_method', '')} {entry.get('quant_algo', '')} {entry.get('format', '')}".lower()
-    kept = " ".join(str(module) for module in entry.get("modules_to_not_convert") or entry.get("ignore") or [])
+    kept = " ".join(
+        str(module) for module in entry.get("modules_to_not_convert") or entry.get("ignore") or []
+    )
     if "mxfp4" in words or "nvfp4" in words:
         precision = "fp4"
     elif "fp8" in words or "float-quantized" in words:

@@ -65,7 +65,9 @@ def weight_bytes_per_gpu(
     matrices = precision or model.precision
     attention_format = matrices if model.attention_quantised or precision == "bf16" else "bf16"
     counted = model.num_experts if experts is None else experts
-    attention = model.attention_layers * model.attention_parameters + model.linear_layers * model.linear_parameters
+    attention = (
+        model.attention_layers * model.attention_parameters + model.linear_layers * model.linear_parameters
+    )
     mlp = model.dense_layers * model.dense_parameters + model.moe_layers * (
         model.shared_parameters + counted * model.expert_parameters
     )
@@ -126,11 +128,10 @@ def kv_blocks(
     usable = gpu.memory_bytes * memory_fraction
     if rule == "slots":
         check_parallelism(model, tp, pp)
-        weights = 2 * parameters_per_gpu(model, tp, pp)
-        per_slot = 4 * model.head_dim * kv_heads_per_gpu(model, tp) * max_model_len * model.num_layers
-        slots = (usable - weights) // per_slot
+        weights = 2.0 * parameters_per_gpu(model, tp, pp)
+        unit = 4.0 * model.head_dim * kv_heads_per_gpu(model, tp) * max_model_len * model.num_layers
+        slots = (usable - weights) // unit
         blocks = int(max_model_len // block_tokens * slots * pp)
-        unit = per_slot
     else:
         weights = weight_bytes_per_gpu(model, tp, pp, precision)
         unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) * block_tokens

@@ -12,7 +12,19 @@ from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
+HOST_OVERHEAD_S: dict[str, tuple[float, float]] = {
+    "vllm": (4e-4, 2e-5),
+    "sglang": (8e-4, 2e-5),
+    "trtllm": (1e-4, 1e-5),
+}
+"""What a server does between kernels: s per iteration, s per sequence in it (scheduling, sampling, output).
+
+Read off measured servers, which take that much longer per token than their kernels: vLLM with Qwen3-32B, gpt-oss-120b
+and Llama-3.1-70B, SGLang with Qwen3-32B, TensorRT-LLM with Llama-3.1-8B, all on H100; the median remainder over
+batches of 4 to 128. `tests/benchmarks/silicon_accuracy.py` prints the error with and without.
+"""
+
+__all__ = ["HOST_OVERHEAD_S", "INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
 
 
 def resolve_kind(
@@ -61,7 +73,7 @@ def stage_tables(
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
     expert_parallel: int = 1,
-    overhead_s: float = 0.0,
+    overhead_s: float | tuple[float, float] | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables of one GPU of one pipeline stage.
@@ -82,7 +94,8 @@ def stage_tables(
     framework, expert_parallel
         ``measured`` only: whose kernels; GPUs the experts are spread over whole.
     overhead_s
-        Added to every iteration, s; not for ``profile``.
+        Added per iteration, or a pair: per iteration and per sequence, s. Default `HOST_OVERHEAD_S` of the framework.
+        Not for ``profile``, whose tables are taken as they are.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s (312 * 2**40 is Vidur's A100).
 
@@ -93,7 +106,14 @@ def stage_tables(
     """
     # imported here: each pulls in what only it needs
     chosen, _ = resolve_kind(
-        kind, model, gpu, tp, precision, kv_precision=kv_precision, framework=framework, expert_parallel=expert_parallel
+        kind,
+        model,
+        gpu,
+        tp,
+        precision,
+        kv_precision=kv_precision,
+        framework=framework,
+        expert_parallel=expert_parallel,
     )
     if chosen == "profile":
         from simulators.inference.timing.profile import profile_tables
@@ -101,8 +121,20 @@ def stage_tables(
         if profile_dir is None:
             raise InputError("iteration time: profile needs a folder, as in profile:DIR")
         return profile_tables(
-            profile_dir, model, gpu, tp, pp, precision or model.precision, max_tokens, max_batch, peak_flops=peak_flops
+            profile_dir,
+            model,
+            gpu,
+            tp,
+            pp,
+            precision or model.precision,
+            max_tokens,
+            max_batch,
+            peak_flops=peak_flops,
         )
+    if overhead_s is None:
+        overhead_s = HOST_OVERHEAD_S[framework]
+    elif not isinstance(overhead_s, tuple):
+        overhead_s = (overhead_s, 0.0)
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 

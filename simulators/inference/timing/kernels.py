@@ -1,8 +1,8 @@
 """The measured kernel tables of aiconfigurator-core, as functions of tokens and contexts.
 
-aiconfigurator-core (NVIDIA, Apache-2.0) ships kernel times measured on real GPUs and an engine that adds them up for a model.
-Its operators fall into four groups here, by what their time depends on: *attention* (contexts), *sampling* (sequences), *communication* and
-the rest (tokens).
+aiconfigurator-core (NVIDIA, Apache-2.0) ships kernel times measured on real GPUs and an engine that adds them up for
+a model. Its operators fall into four groups here, by what their time depends on: *attention* (contexts), *sampling*
+(sequences), *communication* and the rest (tokens).
 """
 
 from __future__ import annotations
@@ -225,12 +225,18 @@ def _compiled(
         modes = {"gemm_quant_mode": _mode(_GEMM, precision), "moe_quant_mode": _mode(_MOE, precision)}
     if kv_precision != "bf16":
         modes["kvcache_quant_mode"] = _mode(_KV, kv_precision)
-    experts = {"moe_tp_size": tp // expert_parallel, "moe_ep_size": expert_parallel} if model.moe_layers else {}
+    experts = (
+        {"moe_tp_size": tp // expert_parallel, "moe_ep_size": expert_parallel} if model.moe_layers else {}
+    )
     with quiet(), tempfile.TemporaryDirectory() as folder:
         try:
             write_config(model, Path(folder))
-            handle = EngineHandle.compile(folder, system, framework, tp_size=tp, pp_size=1, **experts, **modes)
-            context = _grouped(lambda i, n: handle.evaluate_context_ops([i], batch_size=1, s=64, prefix=n, x=64))
+            handle = EngineHandle.compile(
+                folder, system, framework, tp_size=tp, pp_size=1, **experts, **modes
+            )
+            context = _grouped(
+                lambda i, n: handle.evaluate_context_ops([i], batch_size=1, s=64, prefix=n, x=64)
+            )
             generation = _grouped(lambda i, n: handle.evaluate_generation_ops([i], batch_size=8, s=n))
             found = Kernels(handle, context, generation)
             # a query of each kind shows now what is missing

@@ -14,7 +14,12 @@ from simulators.inference.timing.work import send_seconds, stage_work
 
 def token_grid(longest: int) -> FloatArray:
     """Every count to 64, then steps of 8 to 512, 64 to 4096 and 512 beyond; GEMM times have steps of 8 to 256 rows."""
-    parts = [np.arange(1, 65), np.arange(72, 513, 8), np.arange(576, 4097, 64), np.arange(4608, longest + 512, 512)]
+    parts = [
+        np.arange(1, 65),
+        np.arange(72, 513, 8),
+        np.arange(576, 4097, 64),
+        np.arange(4608, longest + 512, 512),
+    ]
     grid = np.concatenate(parts)
     return np.asarray(np.union1d(grid[grid < longest], [longest]), dtype=np.float64)
 
@@ -22,7 +27,7 @@ def token_grid(longest: int) -> FloatArray:
 def geometric_grid(longest: int, ratio: float, first: int = 1) -> FloatArray:
     """Whole numbers from `first` to `longest`, neighbours at most `ratio` (or 1) apart."""
     count = max(2, int(np.ceil(np.log(max(longest, first + 1) / first) / np.log(ratio))) + 1)
-    return np.unique(np.rint(np.geomspace(first, max(longest, first + 1), count)))
+    return np.asarray(np.unique(np.rint(np.geomspace(first, max(longest, first + 1), count))))
 
 
 def sampled(function: Callable[[int], float], grid: FloatArray, longest: int) -> FloatArray:
@@ -30,14 +35,14 @@ def sampled(function: Callable[[int], float], grid: FloatArray, longest: int) ->
     values = np.array([function(int(n)) for n in grid])
     read = np.interp(np.arange(longest + 1), grid, values)
     read[0] = 0.0
-    return read
+    return np.asarray(read)
 
 
 def _prefill_attention(measured: Kernels, chunk: int, cached: int) -> float:
     """Attention of a chunk, at least what reading its context takes.
 
-    aiconfigurator scales the kernel for the whole prompt by the share of its work that is left, which tends to nothing for a short
-    chunk after a long prefix; a single query that reads the same context bounds it from below.
+    aiconfigurator scales the kernel for the whole prompt by the share of its work that is left, which tends to
+    nothing for a short chunk after a long prefix; a single query that reads the same context bounds it from below.
     """
     return max(measured.prefill_attention(chunk, cached), measured.decode_attention(1, cached + chunk))
 
@@ -55,7 +60,7 @@ def measured_tables(
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
     expert_parallel: int = 1,
-    overhead_s: float = 0.0,
+    overhead_s: tuple[float, float] = (0.0, 0.0),
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode from the kernels aiconfigurator-core measured.
@@ -69,7 +74,8 @@ def measured_tables(
     kv_precision, framework, expert_parallel
         See `kernels.kernels`.
     overhead_s
-        Added to every iteration of every stage, s: what the server does outside of kernels.
+        What the server does outside of kernels, s: added to every iteration of every stage; to every sequence of the
+        last.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
 
@@ -92,11 +98,13 @@ def measured_tables(
         decoding = tokens <= max_batch
         prompt_s[decoding] = [measured.decode_tokens(int(n)) for n in tokens[decoding]]
         sequence_s = sampled(measured.sampling, batches, max_batch)
-        decode_rows = np.array([[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches])
+        decode_rows = np.array(
+            [[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches]
+        )
         prefill_s = np.array([[_prefill_attention(measured, int(c), int(k)) for k in cached] for c in chunks])
     every = np.arange(max_tokens + 1, dtype=np.float64)
     every_batch = np.arange(max_batch + 1, dtype=np.float64)
-    token_s = np.interp(every, tokens, prompt_s[:, 0]) / pp + overhead_s
+    token_s = np.interp(every, tokens, prompt_s[:, 0]) / pp + overhead_s[0]
     comm_s = np.interp(every, tokens, prompt_s[:, 1]) / pp
     token_s[0] = comm_s[0] = 0.0
     decode_s = np.column_stack([np.interp(every_batch, batches, column) for column in decode_rows.T]) / pp
@@ -106,7 +114,7 @@ def measured_tables(
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
-        sequence_s=sequence_s,
+        sequence_s=sequence_s + overhead_s[1] * every_batch,
         send_s=send_seconds(model, gpu, tp, pp, every),
         comm_s=comm_s,
         decode_s=decode_s,

@@ -5,9 +5,9 @@ layer for every key and are taken as they are. *Raw profiles* (`mlp.csv`, `atten
 `send_recv.csv` where several GPUs work together) are what Vidur's profiler writes; `raw_profile.py` interpolates them
 onto the same keys. Files may be gzipped.
 
-The rules (Agrawal et al., "Vidur", MLSys 2024): all per-token operators are read at the tokens rounded up to a multiple of 8,
-but the KV-cache write, which is read at the tokens themselves; with tensor parallelism two all-reduces per layer, each
-20 us longer than measured (launch); a stage takes its layer's time times its layers.
+The rules (Agrawal et al., "Vidur", MLSys 2024): all per-token operators are read at the tokens rounded up to a
+multiple of 8, but the KV-cache write, which is read at the tokens themselves; with tensor parallelism two all-reduces
+per layer, each 20 us longer than measured (launch); a stage takes its layer's time times its layers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from None
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise InputError(f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns[:12]))}")
+        raise InputError(
+            f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns[:12]))}"
+        )
     return frame
 
 
@@ -110,7 +112,9 @@ def profile_tables(
 
 def _read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Per-token operators by tokens; decode by (batch, kv); prefill by (chunk, kv); all in ms per layer."""
-    paths = {stem: find_file(folder, stem) for stem in ("per_num_tokens", "attn_decode", "attn_prefill_matrix")}
+    paths = {
+        stem: find_file(folder, stem) for stem in ("per_num_tokens", "attn_decode", "attn_prefill_matrix")
+    }
     for stem, path in paths.items():
         if path is None:
             raise InputError(f"profile {folder}: {stem}.csv is missing")
@@ -139,7 +143,9 @@ def _kv_step(folder: Path, frame: pd.DataFrame, what: str) -> int:
     columns = np.asarray(frame.columns, dtype=np.int64)
     step = int(columns[1] - columns[0]) if len(columns) > 1 else 0
     if step < 1 or columns[0] != 0 or (np.diff(columns) != step).any():
-        raise InputError(f"profile {folder}: {what}: expected KV lengths 0, {KV_STEP}, {2 * KV_STEP}... without gaps")
+        raise InputError(
+            f"profile {folder}: {what}: expected KV lengths 0, {KV_STEP}, {2 * KV_STEP}... without gaps"
+        )
     return step
 
 
@@ -175,12 +181,16 @@ def _compile(
     comm_ms = np.zeros(longest)
     if tp > 1:
         if "all_reduce" not in per_token:
-            raise InputError(f"profile {folder}: tp is {tp} but there is no column all_reduce (or no all_reduce.csv)")
+            raise InputError(
+                f"profile {folder}: tp is {tp} but there is no column all_reduce (or no all_reduce.csv)"
+            )
         comm_ms = 2.0 * (at("all_reduce", rounded) + ALL_REDUCE_LAUNCH_MS)
     send_ms = np.zeros(longest)
     if pp > 1:
         if "send_recv" not in per_token:
-            raise InputError(f"profile {folder}: pp is {pp} but there is no column send_recv (or no send_recv.csv)")
+            raise InputError(
+                f"profile {folder}: pp is {pp} but there is no column send_recv (or no send_recv.csv)"
+            )
         send_ms = at("send_recv", rounded)
 
     def from_zero(values: FloatArray) -> FloatArray:

@@ -1,10 +1,10 @@
 """From the CSV files Vidur's profiler writes to the tables `profile.py` compiles.
 
-Vidur fits a random forest to them; we draw straight lines between the measured medians, which reproduces every measured point and
-needs no training. Points that are less than half of both neighbours are measurement faults and are left out (a run whose
-kernel did not launch is recorded as a few us). Beyond the last point the mean slope of the upper half of the curve goes on.
-Prefill attention is measured for chunk + cached <= the longest request only; beyond, it grows with the number of pairs,
-chunk * (cached + chunk / 2).
+Vidur fits a random forest to them; we draw straight lines between the measured medians, which reproduces every
+measured point and needs no training. Points that are less than half of both neighbours are measurement faults and are
+left out (a run whose kernel did not launch is recorded as a few us). Beyond the last point the mean slope of the
+upper half of the curve goes on. Prefill attention is measured for chunk + cached <= the longest request only; beyond,
+it grows with the number of pairs, chunk * (cached + chunk / 2).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model
-from simulators.inference.timing.profile import KV_SAVE, KV_STEP, OPTIONAL_OPERATOR, ROUNDED_OPERATORS, find_file, read_csv
+from simulators.inference.timing.profile import (
+    KV_SAVE,
+    KV_STEP,
+    OPTIONAL_OPERATOR,
+    ROUNDED_OPERATORS,
+    find_file,
+    read_csv,
+)
 from simulators.inference.timing.tables import FloatArray
 from simulators.inference.timing.work import GPUS_PER_NODE
 
@@ -85,8 +92,15 @@ def raw_layer_tables(
     columns.setdefault("add", np.zeros(longest))
     attention = _rows(
         attention_path,
-        read_csv(attention_path, ("batch_size", "prefill_chunk_size", "kv_cache_size", _median("attn_decode"))),
-        {"n_embd": model.hidden, "n_q_head": model.heads, "n_kv_head": model.kv_heads, "num_tensor_parallel_workers": tp},
+        read_csv(
+            attention_path, ("batch_size", "prefill_chunk_size", "kv_cache_size", _median("attn_decode"))
+        ),
+        {
+            "n_embd": model.hidden,
+            "n_q_head": model.heads,
+            "n_kv_head": model.kv_heads,
+            "num_tensor_parallel_workers": tp,
+        },
     )
     columns[KV_SAVE] = np.zeros(longest)
     if _median(KV_SAVE) in attention:
@@ -109,7 +123,9 @@ def _collective(
     path = find_file(folder, stem)
     if path is None:
         raise InputError(f"profile {folder}: {stem}.csv is missing")
-    rows = _rows(path, read_csv(path, ("size", _median(stem))), {"num_workers": workers, "devices_per_node": devices})
+    rows = _rows(
+        path, read_csv(path, ("size", _median(stem))), {"num_workers": workers, "devices_per_node": devices}
+    )
     return curve(rows["size"].to_numpy() / (2.0 * model.hidden), rows[_median(stem)].to_numpy(), tokens)
 
 
@@ -121,7 +137,9 @@ def _decode(attention: pd.DataFrame, max_batch: int) -> pd.DataFrame:
     rows = attention[attention["prefill_chunk_size"] == 0]
     kv, batches = _kv_grid(), np.arange(1.0, max_batch + 1)
     measured = {
-        float(str(batch)): curve(part["kv_cache_size"].to_numpy(), part[_median("attn_decode")].to_numpy(), kv)
+        float(str(batch)): curve(
+            part["kv_cache_size"].to_numpy(), part[_median("attn_decode")].to_numpy(), kv
+        )
         for batch, part in rows.groupby("batch_size")
     }
     by_batch = np.array(list(measured.values()))

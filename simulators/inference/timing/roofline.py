@@ -1,10 +1,12 @@
 """Iteration time from data sheets: every operator takes the longer of computing and loading, plus its launch.
 
-    time = max(FLOP / (peak * COMPUTE), bytes / (bandwidth * MEMORY)) + launch      (Williams et al. 2009, doi:10.1145/1498765.1498785)
+    time = max(FLOP / (peak * COMPUTE), bytes / (bandwidth * MEMORY)) + launch
 
-The factors are fitted once, to the measured kernels of Llama-3.1-8B and 70B and Qwen3-30B-A3B on A100, H100, H200, B200 and L40S, and
-are not tuned per GPU. `tests/benchmarks/roofline_fit.py` repeats the fit: over decodes, prompts and mixed iterations the
-median error is 7 %, the worst 40 % (few tokens on a mixture of experts).
+(Williams et al. 2009, doi:10.1145/1498765.1498785).
+
+The factors are fitted once, to the measured kernels of Llama-3.1-8B and 70B and Qwen3-30B-A3B on A100, H100, H200,
+B200 and L40S, and are not tuned per GPU. `tests/benchmarks/roofline_fit.py` repeats the fit: over decodes, prompts
+and mixed iterations the median error is 7 %, the worst 40 % (few tokens on a mixture of experts).
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_para
 from simulators.inference.catalogue.memory import kv_heads_per_gpu
 from simulators.inference.timing.measured import geometric_grid
 from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
-from simulators.inference.timing.work import GPUS_PER_NODE, experts_touched, flops_per_pair, send_seconds, stage_work
+from simulators.inference.timing.work import (
+    GPUS_PER_NODE,
+    experts_touched,
+    flops_per_pair,
+    send_seconds,
+    stage_work,
+)
 
 COMPUTE = 0.79
 """Share of the dense peak large matrix products reach."""
@@ -60,7 +68,8 @@ def _per_token(model: Model, gpu: Gpu, tp: int, precision: Precision, tokens: Fl
         weights = shared + one * experts_touched(model, tokens)
         used = shared + one * model.experts_per_token
         seconds = seconds + model.moe_layers * _product(gpu, precision, tokens, weights, used)
-    # norms, residuals and activation: about 12 reads or writes of the hidden state and 3 of the MLP's width, 2 bytes each
+    # norms, residuals and activation: about 12 reads or writes of the hidden state and 3 of the MLP's width, 2
+    # bytes each
     width = max(model.ffn, model.moe_ffn * model.experts_per_token + model.shared_ffn)
     moved = 2.0 * tokens * (12 * model.hidden + 3 * width / tp) * model.num_layers
     return np.asarray(
@@ -86,13 +95,15 @@ def _attention_bytes(model: Model, tp: int, kv_precision: Precision, context: Fl
 
 
 def _pairs(model: Model, chunk: FloatArray, cached: FloatArray) -> FloatArray:
-    """Causal pairs of a chunk, scaled so that `flops_per_pair`, which counts unlimited layers only, gives all layers' work."""
+    """Causal pairs of a chunk, scaled so that `flops_per_pair` (of unlimited layers) gives the work of all layers."""
     unlimited = model.attention_layers - model.sliding_layers
     full = chunk * (cached + chunk / 2)
     if not model.window:
         return np.asarray(full)
     windowed = np.minimum(full, chunk * model.window)
-    return np.asarray((unlimited * full + model.sliding_layers * windowed) / (unlimited or model.attention_layers))
+    return np.asarray(
+        (unlimited * full + model.sliding_layers * windowed) / (unlimited or model.attention_layers)
+    )
 
 
 def roofline_tables(
@@ -106,7 +117,7 @@ def roofline_tables(
     max_context: int = 32768,
     *,
     kv_precision: Precision = "bf16",
-    overhead_s: float = 0.0,
+    overhead_s: tuple[float, float] = (0.0, 0.0),
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode for any model on any GPU with a data sheet; parameters as in `measured_tables`."""
@@ -114,7 +125,7 @@ def roofline_tables(
     chosen = precision or model.precision
     every = np.arange(max_tokens + 1, dtype=np.float64)
     comm_s = _all_reduce(model, gpu, tp, every) / pp
-    token_s = _per_token(model, gpu, tp, chosen, every) / pp + comm_s + overhead_s
+    token_s = _per_token(model, gpu, tp, chosen, every) / pp + comm_s + overhead_s[0]
     batch = np.arange(max_batch + 1, dtype=np.float64)
     head = model.vocab * model.hidden / tp
     contexts = geometric_grid(max_context, 1.19)
@@ -126,7 +137,9 @@ def roofline_tables(
     flops = flops_per_pair(model, tp, pp) * _pairs(model, chunks[:, None], cached[None, :])
     # attention products run in bf16 whatever the weights' format
     compute = flops / (gpu.peak("bf16") * ATTENTION_COMPUTE)
-    memory = _attention_bytes(model, tp, kv_precision, cached[None, :] + chunks[:, None]) / (gpu.memory_bandwidth * MEMORY)
+    memory = _attention_bytes(model, tp, kv_precision, cached[None, :] + chunks[:, None]) / (
+        gpu.memory_bandwidth * MEMORY
+    )
     floor_s = model.attention_layers * PREFILL_LAUNCH_S / pp
     token_s[0] = comm_s[0] = 0.0
     decode_s[0] = 0.0
@@ -134,7 +147,7 @@ def roofline_tables(
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
-        sequence_s=_product(gpu, "bf16", batch, head, head) + LAUNCH_S,
+        sequence_s=_product(gpu, "bf16", batch, head, head) + LAUNCH_S + overhead_s[1] * batch,
         send_s=send_seconds(model, gpu, tp, pp, every),
         comm_s=comm_s,
         decode_s=decode_s,

@@ -52,7 +52,8 @@ def prefill_seconds(tables: StageTables, prompts: Sequence[tuple[int, int]]) -> 
         seconds = along(tables.prefill_s[min(chunk, len(tables.prefill_s) - 1)], column)
         return seconds * tables.shared_factor if len(prompts) > 1 else seconds
     each = (
-        between(tables.prefill_s, tables.prefill_chunk, tables.prefill_kv, tokens, cached) - tables.prefill_floor_s
+        between(tables.prefill_s, tables.prefill_chunk, tables.prefill_kv, tokens, cached)
+        - tables.prefill_floor_s
         for tokens, cached in prompts
     )
     return tables.prefill_floor_s + sum(max(0.0, seconds) for seconds in each)
@@ -78,7 +79,9 @@ def stage_seconds(
         Whether the stage samples; another sends its activations on.
     """
     tokens = len(decodes) + sum(chunk for chunk, _ in prompts)
-    seconds = along(tables.token_s, tokens) + decode_seconds(tables, decodes) + prefill_seconds(tables, prompts)
+    seconds = (
+        along(tables.token_s, tokens) + decode_seconds(tables, decodes) + prefill_seconds(tables, prompts)
+    )
     if last_stage:
         return seconds + along(tables.sequence_s, len(decodes) + len(prompts))
     return seconds + along(tables.send_s, tokens)
