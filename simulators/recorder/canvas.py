@@ -59,7 +59,7 @@ def style() -> dict[str, Any]:
 def thinned(frame: pd.DataFrame, meta: RunMeta) -> tuple[pd.DataFrame, str]:
     """Means over an interval that suits the width of a figure, and what to call them."""
     width_s = series.bin_s(len(frame), meta.step_s, MOST_POINTS)
-    return series.means(frame, width_s), f"{interval(width_s)} means"
+    return series.closed(series.means(frame, width_s), width_s), f"{interval(width_s)} means"
 
 
 def heading(figure: Figure, title: str, meta: RunMeta, detail: str) -> None:
@@ -131,8 +131,7 @@ def time_axis(axes: Any, index: pd.Index[Any], meta: RunMeta) -> None:
     )
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
-    if len(index) > 1:
-        axes.set_xlim(index[0], index[-1])
+    axes.set_xlim(index[0], index[-1])
     axes.set_xlabel(f"Local time ({meta.timezone})", loc="left")
 
 

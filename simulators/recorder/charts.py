@@ -82,7 +82,7 @@ class Charts:
     def coverage(self) -> go.Figure:
         """Share of each hour's load covered by own supply."""
         matrix = series.coverage(self.local)
-        days = [f"{day:%a %d %b %Y}" for day in matrix.columns]
+        days = [f"{day:%a %d %b %y}" for day in matrix.columns]
         figure = go.Figure(
             go.Heatmap(
                 z=np.round(matrix.to_numpy(dtype=np.float64) * 100, 1),
@@ -105,7 +105,7 @@ class Charts:
             title=_title(f"Hour of day ({self.meta.timezone})"),
             automargin=True,
         )
-        figure.update_xaxes(nticks=10, showgrid=False, type="category")
+        figure.update_xaxes(nticks=10, showgrid=False, type="category", automargin=True)
         return figure
 
     def latency(self, requests: pd.DataFrame) -> go.Figure:

@@ -129,7 +129,9 @@ def latency(requests: pd.DataFrame, frame: pd.DataFrame, meta: RunMeta) -> Figur
         distribution(figure.add_subplot(grid[0, place]), spread[name].dropna().to_numpy(), title, place == 0)
     axes = figure.add_subplot(grid[1, :])
     width_s = 3600 if len(frame) * meta.step_s <= 14 * 86_400 else 86_400
-    over_time = series.over_time(spread["e2e_s"], requests["arrived_at"], start, width_s)
+    over_time = series.closed(
+        series.over_time(spread["e2e_s"], requests["arrived_at"], start, width_s), width_s
+    )
     for name, colour, weight in (
         ("p99", COLOURS["carbon"], 1.2),
         ("p95", COLOURS["pv"], 1.4),
@@ -249,7 +251,7 @@ def network(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     local = series.indexed(frame, meta)[series.NETWORK_COLUMNS]
     width_s = series.bin_s(len(local), meta.step_s, MOST_POINTS)
     spans = local.resample(pd.Timedelta(seconds=width_s), origin="start")
-    least, most = spans.min(), spans.max()
+    least, most = series.closed(spans.min(), width_s), series.closed(spans.max(), width_s)
     figure, (top, low) = canvas(5.2, [1, 1.1], "Network", meta, f"range within {interval(width_s)} intervals")
     for axes, name, colour, text in (
         (top, "vm_pu", COLOURS["blue"], None),

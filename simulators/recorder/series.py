@@ -29,6 +29,12 @@ def means(frame: pd.DataFrame, width_s: int) -> pd.DataFrame:
     return frame.resample(pd.Timedelta(seconds=width_s), origin="start").mean()
 
 
+def closed(frame: pd.DataFrame, width_s: int) -> pd.DataFrame:
+    """The rows and one more at the end of the last interval, so that a step line shows that interval too."""
+    end = frame.index[-1] + pd.Timedelta(seconds=width_s)
+    return pd.concat([frame, frame.iloc[[-1]].set_axis(pd.DatetimeIndex([end]))])
+
+
 def column(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     """A column, or zeros where a run does not have it."""
     return frame[name].fillna(0.0) if name in frame else pd.Series(0.0, index=frame.index)

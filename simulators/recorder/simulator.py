@@ -83,12 +83,13 @@ class Recorder(mosaik_api_v3.Simulator):
         values = inputs.get("Recorder", {})
         if self._places is None:
             self._lay_out(values)
-        self._record(time, values)
-        for blocks in values.get(REQUESTS, {}).values():
-            for block in _blocks(blocks):
-                self._run.append(REQUESTS, block)
-        if len(self._times) == self._buffer_steps:
-            self.flush()
+        with self._run.uninterrupted():  # a step is kept whole, its requests with its row, or not at all
+            self._record(time, values)
+            for _, blocks in sorted(values.get(REQUESTS, {}).items()):
+                for block in _blocks(blocks):
+                    self._run.append(REQUESTS, block)
+            if len(self._times) == self._buffer_steps:
+                self.flush()
         if self._progress is not None:
             self._progress(time + self._step_size)
         return time + self._step_size
