@@ -2,10 +2,9 @@
 
     python -m simulators.inference.calibrate --measurements FILE.csv --gpu h100 --out data/gpus/h100.toml
 
-FILE.csv has one of the layouts `simulators.inference.power.measurements` describes. The fit, its error on the rows it saw and
-on models left out of it are printed; predicted against measured power is drawn; with --out, the fitted tables
-`[power.utilisation.*]` of that data sheet are replaced and every other line is kept.
-"""
+FILE.csv has one of the layouts `simulators.inference.power.measurements` describes. The fit, its error on the rows it
+saw and on models left out of it are printed; predicted against measured power is drawn; with --out, the fitted tables
+`[power.utilisation.*]` of that data sheet are replaced and every other line is kept."""
 
 from __future__ import annotations
 
@@ -67,7 +66,9 @@ def draw(found: Fit, path: Path) -> None:
     for i, group in enumerate(found.shares):
         rows = found.points[found.points["kernel_class"] == group]
         axes.scatter(rows["power_w"], rows["in_sample_w"], s=14, color=f"C{i}", label=group)
-        axes.scatter(rows["power_w"], rows["left_out_w"], s=18, facecolors="none", edgecolors=f"C{i}", linewidths=0.6)
+        axes.scatter(
+            rows["power_w"], rows["left_out_w"], s=18, facecolors="none", edgecolors=f"C{i}", linewidths=0.6
+        )
     ends = [0.0, 1.05 * float(found.points["power_w"].max())]
     axes.plot(ends, ends, color="0.4", linewidth=0.8)
     axes.set(
@@ -102,10 +103,16 @@ app = typer.Typer(add_completion=False)
 @app.command(help=__doc__.splitlines()[0])
 def main(
     measurements: Annotated[Path, typer.Option(help="CSV with measured runs.")],
-    gpu_name: Annotated[str, typer.Option("--gpu", help="GPU to fit; its data sheet gives limit and idle power.")],
-    out: Annotated[Path | None, typer.Option(help="Data sheet whose [power.utilisation.*] tables to replace.")] = None,
+    gpu_name: Annotated[
+        str, typer.Option("--gpu", help="GPU to fit; its data sheet gives limit and idle power.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Data sheet whose [power.utilisation.*] tables to replace.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG; default results/calibration/GPU.png.")] = None,
-    source: Annotated[str | None, typer.Option(help="What the file is, for the data sheet; default its name.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What the file is, for the data sheet; default its name.")
+    ] = None,
 ) -> None:
     """Fit, report, draw and, if asked to, write."""
     try:

@@ -6,14 +6,15 @@ the same, so at the relative clock f
     time(f)   = time(1) * (c / f + 1 - c)                      c: share of the time bound by arithmetic
     power(f)  = idle + (power(1) - idle) * V(f)^2 / (c / f + 1 - c)
 
-because the energy of one switching event goes with the square of the voltage V (C V^2, e.g. Weste and Harris, CMOS VLSI
-Design, 4th ed., section 5.2) and events per second with the work per second. V falls in a straight line with the clock down
-to `VOLTAGE_FLOOR`. c follows from the roofline: arithmetic's share of what is used, comm excluded, which no clock hurries.
+because the energy of one switching event goes with the square of the voltage V (C V^2, e.g. Weste and Harris, CMOS
+VLSI Design, 4th ed., section 5.2) and events per second with the work per second. V falls in a straight line with the
+clock down to `VOLTAGE_FLOOR`. c follows from the roofline: arithmetic's share of what is used, comm excluded, which
+no clock hurries.
 
-Measured directions. Decoding on H200 draws less than any cap, so a cap leaves it alone (Ma et al. 2026, arXiv:2605.11999).
-A six-GPU sweep of a 350 W card (LLM Garage, February 2026, llama.cpp) at 200 W, 57 % of the limit, keeps 60 % of prefill and 94 %
-of decode throughput. Decoding hardly slows when the clock falls (Maliakel et al. 2025, arXiv:2501.08219: 1-6 % at 6 % of it).
-"""
+Measured directions. Decoding on H200 draws less than any cap, so a cap leaves it alone (Ma et al. 2026,
+arXiv:2605.11999). A six-GPU sweep of a 350 W card (LLM Garage, February 2026, llama.cpp) at 200 W, 57 % of the limit,
+keeps 60 % of prefill and 94 % of decode throughput. Decoding hardly slows when the clock falls (Maliakel et al. 2025,
+arXiv:2501.08219: 1-6 % at 6 % of it)."""
 
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw, busy_power_w
 
 VOLTAGE_FLOOR = 0.65
-"""Core voltage at clock 0 of the straight line, relative to full clock. An assumption within what core voltages of recent
-NVIDIA GPUs suggest (about 0.7 to 1.05 V over the usable range); checked against the sweep above, see `power_accuracy.py`."""
+"""Core voltage at clock 0 of the straight line, relative to full clock. An assumption within what core voltages of
+recent NVIDIA GPUs suggest (about 0.7 to 1.05 V over the usable range); checked against the sweep above, see
+`power_accuracy.py`."""
 LOWEST_CLOCK = 345.0 / 1980.0
 """Relative clock below which no cap pushes an H100: its idle clock over its boost clock, both read in the parking-tax
 measurements (gpu-parking-tax, March 2026)."""
@@ -42,7 +44,8 @@ def check_cap(law: PowerLaw, cap_w: float) -> float:
     """
     if math.isnan(cap_w) or cap_w <= law.idle_w:
         raise InputError(
-            f"power cap: {cap_w:g} W is not above the {law.idle_w:g} W an idle GPU draws; expected up to {law.limit_w:g} W"
+            f"power cap: {cap_w:g} W is not above the {law.idle_w:g} W an idle GPU draws; "
+            f"expected up to {law.limit_w:g} W"
         )
     return cap_w
 

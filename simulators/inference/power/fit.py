@@ -21,8 +21,8 @@ TERMS = {
     "moe": ("busy", "memory", "compute"),
     "moe_fp8": ("busy", "waiting"),
 }
-"""Terms fitted per class of kernels; the others stay 0. Chosen by leave-one-model-out error on ML.ENERGY v3: a term that
-did not lower it on both H100 and B200 was dropped."""
+"""Terms fitted per class of kernels; the others stay 0. Chosen by leave-one-model-out error on ML.ENERGY v3: a term
+that did not lower it on both H100 and B200 was dropped."""
 QUANTITY = {"memory": "mbu", "compute": "mfu", "waiting": "comm"}
 """What each coefficient multiplies (`compute`: the root of it)."""
 UPPER = {"busy": 1.5, "memory": 3.0, "compute": 10.0, "waiting": 8.0}
@@ -59,7 +59,9 @@ def family(model: str) -> str:
     Variants share their shape, so a fit that knows one of them knows the other.
     """
     name = model.split("/")[-1]
-    return re.sub(r"-(FP8|BF16|Instruct|Thinking|it|chat|hf|VL(?=-BF16)|\d{4})(?=-|$)", "", name, flags=re.IGNORECASE)
+    return re.sub(
+        r"-(FP8|BF16|Instruct|Thinking|it|chat|hf|VL(?=-BF16)|\d{4})(?=-|$)", "", name, flags=re.IGNORECASE
+    )
 
 
 def predict_w(points: pd.DataFrame, law_of: Callable[[str, str], PowerLaw | None]) -> NDArray[np.float64]:
@@ -135,7 +137,9 @@ def fit(points: pd.DataFrame, name: str, idle_w: float, by: Callable[[str], str]
     above = own["power_w"] > 1.1 * sheet.tdp_w
     if above.any():
         worst = float(own.loc[above, "power_w"].max())
-        raise InputError(f"power_w {worst:g} is above the {sheet.tdp_w:g} W limit of {sheet.name}: W per GPU expected")
+        raise InputError(
+            f"power_w {worst:g} is above the {sheet.tdp_w:g} W limit of {sheet.name}: W per GPU expected"
+        )
     shares: dict[str, Shares] = {}
     own["in_sample_w"] = np.nan
     own["left_out_w"] = np.nan
@@ -152,7 +156,9 @@ def fit(points: pd.DataFrame, name: str, idle_w: float, by: Callable[[str], str]
     return Fit(sheet.name, shares, own)
 
 
-def laws(shares: Mapping[str, Shares], idle_w: float, limit_w: float) -> Callable[[str, str], PowerLaw | None]:
+def laws(
+    shares: Mapping[str, Shares], idle_w: float, limit_w: float
+) -> Callable[[str, str], PowerLaw | None]:
     """Class -> law, for `predict_w`; the GPU's name is not looked at."""
     made = {group: utilisation_law(idle_w, limit_w, **values) for group, values in shares.items()}
     return lambda _gpu, group: made.get(group)

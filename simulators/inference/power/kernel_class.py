@@ -13,10 +13,9 @@ per cent of MFU, whatever the batch (ML.ENERGY v3: all Qwen3 fp8 mixtures on H10
 def kernel_class(model: Model | None, precision: Precision) -> str:
     """The group `model` in `precision` belongs to; no model is taken for a dense one.
 
-    Two kinds of fp8 mixture are measured to behave like bf16 ones and are counted with them: those with latent attention
-    (DeepSeek, which servers have kernels of their own for) and those that send a token to a single expert (Llama 4, with
-    one scale per channel instead of per block).
-    """
+    Two kinds of fp8 mixture are measured to behave like bf16 ones and are counted with them: those with latent
+    attention (DeepSeek, which servers have kernels of their own for) and those that send a token to a single expert
+    (Llama 4, with one scale per channel instead of per block)."""
     if model is None or not model.num_experts:
         return "dense"
     if precision == "fp8" and not model.mla and model.experts_per_token > 1:

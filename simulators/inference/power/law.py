@@ -1,8 +1,7 @@
 """What a GPU draws: one compiled function for every power law.
 
-A law is a kind and a few numbers, so the batch loop can carry it in arrays. `busy_power_w` is called once per iteration with
-how hard the GPU works; idle states are constants of the law.
-"""
+A law is a kind and a few numbers, so the batch loop can carry it in arrays. `busy_power_w` is called once per
+iteration with how hard the GPU works; idle states are constants of the law."""
 
 from __future__ import annotations
 
@@ -69,7 +68,12 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
         exponent = law.parameters[1]
         watts = law.idle_w + (law.limit_w - law.idle_w) * min(1.0, (mfu / saturation) ** exponent)
     elif law.kind == UTILISATION:
-        busy, memory, compute, waiting = law.parameters[0], law.parameters[1], law.parameters[2], law.parameters[3]
+        busy, memory, compute, waiting = (
+            law.parameters[0],
+            law.parameters[1],
+            law.parameters[2],
+            law.parameters[3],
+        )
         bend = law.parameters[4]
         watts = busy + memory * mbu + compute * math.sqrt(max(mfu, 0.0)) - waiting * comm
         # a smooth minimum of `watts` and the limit; far from it the correction is exp(-distance / bend)

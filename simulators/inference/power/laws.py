@@ -16,13 +16,16 @@ from simulators.inference.power.law import CONSTANT, MFU, TABLE, UTILISATION, Po
 
 _NONE = np.zeros(0)
 BEND_SHARE = 0.03
-"""Width of the bend below the limit, as a share of it: measured averages come within 1-4 % of the limit, not onto it."""
+"""Width of the bend below the limit, as a share of it: measured averages come within 1-4 % of the limit, not onto
+it."""
 SATURATION, EXPONENT = 0.45, 0.7
 """Of the published law, arXiv 2507.11417; the same for every GPU."""
 COEFFICIENTS = ("busy", "memory", "compute", "waiting")
 
 
-def mfu_law(idle_w: float, max_w: float, saturation: float = SATURATION, exponent: float = EXPONENT) -> PowerLaw:
+def mfu_law(
+    idle_w: float, max_w: float, saturation: float = SATURATION, exponent: float = EXPONENT
+) -> PowerLaw:
     """P = idle + (max - idle) * min(1, (MFU / saturation) ** exponent), arXiv 2507.11417."""
     return PowerLaw(MFU, idle_w, max_w, np.array([saturation, exponent]), _NONE, _NONE)
 
@@ -33,7 +36,12 @@ def constant_law(idle_w: float, busy_w: float) -> PowerLaw:
 
 
 def utilisation_law(
-    idle_w: float, limit_w: float, busy: float, memory: float = 0.0, compute: float = 0.0, waiting: float = 0.0
+    idle_w: float,
+    limit_w: float,
+    busy: float,
+    memory: float = 0.0,
+    compute: float = 0.0,
+    waiting: float = 0.0,
 ) -> PowerLaw:
     """P = limit * (busy + memory MBU + compute sqrt(MFU) - waiting comm), bent below the limit.
 
@@ -57,7 +65,9 @@ def utilisation_law(
         if not share >= 0 or math.isinf(share):
             raise InputError(f"utilisation law: {name} is {share}, expected a number >= 0")
     if not 0 <= idle_w < limit_w:
-        raise InputError(f"power law: idle is {idle_w} W and the limit {limit_w} W, expected 0 <= idle < limit")
+        raise InputError(
+            f"power law: idle is {idle_w} W and the limit {limit_w} W, expected 0 <= idle < limit"
+        )
     watts = limit_w * np.array([*shares, BEND_SHARE])
     return PowerLaw(UTILISATION, idle_w, limit_w, watts, _NONE, _NONE)
 
@@ -119,7 +129,9 @@ def loaded_idle_w(gpu: Gpu) -> float:
     return float(state["power_w"])
 
 
-def law_for(gpu: Gpu, kind: str = "utilisation", model: Model | None = None, precision: Precision | None = None) -> PowerLaw:
+def law_for(
+    gpu: Gpu, kind: str = "utilisation", model: Model | None = None, precision: Precision | None = None
+) -> PowerLaw:
     """The power law of a GPU.
 
     Parameters
@@ -143,7 +155,9 @@ def law_for(gpu: Gpu, kind: str = "utilisation", model: Model | None = None, pre
             raise InputError("power law: table needs a file, as in table:FILE.csv")
         return table_law(path)
     if path or name not in ("mfu", "utilisation", "constant"):
-        raise InputError(f"power law: {kind!r} is unknown, expected mfu, utilisation, constant or table:FILE.csv")
+        raise InputError(
+            f"power law: {kind!r} is unknown, expected mfu, utilisation, constant or table:FILE.csv"
+        )
     if name == "mfu":
         published = _table(gpu, "mfu")
         if published is None:

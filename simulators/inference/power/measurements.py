@@ -6,8 +6,8 @@ ML.ENERGY (leaderboard v3, flattened)
     model_id, task, architecture, total_params_b, active_params_b, precision, gpu, num_gpus, avg_batch_size,
     avg_output_len (tokens), output_tokens_per_s (all GPUs), avg_power_w_per_gpu. Further columns are ignored.
 Generic, also written by `measure`
-    gpu, model, tp, batch, context (tokens, mean), tokens_per_s (output, all GPUs), power_w (per GPU); optional: precision
-    (default the checkpoint's), prefill_tokens_per_s, comm (share of the time, 1).
+    gpu, model, tp, batch, context (tokens, mean), tokens_per_s (output, all GPUs), power_w (per GPU); optional:
+    precision (default the checkpoint's), prefill_tokens_per_s, comm (share of the time, 1).
 Utilisation
     gpu, model, mfu, mbu, comm (1; MFU against the bf16 peak), power_w (per GPU); optional: class (see `kernel_class`).
 """
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import Gpu, gpu
+from simulators.inference.catalogue import Gpu, Precision, gpu
 from simulators.inference.catalogue.precision import precision_named
 from simulators.inference.power.kernel_class import CLASSES
 from simulators.inference.power.work import Work, work_of
@@ -33,18 +33,36 @@ MLENERGY = (
 GENERIC = ("gpu", "model", "tp", "batch", "context", "tokens_per_s", "power_w")
 UTILISATION = ("gpu", "model", "mfu", "mbu", "comm", "power_w")
 
-PROMPT_TOKENS = {"lm-arena-chat": 100.0, "gpqa": 250.0, "sourcegraph-fim": 3000.0, "image-chat": 1200.0, "video-chat": 3000.0}
+PROMPT_TOKENS = {
+    "lm-arena-chat": 100.0,
+    "gpqa": 250.0,
+    "sourcegraph-fim": 3000.0,
+    "image-chat": 1200.0,
+    "video-chat": 3000.0,
+}
 """Mean prompt length by ML.ENERGY v3 task, tokens. The data set does not give it; these are estimates from the kind of
 prompt: a chat turn, a multiple-choice science question, a source file with context (checked against the time its mean
 inter-token latency spends above the median), an image, a clip. An unknown task is taken for a chat turn."""
 PREFILL_TASKS = ("sourcegraph-fim",)
-"""Tasks whose prefill is counted as arithmetic. Chat prompts are too short to matter; image and video prompts wait for the
-host to decode pictures, and counting their prefill made every fit worse."""
+"""Tasks whose prefill is counted as arithmetic. Chat prompts are too short to matter; image and video prompts wait
+for the host to decode pictures, and counting their prefill made every fit worse."""
 VISION_TASKS = ("image-chat", "video-chat")
 
-POINT = ("gpu", "model", "architecture", "kernel_class", "mfu", "mbu", "comm", "wait", "power_w")
-"""Columns of an operating point. `mfu` is counted against the bf16 peak; `wait` is the share of the time the GPU waits for
-the host (1), during which it draws its loaded idle power."""
+POINT = (
+    "gpu",
+    "model",
+    "architecture",
+    "kernel_class",
+    "mfu",
+    "mbu",
+    "comm",
+    "wait",
+    "format_speed",
+    "power_w",
+)
+"""Columns of an operating point. `mfu` is counted against the bf16 peak; `format_speed` is the peak of the format in
+use over that; `wait` is the share of the time the GPU waits for the host (1), during which it draws its loaded idle
+power."""
 
 
 def read_measurements(path: str | Path, vision_wait_s: dict[str, float] | None = None) -> pd.DataFrame:
@@ -73,18 +91,21 @@ def read_measurements(path: str | Path, vision_wait_s: dict[str, float] | None =
             ((name, [c for c in needed if c not in frame.columns]) for name, needed in layouts.items()),
             key=lambda pair: len(pair[1]),
         )
-        raise InputError(f"{path}: not a measurement file: the {name} layout needs the column(s) {', '.join(missing)}")
+        raise InputError(
+            f"{path}: not a measurement file: the {name} layout needs the column(s) {', '.join(missing)}"
+        )
     if frame.empty:
         raise InputError(f"{path}: no rows, expected one per measured run")
     texts = {"model_id", "model", "task", "architecture", "precision", "gpu"}
     _numbers(path, frame, [c for c in layouts[layout] if c not in texts], may_be_zero=layout == "utilisation")
     sheets = {name: _sheet(path, frame, name) for name in frame["gpu"].unique()}
+    records = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
     if layout == "ML.ENERGY":
-        rows = [_mlenergy(path, i, row, sheets, vision_wait_s or {}) for i, row in enumerate(frame.to_dict("records"))]
+        rows = [_mlenergy(path, i, row, sheets, vision_wait_s or {}) for i, row in enumerate(records)]
     elif layout == "generic":
-        rows = [_generic(path, i, row, sheets) for i, row in enumerate(frame.to_dict("records"))]
+        rows = [_generic(path, i, row, sheets) for i, row in enumerate(records)]
     else:
-        rows = [_utilisation(path, i, row, sheets) for i, row in enumerate(frame.to_dict("records"))]
+        rows = [_utilisation(path, i, row, sheets) for i, row in enumerate(records)]
     return pd.DataFrame(rows, columns=list(POINT))
 
 
@@ -95,7 +116,9 @@ def _numbers(path: str | Path, frame: pd.DataFrame, columns: list[str], may_be_z
         if not fine.all():
             row = int(np.argmin(fine.to_numpy()))
             expected = "a number >= 0" if may_be_zero and column != "power_w" else "a number > 0"
-            raise InputError(f"{path}: data row {row + 1}, {column}: {frame[column].iloc[row]!r}, expected {expected}")
+            raise InputError(
+                f"{path}: data row {row + 1}, {column}: {frame[column].iloc[row]!r}, expected {expected}"
+            )
         frame[column] = values
 
 
@@ -108,14 +131,22 @@ def _sheet(path: str | Path, frame: pd.DataFrame, name: object) -> Gpu:
 
 
 def _point(
-    sheet: Gpu, work: Work, gpus: float, batch: float, context: float, tokens_per_s: float, prefill_per_s: float
+    sheet: Gpu,
+    work: Work,
+    gpus: float,
+    batch: float,
+    context: float,
+    tokens_per_s: float,
+    prefill_per_s: float,
 ) -> dict[str, float]:
     """MFU, MBU and communication share of steady decoding at the measured throughput.
 
     One iteration makes one token per request, so it takes batch / tokens_per_s.
     """
     iteration_s = batch / tokens_per_s
-    flops = work.flops_per_token * (tokens_per_s + prefill_per_s) + work.flops_per_pair * context * tokens_per_s
+    flops = (
+        work.flops_per_token * (tokens_per_s + prefill_per_s) + work.flops_per_pair * context * tokens_per_s
+    )
     traffic = work.weight_bytes(batch) + work.kv_bytes(context) * batch
     comm = 0.0
     if gpus > 1:
@@ -144,15 +175,21 @@ def _mlenergy(
     gpus = float(row["num_gpus"])
     point = _point(sheet, work, gpus, float(row["avg_batch_size"]), prompt + output / 2, rate, prefill_per_s)
     wait = min(0.8, waits.get(sheet.name, 0.0) * rate / output) if task in VISION_TASKS else 0.0
-    kind = "MoE" if architecture.lower() == "moe" else ("hybrid" if "hybrid" in architecture.lower() else "dense")
+    kind = (
+        "MoE"
+        if architecture.lower() == "moe"
+        else ("hybrid" if "hybrid" in architecture.lower() else "dense")
+    )
     busy = {name: value / (1 - wait) for name, value in point.items()}
     return {
         "gpu": sheet.name, "model": str(row["model_id"]), "architecture": kind, "kernel_class": work.kernel_class,
-        **busy, "wait": wait, "power_w": float(row["avg_power_w_per_gpu"]),
+        **busy, "wait": wait, "format_speed": _speed(sheet, work), "power_w": float(row["avg_power_w_per_gpu"]),
     }  # fmt: skip
 
 
-def _generic(path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]) -> dict[str, float | str]:
+def _generic(
+    path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]
+) -> dict[str, float | str]:
     sheet = sheets[str(row["gpu"])]
     named = row.get("precision")
     precision = _precision(path, i, named) if isinstance(named, str) else None
@@ -160,33 +197,41 @@ def _generic(path: str | Path, i: int, row: dict[str, float | str], sheets: dict
         work = work_of(str(row["model"]), precision)
     except InputError as error:
         raise InputError(f"{path}: data row {i + 1}: {error}") from None
-    numbers = [float(row[c]) for c in ("tp", "batch", "context", "tokens_per_s")]
+    gpus, batch, context, rate = (float(row[c]) for c in ("tp", "batch", "context", "tokens_per_s"))
     prefill_per_s = _optional(path, i, row, "prefill_tokens_per_s") or 0.0
-    point = _point(sheet, work, *numbers, prefill_per_s)
+    point = _point(sheet, work, gpus, batch, context, rate, prefill_per_s)
     given = _optional(path, i, row, "comm")
     return {
         "gpu": sheet.name, "model": str(row["model"]), "architecture": "MoE" if work.routed else "dense",
         "kernel_class": work.kernel_class, **point, **({} if given is None else {"comm": given}), "wait": 0.0,
-        "power_w": float(row["power_w"]),
+        "format_speed": _speed(sheet, work), "power_w": float(row["power_w"]),
     }  # fmt: skip
 
 
-def _utilisation(path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]) -> dict[str, float | str]:
+def _utilisation(
+    path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]
+) -> dict[str, float | str]:
     group = str(row.get("class", "dense"))
     if group not in CLASSES:
         raise InputError(f"{path}: data row {i + 1}, class: {group!r}, expected one of {', '.join(CLASSES)}")
     for column in ("mfu", "mbu", "comm"):
         if float(row[column]) > 1:
-            raise InputError(f"{path}: data row {i + 1}, {column}: {row[column]}, expected a share within 0..1")
+            raise InputError(
+                f"{path}: data row {i + 1}, {column}: {row[column]}, expected a share within 0..1"
+            )
     return {
         "gpu": sheets[str(row["gpu"])].name, "model": str(row["model"]),
         "architecture": "dense" if group == "dense" else "MoE", "kernel_class": group,
         "mfu": float(row["mfu"]), "mbu": float(row["mbu"]), "comm": float(row["comm"]), "wait": 0.0,
-        "power_w": float(row["power_w"]),
+        "format_speed": 1.0, "power_w": float(row["power_w"]),
     }  # fmt: skip
 
 
-def _precision(path: str | Path, i: int, name: object) -> str:
+def _speed(sheet: Gpu, work: Work) -> float:
+    return sheet.peak(work.precision) / sheet.peak("bf16")
+
+
+def _precision(path: str | Path, i: int, name: object) -> Precision:
     lowered = str(name).lower()
     if lowered in ("mxfp4", "nvfp4"):
         return "fp4"

@@ -48,7 +48,9 @@ def write_shares(path: Path, tables: dict[str, str]) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--out {path}: cannot be read ({error.strerror}), expected an existing data sheet") from None
+        raise InputError(
+            f"--out {path}: cannot be read ({error.strerror}), expected an existing data sheet"
+        ) from None
     for group, table in tables.items():
         text = with_class_table(text, group, table)
     path.write_text(text, encoding="utf-8")

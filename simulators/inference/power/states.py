@@ -61,11 +61,15 @@ def states_for(gpu: Gpu) -> dict[str, State]:
     states = {}
     for name, table in tables.items():
         if name not in STATES:
-            raise InputError(f"data/gpus/{gpu.name}.toml: [power.states.{name}] is unknown, expected {', '.join(STATES)}")
+            raise InputError(
+                f"data/gpus/{gpu.name}.toml: [power.states.{name}] is unknown, expected {', '.join(STATES)}"
+            )
         try:
             states[name] = State(name=name, **table)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"data/gpus/{gpu.name}.toml: [power.states.{name}] {field}: {first['msg']}") from None
+            raise InputError(
+                f"data/gpus/{gpu.name}.toml: [power.states.{name}] {field}: {first['msg']}"
+            ) from None
     return states

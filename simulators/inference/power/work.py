@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import Model, Precision, bytes_per_parameter, kv_bytes_per_token_per_gpu, model
+from simulators.inference.catalogue import (
+    Model,
+    Precision,
+    bytes_per_parameter,
+    kv_bytes_per_token_per_gpu,
+    model,
+)
 from simulators.inference.power.kernel_class import kernel_class
 from simulators.inference.timing.work import flops_per_pair, weight_traffic
 
 LARGEST_BATCH = 8192
 SHARED_SHARE = 0.4
-"""Share of a mixture's active parameters that every token uses (attention, shared experts, LM head), for models known by
-size only: 0.29 in gpt-oss-120b, 0.44 in Qwen3-30B-A3B, 0.45 in DeepSeek-V3, from their configurations."""
-EXPERTS_PER_TOKEN = 8
-"""Of mixtures known by size only: Qwen3 and DeepSeek-V3."""
+"""Share of a mixture's active parameters that every token uses (attention, shared experts, LM head), for models known
+by size only: 0.29 in gpt-oss-120b, 0.44 in Qwen3-30B-A3B, 0.45 in DeepSeek-V3, from their configurations."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Work:
         For the size and number of messages.
     routed
         Whether it has routed experts.
+    precision
+        Of the weights.
     kernel_class
         See `kernel_class`.
     """
@@ -51,6 +57,7 @@ class Work:
     hidden: float
     layers: float
     routed: bool
+    precision: Precision
     kernel_class: str
 
     def weight_bytes(self, tokens: float) -> float:
@@ -63,7 +70,9 @@ class Work:
 
 
 @functools.lru_cache(maxsize=256)
-def work_of(name: str, precision: Precision | None = None, parameters: tuple[float, float] | None = None) -> Work:
+def work_of(
+    name: str, precision: Precision | None = None, parameters: tuple[float, float] | None = None
+) -> Work:
     """Work of the model called `name`.
 
     Parameters
@@ -101,6 +110,7 @@ def _from_shape(shape: Model, precision: Precision) -> Work:
         hidden=float(shape.hidden),
         layers=float(shape.num_layers),
         routed=shape.num_experts > 0,
+        precision=precision,
         kernel_class=kernel_class(shape, precision),
     )
 
@@ -108,9 +118,10 @@ def _from_shape(shape: Model, precision: Precision) -> Work:
 def _from_size(name: str, precision: Precision, total: float, active: float) -> Work:
     """Work from parameter counts alone.
 
-    Hidden size and layers follow N = 12 layers hidden^2 (Kaplan et al. 2020, arXiv:2001.08361, section 2.1) with hidden =
-    100 layers, about the shape of Llama and Qwen; KV heads are taken as 8 of 128, bf16. Routing: a token uses
-    `EXPERTS_PER_TOKEN` experts and `SHARED_SHARE` of its active parameters are not routed.
+    Hidden size and layers follow N = 12 layers hidden^2 (Kaplan et al. 2020, arXiv:2001.08361, section 2.1) with
+    hidden = 100 layers, about the shape of Llama and Qwen; a mixture is as wide as a dense model of the geometric
+    mean of its total and active parameters. KV heads are taken as 8 of 128, bf16. `SHARED_SHARE` of a mixture's
+    active parameters are not routed; the rest over all routed ones is the chance that a token uses a given expert.
     """
     width = total if active > 0.8 * total else (active * total) ** 0.5
     layers = (width / 12e4) ** (1 / 3)
@@ -119,7 +130,9 @@ def _from_size(name: str, precision: Precision, total: float, active: float) -> 
     shared = SHARED_SHARE * active if routed else total
     used = (active - shared) / (total - shared) if routed else 0.0
     read = shared + (total - shared) * (1.0 - (1.0 - used) ** tokens)
-    block_scaled = routed and precision == "fp8" and not any(f in name.lower() for f in ("deepseek", "kimi", "llama-4"))
+    block_scaled = (
+        routed and precision == "fp8" and not any(f in name.lower() for f in ("deepseek", "kimi", "llama-4"))
+    )
     return Work(
         flops_per_token=2.0 * active,
         flops_per_pair=4.0 * layers * 100.0 * layers,
@@ -130,5 +143,6 @@ def _from_size(name: str, precision: Precision, total: float, active: float) -> 
         hidden=100.0 * layers,
         layers=layers,
         routed=routed,
+        precision=precision,
         kernel_class="moe_fp8" if block_scaled else ("moe" if routed else "dense"),
     )
