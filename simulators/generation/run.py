@@ -20,6 +20,10 @@ from simulators.profiles.weather import Weather
 Array = NDArray[np.float64]
 
 
+CALM_M_S = 1.0
+"""Wind at the modules where the weather has none, m/s: pvlib's default for cell temperatures, on the warm side."""
+
+
 def pv_for_run(
     weather: Weather, start: datetime, step_s: int, steps: int, *, peak_w: float, **array: Any
 ) -> Array:
@@ -28,7 +32,8 @@ def pv_for_run(
     Parameters
     ----------
     weather
-        With irradiance, air temperature, wind speed and a place. A typical year is moved to the run's dates.
+        With irradiance, air temperature and a place; without wind speed the modules are cooled by `CALM_M_S`. A
+        typical year is moved to the run's dates.
     start, step_s, steps
         The run: its start (UTC), the length of a step, s, and how many there are.
     peak_w
@@ -43,8 +48,12 @@ def pv_for_run(
     """
     if weather.latitude is None or weather.longitude is None:
         raise InputError(f"{weather.source}: names no place; expected a latitude and longitude for PV")
-    names = ("ghi_w_m2", "dni_w_m2", "dhi_w_m2", "temp_air_c", "wind_speed_m_s")
-    first, (ghi, dni, dhi, temp_c, wind_m_s) = _columns(weather, names, start, step_s, steps)
+    names = ("ghi_w_m2", "dni_w_m2", "dhi_w_m2", "temp_air_c")
+    first, (ghi, dni, dhi, temp_c) = _columns(weather, names, start, step_s, steps)
+    if weather.wind_speed_m_s is not None:
+        wind_m_s = _columns(weather, ("wind_speed_m_s",), start, step_s, steps)[1][0]
+    else:
+        wind_m_s = np.full(len(ghi), CALM_M_S)
     late_s = round((start - first).total_seconds())
     out_s = gcd(gcd(step_s, weather.step_s), late_s)
     power_w = pv_power_w(

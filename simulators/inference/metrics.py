@@ -23,17 +23,18 @@ def quantiles(values: NDArray[np.float64]) -> dict[str, float | None]:
 def request_times(requests: RecordArray) -> dict[str, NDArray[np.float64]]:
     """Latencies of finished requests, s; each of shape (n,).
 
-    ``ttft``: arrival to first token. ``tpot``: mean time per output token after the first (only requests with at
-    least two). ``e2e``: arrival to last token. ``queueing``: arrival to the start of the first batch. ``held``: how
-    long a scheduler held it back, which counts in all but tpot.
+    Serving times count from the release to the cluster, so that a request held back on purpose does not look like a
+    slow server. ``ttft``: to the first token. ``tpot``: mean time per output token after the first (requests with at
+    least two). ``e2e``: to the last token. ``queueing``: to the start of the first batch. ``held``: from arrival to
+    release, what a scheduler made it wait.
     """
     more = requests.decode_tokens > 1
     decoding = requests[more]
     return {
-        "ttft": requests.prefill_completed_at - requests.arrived_at,
+        "ttft": requests.prefill_completed_at - requests.released_at,
         "tpot": (decoding.completed_at - decoding.prefill_completed_at) / (decoding.decode_tokens - 1),
-        "e2e": requests.completed_at - requests.arrived_at,
-        "queueing": requests.scheduled_at - requests.arrived_at,
+        "e2e": requests.completed_at - requests.released_at,
+        "queueing": requests.scheduled_at - requests.released_at,
         "held": requests.released_at - requests.arrived_at,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 import mosaik_api_v3
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
+from simulators.inference.batching.state import RecordArray
 from simulators.inference.cluster import Cluster, Interval
 from simulators.inference.metrics import Metrics, check_conserved, request_times
 
@@ -46,11 +47,35 @@ META: Meta = {
 }
 
 
+REQUEST_COLUMNS = (
+    "request_id",
+    "arrived_at",
+    "released_at",
+    "scheduled_at",
+    "prefill_completed_at",
+    "completed_at",
+    "prefill_tokens",
+    "decode_tokens",
+    "restarts",
+    "deferrable",
+    "replica",
+    "tenant",
+)
+
+
+def _table(requests: RecordArray) -> dict[str, Any]:
+    """Finished requests as columns."""
+    columns: dict[str, Any] = {name: requests[name] for name in REQUEST_COLUMNS}
+    columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
+    columns["deferrable"] = columns["deferrable"].astype(bool)
+    return columns
+
+
 class Inference(mosaik_api_v3.Simulator):
     """Steps clusters in lockstep with the rest of the site.
 
     `create` takes a `Cluster` and the `Metrics` that gather its results. ``requests`` hands out the requests
-    finished in the step as a record array (in-process only), ``P_series[MW]`` the power in each of the cluster's bins.
+    finished in the step as arrays by column (in-process only), ``P_series[MW]`` the power in each of the cluster's bins.
     """
 
     def __init__(self) -> None:
@@ -99,7 +124,7 @@ class Inference(mosaik_api_v3.Simulator):
         if attr == "P_series[MW]":
             return interval.series[:, :3].sum(axis=1) * 1e-6
         if attr == "requests":
-            return interval.finished
+            return _table(interval.finished)
         values_of = {
             "P[MW]": interval.energy_j * to_mw,
             "P_prefill[MW]": interval.prefill_j * to_mw,

@@ -1,0 +1,146 @@
+"""What a user may choose about a site and its run; every field is a command-line option and a key of a config file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from simulators.errors import InputError
+from simulators.inference.serving import Serving
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class SiteOptions(BaseModel):
+    """A site: its place, profiles, cluster, generation, battery, policy, and the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+
+    site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
+    carbon: Path | None = Field(
+        None, description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says"
+    )
+    weather: Path | None = Field(
+        None, description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)"
+    )
+    price: Path | None = Field(
+        None, description="price file instead of the site's, per kWh or as its header says"
+    )
+    pv_profile: Path | None = Field(None, description="PV output per unit of capacity, instead of weather")
+    wind_profile: Path | None = Field(
+        None, description="wind output per unit of capacity, instead of weather"
+    )
+    trace: Path | None = Field(
+        None,
+        description="request trace instead of synthetic traffic (CSV: arrived_at, prefill_tokens, decode_tokens)",
+    )
+
+    days: float = Field(7.0, gt=0, le=3660, description="length of the run, days")
+    start: str | None = Field(
+        None,
+        description="start of the run, e.g. 2017-06-05 or 2017-06-05T06:00; local time  [default: the site's]",
+    )
+    step: int = Field(60, ge=1, le=3600, description="length of a step, s")
+
+    model: str = Field(
+        "meta-llama/Llama-3.1-70B",
+        description="language model: a catalogue name or a Hugging Face config.json",
+    )
+    gpu: str = Field("h100", description="GPU, see data/gpus")
+    tp: int = Field(4, ge=1, description="tensor-parallel GPUs per pipeline stage")
+    pp: int = Field(1, ge=1, description="pipeline stages per replica")
+    replicas: int = Field(2, ge=1, description="model instances")
+    scheduler: str = Field("vllm_v1", description="batching: vllm, vllm_v1, sarathi, orca or static")
+    batch_cap: int = Field(128, ge=1, description="requests running at once per replica")
+    max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
+    chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
+    router: str = Field("round_robin", description="round_robin, random, least_outstanding or power_of_two")
+    iteration_time: str = Field("auto", description="auto, measured, roofline or profile:DIR")
+    precision: str | None = Field(
+        None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
+    )
+    power_law: str = Field(
+        "mfu", description="GPU power: mfu (published law), utilisation (calibrated), constant, table:FILE"
+    )
+
+    rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
+    lengths: str | None = Field(
+        None,
+        description="prompt and output lengths, e.g. zipf:1024:4096:0.6:20  [default: the daily shape's]",
+    )
+    diurnal: str = Field(
+        "diurnal_day", description="daily shape of the request rate: a name in data/traffic or a file"
+    )
+    deferrable_share: float = Field(
+        0.3, ge=0, le=1, description="share of the requests a policy may hold back"
+    )
+    defer_hours: float = Field(8.0, gt=0, description="how long a deferrable request may be held back, h")
+    policy: str = Field(
+        "carbon", description="what holds deferrable requests back: none, carbon, solar, price"
+    )
+    forecast: str = Field("perfect", description="forecast the policy sees: perfect, persistence or noisy")
+    baseline: bool = Field(
+        True, description="also run the same requests under policy none, to say what the policy saved"
+    )
+
+    pv_kw: float = Field(20.0, gt=0, description="PV peak power (DC), kW")
+    wind_kw: float = Field(5.0, gt=0, description="rated wind power, kW")
+    battery_kwh: float = Field(40.0, gt=0, description="battery capacity, kWh")
+    battery_hours: float = Field(2.0, gt=0, description="capacity over power of the battery, h")
+    soc_start: float = Field(0.5, ge=0, le=1, description="state of charge at the start")
+    soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
+    dispatch: Literal["self-consumption", "none"] = Field(
+        "self-consumption", description="battery rule: self-consumption or none"
+    )
+    export_limit_kw: float | None = Field(
+        None, ge=0, description="most the grid takes, kW; the rest is curtailed  [default: no limit]"
+    )
+    without: tuple[Literal["pv", "wind", "battery"], ...] = Field(
+        (), description="leave out pv, wind or battery (repeatable)"
+    )
+    node_overhead: bool = Field(
+        True, description="count the servers around the GPUs (CPU, memory, network, fans)"
+    )
+    pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
+
+    seed: int = Field(42, ge=0, description="random seed")
+    out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
+
+    @field_validator("pv_kw", "wind_kw", "battery_kwh", mode="wrap")
+    @classmethod
+    def _positive(cls, value, handler, info):  # type: ignore[no-untyped-def]
+        part = info.field_name.partition("_")[0]
+        try:
+            return handler(value)
+        except ValueError as error:
+            raise ValueError(f"expected a number above 0; leave it out with --without {part}") from error
+
+    @property
+    def steps(self) -> int:
+        """Number of steps; the run ends with a whole one."""
+        return max(1, round(self.days * 86400 / self.step))
+
+    @property
+    def serving(self) -> Serving:
+        """The cluster's part of the options."""
+        names = (
+            "model", "gpu", "tp", "pp", "replicas", "scheduler", "batch_cap", "max_batch_tokens", "chunk_size",
+            "iteration_time", "precision", "power_law",
+        )  # fmt: skip
+        return Serving(**{name: getattr(self, name) for name in names})
+
+    def starts_at(self, default: datetime, timezone: str) -> datetime:
+        """Start of the run with a time zone."""
+        if self.start is None:
+            return default
+        try:
+            start = datetime.fromisoformat(self.start)
+        except ValueError:
+            raise InputError(
+                f"--start: {self.start!r} given, expected a date such as 2017-06-05 or 2017-06-05T06:00"
+            ) from None
+        return start if start.tzinfo else start.replace(tzinfo=ZoneInfo(timezone))
