@@ -66,7 +66,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name a user types -> function of pandapower.networks and its arguments."""
 
-SIMBENCH_CODE = re.compile(r"\d-(EHV|HV|MV|LV)+[\w.-]*--[012]-(no_)?sw", re.IGNORECASE)
+SIMBENCH_CODE = re.compile(r"\d-(complete_data|(EHV|HV|MV|LV)+)-[\w.-]+-[012]-(no_)?sw")
 """The form of a SimBench code, e.g. ``1-MV-rural--0-sw`` (SimBench documentation, "SimBench codes")."""
 
 _ALLOWED_OBJECTS = {

@@ -1,10 +1,15 @@
-"""Small networks built by hand, for tests."""
+"""Networks for tests: shipped ones, loaded once, and a small one built by hand."""
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pandapower
+
+from simulators.grid.network import Network
+from simulators.grid.sources import load_network
 
 
 def two_buses(r_ohm: float = 0.5, x_ohm: float = 0.4, max_i_ka: float = 0.5) -> Any:
@@ -15,3 +20,18 @@ def two_buses(r_ohm: float = 0.5, x_ohm: float = 0.4, max_i_ka: float = 0.5) -> 
     pandapower.create_ext_grid(net, source)
     pandapower.create_line_from_parameters(net, source, end, 1.0, r_ohm, x_ohm, 0.0, max_i_ka, name="feeder")
     return net
+
+
+@cache
+def _loaded(name: str) -> Any:
+    return load_network(name)
+
+
+def fresh_net(name: str) -> Any:
+    """A shipped network as pandapower has it, for a test to change."""
+    return deepcopy(_loaded(name))
+
+
+def shipped(name: str) -> Network:
+    """A shipped network without sites."""
+    return Network(_loaded(name), name=name)

@@ -8,11 +8,11 @@ from simulators.grid.layout import layout, length_km
 from simulators.grid.network import Network
 from simulators.grid.plot import network_figure
 from simulators.grid.record import RunRecord
-from tests.grid.networks import two_buses
+from tests.grid.networks import shipped, two_buses
 
 
 def test_coordinates_of_a_real_network_match_its_line_lengths():
-    network = Network("mv_oberrhein")
+    network = shipped("mv_oberrhein")
     places = layout(network)
     assert places.geographic
     assert len(places.buses) == 179
@@ -28,7 +28,7 @@ def test_a_degree_of_latitude_is_111_km():
 
 @pytest.mark.parametrize("name", ["example_multivoltage", "case14"])
 def test_every_bus_has_its_own_place(name):
-    network = Network(name)
+    network = shipped(name)
     places = layout(network)
     assert len(set(places.buses.values())) == len(network.buses)
     assert len(places.lines) == len(network.lines)
@@ -36,7 +36,7 @@ def test_every_bus_has_its_own_place(name):
 
 
 def test_a_bus_without_coordinates_stands_between_its_neighbours():
-    network = Network("mv_oberrhein")
+    network = shipped("mv_oberrhein")
     net = network.net
     bus, given = 100, layout(network).buses
     net.bus.at[bus, "geo"] = None

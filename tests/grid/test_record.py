@@ -10,7 +10,7 @@ from simulators.errors import InputError
 from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
 from simulators.grid.record import RunRecord, network_summary
-from tests.grid.networks import two_buses
+from tests.grid.networks import shipped, two_buses
 
 STEP_S = 900
 
@@ -83,7 +83,7 @@ def test_hosting_capacity_is_where_the_first_limit_breaks():
 
 def test_loads_without_violation_form_one_interval():
     """What bisection rests on, on a meshed-planned, radially run network."""
-    network = Network("mv_oberrhein")
+    network = shipped("mv_oberrhein")
     found = hosting_capacity_mw(network, 100)
     assert network.sites == []
     assert "Line 181: overload" in found.description
@@ -94,7 +94,7 @@ def test_loads_without_violation_form_one_interval():
 
 
 def test_hosting_capacity_at_its_ends():
-    already = hosting_capacity_mw(Network("cigre_mv"), 9)
+    already = hosting_capacity_mw(shipped("cigre_mv"), 9)
     assert already.capacity_mw == 0.0
     assert already.description == "already without load here: Trafo 0-1: overload 101.4 % (limit 100)"
     at_source = hosting_capacity_mw(Network(two_buses()), "source", search_to_mw=300.0)

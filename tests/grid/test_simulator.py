@@ -8,9 +8,8 @@ from mosaik.basic_simulators import InputSimulator, OutputSimulator
 from mosaik.starters import PythonStarter
 
 from simulators.errors import InputError
-from simulators.grid.network import Network
 from simulators.grid.simulator import META, PowerGrid
-from tests.grid.networks import two_buses
+from tests.grid.networks import shipped, two_buses
 
 STEP_S = 900
 STEPS = 4
@@ -50,7 +49,7 @@ def test_what_mosaik_hands_out_is_the_models_answer():
         world.connect(inputs.Constant(constant=1.0), grid.children[0], ("value", "P[MW]"))  # sources add up
 
     received, adapter, summary = run_grid(connect, network="mv_oberrhein", buses=[100])
-    model = Network("mv_oberrhein")
+    model = shipped("mv_oberrhein")
     site = model.attach(100, "site")
     at = model.buses.tolist().index(site.bus)
     assert sorted(received) == [n * STEP_S for n in range(STEPS)]
@@ -107,7 +106,7 @@ def test_the_networks_own_load_follows_a_profile():
         )
 
     received, _, _ = run_grid(connect, network="cigre_mv", buses=[9])
-    model = Network("cigre_mv")
+    model = shipped("cigre_mv")
     model.attach(9, "site")
     for number, data in enumerate(received.values()):
         expected = model.step(0.0, load_scaling=0.1 + 0.2 * number).p_slack_mw
