@@ -3,10 +3,9 @@
     python tests/benchmarks/power_accuracy.py [--measurements FILE.csv] [--json]
 
 1. Law x GPU x architecture: mean absolute percentage error of mean power from measured throughput, with the
-coefficients shipped in
-   `data/gpus`; nothing is refitted. For the default file, which the coefficients were fitted to, beside it the error
-   on models left out of the fit, and on whole organisations left out (for `utilisation`; the published law has
-   nothing fitted to this file).
+   coefficients shipped in `data/gpus`; nothing is refitted. For the default file, which the coefficients were fitted
+   to, beside it the error on models left out of the fit, and on whole organisations left out (for `utilisation`; the
+   published law has nothing fitted to this file).
 2. End to end on H100 dense models: energy per output token from the configuration alone (`power_end_to_end.py`).
 3. A cap of 60 % of the limit on H100: what it does to prefill and to decode, beside a measured sweep.
 

@@ -2,8 +2,8 @@
 
 What goes in: model, GPU, tensor parallelism, number of clients, and the kind of task. A closed loop keeps the batch
 at min(clients, what fits into the KV cache). An iteration then decodes one token per request and, on average,
-prefills prompt / output tokens per request beside it; its duration comes from the measured kernels (`timing`), its
-power from the `utilisation` law:
+prefills prompt / output tokens per request beside it; its duration comes from the measured kernels (`timing`; the
+roofline where nobody measured them), its power from the `utilisation` law:
 
     J per token = GPUs * power * iteration time / batch
 """
@@ -26,7 +26,7 @@ from simulators.inference.batching.cost import (
 from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.power.laws import law_for
 from simulators.inference.power.measurements import PROMPT_TOKENS
-from simulators.inference.timing import stage_tables
+from simulators.inference.timing import resolve_kind, stage_tables
 
 OUTPUT_TOKENS = {
     "lm-arena-chat": 500,
@@ -41,14 +41,17 @@ MEMORY_FRACTION = 0.9
 """vLLM's default gpu_memory_utilization."""
 MAX_BATCH = 1024
 BLOCK_TOKENS = 16
+AT_LIMIT = 0.95
+"""Share of the limit from which on a board is taken to throttle."""
 
 
 @cache
 def _deployment(name: str, device: str, tp: int):
     shape, sheet = model(name), gpu(device)
-    tables = stage_tables("measured", shape, sheet, tp, max_batch=MAX_BATCH, max_tokens=4 * MAX_BATCH)
+    kind, _ = resolve_kind("auto", shape, sheet, tp)
+    tables = stage_tables(kind, shape, sheet, tp, max_batch=MAX_BATCH, max_tokens=4 * MAX_BATCH)
     tokens = BLOCK_TOKENS * kv_blocks(shape, sheet, tp, 1, BLOCK_TOKENS, memory_fraction=MEMORY_FRACTION)
-    return tables, tokens, law_for(sheet, "utilisation", shape)
+    return kind, tables, tokens, law_for(sheet, "utilisation", shape)
 
 
 def joule_per_token(
@@ -61,7 +64,7 @@ def joule_per_token(
     InputError
         If the model does not fit or its kernels were not measured.
     """
-    tables, capacity, law = _deployment(name, device, tp)
+    _, tables, capacity, law = _deployment(name, device, tp)
     prompt, output = PROMPT_TOKENS.get(task, 100.0), OUTPUT_TOKENS.get(task, 500)
     context = prompt + output / 2
     batch = int(max(1, min(clients, capacity / context)))
@@ -96,7 +99,7 @@ def end_to_end(path: Path, device: str = "H100") -> pd.DataFrame:
                 row.model_id, device.lower(), int(row.num_gpus), int(row.max_num_seqs), row.task
             )
         except InputError:
-            continue  # not in the catalogue, or nobody measured its kernels
+            continue  # not in the catalogue, or too large for its GPUs by our count
         measured_s = row.avg_batch_size / row.output_tokens_per_s
         parts = {
             "batch": np.log(row.avg_batch_size / batch),
@@ -104,11 +107,15 @@ def end_to_end(path: Path, device: str = "H100") -> pd.DataFrame:
             "power": np.log(watts / row.avg_power_w_per_gpu),
         }
         largest = max(parts, key=lambda part: abs(parts[part]))
+        why = f"mostly {largest} ({np.expm1(parts[largest]):+.0%})"
+        if row.avg_power_w_per_gpu > AT_LIMIT * gpu(device.lower()).tdp_w:
+            why += "; measured at the board's limit, where clocks fall below those the kernels were timed at"
         rows.append(
             {
                 "model": row.model_id, "task": row.task, "tp": int(row.num_gpus), "clients": int(row.max_num_seqs),
+                "timing": _deployment(row.model_id, device.lower(), int(row.num_gpus))[0],
                 "predicted_j": joule, "measured_j": row.energy_per_token_j, "error": joule / row.energy_per_token_j - 1,
-                "why": f"mostly {largest} ({np.expm1(parts[largest]):+.0%})",
+                "why": why,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
