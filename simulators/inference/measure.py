@@ -5,8 +5,9 @@
     python -m simulators.inference.calibrate --measurements measured.csv --gpu h100 --out data/gpus/h100.toml
 
 A transformer of the model's shape with random weights decodes at every batch size and context of a grid, one CUDA
-graph replay per token, while NVML samples the power. Random weights read as many bytes and multiply as often as
-trained ones; their values switch more bits than trained ones do, which raises power by a few per cent. """
+graph replay per token, while NVML samples the power. Random weights read as many bytes and
+multiply as often as trained ones; that their bits switch differently is not corrected for.
+"""
 
 from __future__ import annotations
 
