@@ -318,6 +318,7 @@ def _run_decodes(
         else:
             meter(bins, begins_at, width_s, (c.now, ends_at, 0.0, watts * gpus, flops_per_s, bytes_per_s))
         if c.log_on == 1:
+            _take_arrivals(state)  # those who wait behind a blocked queue, for the record
             c.free_blocks -= used
             _log(state, limits, 0, c.now, (size, size, 0, size), cost)
             c.free_blocks += used

@@ -1,0 +1,481 @@
+"""The rules of a serving replica in plain Python: one SimPy event per stage of every batch.
+
+This file is the reference that the compiled loop is held to. It knows nothing of that loop: it takes the options a user
+gives, the tables and a power law, and moves requests one iteration at a time. It is meant to be read beside the papers, and to be
+slow.
+
+Lifecycle of a request with prompt P and output D: `processed` counts the tokens of which the cache knows (or is about to);
+when the whole target is prefilled the first output token is sampled with it (`processed` = P + 1); each decode adds one; done at
+P + D. An evicted request starts over with a longer target, keeping its first time stamps.
+
+At one instant, arrivals and ends of batches come before any batch is formed; batches are formed until as many are in
+flight as there are stages, or nothing can be scheduled.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import simpy
+from scipy.interpolate import RegularGridInterpolator
+
+from simulators.inference.timing.tables import LOOKUP, StageTables
+
+
+@dataclass(eq=False)
+class Request:
+    """One request and what has happened to it so far."""
+
+    request_id: int
+    arrived_at: float
+    prompt: int
+    output: int
+    target: int = 0  # tokens to prefill
+    processed: int = 0
+    prefilled: bool = False
+    blocks: int = 0
+    restarts: int = 0
+    scheduled_at: float = math.nan
+    prefill_completed_at: float = math.nan
+    completed_at: float = math.nan
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.target = self.prompt
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.output
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one request does in one batch."""
+
+    request: Request
+    tokens: int
+    context: int  # tokens processed before
+    is_prefill: bool
+
+    @property
+    def pairs(self) -> int:
+        """(Query, key) pairs as the reference counts them."""
+        return self.tokens * (self.tokens + self.context)
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One batch in one stage; field names as in the compiled loop's log."""
+
+    batch_id: int
+    stage: int
+    start_s: float
+    duration_s: float
+    batch_size: int
+    tokens: int
+    prefill_tokens: int
+    decode_batch_size: int
+    mfu: float
+    mbu: float
+    power_w: float
+    kv_blocks_used: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A stage's GPUs at work."""
+
+    begin: float
+    end: float
+    prefill_w: float
+    decode_w: float
+    flops_per_s: float
+    bytes_per_s: float
+
+
+def line(curve: np.ndarray, n: int) -> float:
+    """`curve[n]`, and beyond its end straight on."""
+    if n < len(curve):
+        return float(curve[n])
+    return float(curve[-1] + (n - len(curve) + 1) * (curve[-1] - curve[-2]))
+
+
+class Clock:
+    """How long a stage takes for a batch, straight from the tables' documentation."""
+
+    def __init__(self, tables: StageTables) -> None:
+        self.t = tables
+        if tables.mode != LOOKUP:
+            linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
+            requests = np.arange(1, len(tables.decode_s), dtype=float)
+            self.decode = RegularGridInterpolator((requests, tables.decode_kv), tables.decode_s[1:], **linear)
+            grid = (tables.prefill_chunk, tables.prefill_kv)
+            self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
+
+    def attention_s(self, batch: list[Part]) -> float:
+        decodes = [p for p in batch if not p.is_prefill]
+        prompts = [p for p in batch if p.is_prefill]
+        read = self._lookup if self.t.mode == LOOKUP else self._interpolate
+        return read(decodes, prompts)
+
+    def _lookup(self, decodes: list[Part], prompts: list[Part]) -> float:
+        t = self.t
+        decode_s = prefill_s = 0.0
+        if decodes:
+            mean = int(sum(p.context for p in decodes) / len(decodes))
+            row = t.decode_s[min(len(decodes), len(t.decode_s) - 1)]
+            decode_s = line(row, math.ceil(mean / t.kv_step))
+            decode_s *= t.shared_factor if len(decodes) > 1 else 1.0
+        if prompts:
+            chunk = round(math.sqrt(sum(p.tokens**2 for p in prompts)))
+            kv_steps = sum(math.ceil(p.context / t.kv_step) for p in prompts)
+            largest = len(t.prefill_s) - 1
+            prefill_s = line(t.prefill_s[min(chunk, largest)], kv_steps)
+            prefill_s *= max(1.0, chunk / largest) ** 2
+            prefill_s *= t.shared_factor if len(prompts) > 1 else 1.0
+        return decode_s + prefill_s
+
+    def _interpolate(self, decodes: list[Part], prompts: list[Part]) -> float:
+        decode_s = prefill_s = 0.0
+        if decodes:
+            mean = sum(p.context for p in decodes) / len(decodes)
+            decode_s = max(0.0, float(self.decode((len(decodes), mean))))
+        if prompts:
+            floor = self.t.prefill_floor_s
+            each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]
+            prefill_s = floor + sum(max(0.0, seconds - floor) for seconds in each)
+        return decode_s + prefill_s
+
+
+@dataclass
+class Server:
+    """A replica under one scheduler; the options are those of the command line.
+
+    `watts(mfu, mbu, comm)` is the power of one GPU while it runs an iteration.
+    """
+
+    scheduler: str
+    tables: StageTables
+    watts: Callable[[float, float, float], float]
+    total_blocks: int
+    batch_cap: int = 128
+    max_batch_tokens: int = 4096
+    chunk_size: int = 512
+    stages: int = 1
+    block_tokens: int = 16
+    watermark: float = 0.01
+    max_model_len: int = 4096
+    chunked: bool = True
+    gpus: int = 1
+    attribution: str = "work"
+    queue: list[Request] = field(default_factory=list)
+    running: list[Request] = field(default_factory=list)  # and in no batch at the moment
+    iterations: list[Iteration] = field(default_factory=list)
+    busy: list[Busy] = field(default_factory=list)
+    kv_block_s: float = 0.0
+    attributed_j: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.free_blocks = self.total_blocks
+        self.kept_free = 0
+        if self.scheduler in ("vllm", "sarathi"):
+            self.kept_free = int(self.watermark * self.total_blocks)
+        self.reserve = max(1, self.max_model_len // self.block_tokens)
+        self.micro_batch = self.batch_cap // self.stages
+        if self.scheduler in ("orca", "static"):
+            self.micro_batch = max(
+                1, min(self.batch_cap, self.total_blocks // self.reserve // self.stages)
+            )
+        self.holders = 0
+        self.in_flight = 0
+        self.batches = 0
+        self.clock = Clock(self.tables)
+        self.form = getattr(self, f"form_{self.scheduler}")
+
+    # --- the outside ---------------------------------------------------------------------------------------------
+
+    def could_run(self, request: Request) -> bool:
+        """Whether the request fits an empty server at every moment of its life, evictions included."""
+        if self.scheduler in ("orca", "static"):
+            return request.total <= self.reserve * self.block_tokens
+        if self.scheduler == "vllm" or (self.scheduler == "vllm_v1" and not self.chunked):
+            if request.prompt > self.max_batch_tokens:
+                return False
+        # its longest cache is all but the last token, and one block (or the watermark) stays free beside it
+        return self.blocks_of(request.total - 1) + max(1, self.kept_free) <= self.total_blocks
+
+    def run(self, requests: Iterable[Request]) -> list[Request]:
+        """Serve the requests, given in order of arrival; returns them in order of completion."""
+        self.env = simpy.Environment()
+        self.lines = [simpy.Resource(self.env) for _ in range(self.stages)]
+        self.done: list[Request] = []
+        self.round_due = False
+        self.counted_to = 0.0
+        for request in requests:
+            # one timeout from time 0 each: adding up gaps would round the times of arrival
+            self.env.timeout(request.arrived_at, request).callbacks.append(self.arrive)
+        self.env.run()
+        return self.done
+
+    def arrive(self, event: simpy.Event) -> None:
+        self.queue.append(event.value)
+        self.call_round()
+
+    def call_round(self) -> None:
+        """Form batches once everything else of this instant has happened."""
+        if not self.round_due:
+            self.round_due = True
+            self.env.timeout(0).callbacks.append(self.round)
+
+    def round(self, _: simpy.Event) -> None:
+        self.round_due = False
+        self.count_blocks()
+        while self.in_flight < self.stages:
+            members = self.form()
+            if not members:
+                return
+            batch = [Part(r, tokens, r.processed, not r.prefilled) for r, tokens in members]
+            for part in batch:
+                if math.isnan(part.request.scheduled_at):
+                    part.request.scheduled_at = self.env.now
+            self.in_flight += 1
+            self.env.process(self.fly(batch, self.batches, self.total_blocks - self.free_blocks, len(self.queue)))
+            self.batches += 1
+
+    def fly(self, batch: list[Part], batch_id: int, kv: int, waiting: int) -> Generator[simpy.Event]:
+        """A batch on its way through the stages: first come, first served at each of them."""
+        t = self.tables
+        tokens = sum(p.tokens for p in batch)
+        prompts = [p for p in batch if p.is_prefill]
+        flop = t.flops_per_token * tokens + t.flops_per_pair * sum(p.pairs for p in batch)
+        read = line(t.weight_bytes, tokens) + t.kv_bytes_per_token * sum(p.tokens + p.context for p in batch)
+        share = sum(map(self.work, prompts)) / sum(map(self.work, batch))
+        batch_j = 0.0
+        for stage, queue in enumerate(self.lines):
+            seconds = line(t.token_s, tokens) + self.clock.attention_s(batch)
+            seconds += line(t.send_s, tokens) if stage < self.stages - 1 else line(t.sequence_s, len(batch))
+            mfu, mbu = flop / seconds / t.peak_flops, read / seconds / t.peak_bytes
+            watts = self.watts(mfu, mbu, line(t.comm_s, tokens) / seconds)
+            with queue.request() as turn:
+                yield turn
+                begin = self.env.now
+                yield self.env.timeout(seconds)
+            stage_w = watts * self.gpus
+            batch_j += stage_w * seconds
+            rates = (flop / seconds * self.gpus, read / seconds * self.gpus)
+            self.busy.append(Busy(begin, self.env.now, stage_w * share, stage_w * (1 - share), *rates))
+            self.iterations.append(
+                Iteration(
+                    batch_id, stage, begin, seconds, len(batch), tokens, sum(p.tokens for p in prompts),
+                    len(batch) - len(prompts), mfu, mbu, watts, kv, waiting,
+                )
+            )  # fmt: skip
+        self.land(batch, batch_j)
+
+    def work(self, part: Part) -> float:
+        """A request's claim on the energy of its batch."""
+        if self.attribution == "tokens":
+            return part.tokens
+        return self.tables.flops_per_token * part.tokens + self.tables.flops_per_pair * part.pairs
+
+    def land(self, batch: list[Part], batch_j: float) -> None:
+        self.count_blocks()
+        whole = sum(map(self.work, batch))
+        self.attributed_j += batch_j
+        for part in batch:
+            request = part.request
+            request.processed += part.tokens
+            if part.is_prefill:
+                request.prefill_j += batch_j * self.work(part) / whole
+                if request.processed == request.target:
+                    request.prefilled = True
+                    request.processed += 1
+                    if math.isnan(request.prefill_completed_at):
+                        request.prefill_completed_at = self.env.now
+            else:
+                request.decode_j += batch_j * self.work(part) / whole
+            if request.processed == request.total:
+                request.completed_at = self.env.now
+                self.give_back(request)
+                self.done.append(request)
+            else:
+                self.running.append(request)
+        self.in_flight -= 1
+        self.call_round()
+
+    # --- the KV cache --------------------------------------------------------------------------------------------
+
+    def blocks_of(self, tokens: int) -> int:
+        return math.ceil(tokens / self.block_tokens)
+
+    def count_blocks(self) -> None:
+        self.kv_block_s += (self.total_blocks - self.free_blocks) * (self.env.now - self.counted_to)
+        self.counted_to = self.env.now
+
+    def take(self, request: Request, blocks: int) -> None:
+        assert blocks <= self.free_blocks, "a cache holds no more than it has"
+        if request.blocks == 0:
+            self.holders += 1
+        request.blocks += blocks
+        self.free_blocks -= blocks
+
+    def give_back(self, request: Request) -> None:
+        self.free_blocks += request.blocks
+        request.blocks = 0
+        self.holders -= 1
+
+    def evict(self, request: Request, target: int) -> None:
+        """Preemption by recompute."""
+        self.give_back(request)
+        request.target = target
+        request.processed = 0
+        request.prefilled = False
+        request.restarts += 1
+        self.queue.insert(0, request)
+
+    def admit_head(self, blocks: int) -> Request:
+        request = self.queue.pop(0)
+        self.take(request, blocks)
+        return request
+
+    def secure(self, request: Request) -> bool:
+        """vLLM's and Sarathi's rule for one more decode: a block must be free, whether it is needed or not.
+
+        Evicts from the end of the running list, `request` itself (then False) when nobody else is left on it.
+        """
+        while self.free_blocks == 0:
+            victim = self.running.pop() if self.running else request
+            self.evict(victim, victim.processed)
+            if victim is request:
+                return False
+        if request.processed > request.blocks * self.block_tokens:
+            self.take(request, 1)
+        return True
+
+    # --- the schedulers: each returns the requests of the next batch and the tokens each is to process -------------
+
+    def form_vllm(self) -> list[tuple[Request, int]]:
+        prompts: list[tuple[Request, int]] = []
+        while self.queue and len(prompts) < self.micro_batch and self.holders < self.batch_cap:
+            length = self.queue[0].target
+            padded = (len(prompts) + 1) * max([length, *(n for _, n in prompts)])
+            if padded > self.max_batch_tokens and prompts:  # what outgrew the limit by an eviction goes alone
+                break
+            if self.free_blocks - self.blocks_of(length) < self.kept_free:
+                break
+            prompts.append((self.admit_head(self.blocks_of(length)), length))
+        if prompts:
+            return prompts
+        decodes: list[tuple[Request, int]] = []
+        self.running.sort(key=lambda r: r.arrived_at)
+        while self.running and len(decodes) < self.micro_batch:
+            request = self.running.pop(0)
+            if self.secure(request):
+                decodes.append((request, 1))
+        return decodes
+
+    def form_sarathi(self) -> list[tuple[Request, int]]:
+        batch: list[tuple[Request, int]] = []
+        begun: list[Request] = []
+        while self.running and len(batch) < self.micro_batch:
+            request = self.running.pop(0)
+            if not request.prefilled:
+                begun.append(request)
+            elif self.secure(request):
+                batch.append((request, 1))
+        budget = self.chunk_size - len(batch)
+        passed_over = []
+        for request in begun:
+            chunk = min(request.target - request.processed, budget)
+            if chunk <= 0:
+                passed_over.append(request)
+                continue
+            batch.append((request, chunk))
+            budget -= chunk
+        self.running = sorted(passed_over + self.running, key=lambda r: r.arrived_at)
+        while self.queue and budget > 0 and len(batch) < self.micro_batch and self.holders < self.batch_cap:
+            blocks = self.blocks_of(self.queue[0].target)
+            if self.free_blocks - blocks < self.kept_free:
+                break
+            request = self.admit_head(blocks)
+            chunk = min(request.target, budget)
+            batch.append((request, chunk))
+            budget -= chunk
+        return batch
+
+    def form_vllm_v1(self) -> list[tuple[Request, int]]:
+        batch: list[tuple[Request, int]] = []
+        budget = self.max_batch_tokens
+        someone_evicted = False
+        self.running.sort(key=lambda r: r.arrived_at)
+        while self.running and budget > 0 and len(batch) < self.micro_batch:
+            request = self.running.pop(0)
+            chunk = 1 if request.prefilled else min(request.target - request.processed, budget)
+            # a decode writes the token sampled before, already counted in `processed`
+            written = request.processed + (0 if request.prefilled else chunk)
+            needed = self.blocks_of(written) - request.blocks
+            while self.free_blocks < needed:
+                victim = self.running.pop() if self.running else request
+                self.evict(victim, max(victim.target, victim.processed))
+                someone_evicted = True
+                if victim is request:
+                    break
+            else:
+                self.take(request, needed)
+                batch.append((request, chunk))
+                budget -= chunk
+        while (
+            self.queue
+            and not someone_evicted
+            and budget > 0
+            and len(batch) < self.micro_batch
+            and self.holders < self.batch_cap
+        ):
+            length = self.queue[0].target
+            if self.chunked:
+                chunk = min(length, budget)
+            elif length <= budget or not batch:
+                chunk = length
+            else:
+                break
+            if self.blocks_of(chunk) > self.free_blocks:
+                break
+            batch.append((self.admit_head(self.blocks_of(chunk)), chunk))
+            budget -= chunk
+        return batch
+
+    def form_orca(self) -> list[tuple[Request, int]]:
+        batch = [(request, 1) for request in self.running[: self.micro_batch]]
+        self.running = self.running[self.micro_batch :]
+        while self.queue and len(batch) < self.micro_batch and self.free_blocks >= self.reserve:
+            request = self.admit_head(self.reserve)
+            batch.append((request, request.target))
+        return batch
+
+    def form_static(self) -> list[tuple[Request, int]]:
+        if self.running:
+            batch, self.running = [(request, 1) for request in self.running], []
+            return batch
+        return self.form_orca()
+
+
+COLUMNS = ("prefill_j", "decode_j", "busy_s", "flop", "bytes")
+
+
+def metered(busy: list[Busy], edges: np.ndarray) -> np.ndarray:
+    """What a meter between each two `edges` (s) reads: columns `COLUMNS`; shape (len(edges) - 1, 5)."""
+    read = np.zeros((len(edges) - 1, len(COLUMNS)))
+    for b in busy:
+        rates = np.array([b.prefill_w, b.decode_w, 1.0, b.flops_per_s, b.bytes_per_s])
+        interval = bisect.bisect_right(edges, b.begin) - 1
+        while edges[interval] < b.end:
+            seconds = min(b.end, edges[interval + 1]) - max(b.begin, edges[interval])
+            read[interval] += seconds * rates
+            interval += 1
+    return read

@@ -1,0 +1,238 @@
+"""Drives the compiled replica and the oracle with the same requests, and compares what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulators.inference.batching.policies import limits_for
+from simulators.inference.batching.state import REQUEST, RecordArray
+from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.power.laws import constant_law
+from simulators.inference.replica import Replica
+from simulators.inference.timing.tables import LOOKUP, StageTables
+
+from .oracle import Iteration, Request, Server, metered
+
+Job = tuple[float, int, int]
+"""Arrival (s), prompt and output (tokens)."""
+
+
+@dataclass
+class Run:
+    """What a replica did with a list of jobs."""
+
+    replica: Replica
+    requests: pd.DataFrame
+    """By request_id: the fields of `REQUEST`."""
+    iterations: pd.DataFrame
+    """By (batch_id, stage): the fields of `ITERATION`."""
+    meter: np.ndarray
+    """Columns `PREFILL_J`... of every bin."""
+    edges: np.ndarray
+    """Bounds of the bins, s."""
+
+
+def records(jobs: Sequence[Job]) -> RecordArray:
+    """Jobs as `REQUEST` records, numbered in order."""
+    rows = np.zeros(len(jobs), REQUEST).view(np.recarray)
+    for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
+        rows[name] = np.nan
+    rows["request_id"] = np.arange(len(jobs))
+    for i, (arrived_at, prompt, output) in enumerate(jobs):
+        rows[i]["arrived_at"] = rows[i]["released_at"] = arrived_at
+        rows[i]["prefill_tokens"] = rows[i]["target"] = prompt
+        rows[i]["decode_tokens"] = output
+    return rows
+
+
+def run_replica(
+    replica: Replica,
+    jobs: Sequence[Job],
+    step_s: float = 60.0,
+    width_s: float | None = None,
+    cuts: Iterable[float] = (),
+    just_in_time: bool = False,
+    last_step: int = 10**6,
+) -> Run:
+    """Run until all jobs are done, step by step.
+
+    `width_s` is the width of the meter's bins, which divides `step_s`; `cuts` are further times at which `advance`
+    returns; with `just_in_time` a job is handed over only in the step in which it arrives.
+    """
+    rows = records(jobs)
+    count = 1 if width_s is None else round(step_s / width_s)
+    width = step_s if width_s is None else width_s
+    cuts = sorted(cuts)
+    meters = []
+    metered_j = 0.0
+    taken = 0 if just_in_time else replica.enqueue(rows, 0, len(rows))
+    for step in range(last_step + 1):
+        assert step < last_step, "something waits for ever"
+        begin, end = step * step_s, (step + 1) * step_s
+        if just_in_time:
+            first, last = np.searchsorted(rows["arrived_at"], (begin, end))
+            taken += replica.enqueue(rows, int(first), int(last))
+        bins = np.zeros((count, 5))
+        for until in [t for t in cuts if begin < t < end] + [end]:
+            replica.advance(until, bins, begin, width)
+        replica.meter_in_flight(bins, begin, width)
+        meters.append(bins)
+        metered_j += bins[:, :2].sum()
+        assert_conserved(replica, taken, metered_j, end)
+        if replica.outstanding == 0 and (not just_in_time or end > rows["arrived_at"][-1]):
+            break
+    finished, log = replica.take_finished(), replica.take_log()
+    meter = np.concatenate(meters)
+    return Run(
+        replica,
+        pd.DataFrame(finished).set_index("request_id").sort_index(),
+        pd.DataFrame(log).set_index(["batch_id", "stage"]).sort_index(),
+        meter,
+        np.arange(len(meter) + 1) * width,
+    )
+
+
+def assert_conserved(replica: Replica, taken: int, metered_j: float, now: float) -> None:
+    """Between two steps no joule, block or request is lost."""
+    state = replica.state
+    c = state.counters[0]
+    np.testing.assert_allclose(replica.attributed_j + replica.in_flight_j(now), metered_j, rtol=1e-12, atol=0)
+    assert state.requests["blocks"].sum() == replica.limits.total_blocks - c.free_blocks
+    assert replica.enqueued == taken == replica.completed + replica.running + replica.waiting + c.inbox_size
+
+
+def run_oracle(server: Server, jobs: Sequence[Job]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Requests and iterations, in the form of `Run`'s."""
+    requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    requests = [r for r in requests if server.could_run(r)]
+    done = server.run(requests)
+    assert len(done) == len(requests), "something waits for ever"
+    names = [f.name for f in fields(Request)]
+    log_names = [f.name for f in fields(Iteration)]
+    frame = pd.DataFrame([[getattr(r, n) for n in names] for r in requests], columns=names)
+    log = pd.DataFrame([[getattr(i, n) for n in log_names] for i in server.iterations], columns=log_names)
+    return frame.set_index("request_id"), log.set_index(["batch_id", "stage"]).sort_index()
+
+
+def both(
+    jobs: Sequence[Job],
+    tables: StageTables,
+    law: PowerLaw,
+    scheduler: str,
+    gpus: int = 1,
+    attribution: str = "work",
+    drive: dict[str, Any] | None = None,
+    **options: Any,
+) -> tuple[Run, Server]:
+    """Run both, assert that they agree in everything, and return them for further questions.
+
+    Requests that could never run are refused by both, and missing in what is returned.
+    """
+    limits = limits_for(scheduler, **options)
+    replica = Replica(limits, tables, law, gpus=gpus, attribution=attribution, log=True)
+    server = Server(
+        scheduler,
+        tables,
+        lambda mfu, mbu, comm: busy_power_w(law, mfu, mbu, comm),
+        gpus=gpus,
+        attribution=attribution,
+        **options,
+    )
+    run = run_replica(replica, jobs, **(drive or {}))
+    requests, iterations = run_oracle(server, jobs)
+    assert list(run.requests.index) == list(requests.index)
+    if len(requests) == 0:
+        return run, server
+    assert_same_iterations(run.iterations, iterations)
+    assert_same_requests(run.requests, requests)
+    assert_same_totals(run, server)
+    return run, server
+
+
+def assert_same_iterations(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    assert list(ours.index) == list(theirs.index)
+    for name in theirs:
+        if theirs[name].dtype.kind == "i":
+            assert list(ours[name]) == list(theirs[name]), name
+        else:
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def assert_same_requests(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    assert list(ours.index) == list(theirs.index)
+    assert list(ours.restarts) == list(theirs.restarts)
+    for name in ("scheduled_at", "prefill_completed_at", "completed_at", "prefill_j", "decode_j"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def assert_same_totals(run: Run, server: Server) -> None:
+    c = run.replica.state.counters[0]
+    by_batch = run.iterations.xs(0, level="stage")
+    theirs = metered(server.busy, run.edges)
+    # a stretch's share of a bin is found by subtracting times, which costs their rounding
+    seconds = 1e-12 * run.edges[-1]
+    np.testing.assert_allclose(run.meter, theirs, rtol=1e-9, atol=seconds * np.abs(theirs).max())
+    attributed = run.requests.prefill_j.sum() + run.requests.decode_j.sum()
+    metered_j = run.meter[:, :2].sum()
+    assert np.isclose(attributed, metered_j, rtol=1e-12, atol=0)
+    assert np.isclose(c.attributed_j, metered_j, rtol=1e-12, atol=0)
+    assert np.isclose(c.kv_block_s, server.kv_block_s, rtol=1e-9)
+    assert c.free_blocks == server.total_blocks
+    assert c.holding == c.queue_size == c.inbox_size == c.flights == c.ready_size == 0
+    assert c.free_slots == len(run.replica.state.requests)
+    assert c.evictions == run.requests.restarts.sum()
+    assert c.batches == server.batches
+    assert c.batch_sizes == by_batch.batch_size.sum()
+    assert c.prefill_tokens == by_batch.prefill_tokens.sum()
+    assert run.replica.outstanding == run.replica.running == run.replica.waiting == 0
+
+
+# --- tables for scenarios ------------------------------------------------------------------------------------------------
+
+FLAT = constant_law(idle_w=100.0, busy_w=300.0)
+
+
+def flat_tables(seconds: float = 1.0, per_token_s: float = 0.0, send_s: float = 0.0) -> StageTables:
+    """Every stage takes `seconds` and `per_token_s` for each token, whatever the contexts; 1 FLOP and 1 B per token."""
+    tokens = np.arange(9, dtype=float)
+    flat = np.ones(9)
+    return StageTables(
+        mode=LOOKUP,
+        token_s=seconds + per_token_s * tokens,
+        sequence_s=0 * flat,
+        send_s=send_s * flat,
+        comm_s=0 * flat,
+        decode_s=np.zeros((3, 3)),
+        decode_kv=np.array([0.0, 64.0, 128.0]),
+        prefill_s=np.zeros((3, 3)),
+        prefill_chunk=np.arange(3.0),
+        prefill_kv=np.array([0.0, 64.0, 128.0]),
+        prefill_floor_s=0.0,
+        kv_step=64,
+        shared_factor=1.0,
+        flops_per_token=1.0,
+        flops_per_pair=0.0,
+        weight_bytes=flat,
+        kv_bytes_per_token=0.0,
+        peak_flops=1000.0,
+        peak_bytes=1000.0,
+    )
+
+
+def batches(
+    scheduler: str, jobs: Sequence[Job], tables: StageTables | None = None, **options: Any
+) -> tuple[list[tuple[float, int, int, int, int]], pd.DataFrame]:
+    """The batches of a scenario and its requests, from the compiled loop, proven equal to the oracle on the way.
+
+    A batch is (start in s, prefill tokens, prompts, decodes, KV blocks in use); of a pipeline, its first stage.
+    """
+    run, _ = both(jobs, tables or flat_tables(), FLAT, scheduler, **options)
+    first = run.iterations.xs(0, level="stage")
+    prompts = first.batch_size - first.decode_batch_size
+    columns = (first.start_s, first.prefill_tokens, prompts, first.decode_batch_size, first.kv_blocks_used)
+    return list(zip(*(column.tolist() for column in columns), strict=True)), run.requests
