@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
@@ -115,12 +116,20 @@ def _zip_member(raw: bytes, archive: Path, path: Path) -> bytes:
         return opened.read(wanted)
 
 
-def decode(raw: bytes) -> str:
-    """Text of a file in UTF-8, with or without byte order mark, else Latin-1."""
+def decode(path: Path, raw: bytes) -> str:
+    """Text of a file in UTF-8, with or without byte order mark, else Latin-1; `path` is for messages."""
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        text = raw.decode("latin-1")
+    # pandas' float parser crashes the interpreter on an exponent of many digits
+    monster = re.search(r"\d[eE][+-]?\d{7,}", text)
+    if monster:
+        row = text.count("\n", 0, monster.start()) + 1
+        raise InputError(
+            f"{path}: row {row} (line of the file): '{monster[0]}' is out of range; expected a number"
+        )
+    return text
 
 
 def read_table(path: str | Path) -> Table:
@@ -144,7 +153,7 @@ def read_table(path: str | Path) -> Table:
         return Table(path, frame, 1, {}, digest)
     if b"\x00" in raw[:4096]:
         raise InputError(f"{path}: is not a text file; expected CSV, gzipped CSV or parquet")
-    return parse_text(path, decode(raw), digest)
+    return parse_text(path, decode(path, raw), digest)
 
 
 def parse_text(path: Path, text: str, digest: str) -> Table:
@@ -160,7 +169,7 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
     if len(lines) - header < 2:
         raise InputError(f"{path}: has no data rows; expected a header and at least two rows")
     separator = max(",;\t", key=lines[header].count)
-    _check_lengths(path, lines, header, separator)
+    check_lengths(path, lines, header, separator)
     try:
         frame = pd.read_csv(
             io.StringIO("\n".join(lines[header:])),
@@ -168,22 +177,35 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
             dtype="string",
             keep_default_na=False,
             skip_blank_lines=False,
-            index_col=False,
         )
     except pd.errors.ParserError as error:
         raise InputError(f"{path}: not a table ({str(error).splitlines()[0]})") from error
+    if not len(frame):
+        raise InputError(f"{path}: has no data rows; expected at least two")
     frame.columns = [str(name).strip() for name in frame.columns]
     return Table(path, frame, header + 2, comments, digest)
 
 
-def _check_lengths(path: Path, lines: list[str], header: int, separator: str) -> None:
-    """Refuse a row with more or fewer cells than the header; lines with quotes are left to pandas."""
-    expected = lines[header].count(separator)
-    if '"' in lines[header]:
-        return
+def check_lengths(path: Path, lines: list[str], header: int, separator: str = ",") -> None:
+    """Refuse a row with more or fewer cells than the header, which pandas would cut, pad or even crash on."""
+    expected = _cells(lines[header], separator)
     for number, line in enumerate(lines[header + 1 :], start=header + 2):
-        if line.count(separator) != expected and '"' not in line:
-            found = line.count(separator) + 1 if line.strip() else 0
+        found = _cells(line, separator)
+        if found is None:
             raise InputError(
-                f"{path}: row {number} (line of the file): has {found} cells; expected {expected + 1} as in the header"
+                f"{path}: row {number} (line of the file): has an open quotation mark; expected a pair"
             )
+        if found != expected:
+            raise InputError(
+                f"{path}: row {number} (line of the file): has {found} cells; expected {expected} as in the header"
+            )
+
+
+def _cells(line: str, separator: str) -> int | None:
+    """Cells of a line; None if a quotation mark stays open, which would swallow the lines below."""
+    if '"' in line:
+        try:
+            return len(next(csv.reader([line], delimiter=separator, strict=True)))
+        except csv.Error:
+            return None
+    return line.count(separator) + 1 if line.strip() else 0

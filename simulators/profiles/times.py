@@ -92,13 +92,19 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
     layout = _format_of(first) or _slashed_format(table, text)
     if layout is None:
         raise table.error(0, f"'{first}' in column '{column}' is not a time", _EXPECTED)
-    has_offset = bool(re.search(r"(Z|[+-]\d\d:?\d\d)$", first))
-    parsed = pd.to_datetime(text, format=layout, errors="coerce", utc=has_offset)
-    bad = np.flatnonzero(parsed.isna().to_numpy())
+    stamps = pd.DatetimeIndex(pd.to_datetime(text, format=layout, errors="coerce", utc=True))
+    bad = np.flatnonzero(stamps.isna())
     if len(bad):
         raise table.error(int(bad[0]), f"'{text.iloc[bad[0]]}' in column '{column}' is not a time", _EXPECTED)
-    stamps = pd.DatetimeIndex(parsed)
-    return stamps if has_offset else _localise(table, stamps, timezone, column)
+    offsets = text.str.contains(r":\d\d.*(?:Z|[+-]\d\d:?\d\d)$", regex=True).to_numpy(dtype=bool)
+    has_offset = bool(offsets[0])
+    mixed = np.flatnonzero(offsets != has_offset)
+    if len(mixed):
+        problem = (
+            f"'{text.iloc[mixed[0]]}' has {'no' if has_offset else 'a'} UTC offset, unlike the rows above"
+        )
+        raise table.error(int(mixed[0]), problem, "an offset in every row or in none")
+    return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column)
 
 
 def _format_of(text: str) -> str | None:

@@ -17,7 +17,7 @@ from pvlib import iotools
 from simulators.errors import InputError
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.readers import Axis, Fill, Label, on_axis, read_values
-from simulators.profiles.tables import Table, decode, read_bytes, read_table
+from simulators.profiles.tables import Table, check_lengths, decode, read_bytes, read_table
 from simulators.profiles.weather_tables import (
     COLUMNS,
     RawWeather,
@@ -35,7 +35,7 @@ def read_raw(path: Path, timezone: str, label: Label, fill: Fill | None) -> RawW
     raw, digest = read_bytes(path)
     if raw[:4] == b"PAR1":
         return read_generic(read_table(path), timezone, label, fill)
-    text = decode(raw)
+    text = decode(path, raw)
     head = text[:4000]
     if head.lstrip().startswith("{"):
         return _json(path, text, digest, fill)
@@ -107,6 +107,7 @@ def _check_year(path: Path, stamps: pd.DatetimeIndex, kind: str, first_row: int)
 
 
 def _tmy3(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+    check_lengths(path, text.rstrip().splitlines(), header=1)
     frame, meta = _parsed(path, "TMY3", iotools.read_tmy3, io.StringIO(text), coerce_year=NOMINAL_YEAR)
     _check_year(path, pd.DatetimeIndex(frame.index) - pd.Timedelta(hours=1), "TMY3", 3)
     frame = frame.rename(columns={"temp_air": "temperature"})
@@ -209,6 +210,7 @@ def _pvgis_tmy(
 
 def _nsrdb(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     """NSRDB rows are instants: each stands for the interval centred on it."""
+    check_lengths(path, text.rstrip().splitlines(), header=2)
     frame, meta = _parsed(path, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(text))
     seconds = (frame.index - frame.index[0]).total_seconds().to_numpy()
     gaps = np.diff(seconds)

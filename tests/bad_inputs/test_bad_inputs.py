@@ -32,6 +32,13 @@ CARBON: list[tuple[str, dict[str, Any], str]] = [
     ("ragged.csv", {}, "row 7 (line of the file): has 3 cells; expected 2"),
     ("decimal_comma.csv", {}, "row 2 (line of the file): has 3 cells; expected 2"),
     ("cut_row.csv", {}, "row 10 (line of the file): has 1 cells; expected 2"),
+    (
+        "mixed_offsets.csv",
+        {},
+        "row 6 (line of the file): '2023-06-05 04:00' has no UTC offset, unlike the rows",
+    ),
+    ("huge_exponent.csv", {}, "row 7 (line of the file): '3e4009000000000' is out of range"),
+    ("open_quote.csv", {}, "row 7 (line of the file): has an open quotation mark"),
     ("several_columns.csv", {}, "expected column=NAME, one of 'north', 'south'"),
     ("several_columns.csv", {"column": "east"}, "no column 'east'; expected one of 'time', 'north', 'south'"),
     ("no_time_column.csv", {}, "no time column; expected one named time"),
@@ -89,7 +96,7 @@ WEATHER: list[tuple[str, dict[str, Any], str]] = [
     ("pvgis_in_plane.csv", {}, "in the plane of the modules; expected a PVGIS TMY"),
     ("short.epw", {}, "has 12 hours; expected the 8760 of a EPW year"),
     ("cut_row.epw", {}, "row 11 (line of the file): has 10 cells; expected 35"),
-    ("damaged_tmy3.csv", {}, "has 2 hours; expected the 8760 of a TMY3 year"),
+    ("damaged_tmy3.csv", {}, "row 4 (line of the file): has 2 cells; expected 3"),
     ("damaged_nsrdb.csv", {}, "damaged NSRDB PSM file"),
     ("negative_irradiance.csv", {"fill": "interpolate"}, "negative global horizontal irradiance"),
 ]
