@@ -64,7 +64,8 @@ class SiteOptions(BaseModel):
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
     power_law: str = Field(
-        "mfu", description="GPU power: mfu (published law), utilisation (calibrated), constant, table:FILE"
+        "utilisation",
+        description="GPU power: mfu (published law), utilisation (calibrated), constant, table:FILE",
     )
 
     rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
@@ -107,6 +108,7 @@ class SiteOptions(BaseModel):
     )
     pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
 
+    report: bool = Field(True, description="draw the figures and write report.html")
     seed: int = Field(42, ge=0, description="random seed")
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
 

@@ -30,7 +30,7 @@ from simulators.profiles.readers import read_csv_profile
 from simulators.profiles.site import Site, load_site
 from simulators.profiles.weather import Weather, read_weather
 from simulators.recorder.summary import sha256
-from simulators.scheduler.policies import Policy, policy
+from simulators.scheduler.policies import Policy, Unhurried, policy
 from simulators.storage.battery import Battery, BatteryConfig
 
 Array = NDArray[np.float64]
@@ -146,7 +146,7 @@ def prepare(options: SiteOptions) -> Setup:
     notes.append(f"Iteration times: {facts['iteration_time']} ({facts['iteration_time_why']}).")
     notes.append(f"GPU power: the {options.power_law} law.")
     window_s = options.defer_hours * 3600
-    rules: dict[str, dict[str, Any]] = {"carbon": {"window_s": window_s}}
+    rules: dict[str, dict[str, Any]] = {"carbon": {"window_s": window_s, "least_spread_s": 3600.0}}
     return Setup(
         options=options,
         site=site,
@@ -160,7 +160,7 @@ def prepare(options: SiteOptions) -> Setup:
         metrics=Metrics(),
         facility=facility,
         battery=battery,
-        policy=policy(options.policy, **rules.get(options.policy, {})),
+        policy=Unhurried(policy(options.policy, **rules.get(options.policy, {}))),
         forecast=_forecast(options, carbon_series, window_s),
         embodied_kg=embodied_kg,
         rated_w=facility.power(facts["gpus"] * facts["gpu_max_w"]).facility_w,

@@ -51,10 +51,11 @@ def run(options: SiteOptions) -> None:
             summary["scheduling"] = compare(setup, summary, json.loads(baseline[0].read_text()))
         summary["wall_s"] = time.perf_counter() - started
         folder.write_json("summary.json", summary)
-        _report(setup, folder, summary, config)
+        if options.report:
+            _report(setup, folder, summary, config)
         target = folder.finish()
     print(summary_table(summary))
-    print(f"report: {target / 'report.html'}")
+    print(f"report: {target / 'report.html'}" if options.report else f"results: {target}")
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def _baseline(options: SiteOptions, folder: RunFolder) -> Iterator[list[Path]]:
         return
     summary: list[Path] = []
     out = folder.path("baseline")
-    entries = options.model_dump(mode="json") | {"policy": "none", "baseline": False, "out": str(out)}
+    entries = options.model_dump(mode="json") | {"policy": "none", "baseline": False, "report": False, "out": str(out)}
     config = folder.path("baseline.json")
     config.write_text(json.dumps(entries))
     process = subprocess.Popen(

@@ -275,7 +275,7 @@ class Cluster:
             series=series,
             mfu=flops / (peak_flops * span_s),
             mbu=traffic / (peak_bytes * span_s),
-            busy=busy_s / (self.gpu_count * span_s),
+            busy=min(1.0, busy_s / (self.gpu_count * span_s)),  # rounding may pass 1
             arrived=self.arrived - arrived_before,
             completed=len(finished),
             rejected=self.rejected - rejected_before,

@@ -135,7 +135,7 @@ def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], 
         overhead_s=serving.overhead_s,
         peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
     )
-    law = law_for(device, serving.power_law)
+    law = law_for(device, serving.power_law, shape, serving.precision)  # type: ignore[arg-type]
     replicas = [
         Replica(limits, tables, law, serving.tp, serving.attribution, log) for _ in range(serving.replicas)
     ]

@@ -136,12 +136,18 @@ class CarbonThreshold:
         Fixed threshold in place of the quantile.
     spread
         Release evenly over the rest of the clean spell, so that no flood ends it; else at once.
+    least_spread_s
+        Release over at least this time, s, however short the spell.
+    surplus_is_clean
+        Own generation above the load counts as clean, whatever the grid's intensity.
     """
 
     quantile: float = 0.3
     window_s: float = 8 * 3600.0
     threshold_g_per_kwh: float | None = None
     spread: bool = True
+    least_spread_s: float = 0.0
+    surplus_is_clean: bool = True
 
     def __post_init__(self) -> None:
         _check(0 < self.quantile <= 1, "carbon", f"a quantile above 0 to 1, not {self.quantile}")
@@ -159,13 +165,35 @@ class CarbonThreshold:
             threshold = _quantile(np.sort(ahead), self.quantile)
         else:
             raise InputError("policy 'carbon': needs CI_forecast[gCO2eq/kWh], or a fixed threshold")
-        if now > threshold:
+        surplus = self.surplus_is_clean and observation.generation_w > observation.load_w
+        if now > threshold and not surplus:
             return HOLD
         if not self.spread:
             return Decision(hold=False)
         dirty = np.flatnonzero(ahead > threshold)
         clean_steps = int(dirty[0]) if len(dirty) else max(len(ahead), 1)
-        return _release(observation.held, max(clean_steps, 1) * observation.step_s)
+        spell_s = max(clean_steps, 1) * observation.step_s
+        return _release(observation.held, max(spell_s, self.least_spread_s))
+
+
+@dataclass(frozen=True)
+class Unhurried:
+    """Another policy, but nothing is released while requests queue: deferred work must not delay the rest.
+
+    Attributes
+    ----------
+    policy
+        Who decides otherwise.
+    most_waiting
+        Requests that may queue at the replicas, >= 0.
+    """
+
+    policy: Policy
+    most_waiting: float = 8.0
+
+    def decide(self, observation: Observation) -> Decision:
+        decision = self.policy.decide(observation)
+        return HOLD if observation.waiting > self.most_waiting else decision
 
 
 @dataclass

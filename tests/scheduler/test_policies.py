@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.scheduler.policies import Decision, Observation, Policy, policy
+from simulators.scheduler.policies import Decision, Observation, Policy, Unhurried, policy
 
 
 def seen(**values) -> Observation:
@@ -155,3 +155,22 @@ def test_a_missing_connection_is_named(rule: Policy, observation, attribute):
 def test_bad_choice_is_named(name, options, message):
     with pytest.raises(InputError, match=message):
         policy(name, **options)
+
+
+def test_own_surplus_counts_as_clean():
+    dirty = seen(ci_g_per_kwh=500.0, generation_w=2.0, load_w=1.0)
+    assert not policy("carbon", threshold_g_per_kwh=300.0).decide(dirty).hold
+    assert policy("carbon", threshold_g_per_kwh=300.0, surplus_is_clean=False).decide(dirty).hold
+
+
+def test_a_short_clean_spell_is_no_flood():
+    decision = policy("carbon", threshold_g_per_kwh=300.0, least_spread_s=3600.0).decide(
+        seen(ci_g_per_kwh=100.0, held=7200)
+    )
+    assert decision.release_rate_per_s == 2.0
+
+
+def test_unhurried_holds_while_requests_queue():
+    rule = Unhurried(policy("none"), most_waiting=3)
+    assert not rule.decide(seen(waiting=3)).hold
+    assert rule.decide(seen(waiting=4)).hold
