@@ -113,3 +113,19 @@ def test_grids_hold_their_ends():
     assert grid[0] == 1
     assert grid[-1] == 4096
     assert (np.diff(grid) >= 1).all()
+
+
+def test_precision_of_an_alias_reaches_the_kernels():
+    """An FP8 checkpoint that differs from its bf16 twin by name only is faster, not the same."""
+    size = {"max_tokens": 128, "max_batch": 16, "max_context": 1024}
+    plain = measured_tables(model("Qwen/Qwen3-VL-30B-A3B-Instruct"), gpu("h100"), **size)
+    smaller = measured_tables(model("Qwen/Qwen3-VL-30B-A3B-Instruct"), gpu("h100"), precision="fp8", **size)
+    alias = model("Qwen/Qwen3-VL-30B-A3B-Instruct").model_copy(update={"precision": "fp8"})
+    np.testing.assert_allclose(measured_tables(alias, gpu("h100"), **size).token_s, smaller.token_s)
+    assert smaller.token_s[16] < 0.9 * plain.token_s[16]
+
+
+def test_block_scaled_weights_are_not_timed_with_the_host_s_launch():
+    """230 B parameters, 10 B active, on four B200: a decode takes some milliseconds, not tens."""
+    tables = measured_tables(model("MiniMaxAI/MiniMax-M2.5"), gpu("b200"), tp=4, max_tokens=64, max_batch=8)
+    assert 2e-3 < stage_seconds(tables, [1024] * 4, []) < 9e-3
