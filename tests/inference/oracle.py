@@ -1,12 +1,12 @@
 """The rules of a serving replica in plain Python: one SimPy event per stage of every batch.
 
-This file is the reference that the compiled loop is held to. It knows nothing of that loop: it takes the options a user
-gives, the tables and a power law, and moves requests one iteration at a time. It is meant to be read beside the papers, and to be
-slow.
+This file is the reference that the compiled loop is held to. It knows nothing of that loop: it takes the options a
+user gives, the tables and a power law, and moves requests one iteration at a time. It is meant to be read beside the
+papers, and to be slow.
 
-Lifecycle of a request with prompt P and output D: `processed` counts the tokens of which the cache knows (or is about to);
-when the whole target is prefilled the first output token is sampled with it (`processed` = P + 1); each decode adds one; done at
-P + D. An evicted request starts over with a longer target, keeping its first time stamps.
+Lifecycle of a request with prompt P and output D: `processed` counts the tokens of which the cache knows (or is about
+to); when the whole target is prefilled the first output token is sampled with it (`processed` = P + 1); each decode
+adds one; done at P + D. An evicted request starts over with a longer target, keeping its first time stamps.
 
 At one instant, arrivals and ends of batches come before any batch is formed; batches are formed until as many are in
 flight as there are stages, or nothing can be scheduled.
@@ -14,16 +14,15 @@ flight as there are stages, or nothing can be scheduled.
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 import simpy
-from scipy.interpolate import RegularGridInterpolator
 
-from simulators.inference.timing.tables import LOOKUP, StageTables
+from simulators.inference.timing.tables import StageTables
+
+from .oracle_clock import Busy, Clock, Part, line
 
 
 @dataclass(eq=False)
@@ -54,21 +53,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one request does in one batch."""
-
-    request: Request
-    tokens: int
-    context: int  # tokens processed before
-    is_prefill: bool
-
-    @property
-    def pairs(self) -> int:
-        """(Query, key) pairs as the reference counts them."""
-        return self.tokens * (self.tokens + self.context)
-
-
-@dataclass(frozen=True)
 class Iteration:
     """One batch in one stage; field names as in the compiled loop's log."""
 
@@ -85,72 +69,6 @@ class Iteration:
     power_w: float
     kv_blocks_used: int
     waiting: int
-
-
-@dataclass(frozen=True)
-class Busy:
-    """A stage's GPUs at work."""
-
-    begin: float
-    end: float
-    prefill_w: float
-    decode_w: float
-    flops_per_s: float
-    bytes_per_s: float
-
-
-def line(curve: np.ndarray, n: int) -> float:
-    """`curve[n]`, and beyond its end straight on."""
-    if n < len(curve):
-        return float(curve[n])
-    return float(curve[-1] + (n - len(curve) + 1) * (curve[-1] - curve[-2]))
-
-
-class Clock:
-    """How long a stage takes for a batch, straight from the tables' documentation."""
-
-    def __init__(self, tables: StageTables) -> None:
-        self.t = tables
-        if tables.mode != LOOKUP:
-            linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
-            requests = np.arange(1, len(tables.decode_s), dtype=float)
-            self.decode = RegularGridInterpolator((requests, tables.decode_kv), tables.decode_s[1:], **linear)
-            grid = (tables.prefill_chunk, tables.prefill_kv)
-            self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
-
-    def attention_s(self, batch: list[Part]) -> float:
-        decodes = [p for p in batch if not p.is_prefill]
-        prompts = [p for p in batch if p.is_prefill]
-        read = self._lookup if self.t.mode == LOOKUP else self._interpolate
-        return read(decodes, prompts)
-
-    def _lookup(self, decodes: list[Part], prompts: list[Part]) -> float:
-        t = self.t
-        decode_s = prefill_s = 0.0
-        if decodes:
-            mean = int(sum(p.context for p in decodes) / len(decodes))
-            row = t.decode_s[min(len(decodes), len(t.decode_s) - 1)]
-            decode_s = line(row, math.ceil(mean / t.kv_step))
-            decode_s *= t.shared_factor if len(decodes) > 1 else 1.0
-        if prompts:
-            chunk = round(math.sqrt(sum(p.tokens**2 for p in prompts)))
-            kv_steps = sum(math.ceil(p.context / t.kv_step) for p in prompts)
-            largest = len(t.prefill_s) - 1
-            prefill_s = line(t.prefill_s[min(chunk, largest)], kv_steps)
-            prefill_s *= max(1.0, chunk / largest) ** 2
-            prefill_s *= t.shared_factor if len(prompts) > 1 else 1.0
-        return decode_s + prefill_s
-
-    def _interpolate(self, decodes: list[Part], prompts: list[Part]) -> float:
-        decode_s = prefill_s = 0.0
-        if decodes:
-            mean = sum(p.context for p in decodes) / len(decodes)
-            decode_s = max(0.0, float(self.decode((len(decodes), mean))))
-        if prompts:
-            floor = self.t.prefill_floor_s
-            each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]
-            prefill_s = floor + sum(max(0.0, seconds - floor) for seconds in each)
-        return decode_s + prefill_s
 
 
 @dataclass
@@ -189,9 +107,7 @@ class Server:
         self.reserve = max(1, self.max_model_len // self.block_tokens)
         self.micro_batch = self.batch_cap // self.stages
         if self.scheduler in ("orca", "static"):
-            self.micro_batch = max(
-                1, min(self.batch_cap, self.total_blocks // self.reserve // self.stages)
-            )
+            self.micro_batch = max(1, min(self.batch_cap, self.total_blocks // self.reserve // self.stages))
         self.holders = 0
         self.in_flight = 0
         self.batches = 0
@@ -204,9 +120,9 @@ class Server:
         """Whether the request fits an empty server at every moment of its life, evictions included."""
         if self.scheduler in ("orca", "static"):
             return request.total <= self.reserve * self.block_tokens
-        if self.scheduler == "vllm" or (self.scheduler == "vllm_v1" and not self.chunked):
-            if request.prompt > self.max_batch_tokens:
-                return False
+        whole = self.scheduler == "vllm" or (self.scheduler == "vllm_v1" and not self.chunked)
+        if whole and request.prompt > self.max_batch_tokens:
+            return False
         # its longest cache is all but the last token, and one block (or the watermark) stays free beside it
         return self.blocks_of(request.total - 1) + max(1, self.kept_free) <= self.total_blocks
 
@@ -240,25 +156,28 @@ class Server:
             members = self.form()
             if not members:
                 return
-            batch = [Part(r, tokens, r.processed, not r.prefilled) for r, tokens in members]
-            for part in batch:
-                if math.isnan(part.request.scheduled_at):
-                    part.request.scheduled_at = self.env.now
+            batch = {r: Part(tokens, r.processed, not r.prefilled) for r, tokens in members}
+            for request in batch:
+                if math.isnan(request.scheduled_at):
+                    request.scheduled_at = self.env.now
             self.in_flight += 1
-            self.env.process(self.fly(batch, self.batches, self.total_blocks - self.free_blocks, len(self.queue)))
+            self.env.process(
+                self.fly(batch, self.batches, self.total_blocks - self.free_blocks, len(self.queue))
+            )
             self.batches += 1
 
-    def fly(self, batch: list[Part], batch_id: int, kv: int, waiting: int) -> Generator[simpy.Event]:
+    def fly(self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int) -> Generator[simpy.Event]:
         """A batch on its way through the stages: first come, first served at each of them."""
         t = self.tables
-        tokens = sum(p.tokens for p in batch)
-        prompts = [p for p in batch if p.is_prefill]
-        flop = t.flops_per_token * tokens + t.flops_per_pair * sum(p.pairs for p in batch)
-        read = line(t.weight_bytes, tokens) + t.kv_bytes_per_token * sum(p.tokens + p.context for p in batch)
-        share = sum(map(self.work, prompts)) / sum(map(self.work, batch))
+        parts = list(batch.values())
+        prompts = [p for p in parts if p.is_prefill]
+        tokens = sum(p.tokens for p in parts)
+        flop = t.flops_per_token * tokens + t.flops_per_pair * sum(p.pairs for p in parts)
+        read = line(t.weight_bytes, tokens) + t.kv_bytes_per_token * sum(p.tokens + p.context for p in parts)
+        share = sum(map(self.work, prompts)) / sum(map(self.work, parts))
         batch_j = 0.0
         for stage, queue in enumerate(self.lines):
-            seconds = line(t.token_s, tokens) + self.clock.attention_s(batch)
+            seconds = line(t.token_s, tokens) + self.clock.attention_s(parts)
             seconds += line(t.send_s, tokens) if stage < self.stages - 1 else line(t.sequence_s, len(batch))
             mfu, mbu = flop / seconds / t.peak_flops, read / seconds / t.peak_bytes
             watts = self.watts(mfu, mbu, line(t.comm_s, tokens) / seconds)
@@ -284,12 +203,11 @@ class Server:
             return part.tokens
         return self.tables.flops_per_token * part.tokens + self.tables.flops_per_pair * part.pairs
 
-    def land(self, batch: list[Part], batch_j: float) -> None:
+    def land(self, batch: dict[Request, Part], batch_j: float) -> None:
         self.count_blocks()
-        whole = sum(map(self.work, batch))
+        whole = sum(map(self.work, batch.values()))
         self.attributed_j += batch_j
-        for part in batch:
-            request = part.request
+        for request, part in batch.items():
             request.processed += part.tokens
             if part.is_prefill:
                 request.prefill_j += batch_j * self.work(part) / whole
@@ -463,19 +381,3 @@ class Server:
             batch, self.running = [(request, 1) for request in self.running], []
             return batch
         return self.form_orca()
-
-
-COLUMNS = ("prefill_j", "decode_j", "busy_s", "flop", "bytes")
-
-
-def metered(busy: list[Busy], edges: np.ndarray) -> np.ndarray:
-    """What a meter between each two `edges` (s) reads: columns `COLUMNS`; shape (len(edges) - 1, 5)."""
-    read = np.zeros((len(edges) - 1, len(COLUMNS)))
-    for b in busy:
-        rates = np.array([b.prefill_w, b.decode_w, 1.0, b.flops_per_s, b.bytes_per_s])
-        interval = bisect.bisect_right(edges, b.begin) - 1
-        while edges[interval] < b.end:
-            seconds = min(b.end, edges[interval + 1]) - max(b.begin, edges[interval])
-            read[interval] += seconds * rates
-            interval += 1
-    return read

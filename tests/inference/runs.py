@@ -16,7 +16,8 @@ from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import Replica
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
-from .oracle import Iteration, Request, Server, metered
+from .oracle import Iteration, Request, Server
+from .oracle_clock import metered
 
 Job = tuple[float, int, int]
 """Arrival (s), prompt and output (tokens)."""
@@ -192,7 +193,7 @@ def assert_same_totals(run: Run, server: Server) -> None:
     assert run.replica.outstanding == run.replica.running == run.replica.waiting == 0
 
 
-# --- tables for scenarios ------------------------------------------------------------------------------------------------
+# --- tables for scenarios -------------------------------------------------------------------------------------------
 
 FLAT = constant_law(idle_w=100.0, busy_w=300.0)
 

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference.batching.policies import POLICIES
-from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import constant_law, mfu_law
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
@@ -38,7 +37,7 @@ def increasing(random: np.random.Generator, *shape: int, scale_s: float, grid: b
 
 
 def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
-    """Tables with increasing times and arbitrary work; smaller than the batches at times, so that they are continued."""
+    """Tables with increasing times and arbitrary work, at times smaller than the batches (then they are continued)."""
     random = np.random.default_rng(seed)
     rows = int(random.integers(2, 12))
     columns = int(random.integers(2, 8))
@@ -84,7 +83,9 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
 @st.composite
 def workloads(draw: st.DrawFn, grid: bool) -> list[Job]:
     """Bursts of requests with gaps between them, from simultaneous to long idle; one-token prompts and outputs too."""
-    bursts = draw(st.lists(st.tuples(st.sampled_from([0, 1, 6, 40]), st.integers(1, 6)), min_size=1, max_size=4))
+    bursts = draw(
+        st.lists(st.tuples(st.sampled_from([0, 1, 6, 40]), st.integers(1, 6)), min_size=1, max_size=4)
+    )
     length = st.one_of(st.just(1), st.integers(1, 30), st.integers(30, 110))
     now = 0.0
     jobs = []
@@ -141,7 +142,10 @@ def test_any_workload(scheduler: str, data: st.DataObject) -> None:
 def test_the_tightest_caches_are_reached(scheduler: str) -> None:
     """The workloads above are worth something only if they evict; here is one that must, again and again."""
     random = np.random.default_rng(1)
-    jobs = [(float(t), int(p), int(d)) for t, p, d in zip(range(40), *random.integers(1, 80, (2, 40)), strict=True)]
+    jobs = [
+        (float(t), int(p), int(d))
+        for t, p, d in zip(range(40), *random.integers(1, 80, (2, 40)), strict=True)
+    ]
     for stages in (1, 2, 4):
         run, _ = both(
             jobs, flat_tables(0.5, 0.01), FLAT, scheduler,

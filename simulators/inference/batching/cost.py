@@ -161,7 +161,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     prefill_tokens = 0
     f.prefills = 0
     f.decodes = 0
-    for i in range(f.size):
+    for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]
         cached += q + r.processed

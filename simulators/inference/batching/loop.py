@@ -177,7 +177,7 @@ def _launch(
     # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
     prefill_weight = 0.0
     f.weight = 0.0
-    for i in range(f.size):
+    for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]
         weight = split[0] * q + split[1] * q * (q + r.processed)
@@ -191,7 +191,7 @@ def _launch(
     at = c.now
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
-        cost = stage_cost(tables, law, last, f.tokens, f.size, attention_s, pairs, cached)
+        cost = stage_cost(tables, law, last, f.tokens, f.members, attention_s, pairs, cached)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])
@@ -204,11 +204,11 @@ def _launch(
         state.stage_free_at[stage] = at
         f.energy_j += watts * gpus * seconds
         if c.log_on == 1:
-            _log(state, limits, stage, s.starts_at, (f.size, f.tokens, prefill_tokens, f.decodes), cost)
+            _log(state, limits, stage, s.starts_at, (f.members, f.tokens, prefill_tokens, f.decodes), cost)
     f.ends_at = at
     c.flights += 1
     c.batches += 1
-    c.batch_sizes += f.size
+    c.batch_sizes += f.members
 
 
 @compiled
@@ -217,7 +217,7 @@ def _land(state: State, split: tuple[float, float], flight: int) -> None:
     c = state.counters[0]
     f = state.flights[flight]
     per_weight = f.energy_j / f.weight
-    for i in range(f.size):
+    for i in range(f.members):
         slot = state.members[flight, i]
         q = state.chunks[flight, i]
         r = state.requests[slot]
@@ -277,7 +277,7 @@ def _run_decodes(
     """
     c = state.counters[0]
     f = state.flights[flight]
-    size = f.size
+    size = f.members
     most = np.iinfo(np.int64).max
     grow_at = np.zeros(limits.block_tokens, np.int64)
     for i in range(size):
@@ -415,11 +415,11 @@ def advance(
                 return COLLECT, c.completed
             flight = (c.flight_head + c.flights) % limits.stages
             f = state.flights[flight]
-            f.size = 0
+            f.members = 0
             f.tokens = 0
             c.evicted_now = 0
             form_batch(state, limits, flight)
-            if f.size == 0:
+            if f.members == 0:
                 c.forming = 0
                 break
             work = batch_work(state, tables, flight)
@@ -443,9 +443,9 @@ def advance(
                     stop_at,
                 )
                 if done > 0:
-                    for i in range(f.size):
+                    for i in range(f.members):
                         state.ready[i] = state.members[flight, i]
-                    c.ready_size = f.size
+                    c.ready_size = f.members
                     _take_arrivals(state)
                     continue
             _launch(state, limits, tables, law, split, gpus, flight, work)

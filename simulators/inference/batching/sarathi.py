@@ -28,7 +28,7 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
     f = state.flights[flight]
     first, last = 0, c.ready_size
     prompts = 0
-    while first < last and f.size < limits.max_batch:
+    while first < last and f.members < limits.max_batch:
         slot = state.ready[first]
         first += 1
         if state.requests[slot].prefilled == 0:
@@ -73,7 +73,7 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
     c.ready_size = skipped + left
     sort_by_release(state, state.ready, c.ready_size)
 
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.size < limits.max_batch:
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         blocks = blocks_for(prompt, limits)

@@ -39,7 +39,7 @@ REQUEST = np.dtype(
 
 FLIGHT = np.dtype(
     [
-        ("size", np.int64),  # requests
+        ("members", np.int64),  # requests; not `size`, which every NumPy scalar has
         ("formed_at", np.float64),  # s
         ("ends_at", np.float64),  # s, end of the last stage
         ("tokens", np.int64),
@@ -112,7 +112,11 @@ COUNTERS = np.dtype(
 # columns of `bins`
 PREFILL_J, DECODE_J, BUSY_S, FLOPS, BYTES = range(5)
 
-RecordArray = Any  # a NumPy record array; its stubs lose the type at every index
+Records = NDArray[np.void]
+"""A structured array; outside the compiled loop its fields are read as ``records["name"]``: ten times faster."""
+
+RecordArray = Any
+"""Inside the loop: a record array, so that fields read as attributes also without the compiler."""
 
 
 class State(NamedTuple):
@@ -318,9 +322,9 @@ def evict(state: State, slot: int, target: int) -> None:
 def put(state: State, flight: int, slot: int, tokens: int) -> None:
     """Add a request to the batch that is being formed."""
     f = state.flights[flight]
-    state.members[flight, f.size] = slot
-    state.chunks[flight, f.size] = tokens
-    f.size += 1
+    state.members[flight, f.members] = slot
+    state.chunks[flight, f.members] = tokens
+    f.members += 1
     f.tokens += tokens
 
 

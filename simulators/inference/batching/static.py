@@ -22,7 +22,7 @@ def form_static(state: State, limits: Limits, flight: int) -> None:
             state.ready[i - taken] = state.ready[i]
         c.ready_size -= taken
         return
-    while c.queue_size > 0 and f.size < limits.max_batch and c.free_blocks >= limits.reserve_blocks:
+    while c.queue_size > 0 and f.members < limits.max_batch and c.free_blocks >= limits.reserve_blocks:
         slot = queue_front(state)
         queue_pop(state)
         admit(state, slot, limits.reserve_blocks)

@@ -28,25 +28,25 @@ def form_vllm(state: State, limits: Limits, flight: int) -> None:
     c = state.counters[0]
     f = state.flights[flight]
     longest = 0
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.size < limits.max_batch:
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         blocks = blocks_for(prompt, limits)
         if c.free_blocks - blocks < limits.watermark:
             break
         # one prompt that has outgrown the limit by an eviction goes alone: it could never go otherwise
-        if (f.size + 1) * max(longest, prompt) > limits.max_tokens and f.size > 0:
+        if (f.members + 1) * max(longest, prompt) > limits.max_tokens and f.members > 0:
             break
         longest = max(longest, prompt)
         queue_pop(state)
         admit(state, slot, blocks)
         put(state, flight, slot, prompt)
-    if f.size > 0:
+    if f.members > 0:
         return
 
     sort_by_release(state, state.ready, c.ready_size)
     first, last = 0, c.ready_size
-    while first < last and f.size < limits.max_batch:
+    while first < last and f.members < limits.max_batch:
         slot = state.ready[first]
         first += 1
         evicted = False

@@ -34,7 +34,7 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         r = state.requests[slot]
         wanted = 1 if r.prefilled == 1 else r.target - r.processed
         chunk = min(wanted, limits.max_tokens - f.tokens)
-        if chunk <= 0 or f.size >= limits.max_batch:
+        if chunk <= 0 or f.members >= limits.max_batch:
             state.spare[left] = slot
             left += 1
             continue
@@ -62,12 +62,12 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     if c.evicted_now > 0:
         return
 
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.size < limits.max_batch:
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:
-            if chunk < prompt and f.size > 0:
+            if chunk < prompt and f.members > 0:
                 break
             chunk = prompt
         blocks = blocks_for(chunk, limits)

@@ -1,0 +1,108 @@
+"""What the oracle's iterations cost: seconds straight from the tables' documentation, and a meter for what was used."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from simulators.inference.timing.tables import LOOKUP, StageTables
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one request does in one batch."""
+
+    tokens: int
+    context: int  # tokens processed before
+    is_prefill: bool
+
+    @property
+    def pairs(self) -> int:
+        """(Query, key) pairs as the reference counts them."""
+        return self.tokens * (self.tokens + self.context)
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A stage's GPUs at work."""
+
+    begin: float
+    end: float
+    prefill_w: float
+    decode_w: float
+    flops_per_s: float
+    bytes_per_s: float
+
+
+def line(curve: np.ndarray, n: int) -> float:
+    """`curve[n]`, and beyond its end straight on."""
+    if n < len(curve):
+        return float(curve[n])
+    return float(curve[-1] + (n - len(curve) + 1) * (curve[-1] - curve[-2]))
+
+
+class Clock:
+    """How long a stage takes for a batch, straight from the tables' documentation."""
+
+    def __init__(self, tables: StageTables) -> None:
+        self.t = tables
+        if tables.mode != LOOKUP:
+            linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
+            requests = np.arange(1, len(tables.decode_s), dtype=float)
+            self.decode = RegularGridInterpolator((requests, tables.decode_kv), tables.decode_s[1:], **linear)
+            grid = (tables.prefill_chunk, tables.prefill_kv)
+            self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
+
+    def attention_s(self, batch: list[Part]) -> float:
+        decodes = [p for p in batch if not p.is_prefill]
+        prompts = [p for p in batch if p.is_prefill]
+        read = self._lookup if self.t.mode == LOOKUP else self._interpolate
+        return read(decodes, prompts)
+
+    def _lookup(self, decodes: list[Part], prompts: list[Part]) -> float:
+        t = self.t
+        decode_s = prefill_s = 0.0
+        if decodes:
+            mean = int(sum(p.context for p in decodes) / len(decodes))
+            row = t.decode_s[min(len(decodes), len(t.decode_s) - 1)]
+            decode_s = line(row, math.ceil(mean / t.kv_step))
+            decode_s *= t.shared_factor if len(decodes) > 1 else 1.0
+        if prompts:
+            chunk = round(math.sqrt(sum(p.tokens**2 for p in prompts)))
+            kv_steps = sum(math.ceil(p.context / t.kv_step) for p in prompts)
+            largest = len(t.prefill_s) - 1
+            prefill_s = line(t.prefill_s[min(chunk, largest)], kv_steps)
+            prefill_s *= max(1.0, chunk / largest) ** 2
+            prefill_s *= t.shared_factor if len(prompts) > 1 else 1.0
+        return decode_s + prefill_s
+
+    def _interpolate(self, decodes: list[Part], prompts: list[Part]) -> float:
+        decode_s = prefill_s = 0.0
+        if decodes:
+            mean = sum(p.context for p in decodes) / len(decodes)
+            decode_s = max(0.0, float(self.decode((len(decodes), mean))))
+        if prompts:
+            floor = self.t.prefill_floor_s
+            each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]
+            prefill_s = floor + sum(max(0.0, seconds - floor) for seconds in each)
+        return decode_s + prefill_s
+
+
+COLUMNS = ("prefill_j", "decode_j", "busy_s", "flop", "bytes")
+
+
+def metered(busy: list[Busy], edges: np.ndarray) -> np.ndarray:
+    """What a meter between each two `edges` (s) reads: columns `COLUMNS`; shape (len(edges) - 1, 5)."""
+    read = np.zeros((len(edges) - 1, len(COLUMNS)))
+    for b in busy:
+        rates = np.array([b.prefill_w, b.decode_w, 1.0, b.flops_per_s, b.bytes_per_s])
+        interval = bisect.bisect_right(edges, b.begin) - 1
+        while edges[interval] < b.end:
+            seconds = min(b.end, edges[interval + 1]) - max(b.begin, edges[interval])
+            read[interval] += seconds * rates
+            interval += 1
+    return read
