@@ -129,3 +129,10 @@ def test_block_scaled_weights_are_not_timed_with_the_host_s_launch():
     """230 B parameters, 10 B active, on four B200: a decode takes some milliseconds, not tens."""
     tables = measured_tables(model("MiniMaxAI/MiniMax-M2.5"), gpu("b200"), tp=4, max_tokens=64, max_batch=8)
     assert 2e-3 < stage_seconds(tables, [1024] * 4, []) < 9e-3
+
+
+def test_tables_of_the_smallest_size():
+    shape, sheet = model("meta-llama/Llama-3.1-8B"), gpu("a100")
+    small = measured_tables(shape, sheet, max_tokens=1, max_batch=1, max_context=1)
+    large = measured_tables(shape, sheet, max_tokens=512, max_batch=32, max_context=4096)
+    assert stage_seconds(small, [1], []) == pytest.approx(stage_seconds(large, [1], []))

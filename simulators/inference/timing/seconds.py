@@ -38,8 +38,8 @@ def decode_seconds(tables: StageTables, contexts: Sequence[int]) -> float:
         column = math.ceil(sum(contexts) // count / tables.kv_step)
         seconds = along(tables.decode_s[min(count, len(tables.decode_s) - 1)], column)
         return seconds * tables.shared_factor if count > 1 else seconds
-    rows = np.arange(1.0, len(tables.decode_s))
-    return between(tables.decode_s[1:], rows, tables.decode_kv, count, sum(contexts) / count)
+    rows = np.arange(float(len(tables.decode_s)))
+    return between(tables.decode_s, rows, tables.decode_kv, count, sum(contexts) / count)
 
 
 def prefill_seconds(tables: StageTables, prompts: Sequence[tuple[int, int]]) -> float:
