@@ -1,0 +1,181 @@
+"""One run of the paper: some requests on one replica, under one power law, with one set of kernels."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from scenarios.paper.kernels import MAX_BATCH, MAX_TOKENS, VIDUR_PEAK, paper_tables
+from scenarios.paper.published import GPU, PUE
+from scenarios.paper.workloads import DEFAULT, Lengths, PaperRequests
+from simulators.inference.batching.policies import limits_for
+from simulators.inference.catalogue import gpu, kv_blocks, model
+from simulators.inference.cluster import Cluster
+from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.power.laws import law_for
+from simulators.inference.replica import Replica
+from simulators.inference.routing import router
+from simulators.inference.timing import stage_tables
+from simulators.inference.timing.tables import StageTables
+
+Kernels = Literal["paper", "today"]
+Law = Literal["mfu", "utilisation"]
+INTERVAL_S = 600.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """What runs; defaults as in the paper.
+
+    Attributes
+    ----------
+    model, tp, pp
+        Name in the catalogue, GPUs a layer is split over, pipeline stages.
+    requests, rate_per_s, lengths
+        The traffic.
+    batch_cap, blocks
+        Requests running at once; KV blocks, by Vidur's rule if None.
+    """
+
+    model: str
+    requests: int
+    rate_per_s: float
+    lengths: Lengths = DEFAULT
+    tp: int = 1
+    pp: int = 1
+    batch_cap: int = 128
+    blocks: int | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the replica."""
+        return self.tp * self.pp
+
+
+@dataclass
+class Averages:
+    """Three ways to average the power of the iterations of one GPU, see `Outcome.row_mean_w` and on."""
+
+    rows: int = 0
+    watts: float = 0.0
+    billed_j: float = 0.0
+    billed_s: float = 0.0
+    last_start_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out.
+
+    Attributes
+    ----------
+    power_w
+        Mean of one GPU over the makespan, idle times at idle power, W.
+    mfu, busy
+        Means over the makespan, 1.
+    makespan_s
+        Start to the last completion, s.
+    mean_batch
+        Requests per batch, every batch counting the same.
+    completed, decode_tokens
+        Requests; output tokens.
+    row_mean_w
+        Plain mean over iterations, W; 0 where iterations were not kept.
+    gap_billed_w
+        As in the published series: time from one iteration to the next, a gap included, at the later one's power, W.
+    """
+
+    point: Point
+    power_w: float
+    mfu: float
+    busy: float
+    makespan_s: float
+    mean_batch: float
+    completed: int
+    decode_tokens: int
+    row_mean_w: float = 0.0
+    gap_billed_w: float = 0.0
+    facts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def energy_kwh(self) -> float:
+        """What it drew at the meter: mean power times time, GPUs and PUE, kWh."""
+        return self.power_w * self.makespan_s * self.point.gpus * PUE / 3.6e6
+
+
+@functools.lru_cache(maxsize=32)
+def _tables(kernels: Kernels, name: str, tp: int, pp: int) -> StageTables:
+    shape, device = model(name), gpu(GPU)
+    if kernels == "paper":
+        return paper_tables(shape, device, tp, pp)
+    return stage_tables(
+        "auto", shape, device, tp, pp, max_tokens=MAX_TOKENS, max_batch=MAX_BATCH, peak_flops=VIDUR_PEAK
+    )
+
+
+def cluster_for(point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, log: bool = False) -> Cluster:
+    """A replica as the paper's: vLLM's first scheduler, 4096 tokens per batch, Vidur's KV slots, 1 % watermark."""
+    shape, device = model(point.model), gpu(GPU)
+    blocks = point.blocks or kv_blocks(shape, device, point.tp, point.pp, 16, "slots", 4096)
+    limits = limits_for("vllm", total_blocks=blocks, batch_cap=point.batch_cap, stages=point.pp)
+    power = law_for(device, law, shape)
+    tables = _tables(kernels, point.model, point.tp, point.pp)
+    if law == "utilisation":  # calibrated on the data sheet's peak
+        tables = tables._replace(peak_flops=device.peak("bf16"))
+    replica = Replica(limits, tables, power, point.tp, log=log)
+    requests = PaperRequests(point.requests, point.rate_per_s, point.lengths)
+    return Cluster([replica], requests, router("round_robin", 1, np.random.default_rng(0)))
+
+
+def run_point(
+    point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, averages: bool = False
+) -> Outcome:
+    """Serve all requests; with `averages` also average the power of every iteration."""
+    cluster = cluster_for(point, law, kernels, log=averages)
+    metrics, kept = Metrics(), Averages()
+    until = 0.0
+    while not cluster.idle or until == 0.0:
+        begins_at, until = until, until + INTERVAL_S
+        interval = cluster.advance(until)
+        check_conserved(cluster, interval)
+        if cluster.idle:
+            last = float(cluster.replicas[0].state.counters[0].last_completion)
+            interval, _ = interval.cut(max(last, begins_at), cluster.idle_w)
+        metrics.add(interval)
+        if averages:
+            _add(kept, cluster)
+    summary = metrics.summary(cluster)
+    return Outcome(
+        point=point,
+        power_w=summary["gpu_power_w_mean"],
+        mfu=summary["mfu_mean"],
+        busy=summary["busy_mean"],
+        makespan_s=metrics.span_s,
+        mean_batch=summary["batch_size_mean"],
+        completed=summary["requests_completed"],
+        decode_tokens=summary["decode_tokens"],
+        row_mean_w=kept.watts / kept.rows if kept.rows else 0.0,
+        gap_billed_w=kept.billed_j / kept.billed_s if kept.billed_s else 0.0,
+        facts={
+            "kv_blocks": cluster.replicas[0].limits.total_blocks,
+            "restarts": summary["requests_restarted"],
+        },
+    )
+
+
+def _add(kept: Averages, cluster: Cluster) -> None:
+    log = cluster.replicas[0].take_log()
+    log = log[log["stage"] == 0]
+    if not len(log):
+        return
+    starts, watts = np.asarray(log["start_s"]), np.asarray(log["power_w"])
+    before = starts[0] if kept.last_start_s is None else kept.last_start_s
+    waited = np.diff(starts, prepend=before)
+    kept.rows += len(log)
+    kept.watts += float(watts.sum())
+    kept.billed_j += float(waited @ watts)
+    kept.billed_s += float(waited.sum())
+    kept.last_start_s = float(starts[-1])
