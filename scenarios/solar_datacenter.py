@@ -66,7 +66,12 @@ def _baseline(options: SiteOptions, folder: RunFolder) -> Iterator[list[Path]]:
         return
     summary: list[Path] = []
     out = folder.path("baseline")
-    entries = options.model_dump(mode="json") | {"policy": "none", "baseline": False, "report": False, "out": str(out)}
+    entries = options.model_dump(mode="json") | {
+        "policy": "none",
+        "baseline": False,
+        "report": False,
+        "out": str(out),
+    }
     config = folder.path("baseline.json")
     config.write_text(json.dumps(entries))
     process = subprocess.Popen(

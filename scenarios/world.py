@@ -190,7 +190,9 @@ class SiteWorld:
             self.world.connect(self.cluster, recorder, "requests")
         with self.world:
             try:
-                self.world.run(options.steps * options.step, print_progress=False, shutdown=False)
+                self.world.run(
+                    options.steps * options.step, print_progress=False, lazy_stepping=False, shutdown=False
+                )
                 return float(self.storage_simulator.max_relative_residual())
             finally:
                 # a run that ends with an error leaves mosaik's other simulators waiting

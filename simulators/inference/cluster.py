@@ -20,7 +20,7 @@ from simulators.inference.batching.state import (
     FLOPS,
     PREFILL_J,
     REQUEST,
-    RecordArray,
+    Records,
 )
 from simulators.inference.deferral import Gate
 from simulators.inference.replica import Replica
@@ -76,7 +76,7 @@ class Interval:
     prefill_tokens: int
     decode_tokens: int
     kv_use: float
-    finished: RecordArray
+    finished: Records
 
     @property
     def energy_j(self) -> float:
@@ -107,16 +107,17 @@ class Interval:
         )
 
 
-def _records(block: RequestBlock, first_id: int) -> RecordArray:
+def _records(block: RequestBlock, first_id: int) -> Records:
     """A block of requests as the replicas keep them."""
-    records = np.zeros(len(block), REQUEST).view(np.recarray)
-    records.request_id = first_id + np.arange(len(block))
-    records.arrived_at = records.released_at = block.arrived_at
-    records.scheduled_at = records.prefill_completed_at = records.completed_at = np.nan
-    records.prefill_tokens = records.target = block.prefill_tokens
-    records.decode_tokens = block.decode_tokens
-    records.deferrable = block.deferrable
-    records.tenant = block.tenant
+    records = np.zeros(len(block), REQUEST)
+    records["request_id"] = first_id + np.arange(len(block))
+    records["arrived_at"] = records["released_at"] = block.arrived_at
+    for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
+        records[name] = np.nan
+    records["prefill_tokens"] = records["target"] = block.prefill_tokens
+    records["decode_tokens"] = block.decode_tokens
+    records["deferrable"] = block.deferrable
+    records["tenant"] = block.tenant
     return records
 
 
@@ -205,7 +206,7 @@ class Cluster:
         if isinstance(self.router, LeastOutstanding | PowerOfTwo):
             width_s = (until - begins_at) / self.bins_per_interval
             outstanding = np.zeros(len(self.replicas), np.int64)
-            for i, at in enumerate(records.released_at.tolist()):
+            for i, at in enumerate(records["released_at"].tolist()):
                 yield self._env.timeout(max(0.0, at - self._env.now))
                 for number, replica in enumerate(self.replicas):
                     replica.advance(at, self._bins[number], begins_at, width_s)
@@ -214,11 +215,11 @@ class Cluster:
             return
         chosen = self.router.assign(len(records))
         for number in range(len(self.replicas)):
-            routed = records[chosen == number]
+            routed = records[chosen == number] if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
 
-    def _admit(self, number: int, records: RecordArray, first: int, last: int) -> None:
+    def _admit(self, number: int, records: Records, first: int, last: int) -> None:
         """Queue `records[first:last]` at a replica; what could never run there is rejected."""
         records["replica"][first:last] = number
         taken = self.replicas[number].enqueue(records, first, last)
@@ -247,20 +248,20 @@ class Cluster:
             traffic += float(bins[:, BYTES].sum())
             peak_flops += replica.gpu_count * replica.tables.peak_flops
             peak_bytes += replica.gpu_count * replica.tables.peak_bytes
-            c = replica.state.counters[0]
-            tokens = np.array([c.prefill_tokens, c.decode_tokens])
+            tokens = np.array([replica.counter("prefill_tokens"), replica.counter("decode_tokens")])
             new = tokens - self._seen[number]
             self._seen[number] = tokens
             prefill_tokens += int(new[0])
             decode_tokens += int(new[1])
-            block_s += float(c.kv_block_s) - self._kv_block_s[number]
-            self._kv_block_s[number] = float(c.kv_block_s)
+            kv_block_s = replica.counter("kv_block_s")
+            block_s += kv_block_s - self._kv_block_s[number]
+            self._kv_block_s[number] = kv_block_s
             blocks += replica.limits.total_blocks
             parts.append(replica.take_finished())
         series[:, 3] /= peak_flops
         series[:, 4] /= peak_bytes
-        finished: RecordArray = np.concatenate(parts).view(np.recarray)
-        finished = finished[np.argsort(finished.completed_at, kind="stable")]
+        finished = np.concatenate(parts)
+        finished = finished[np.argsort(finished["completed_at"], kind="stable")]
         arrived_before, rejected_before = self._counted
         self._counted = (self.arrived, self.rejected)
         self.completed += len(finished)

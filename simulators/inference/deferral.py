@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simulators.inference.batching.state import REQUEST, RecordArray
-
-_NONE: RecordArray = np.zeros(0, REQUEST).view(np.recarray)
+from simulators.inference.batching.state import REQUEST, Records
 
 
 class Gate:
@@ -16,23 +15,20 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._held: RecordArray = _NONE
-        self._deadlines = np.zeros(0)
-
-    @property
-    def held(self) -> int:
-        """Requests being held."""
-        return len(self._held)
+        # in parts as they came, put together and sorted only when some of them may leave
+        self._parts: list[tuple[Records, NDArray[np.float64]]] = []
+        self._earliest = np.inf
+        self.held = 0
 
     def pass_through(
         self,
-        arrivals: RecordArray,
-        deadlines: np.ndarray[tuple[int], np.dtype[np.float64]],
+        arrivals: Records,
+        deadlines: NDArray[np.float64],
         begins_at: float,
         until: float,
         hold: bool,
         release_rate_per_s: float,
-    ) -> RecordArray:
+    ) -> Records:
         """Requests released in [begins_at, until), in order of `released_at`, which is set here.
 
         Parameters
@@ -48,33 +44,30 @@ class Gate:
         release_rate_per_s
             How fast held requests leave when they need not wait, 1/s; inf: all at once.
         """
-        waits = (
-            (arrivals.deferrable == 1) & (deadlines > arrivals.arrived_at)
-            if hold
-            else np.zeros(len(arrivals), bool)
-        )
-        if not waits.any() and not len(self._held):
-            arrivals.released_at = arrivals.arrived_at
+        arrivals["released_at"] = arrivals["arrived_at"]
+        if hold:
+            waits = (arrivals["deferrable"] == 1) & (deadlines > arrivals["arrived_at"])
+            if waits.any():
+                self._parts.append((arrivals[waits], deadlines[waits]))
+                self._earliest = min(self._earliest, float(deadlines[waits].min()))
+                self.held += int(waits.sum())
+                arrivals = arrivals[~waits]
+        if not self.held or (hold and self._earliest >= until):
             return arrivals
+        records = np.concatenate([part for part, _ in self._parts])
+        latest = np.concatenate([part for _, part in self._parts])
+        order = np.argsort(latest, kind="stable")
+        records, latest = records[order], latest[order]
+        due = np.maximum(latest, begins_at)
         if not hold:
-            passed = arrivals
-            passed.released_at = passed.arrived_at
-            due = np.minimum(
-                np.maximum(self._deadlines, begins_at),
-                begins_at + np.arange(len(self._held)) / release_rate_per_s,
-            )
-            leaves = due < until
-        else:
-            passed = arrivals[~waits]
-            passed.released_at = passed.arrived_at
-            self._held = np.concatenate((self._held, arrivals[waits])).view(np.recarray)
-            self._deadlines = np.concatenate((self._deadlines, deadlines[waits]))
-            order = np.argsort(self._deadlines, kind="stable")
-            self._held, self._deadlines = self._held[order], self._deadlines[order]
-            due = np.maximum(self._deadlines, begins_at)
-            leaves = due < until
-        released: RecordArray = self._held[leaves]
-        released.released_at = due[leaves]
-        self._held, self._deadlines = self._held[~leaves], self._deadlines[~leaves]
-        both: RecordArray = np.concatenate((passed, released)).view(np.recarray)
-        return both[np.argsort(both.released_at, kind="stable")]
+            due = np.minimum(due, begins_at + np.arange(len(records)) / release_rate_per_s)
+        # a request that came in this interval leaves no earlier than it came
+        due = np.maximum(due, records["arrived_at"])
+        leaves = due < until
+        released = records[leaves]
+        released["released_at"] = due[leaves]
+        self._parts = [(records[~leaves], latest[~leaves])]
+        self.held = int((~leaves).sum())
+        self._earliest = float(latest[~leaves].min()) if self.held else np.inf
+        both = np.concatenate((arrivals, released))
+        return np.asarray(both[np.argsort(both["released_at"], kind="stable")], dtype=REQUEST)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import RecordArray
+from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster, Interval
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
@@ -20,7 +20,7 @@ def quantiles(values: NDArray[np.float64]) -> dict[str, float | None]:
     return {name: float(np.quantile(values, q)) for name, q in QUANTILES.items()}
 
 
-def request_times(requests: RecordArray) -> dict[str, NDArray[np.float64]]:
+def request_times(requests: Records) -> dict[str, NDArray[np.float64]]:
     """Latencies of finished requests, s; each of shape (n,).
 
     Serving times count from the release to the cluster, so that a request held back on purpose does not look like a
@@ -28,14 +28,15 @@ def request_times(requests: RecordArray) -> dict[str, NDArray[np.float64]]:
     least two). ``e2e``: to the last token. ``queueing``: to the start of the first batch. ``held``: from arrival to
     release, what a scheduler made it wait.
     """
-    more = requests.decode_tokens > 1
+    more = requests["decode_tokens"] > 1
     decoding = requests[more]
     return {
-        "ttft": requests.prefill_completed_at - requests.released_at,
-        "tpot": (decoding.completed_at - decoding.prefill_completed_at) / (decoding.decode_tokens - 1),
-        "e2e": requests.completed_at - requests.released_at,
-        "queueing": requests.scheduled_at - requests.released_at,
-        "held": requests.released_at - requests.arrived_at,
+        "ttft": requests["prefill_completed_at"] - requests["released_at"],
+        "tpot": (decoding["completed_at"] - decoding["prefill_completed_at"])
+        / (decoding["decode_tokens"] - 1),
+        "e2e": requests["completed_at"] - requests["released_at"],
+        "queueing": requests["scheduled_at"] - requests["released_at"],
+        "held": requests["released_at"] - requests["arrived_at"],
     }
 
 
@@ -81,7 +82,7 @@ class Metrics:
         for name, values in times.items():
             self._times.setdefault(name, []).append(values)
         tpot = np.zeros(len(finished))
-        tpot[finished.decode_tokens > 1] = times["tpot"]
+        tpot[finished["decode_tokens"] > 1] = times["tpot"]
         good = (times["ttft"] <= self.slo_ttft_s) & (tpot <= self.slo_tpot_s)
         for name, count in (
             ("arrived", interval.arrived),
@@ -90,10 +91,10 @@ class Metrics:
             ("prefill_tokens", interval.prefill_tokens),
             ("decode_tokens", interval.decode_tokens),
             ("good", int(good.sum())),
-            ("restarts", int(finished.restarts.sum())),
+            ("restarts", int(finished["restarts"].sum())),
         ):
             self._counts[name] += count
-        self._request_j += float(finished.prefill_j.sum() + finished.decode_j.sum())
+        self._request_j += float(finished["prefill_j"].sum() + finished["decode_j"].sum())
         self._last = interval
 
     @property
@@ -110,8 +111,8 @@ class Metrics:
         s, n, last = self._sums, self._counts, self._last
         span_s = s["span_s"]
         energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"]
-        batches = sum(int(r.state.counters[0].batches) for r in cluster.replicas)
-        sizes = sum(int(r.state.counters[0].batch_sizes) for r in cluster.replicas)
+        batches = sum(r.counter("batches") for r in cluster.replicas)
+        sizes = sum(r.counter("batch_sizes") for r in cluster.replicas)
         return {
             "requests_arrived": n["arrived"],
             "requests_completed": n["completed"],

@@ -11,7 +11,7 @@ import pyarrow.csv
 from tqdm import tqdm
 
 from simulators.errors import InputError
-from simulators.inference.batching.state import RecordArray
+from simulators.inference.batching.state import ITERATION, Records
 from simulators.inference.cluster import SERIES, Cluster
 from simulators.inference.metrics import Metrics, check_conserved
 
@@ -63,7 +63,7 @@ def run_to_end(
     """
     out.mkdir(parents=True, exist_ok=True)
     metrics = Metrics(slo_ttft_s, slo_tpot_s)
-    finished: list[RecordArray] = []
+    finished: list[Records] = []
     width_s = interval_s / cluster.bins_per_interval
     bar = tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5)
     until = 0.0
@@ -75,7 +75,7 @@ def run_to_end(
             rows = cluster.bins_per_interval
             if cluster.idle:
                 # nothing happens after the last completion: the run ends there
-                last = max(float(r.state.counters[0].last_completion) for r in cluster.replicas)
+                last = max(r.counter("last_completion") for r in cluster.replicas)
                 interval, rows = interval.cut(max(last, begins_at), cluster.idle_w)
             metrics.add(interval)
             finished.append(interval.finished)
@@ -88,16 +88,17 @@ def run_to_end(
                 log = replica.take_log()
                 if len(log):
                     iterations.write(
-                        {"replica": np.full(len(log), number)} | {name: log[name] for name in log.dtype.names}
+                        {"replica": np.full(len(log), number)}
+                        | {name: log[name] for name in ITERATION.names or ()}
                     )
     bar.close()
     if cluster.arrived == 0:
         raise InputError("workload: no request in it, expected at least one")
-    requests: RecordArray = np.concatenate(finished).view(np.recarray)
-    requests = requests[np.argsort(requests.request_id, kind="stable")]
+    requests = np.concatenate(finished)
+    requests = requests[np.argsort(requests["request_id"], kind="stable")]
     with _Csv(out / "requests.csv") as table:
         columns = {name: requests[name] for name in REQUEST_COLUMNS}
-        columns["energy_j"] = requests.prefill_j + requests.decode_j
+        columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
         columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
         table.write(columns)
     summary = metrics.summary(cluster)

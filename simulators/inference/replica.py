@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import loop
-from simulators.inference.batching.state import ITERATION, REQUEST, Limits, RecordArray, grown, new_state
+from simulators.inference.batching.state import ITERATION, REQUEST, Limits, Records, grown, new_state
 from simulators.inference.compiled import resolved
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
@@ -78,10 +78,10 @@ class Replica:
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
-        self._enqueue = resolved(loop.enqueue, self.state, limits, self.state.requests, 0, 0)
+        self._enqueue = resolved(loop.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
         self._meter_in_flight = resolved(loop.meter_in_flight, self.state, limits, *interval)
-        self._finished: list[RecordArray] = []
-        self._log: list[RecordArray] = []
+        self._finished: list[Records] = []
+        self._log: list[Records] = []
         self.enqueued = 0
         self.completed = 0
 
@@ -95,31 +95,34 @@ class Replica:
         """Requests routed here and not finished."""
         return self.enqueued - self.completed
 
+    def counter(self, name: str) -> Any:
+        """The present value of one of the state's `COUNTERS`."""
+        return self.state.counters.view(np.ndarray)[name][0].item()
+
     @property
     def running(self) -> int:
         """Requests that hold KV blocks."""
-        return int(self.state.counters[0].holding)
+        return int(self.counter("holding"))
 
     @property
     def waiting(self) -> int:
         """Requests that have arrived and hold no KV blocks."""
-        return self.outstanding - self.running - int(self.state.counters[0].inbox_size)
+        return self.outstanding - self.running - int(self.counter("inbox_size"))
 
     @property
     def attributed_j(self) -> float:
         """Energy of the batches that have ended, all of it handed to requests, J."""
-        return float(self.state.counters[0].attributed_j)
+        return float(self.counter("attributed_j"))
 
     def in_flight_j(self, now: float) -> float:
         """Energy up to `now` of the batches that have not ended, J."""
-        c = self.state.counters[0]
-        joules = 0.0
-        for k in range(int(c.flights)):
-            for s in self.state.segments[(c.flight_head + k) % self.limits.stages]:
-                joules += (s.prefill_w + s.decode_w) * max(0.0, min(now, s.ends_at) - s.starts_at)
-        return float(joules)
+        segments = self.state.segments.view(np.ndarray)
+        flights = (self.counter("flight_head") + np.arange(self.counter("flights"))) % self.limits.stages
+        s = segments[flights]
+        lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
+        return float(((s["prefill_w"] + s["decode_w"]) * lasted_s).sum())
 
-    def enqueue(self, requests: RecordArray, first: int, last: int) -> int:
+    def enqueue(self, requests: Records, first: int, last: int) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.
 
         Returns
@@ -160,22 +163,25 @@ class Replica:
         self._meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
 
     def _collect(self) -> None:
-        c = self.state.counters[0]
-        if c.finished:
-            self._finished.append(self.state.finished[: c.finished].copy().view(np.recarray))
-            c.finished = 0
-        if c.logged:
-            self._log.append(self.state.log[: c.logged].copy().view(np.recarray))
-            c.logged = 0
+        counters = self.state.counters.view(np.ndarray)
+        for name, buffer, kept in (
+            ("finished", self.state.finished, self._finished),
+            ("logged", self.state.log, self._log),
+        ):
+            if filled := int(counters[name][0]):
+                kept.append(buffer.view(np.ndarray)[:filled].copy())
+                counters[name][0] = 0
 
-    def take_finished(self) -> RecordArray:
+    def take_finished(self) -> Records:
         """Requests finished since the last call, in order of completion (`REQUEST` records)."""
         self._collect()
-        parts, self._finished = self._finished, []
-        return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, REQUEST).view(np.recarray)
+        parts = self._finished.copy()
+        self._finished.clear()
+        return np.concatenate(parts) if parts else np.zeros(0, REQUEST)
 
-    def take_log(self) -> RecordArray:
+    def take_log(self) -> Records:
         """Iterations since the last call (`ITERATION` records), if they are kept."""
         self._collect()
-        parts, self._log = self._log, []
-        return np.concatenate(parts).view(np.recarray) if parts else np.zeros(0, ITERATION).view(np.recarray)
+        parts = self._log.copy()
+        self._log.clear()
+        return np.concatenate(parts) if parts else np.zeros(0, ITERATION)

@@ -7,7 +7,7 @@ from typing import Any
 import mosaik_api_v3
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
-from simulators.inference.batching.state import RecordArray
+from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster, Interval
 from simulators.inference.metrics import Metrics, check_conserved, request_times
 
@@ -63,7 +63,7 @@ REQUEST_COLUMNS = (
 )
 
 
-def _table(requests: RecordArray) -> dict[str, Any]:
+def _table(requests: Records) -> dict[str, Any]:
     """Finished requests as columns."""
     columns: dict[str, Any] = {name: requests[name] for name in REQUEST_COLUMNS}
     columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
@@ -75,7 +75,8 @@ class Inference(mosaik_api_v3.Simulator):
     """Steps clusters in lockstep with the rest of the site.
 
     `create` takes a `Cluster` and the `Metrics` that gather its results. ``requests`` hands out the requests
-    finished in the step as arrays by column (in-process only), ``P_series[MW]`` the power in each of the cluster's bins.
+    finished in the step as arrays by column (in-process only), ``P_series[MW]`` the power in each of the cluster's
+    bins.
     """
 
     def __init__(self) -> None:
