@@ -125,6 +125,13 @@ def test_precision_of_an_alias_reaches_the_kernels():
     assert smaller.token_s[16] < 0.9 * plain.token_s[16]
 
 
+def test_nested_quantisation_is_left_to_the_engine():
+    shape = model("moonshotai/Kimi-K2.5")
+    assert shape.precision == "int4"
+    tables = measured_tables(shape, gpu("b200"), tp=8, max_tokens=64, max_batch=8, max_context=1024)
+    assert stage_seconds(tables, [512] * 4, []) > 2e-3
+
+
 def test_block_scaled_weights_are_not_timed_with_the_host_s_launch():
     """230 B parameters, 10 B active, on four B200: a decode takes some milliseconds, not tens."""
     tables = measured_tables(model("MiniMaxAI/MiniMax-M2.5"), gpu("b200"), tp=4, max_tokens=64, max_batch=8)

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.config import fields_from_config
 
 Framework = Literal["vllm", "sglang", "trtllm"]
 FRAMEWORKS: tuple[Framework, ...] = ("vllm", "sglang", "trtllm")
@@ -204,7 +205,8 @@ def kernels(
         raise _unavailable(f"no kernels were measured on {gpu.name}")
     # Model holds a dictionary, so the cache is keyed by its JSON
     key = model.model_dump_json()
-    stored = "bf16" if not model.config.get("quantization_config") else model.precision
+    # an alias may give a model another precision than the configuration aiconfigurator will read
+    stored = fields_from_config(model.config, model.name).get("precision", "bf16") if model.config else "bf16"
     wanted = precision or model.precision
     chosen = None if wanted == stored else wanted
     blackwell = "fp4" in gpu.peak_flops
