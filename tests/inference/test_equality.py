@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference.batching.policies import POLICIES
-from simulators.inference.power.laws import constant_law, mfu_law
+from simulators.inference.power.law import TABLE, PowerLaw
+from simulators.inference.power.laws import constant_law, mfu_law, utilisation_law
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 from .runs import FLAT, Job, both, flat_tables
@@ -23,6 +24,8 @@ LAWS = (
     mfu_law(100.0, 400.0),
     mfu_law(60.0, 700.0, saturation=0.2, exponent=1.3),
     constant_law(50.0, 250.0),
+    utilisation_law(80.0, 700.0, busy=0.2, memory=0.5, compute=0.4, waiting=0.1),
+    PowerLaw(TABLE, 75.0, 400.0, np.zeros(0), np.array([0.0, 0.1, 0.6]), np.array([90.0, 200.0, 380.0])),
 )
 GRID_S = 0.125
 """Times that are multiples of a power of two add up without rounding, so two events can share an instant."""
@@ -153,6 +156,22 @@ def test_the_tightest_caches_are_reached(scheduler: str) -> None:
             drive={"step_s": 10.0},
         )  # fmt: skip
         assert (run.requests.restarts.sum() > 10) == (scheduler in ("vllm", "vllm_v1", "sarathi"))
+
+
+@pytest.mark.parametrize("scheduler", POLICIES)
+@pytest.mark.parametrize("stages", [1, 2])
+def test_step_arrival_and_end_of_a_batch_at_one_instant(scheduler: str, stages: int) -> None:
+    """What happens at the end of a step belongs to the next one, which may bring another request at that instant."""
+    jobs = [(0.0, 3, 9), (4.0, 5, 6), (8.0, 2, 1), (8.0, 2, 3), (12.0, 4, 4)]
+    runs = [
+        both(
+            jobs, flat_tables(), FLAT, scheduler, total_blocks=100, max_model_len=16, stages=stages,
+            drive={"step_s": step_s, "just_in_time": True},
+        )[0].requests
+        for step_s in (1.0, 4.0, 64.0)
+    ]  # fmt: skip
+    for requests in runs[1:]:
+        assert requests.completed_at.tolist() == runs[0].completed_at.tolist()
 
 
 @pytest.mark.parametrize(("scheduler", "just_in_time"), [("vllm", True), ("sarathi", False), ("orca", True)])
