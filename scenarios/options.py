@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.errors import InputError
-from simulators.inference.serving import Serving
+from simulators.inference.serving import Serving, WeightPrecision
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 class SiteOptions(BaseModel):
     """A site: its place, profiles, cluster, generation, battery, policy, and the run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), validate_default=True
+    )
 
     site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
     carbon: Path | None = Field(
@@ -60,7 +62,7 @@ class SiteOptions(BaseModel):
     chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
     router: str = Field("round_robin", description="round_robin, random, least_outstanding or power_of_two")
     iteration_time: str = Field("auto", description="auto, measured, roofline or profile:DIR")
-    precision: str | None = Field(
+    precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
     power_law: str = Field(

@@ -37,16 +37,24 @@ def _help(field: FieldInfo) -> str:
     return f"{text}  [default: {default}]"
 
 
+def _kinds(field: FieldInfo) -> list[Any]:
+    """The types a field may have, None apart."""
+    return [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
+
+
 def _typed(field: FieldInfo) -> Any:
-    """What typer shall parse an option as; bounds are left to pydantic."""
-    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
+    """What typer shall hand over; numbers stay text, so that whatever is wrong with them is pydantic's to say."""
     if field.annotation is bool:
         return bool | None
-    if any(
-        getattr(kind, "__origin__", None) is tuple or kind is tuple for kind in (field.annotation, *kinds)
-    ):
+    if any(getattr(kind, "__origin__", kind) is tuple for kind in (field.annotation, *_kinds(field))):
         return list[str] | None
-    return (kinds[0] if kinds[0] in (int, float, Path) else str) | None
+    return str | None
+
+
+def _metavar(field: FieldInfo) -> str | None:
+    """What stands for the value in the help."""
+    names = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
+    return None if field.annotation is bool else names.get(_kinds(field)[0], "TEXT")
 
 
 def read_config(path: Path, model: type[BaseModel]) -> dict[str, Any]:
@@ -116,7 +124,8 @@ def command(model: type[Options], run: Callable[[Options], None]) -> Callable[..
         if field.annotation is bool:
             names = [f"{names[0]}/--no-{names[0][2:]}"]
         annotation: Any = Annotated[
-            _typed(field), typer.Option(*names, help=_help(field), show_default=False)  # type: ignore[valid-type]
+            _typed(field),  # type: ignore[valid-type]
+            typer.Option(*names, help=_help(field), show_default=False, metavar=_metavar(field)),
         ]
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -2,163 +2,134 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Any, Self
 
-import typer
+from pydantic import Field, model_validator
 
-from simulators.errors import InputError
+from simulators.commandline import main
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.workload.options import workload_from_options
+from simulators.inference.workload.requests import Workload
+from simulators.recorder.store import RunFolder
+from simulators.recorder.summary import sha256, versions
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def _checked(serving_options: dict[str, object]) -> Serving:
-    """`Serving`, with pydantic's findings as one line."""
-    from pydantic import ValidationError
-
-    try:
-        return Serving.model_validate(serving_options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(f"{option}: {first['input']!r} given, {first['msg'].lower()}") from None
+BINS = 600
+"""Rows of power.csv made in one go."""
 
 
-@app.command()
-def main(
-    model: Annotated[
-        str, typer.Option(help="model name, or a Hugging Face config.json")
-    ] = "meta-llama/Meta-Llama-3-8B",
-    gpu: Annotated[str, typer.Option(help="GPU name, see data/gpus")] = "a100",
-    tp: Annotated[int, typer.Option(help="tensor-parallel GPUs per stage")] = 1,
-    pp: Annotated[int, typer.Option(help="pipeline stages")] = 1,
-    replicas: Annotated[int, typer.Option(help="model instances")] = 1,
-    scheduler: Annotated[str, typer.Option(help="vllm, vllm_v1, sarathi, orca or static")] = "vllm_v1",
-    batch_cap: Annotated[int, typer.Option(help="requests running at once per replica")] = 128,
-    max_batch_tokens: Annotated[int, typer.Option(help="tokens per batch (vllm, vllm_v1)")] = 4096,
-    chunk_size: Annotated[int, typer.Option(help="tokens per batch (sarathi)")] = 512,
-    kv_blocks: Annotated[
-        int | None, typer.Option(help="KV blocks per replica  [default: from the GPU's memory]")
-    ] = None,
-    kv_rule: Annotated[str, typer.Option(help="how KV blocks are counted: auto, paged or slots")] = "auto",
-    block_tokens: Annotated[int, typer.Option(help="tokens per KV block")] = 16,
-    watermark: Annotated[float, typer.Option(help="share of KV blocks kept free at admission")] = 0.01,
-    max_model_len: Annotated[
-        int, typer.Option(help="longest sequence reserved for (orca, static, slots), tokens")
-    ] = 4096,
-    router: Annotated[
-        str, typer.Option(help="round_robin, random, least_outstanding or power_of_two")
-    ] = "round_robin",
-    requests: Annotated[
-        Path | None, typer.Option(help="trace; a CSV needs arrived_at, prefill_tokens, decode_tokens")
-    ] = None,
-    rate: Annotated[float | None, typer.Option(help="mean arrival rate, requests/s")] = None,
-    cv: Annotated[float, typer.Option(help="coefficient of variation of the gaps (1: Poisson)")] = 1.0,
-    num_requests: Annotated[
-        int | None, typer.Option(help="number of requests  [default: all of a trace, 1000 at a rate]")
-    ] = None,
-    lengths: Annotated[
-        str | None,
-        typer.Option(help="zipf:MIN:MAX:THETA:RATIO, fixed:P:D, uniform:..., lognormal:..., trace:FILE"),
-    ] = None,
-    time_scale: Annotated[float, typer.Option(help="stretch a trace's time by this factor")] = 1.0,
-    iteration_time: Annotated[str, typer.Option(help="auto, measured, roofline or profile:DIR")] = "auto",
-    precision: Annotated[
-        str | None, typer.Option(help="weights: bf16, fp8, ...  [default: the checkpoint's]")
-    ] = None,
-    overhead: Annotated[float, typer.Option(help="server time added to every iteration, s")] = 0.0,
-    power_law: Annotated[str, typer.Option(help="mfu, utilisation, constant or table:FILE")] = "mfu",
-    attribution: Annotated[str, typer.Option(help="how a batch's energy is split: work or tokens")] = "work",
-    binary_peak: Annotated[bool, typer.Option(help="MFU against TFLOPS * 2^40 instead of 10^12")] = False,
-    slo_ttft: Annotated[float, typer.Option(help="goodput counts requests with a TTFT up to this, s")] = 2.0,
-    slo_tpot: Annotated[float, typer.Option(help="... and a TPOT up to this, s")] = 0.1,
-    power_interval: Annotated[float, typer.Option(help="resolution of power.csv, s (down to 0.01)")] = 1.0,
-    iterations: Annotated[
-        bool, typer.Option(help="also write iterations.csv, one row per batch and stage")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="random seed")] = 42,
-    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results/inference"),
-) -> None:
+class RunOptions(Serving):
+    """A cluster, its requests, and what is to be written."""
+
+    router: str = Field(
+        "round_robin",
+        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+    )
+    requests: Path | None = Field(
+        None, description="recorded requests; a CSV needs arrived_at (s), prefill_tokens, decode_tokens"
+    )
+    time_scale: float = Field(1.0, gt=0, description="stretches the recorded arrival times by this factor")
+    rate: float | None = Field(None, gt=0, description="mean arrival rate instead of --requests, 1/s")
+    cv: float = Field(
+        1.0, gt=0, description="coefficient of variation of the gaps between arrivals (1: Poisson)"
+    )
+    num_requests: int | None = Field(
+        None, ge=1, description="number of requests  [default: all that are recorded; 1000 at a rate]"
+    )
+    lengths: str | None = Field(
+        None,
+        description="prompt and output tokens at a rate: zipf:MIN:MAX:THETA:PREFILL_TO_DECODE, "
+        "fixed:PROMPT:OUTPUT, uniform:..., lognormal:..., trace:FILE",
+    )
+    slo_ttft: float = Field(
+        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
+    )
+    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
+    power_interval: float = Field(1.0, ge=0.01, le=3600, description="resolution of power.csv, s")
+    iterations: bool = Field(False, description="also write iterations.csv: one row per batch and stage")
+    seed: int = Field(42, ge=0, description="random seed")
+    out: Path = Field(Path("results/inference"), description="folder for the results")
+
+    @model_validator(mode="after")
+    def _has_requests(self) -> Self:
+        if self.requests is None and self.rate is None:
+            raise ValueError("--requests or --rate: neither given, expected recorded requests or a rate")
+        if self.rate is not None and self.lengths is None and self.requests is None:
+            raise ValueError("--lengths: not given, expected with --rate, e.g. zipf:1024:4096:0.6:20")
+        return self
+
+    @property
+    def serving(self) -> Serving:
+        """The cluster's part of the options."""
+        return Serving(**{name: getattr(self, name) for name in Serving.model_fields})
+
+    @property
+    def count(self) -> int | None:
+        """Number of requests; None for all that are recorded."""
+        return 1000 if self.requests is None and self.num_requests is None else self.num_requests
+
+    def workload(self) -> Workload:
+        """The stream of requests."""
+        return workload_from_options(
+            requests=self.requests,
+            rate_per_s=self.rate,
+            cv=self.cv,
+            lengths=self.lengths,
+            num_requests=self.count,
+            time_scale=self.time_scale,
+            seed=self.seed,
+        )
+
+
+def run(options: RunOptions) -> None:
     """Simulate LLM serving: requests in; latencies, power and energy out.
 
-    Writes requests.csv, power.csv and summary.json (and iterations.csv).
+    Writes requests.csv, power.csv, summary.json and config.json (and iterations.csv) into the folder --out.
     """
     started = time.perf_counter()
-    try:
-        serving = _checked(
-            {
-                "model": model,
-                "gpu": gpu,
-                "tp": tp,
-                "pp": pp,
-                "replicas": replicas,
-                "scheduler": scheduler,
-                "batch_cap": batch_cap,
-                "max_batch_tokens": max_batch_tokens,
-                "chunk_size": chunk_size,
-                "kv_blocks": kv_blocks,
-                "kv_rule": kv_rule,
-                "block_tokens": block_tokens,
-                "watermark": watermark,
-                "max_model_len": max_model_len,
-                "iteration_time": iteration_time,
-                "precision": precision,
-                "overhead_s": overhead,
-                "power_law": power_law,
-                "attribution": attribution,
-                "binary_peak": binary_peak,
-            }
-        )
-        if requests is None and num_requests is None:
-            num_requests = 1000
-        workload = workload_from_options(
-            requests=requests,
-            rate_per_s=rate,
-            cv=cv,
-            lengths=lengths,
-            num_requests=num_requests,
-            time_scale=time_scale,
-            seed=seed,
-        )
-        if power_interval < 0.01:
-            raise InputError(f"--power-interval: {power_interval} given, expected at least 0.01 s")
-        bins = max(1, min(600, round(600 / power_interval)))
-        cluster, facts = build_cluster(
-            serving, workload, router_name=router, seed=seed, bins_per_interval=bins, log=iterations
-        )
+    cluster, facts = build_cluster(
+        options.serving,
+        options.workload(),
+        router_name=options.router,
+        seed=options.seed,
+        bins_per_interval=BINS,
+        log=options.iterations,
+    )
+    config: dict[str, Any] = {
+        "options": options.model_dump(mode="json"),
+        "facts": facts,
+        "versions": versions(),
+        "inputs": [],
+    }
+    if options.requests and options.requests.is_file():
+        config["inputs"] = [
+            {"what": "requests", "file": str(options.requests), "sha256": sha256(options.requests)}
+        ]
+    with RunFolder(options.out) as folder:
         summary = run_to_end(
             cluster,
-            bins * power_interval,
-            out,
-            slo_ttft_s=slo_ttft,
-            slo_tpot_s=slo_tpot,
-            total_requests=num_requests,
+            BINS * options.power_interval,
+            folder.folder,
+            slo_ttft_s=options.slo_ttft,
+            slo_tpot_s=options.slo_tpot,
+            total_requests=options.count,
         )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    summary |= {"options": serving.model_dump() | {"router": router, "seed": seed}, "facts": facts}
-    summary["wall_s"] = time.perf_counter() - started
-    (out / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
-    _print_table(summary, out)
+        summary["wall_s"] = time.perf_counter() - started
+        folder.write_json("config.json", config)
+        folder.write_json("summary.json", summary)
+        target = folder.finish()
+    print(_table(summary))
+    print(f"results: {target}")
 
 
-def _print_table(summary: dict[str, object], out: Path) -> None:
+def _table(summary: dict[str, Any]) -> str:
     """A few figures for the terminal."""
-    s: dict[str, object] = summary
-    ttft, tpot = s["ttft_s"], s["tpot_s"]
-    assert isinstance(ttft, dict)
-    assert isinstance(tpot, dict)
-    energy = s["gpu_energy_j"]
-    assert isinstance(energy, dict)
+    s = summary
+    ttft, tpot, energy = s["ttft_s"], s["tpot_s"], s["gpu_energy_j"]
 
-    def figure(value: object, unit: str) -> str:
+    def figure(value: float | None, unit: str) -> str:
         return "-" if value is None else f"{value:.4g} {unit}"
 
     rows = [
@@ -178,9 +149,8 @@ def _print_table(summary: dict[str, object], out: Path) -> None:
         ),
     ]
     width = max(len(name) for name, _ in rows)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
-    print(f"results in {out}")
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
 if __name__ == "__main__":
-    app()
+    main(RunOptions, run)

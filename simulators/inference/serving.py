@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.catalogue import gpu, kv_blocks, model
+from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
 from simulators.inference.power.laws import law_for
 from simulators.inference.replica import Replica
@@ -17,71 +18,62 @@ from simulators.inference.routing import router
 from simulators.inference.timing import resolve_kind, stage_tables
 from simulators.inference.workload.requests import Workload
 
+WeightPrecision = Annotated[
+    Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
+]
+"""An option that names the precision of the weights; None: the checkpoint's own."""
+
 
 class Serving(BaseModel):
-    """One group of equal replicas and how they serve.
+    """One group of equal replicas and how they serve."""
 
-    Attributes
-    ----------
-    model, gpu
-        Names in the catalogues, or the path of a Hugging Face `config.json`.
-    tp, pp
-        Tensor- and pipeline-parallel GPUs of a replica.
-    replicas
-        Model instances.
-    scheduler
-        Batching policy, see `batching/policies.py`.
-    batch_cap
-        Requests that may run at once on a replica.
-    max_batch_tokens, chunk_size
-        Token bound of a batch (vLLM and vLLM v1; Sarathi), tokens.
-    kv_blocks
-        KV blocks of a replica; computed from the GPU's memory if None.
-    kv_rule
-        How they are computed: ``paged`` (all free memory in blocks), ``slots`` (whole maximum-length requests, as
-        Vidur grants them); ``auto`` takes ``slots`` with profile folders, which come from there, else ``paged``.
-    block_tokens
-        Tokens per KV block.
-    watermark
-        Share of the blocks kept free at admission, 1.
-    max_model_len
-        Longest sequence Orca, static batching and ``slots`` reserve for, tokens.
-    iteration_time
-        ``auto``, ``measured``, ``roofline`` or ``profile:FOLDER``.
-    precision
-        Of the weights; the checkpoint's own if None.
-    overhead_s
-        Added to every iteration for the server's own work, s.
-    power_law
-        ``mfu``, ``utilisation``, ``constant`` or ``table:FILE``.
-    attribution
-        ``work`` or ``tokens``, see `replica.attribution_split`.
-    binary_peak
-        Use 2**40 instead of 10**12 in the GPU's peak: reads MFU 9 % low, as the published figures do.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    model: str = "meta-llama/Meta-Llama-3-8B"
-    gpu: str = "a100"
-    tp: int = Field(1, ge=1)
-    pp: int = Field(1, ge=1)
-    replicas: int = Field(1, ge=1)
-    scheduler: str = "vllm_v1"
-    batch_cap: int = Field(128, ge=1)
-    max_batch_tokens: int = Field(4096, ge=1)
-    chunk_size: int = Field(512, ge=1)
-    kv_blocks: int | None = Field(None, ge=1)
-    kv_rule: Literal["auto", "paged", "slots"] = "auto"
-    block_tokens: int = Field(16, ge=1)
-    watermark: float = Field(0.01, ge=0, lt=1)
-    max_model_len: int = Field(4096, ge=1)
-    iteration_time: str = "auto"
-    precision: str | None = None
-    overhead_s: float = Field(0.0, ge=0)
-    power_law: str = "mfu"
-    attribution: Literal["work", "tokens"] = "work"
-    binary_peak: bool = False
+    model: str = Field(
+        "meta-llama/Meta-Llama-3-8B",
+        description="language model: a name in data/models or the path of a Hugging Face config.json",
+    )
+    gpu: str = Field("a100", description="GPU, a name in data/gpus")
+    tp: int = Field(1, ge=1, description="tensor-parallel GPUs per pipeline stage")
+    pp: int = Field(1, ge=1, description="pipeline stages per replica")
+    replicas: int = Field(1, ge=1, description="model instances")
+    scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
+    batch_cap: int = Field(128, ge=1, description="requests that may run at once on a replica")
+    max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
+    chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
+    kv_blocks: int | None = Field(
+        None, ge=1, description="KV blocks of a replica  [default: what the GPU's memory holds]"
+    )
+    kv_rule: Literal["auto", "paged", "slots"] = Field(
+        "auto",
+        description="how KV blocks are counted: paged (all free memory), slots (whole requests of "
+        "max-model-len tokens, as Vidur grants them); auto: slots with profile folders, else paged",
+    )
+    block_tokens: int = Field(16, ge=1, description="tokens per KV block")
+    watermark: float = Field(
+        0.01, ge=0, lt=1, description="share of the KV blocks kept free at admission (vllm, sarathi)"
+    )
+    max_model_len: int = Field(
+        4096, ge=1, description="longest sequence that orca, static and slots reserve for, tokens"
+    )
+    iteration_time: str = Field(
+        "auto", description="time of an iteration: auto, measured, roofline or profile:DIR"
+    )
+    precision: WeightPrecision = Field(
+        None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
+    )
+    overhead_s: float = Field(0.0, ge=0, description="added to every iteration for the server's own work, s")
+    power_law: str = Field(
+        "mfu",
+        description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
+    )
+    attribution: Literal["work", "tokens"] = Field(
+        "work", description="how a batch's energy is split among its requests: by FLOP or by tokens"
+    )
+    binary_peak: bool = Field(
+        False,
+        description="MFU against TFLOPS of 2^40 instead of 10^12: reads 9 % low, as the published figures do",
+    )
 
 
 def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], dict[str, Any]]:
@@ -106,7 +98,7 @@ def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], 
         serving.block_tokens,
         rule,
         serving.max_model_len,
-        precision=serving.precision,  # type: ignore[arg-type]
+        precision=serving.precision,
     )
     if serving.kv_blocks is not None:
         blocks = serving.kv_blocks
@@ -121,21 +113,21 @@ def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], 
         watermark=serving.watermark,
         max_model_len=serving.max_model_len,
     )
-    peak = device.peak(serving.precision or shape.precision)  # type: ignore[arg-type]
+    peak = device.peak(serving.precision or shape.precision)
     tables = stage_tables(
         chosen,
         shape,
         device,
         serving.tp,
         serving.pp,
-        serving.precision,  # type: ignore[arg-type]
+        serving.precision,
         max_tokens=max(serving.max_batch_tokens, serving.chunk_size + serving.batch_cap),
         max_batch=serving.batch_cap,
         profile_dir=Path(folder) if folder else None,
         overhead_s=serving.overhead_s,
         peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
     )
-    law = law_for(device, serving.power_law, shape, serving.precision)  # type: ignore[arg-type]
+    law = law_for(device, serving.power_law, shape, serving.precision)
     replicas = [
         Replica(limits, tables, law, serving.tp, serving.attribution, log) for _ in range(serving.replicas)
     ]
