@@ -28,7 +28,7 @@ def generation_mw(frame: pd.DataFrame) -> pd.Series[float]:
     return frame[own].sum(axis=1)
 
 
-def summarise(setup: Setup, frame: pd.DataFrame, residual: float) -> dict[str, Any]:
+def summarise(setup: Setup, frame: pd.DataFrame, residual: float, scale: float = 1.0) -> dict[str, Any]:
     """Everything `summary.json` holds but the wall-clock time.
 
     Parameters
@@ -39,6 +39,8 @@ def summarise(setup: Setup, frame: pd.DataFrame, residual: float) -> dict[str, A
         Its time series, one row per step.
     residual
         Largest relative residual of the site's energy balance, 1.
+    scale
+        How many times the simulated cluster stands in the site, 1.
     """
     step_s = setup.options.step
     hours = step_s / 3600
@@ -55,7 +57,7 @@ def summarise(setup: Setup, frame: pd.DataFrame, residual: float) -> dict[str, A
         discharge_w=frame["discharge_mw"] * 1e6,
         stored_wh=frame["stored_mwh"] * 1e6,
         initial_wh=initial_wh,
-        embodied_kg=setup.embodied_kg,
+        embodied_kg=setup.embodied_kg * scale,
     )
     summary: dict[str, Any] = {
         "energy_mwh": {

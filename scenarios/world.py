@@ -23,11 +23,13 @@ from simulators.scheduler.simulator import Scheduler
 from simulators.storage.dispatch import dispatch
 from simulators.storage.simulator import Storage
 
-CLUSTER_COLUMNS = {
+CLUSTER_POWERS = {
     "P[MW]": "gpu_mw",
     "P_prefill[MW]": "prefill_mw",
     "P_decode[MW]": "decode_mw",
     "P_idle[MW]": "idle_mw",
+}
+CLUSTER_COLUMNS = {
     "mfu[1]": "mfu",
     "mbu[1]": "mbu",
     "arrived[1]": "arrived",
@@ -68,7 +70,7 @@ class SiteWorld:
     progress
         Called after each step with the seconds simulated.
     scale
-        Identical copies of the cluster the facility holds: GPU power, not request counts, is multiplied.
+        How many times the simulated cluster stands in the site: its powers, not its requests, are multiplied.
     """
 
     def __init__(
@@ -76,11 +78,11 @@ class SiteWorld:
     ) -> None:
         self.setup = setup
         self.columns: dict[tuple[str, str], str] = {}
-        self._recorded: list[tuple[Any, str]] = []
+        self._recorded: list[tuple[Any, str, Callable[[float], float]]] = []
         self.world = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self._run = run
         self._progress = progress
-        self._scale = scale
+        self.scaled: Callable[[float], float] = lambda mw: mw * scale
         step = {"step_size": setup.options.step}
         self.carbon = self.start(Carbon, "Carbon", **step).CarbonIntensity(
             ci_g_per_kwh=setup.carbon_g_per_kwh, forecast=setup.forecast
@@ -110,11 +112,13 @@ class SiteWorld:
         """Start a simulator in this process."""
         return self.world.start(PythonStarter(simulator), sim_id=name, **parameters)
 
-    def record(self, entity: Any, columns: dict[str, str]) -> None:
-        """Have attributes of an entity written to the named columns of the time series."""
+    def record(
+        self, entity: Any, columns: dict[str, str], transform: Callable[[float], float] | None = None
+    ) -> None:
+        """Have attributes of an entity, `transform`-ed, written to the named columns of the time series."""
         for attribute, column in columns.items():
             self.columns[(entity.full_id, attribute)] = column
-            self._recorded.append((entity, attribute))
+            self._recorded.append((entity, attribute, transform or (lambda value: value)))
 
     def _price(self, setup: Setup) -> Any:
         options = setup.options
@@ -143,6 +147,7 @@ class SiteWorld:
             ("P[MW]", "P_load[MW]"),
             initial_data={"P[MW]": 0.0},
             time_shifted=True,
+            transform=self.scaled,
         )
         soc = self.setup.battery.soc if self.setup.battery else 0.0
         connect(
@@ -156,9 +161,9 @@ class SiteWorld:
         connect(self.cluster, self.controller, *counts, initial_data=counts, time_shifted=True)
         # what it decides, and what follows from it
         connect(self.controller, self.cluster, "hold[1]", "release_rate[1/s]")
-        connect(self.cluster, self.facility, ("P[MW]", "P_gpu[MW]"), transform=lambda mw: mw * self._scale)
+        connect(self.cluster, self.facility, ("P[MW]", "P_gpu[MW]"))
         connect(self.cluster, self.facility, ("busy[1]", "utilisation[1]"))
-        connect(self.facility, self.storage, ("P[MW]", "P_load[MW]"))
+        connect(self.facility, self.storage, ("P[MW]", "P_load[MW]"), transform=self.scaled)
         for column, generator in self.generators.items():
             connect(generator, self.storage, ("P[MW]", "P_gen[MW]"))
             self.record(generator, {"P[MW]": column})
@@ -169,8 +174,9 @@ class SiteWorld:
             self.record(self.price, {"price[1/kWh]": "price_per_kwh"})
         self.record(self.carbon, {"CI[gCO2eq/kWh]": "carbon_intensity_g_per_kwh"})
         self.record(self.controller, {"hold[1]": "hold"})
+        self.record(self.cluster, CLUSTER_POWERS, self.scaled)
         self.record(self.cluster, CLUSTER_COLUMNS)
-        self.record(self.facility, FACILITY_COLUMNS)
+        self.record(self.facility, FACILITY_COLUMNS, self.scaled)
         self.record(self.storage, EXCHANGE_COLUMNS)
 
     def run(self, keep_requests: bool = True) -> float:
@@ -184,8 +190,8 @@ class SiteWorld:
             step_size=options.step,
             progress=self._progress,
         ).Recorder(columns=self.columns)
-        for entity, attribute in self._recorded:
-            self.world.connect(entity, recorder, attribute)
+        for entity, attribute, transform in self._recorded:
+            self.world.connect(entity, recorder, attribute, transform=transform)
         if keep_requests:
             self.world.connect(self.cluster, recorder, "requests")
         with self.world:

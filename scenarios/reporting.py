@@ -1,0 +1,78 @@
+"""The end of every site run: configuration, summary, figures, report, and the short table on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scenarios.site import Setup
+from simulators.recorder.figures import render_all
+from simulators.recorder.labels import RunMeta
+from simulators.recorder.progress import summary_table
+from simulators.recorder.report import write_report
+from simulators.recorder.store import RunFolder
+from simulators.recorder.summary import versions
+
+
+def write_results(
+    setup: Setup,
+    folder: RunFolder,
+    summary: dict[str, Any],
+    started: float,
+    title: str,
+    pictures: Mapping[str, Path] | None = None,
+) -> Path:
+    """Write everything but the tables, put the folder in its place and tell the user.
+
+    Parameters
+    ----------
+    setup, folder, summary
+        The finished run.
+    started
+        `time.perf_counter` at its start, s.
+    title
+        Of the report.
+    pictures
+        Further PNG files for the report, by caption.
+
+    Returns
+    -------
+    Path
+        Where the results lie.
+    """
+    options, facts = setup.options, setup.facts
+    config = {
+        "options": options.model_dump(mode="json"),
+        "inputs": [entry.entry() for entry in setup.inputs],
+        "facts": facts,
+        "versions": versions(),
+    }
+    folder.write_json("config.json", config)
+    if options.report:
+        meta = RunMeta(
+            title=title,
+            step_s=options.step,
+            timezone=setup.site.timezone,
+            subtitle=f"{facts['model_name']} on {facts['gpus']} {facts['gpu_name']}, policy {options.policy}",
+        )
+        frame, requests = folder.frame("timeseries"), folder.frame("requests")
+        render_all(frame, requests, meta, folder.path("figures"))
+        summary["wall_s"] = time.perf_counter() - started
+        write_report(
+            folder.path("report.html"),
+            summary=summary,
+            config=config,
+            timeseries=frame,
+            requests=requests,
+            meta=meta,
+            notes=setup.notes,
+            pictures=pictures,
+        )
+    summary["wall_s"] = time.perf_counter() - started
+    folder.write_json("summary.json", summary)
+    target = folder.finish()
+    print(summary_table(summary))
+    print(f"report: {target / 'report.html'}" if options.report else f"results: {target}")
+    return target
