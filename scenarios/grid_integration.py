@@ -1,7 +1,7 @@
 """An inference site of a given size at a bus of a distribution network.
 
-python scenarios/grid_integration.py run --network mv_oberrhein --bus 39 --mw 5 --days 2
-python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 39
+python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
+python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ def attach(world: SiteWorld, grid: PowerGrid, options: NetworkOptions) -> None:
         power_factor=options.power_factor,
     )
     bus = entity.children[0]
-    world.world.connect(world.storage, bus, ("P_import[MW]", "P[MW]"))
-    world.world.connect(world.storage, bus, ("P_export[MW]", "P[MW]"), transform=lambda mw: -mw)
+    world.world.connect(world.storage, bus, ("P_exchange[MW]", "P[MW]"))
     world.world.connect(
         bus, world.controller, ("vm_pu[1]", "vm_pu[1]"), initial_data={"vm_pu[1]": 1.0}, time_shifted=True
     )
