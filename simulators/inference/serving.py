@@ -62,7 +62,7 @@ class Serving(BaseModel):
     precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
-    overhead_s: float = Field(0.0, ge=0, description="added to every iteration for the server's own work, s")
+    overhead_s: float | None = Field(None, ge=0, description="server time added to every iteration, s  [default: the framework's, with measured kernels]")
     power_law: str = Field(
         "mfu",
         description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
