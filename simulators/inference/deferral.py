@@ -18,6 +18,7 @@ class Gate:
         # in parts as they came, put together and sorted only when some of them may leave
         self._parts: list[tuple[Records, NDArray[np.float64]]] = []
         self._earliest = np.inf
+        self._last_turn_s = -np.inf
         self.held = 0
 
     def pass_through(
@@ -42,7 +43,8 @@ class Gate:
         hold
             Whether deferrable requests are to wait.
         release_rate_per_s
-            How fast held requests leave when they need not wait, 1/s; inf: all at once.
+            How fast held requests leave when they need not wait, 1/s; inf: all at once; 0: none before its deadline.
+            The pace is kept from interval to interval.
         """
         arrivals["released_at"] = arrivals["arrived_at"]
         if hold:
@@ -59,11 +61,17 @@ class Gate:
         order = np.argsort(latest, kind="stable")
         records, latest = records[order], latest[order]
         due = np.maximum(latest, begins_at)
-        if not hold:
-            due = np.minimum(due, begins_at + np.arange(len(records)) / release_rate_per_s)
+        turns = np.full(len(records), np.inf)
+        if not hold and release_rate_per_s > 0:
+            gap_s = 1.0 / release_rate_per_s
+            turns = max(begins_at, self._last_turn_s + gap_s) + gap_s * np.arange(len(records))
+            due = np.minimum(due, turns)
         # a request that came in this interval leaves no earlier than it came
         due = np.maximum(due, records["arrived_at"])
         leaves = due < until
+        taken = turns[leaves & (turns < until)]
+        if len(taken):
+            self._last_turn_s = float(taken[-1])
         released = records[leaves]
         released["released_at"] = due[leaves]
         self._parts = [(records[~leaves], latest[~leaves])]
