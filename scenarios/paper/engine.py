@@ -143,7 +143,8 @@ def run_point(
         check_conserved(cluster, interval)
         if cluster.idle:
             last = float(cluster.replicas[0].state.counters[0].last_completion)
-            interval, _ = interval.cut(max(last, begins_at), cluster.idle_w)
+            ends_at = max(last, begins_at)
+            interval, _ = interval.cut(ends_at, cluster.standby_j(ends_at, until))
         metrics.add(interval)
         if averages:
             _add(kept, cluster)

@@ -5,8 +5,11 @@ was profiled with FlashInfer, and Llama-2-7B with FlashAttention. They explain w
 the KV-cache write of a prompt takes 0.55 us per token and layer (38 ms for 2,150 tokens, some 200 times what the bytes
 need), so the server saturates at 5.0 req/s; in the second, prefill attention takes 2.7 times that of FlashInfer.
 
-Other models have no published profile to compare with. They take today's measured kernels for everything that depends
-on tokens alone, and Llama-2-7B's attention for theirs: prefill in proportion to query heads, decode to the KV cache read.
+Other models take today's measured kernels (a roofline where there are none) for everything that depends on tokens alone,
+and attention from the profile whose heads are grouped as theirs: Llama-2-7B where every query head has its own KV head,
+Llama-2-70B on two GPUs (32 query, 4 KV heads per GPU, FlashAttention) elsewhere. A decode kernel runs one block per request
+and KV head, so a batch of b requests with h KV heads takes as long as b h / h0 requests with the profile's h0; prefill goes
+with the query heads.
 
 All-reduce on two NVLink pairs joined by PCIe, read off the same profiles' `a100_pairwise_nvlink`: a floor of 60 us,
 then 195 GB/s on two GPUs and 15.75 GB/s on four (2.74 and 33.9 ms for 536 MB).
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 
 from scenarios.paper.published import DATA
 from simulators.inference.catalogue import Gpu, Model
+from simulators.inference.catalogue.memory import kv_heads_per_gpu
 from simulators.inference.timing import resolve_kind, stage_tables
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.inference.timing.work import stage_work
@@ -47,9 +51,22 @@ PROFILED = {
     "meta-llama/Meta-Llama-3-8B": "llama3-8b",
     "meta-llama/Llama-2-7b-hf": "llama2-7b",
 }
-ATTENTION_OF = "llama2-7b"
-"""Whose attention stands in for models without a profile: 32 query and 32 KV heads of 128."""
-_HEADS, _HEAD_DIM = 32, 128
+LINEAR_SLOWDOWN = ((512.0, 1024.0), (1.0, 1.24))
+"""Tokens, and how much longer projections and MLP took in 2024 than the kernels measured today.
+
+From the two models that have both: 0.92 to 1.04 times up to 512 tokens (Llama-3-8B), 1.20 to 1.28 times from 1,024 to
+4,096 (both, mean 1.24). A prompt of 2,048 tokens on CodeLlama-34B takes 100 ms longer.
+"""
+HEADS = {"llama3-8b": (32, 8), "llama2-7b": (32, 32), "llama2-70b-tp2": (32, 4)}
+"""Query and KV heads, of 128 each, on the GPU that was profiled."""
+_HEAD_DIM = 128
+
+
+def attention_of(model: Model, tp: int) -> str:
+    """The profile a model's attention is read from."""
+    if tp == 1 and model.name in PROFILED:
+        return PROFILED[model.name]
+    return "llama2-70b-tp2" if model.grouped else "llama2-7b"
 
 
 def source_of(model: Model, gpu: Gpu, tp: int) -> str:
@@ -59,7 +76,8 @@ def source_of(model: Model, gpu: Gpu, tp: int) -> str:
         return f"own profile of 2024 ({backend})"
     kind, _ = resolve_kind("auto", model, gpu, tp)
     linear = "kernels measured today" if kind == "measured" else "data-sheet roofline"
-    return f"{linear}; attention of Llama-2-7B (2024), scaled by heads"
+    shape = "Llama-2-70B on 2 GPUs" if model.grouped else "Llama-2-7B"
+    return f"{linear}; attention of {shape} (2024), scaled by heads"
 
 
 def _read(stem: str) -> pd.DataFrame:
@@ -84,41 +102,45 @@ def _prefill(stem: str) -> Array:
 
 
 @functools.cache
-def _decode(stem: str) -> tuple[Array, Array]:
-    """Contexts, and decode attention in ms of batches 0..128 at each; shapes (k,) and (129, k).
+def _decode(stem: str) -> tuple[Array, list[tuple[Array, Array]]]:
+    """Contexts profiled, and at each the batches (ascending, from 0) and their decode attention in ms.
 
-    A batch was profiled at one of two neighbouring contexts; both count for the longer one, in proportion.
+    Some batches were profiled at the next shorter of two neighbouring contexts; they count for the longer, in proportion.
     """
     frame = _read(f"{stem}_decode")
     contexts = np.sort(frame["context"].unique()).astype(float)
     groups = [c for c in contexts if not any(c < other <= 1.2 * c for other in contexts)]
-    batch = np.arange(MAX_BATCH + 1)
-    columns = []
+    curves = []
     for context in groups:
-        near = frame[(frame["context"] <= context) & (frame["context"] * 1.2 >= context)]
-        ms = near["ms"] * context / near["context"]
-        order = np.argsort(near["batch"].to_numpy(), kind="stable")
-        b, ms = near["batch"].to_numpy(float)[order], ms.to_numpy(float)[order]
-        read = np.interp(batch, b, ms)
-        if b[-1] < MAX_BATCH:
-            beyond = batch > b[-1]
-            read[beyond] = ms[-1] * batch[beyond] / b[-1]
+        near = frame[(frame["context"] <= context) & (frame["context"] * 1.2 >= context)].sort_values("batch")
+        ms = (near["ms"] * context / near["context"]).to_numpy(float)
+        curves.append((np.append(0.0, near["batch"].to_numpy(float)), np.append(0.0, ms)))
+    return np.array(groups), curves
+
+
+def _decode_grid(stem: str, blocks_per_request: float) -> Array:
+    """Decode attention, ms, of batches 0..128 at contexts 0, 64...4096; shape (129, 65).
+
+    `blocks_per_request`: KV heads over those of the profile.
+    """
+    contexts, curves = _decode(stem)
+    batch = np.arange(MAX_BATCH + 1) * blocks_per_request
+    columns = []
+    for b, ms in curves:
+        least = ms[1]  # a launch takes this long however little it does
+        read = np.maximum(np.interp(batch, b, ms), least)
+        beyond = batch > b[-1]
+        read[beyond] = ms[-1] * batch[beyond] / b[-1]
         columns.append(read)
-    table = np.column_stack(columns)
-    table[0] = 0.0
-    return np.array(groups), table
-
-
-def _decode_grid(stem: str, share: float) -> Array:
-    """Decode attention, ms, at contexts 0, 64...4096 where a token's cache is `share` of the profile's; (129, 65)."""
-    contexts, table = _decode(stem)
-    wanted = np.arange(0, MAX_TOKENS + 1, KV_STEP) * share
-    floor = np.minimum(table[:, 0], table[1, 0])
+    floor = np.minimum(columns[0], curves[0][1][1])
     known = np.concatenate(([0.0], contexts))
-    rows = np.column_stack((floor, table))
-    last_slope = (rows[:, -1] - rows[:, -2]) / (known[-1] - known[-2])
+    rows = np.column_stack([floor, *columns])
+    wanted = np.arange(0.0, MAX_TOKENS + 1, KV_STEP)
+    slope = (rows[:, -1] - rows[:, -2]) / (known[-1] - known[-2])
     read = np.array([np.interp(wanted, known, row) for row in rows])
-    return np.asarray(read + last_slope[:, None] * np.maximum(wanted - known[-1], 0.0))
+    read = read + slope[:, None] * np.maximum(wanted - known[-1], 0.0)
+    read[0] = 0.0
+    return np.asarray(read)
 
 
 def all_reduce_s(size_bytes: Array, gpus: int) -> Array:
@@ -141,13 +163,13 @@ def paper_tables(model: Model, gpu: Gpu, tp: int, pp: int) -> StageTables:
         today = stage_tables(
             "auto", model, gpu, tp, pp, max_tokens=MAX_TOKENS, max_batch=MAX_BATCH, overhead_s=0.0
         )
-        token_s = (today.token_s - today.comm_s)[rounded]
+        token_s = (today.token_s - today.comm_s)[rounded] * np.interp(tokens, *LINEAR_SLOWDOWN)
     comm_s = np.zeros(len(tokens))
     if tp > 1:
         comm_s = 2 * layers * all_reduce_s(bytes_sent, tp)
-    attention = stem or ATTENTION_OF
-    width = 1.0 if stem else model.heads / tp * model.head_dim / (_HEADS * _HEAD_DIM)
-    cache = 1.0 if stem else model.kv_heads / tp * model.head_dim / (_HEADS * _HEAD_DIM)
+    attention = attention_of(model, tp)
+    queries, caches = HEADS[attention]
+    width = model.heads / tp * model.head_dim / (queries * _HEAD_DIM)
     prefill = _prefill(attention) * width * layers * MS
     link = NVLINK_BYTES_PER_S if tp * pp <= 2 else PCIE_BYTES_PER_S
     work = stage_work(model, gpu, tp, pp, "bf16", MAX_TOKENS, peak_flops=VIDUR_PEAK)
@@ -159,7 +181,7 @@ def paper_tables(model: Model, gpu: Gpu, tp: int, pp: int) -> StageTables:
         sequence_s=np.zeros(MAX_BATCH + 1),
         send_s=SEND_LATENCY_S + bytes_sent / link,
         comm_s=comm_s,
-        decode_s=_decode_grid(attention, cache) * layers * MS,
+        decode_s=_decode_grid(attention, kv_heads_per_gpu(model, tp) / caches) * layers * MS,
         decode_kv=np.arange(0.0, MAX_TOKENS + 1, KV_STEP),
         prefill_s=np.column_stack((prefill, prefill)),
         prefill_chunk=np.arange(MAX_TOKENS + 1, dtype=float),
