@@ -38,6 +38,8 @@ class Point:
         The traffic.
     batch_cap, blocks
         Requests running at once; KV blocks, by Vidur's rule if None.
+    defer_window_s
+        How long every request may be held back, s; None: not at all.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Point:
     pp: int = 1
     batch_cap: int = 128
     blocks: int | None = None
+    defer_window_s: float | None = None
 
     @property
     def gpus(self) -> int:
@@ -126,7 +129,7 @@ def cluster_for(point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, l
     if law == "utilisation":  # calibrated on the data sheet's peak
         tables = tables._replace(peak_flops=device.peak("bf16"))
     replica = Replica(limits, tables, power, point.tp, log=log)
-    requests = PaperRequests(point.requests, point.rate_per_s, point.lengths)
+    requests = PaperRequests(point.requests, point.rate_per_s, point.lengths, point.defer_window_s)
     return Cluster([replica], requests, router("round_robin", 1, np.random.default_rng(0)))
 
 

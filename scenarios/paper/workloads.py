@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.inference.workload.stream import Stream, with_deferral
 
 SEED = 42
 LONGEST_GAP = 3.0
@@ -87,11 +87,15 @@ def arrivals(rate_per_s: float) -> Iterator[NDArray[np.float64]]:
 
 
 class PaperRequests(Stream):
-    """`count` requests of the paper at a nominal rate."""
+    """`count` requests of the paper at a nominal rate; with `defer_window_s` all of them may be held that long."""
 
-    def __init__(self, count: int, rate_per_s: float, lengths: Lengths = DEFAULT) -> None:
-        blocks = (
+    def __init__(
+        self, count: int, rate_per_s: float, lengths: Lengths = DEFAULT, defer_window_s: float | None = None
+    ) -> None:
+        blocks: Iterator[RequestBlock] = (
             RequestBlock.of(times, prefill, decode)
             for times, (prefill, decode) in zip(arrivals(rate_per_s), lengths.blocks(), strict=False)
         )
+        if defer_window_s is not None:
+            blocks = with_deferral(blocks, 1.0, defer_window_s, np.random.SeedSequence(SEED))
         super().__init__(blocks, max_requests=count)
