@@ -1,0 +1,153 @@
+"""What users of a cluster experienced: latencies, goodput, means, and the checks that stop a broken run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from simulators.inference.metrics import Metrics, check_conserved, quantiles, request_times
+
+from .runs import FLAT, flat_tables, records
+from .test_cluster import busy_jobs, cluster, finish, requests
+
+SUMMARY_KEYS = {
+    "requests_arrived", "requests_completed", "requests_running", "requests_waiting", "requests_rejected",
+    "prefill_tokens", "decode_tokens", "ttft_s", "tpot_s", "e2e_s", "gpu_power_w_mean", "mfu_mean",
+    "energy_j_per_output_token", "queueing_s", "goodput_per_s", "output_tokens_per_s", "batch_size_mean",
+    "kv_use_mean", "mbu_mean",
+}  # fmt: skip
+
+
+def served(rows: list[tuple[float, float, float, float, float, int]]) -> np.ndarray:
+    """Finished requests from (arrived, released, scheduled, first token, last token, output tokens)."""
+    made = records([(row[0], 10, row[5]) for row in rows]).view(np.ndarray)
+    for k, name in enumerate(
+        ("arrived_at", "released_at", "scheduled_at", "prefill_completed_at", "completed_at")
+    ):
+        made[name] = [row[k] for row in rows]
+    return made
+
+
+def test_quantiles_interpolate_and_know_nothing_of_nothing():
+    assert quantiles(np.arange(101.0)) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+    assert quantiles(np.array([1.0, 2.0])) == pytest.approx({"p50": 1.5, "p95": 1.95, "p99": 1.99})
+    assert quantiles(np.zeros(0)) == {"p50": None, "p95": None, "p99": None}
+
+
+def test_latencies_count_from_the_release_and_holding_apart():
+    times = request_times(served([(0.0, 100.0, 101.0, 103.0, 107.0, 5)]))
+    assert {name: values.tolist() for name, values in times.items()} == {
+        "ttft": [3.0],
+        "tpot": [1.0],  # four gaps between five tokens
+        "e2e": [7.0],
+        "queueing": [1.0],
+        "held": [100.0],
+    }
+
+
+def test_one_token_has_no_time_per_token():
+    times = request_times(served([(0, 0, 0, 1, 1, 1), (0, 0, 0, 1, 3, 2)]))
+    assert times["tpot"].tolist() == [2.0]
+    assert len(times["ttft"]) == 2
+
+
+def finished_interval(rows):
+    c = cluster([(0.5, 1, 1)])
+    return c, replace(c.advance(10.0), finished=served(rows), completed=len(rows))
+
+
+def test_goodput_needs_both_targets_and_a_single_token_only_the_first():
+    c, interval = finished_interval(
+        [
+            (0, 0, 0, 1.0, 1.0, 1),  # one token, in time
+            (0, 0, 0, 3.0, 3.0, 1),  # one token, too late
+            (0, 0, 0, 1.0, 1.4, 5),  # both kept, exactly at the target
+            (0, 0, 0, 1.0, 9.0, 5),  # too slow a flow
+            (0, 7, 7, 8.0, 8.1, 5),  # held on purpose, then served well
+        ]
+    )
+    metrics = Metrics(slo_ttft_s=2.0, slo_tpot_s=0.1)
+    metrics.add(interval)
+    assert metrics.summary(c)["goodput_per_s"] == pytest.approx(3 / 10)
+
+
+def test_summary_of_a_run_against_its_requests():
+    c = cluster(busy_jobs(7), replicas=2, gpus=2, law=FLAT)
+    metrics = Metrics()
+    for interval in (intervals := finish(c, step_s=20.0)):
+        metrics.add(interval)
+    done = requests(intervals)
+    s = metrics.summary(c)
+    assert set(s) >= SUMMARY_KEYS
+    span_s = intervals[-1].ends_at
+    meter_j = sum(i.energy_j for i in intervals)
+    assert s["requests_arrived"] == s["requests_completed"] == len(done) == 120
+    assert s["requests_running"] == s["requests_waiting"] == s["requests_rejected"] == 0
+    assert (s["prefill_tokens"], s["decode_tokens"]) == (done.prefill_tokens.sum(), done.decode_tokens.sum())
+    assert s["ttft_s"]["p95"] == pytest.approx(np.quantile(done.prefill_completed_at - done.arrived_at, 0.95))
+    assert s["e2e_s"]["p50"] == pytest.approx((done.completed_at - done.arrived_at).median())
+    assert s["gpu_power_w_mean"] == pytest.approx(meter_j / span_s / 4)
+    assert 100 < s["gpu_power_w_mean"] < 300
+    assert s["energy_j_per_output_token"] == pytest.approx(meter_j / done.decode_tokens.sum())
+    assert s["output_tokens_per_s"] == pytest.approx(done.decode_tokens.sum() / span_s)
+    # every token is one FLOP per GPU of 1000 FLOP/s; the first output token comes with the prompt
+    tokens = done.prefill_tokens.sum() + done.decode_tokens.sum() - len(done)
+    assert s["mfu_mean"] * 1000 * span_s * 2 == pytest.approx(tokens)
+    # every batch lasts 0.5 s
+    assert s["busy_mean"] * span_s * 2 / 0.5 == pytest.approx(s["batches"])
+    assert s["batch_size_mean"] * s["batches"] == pytest.approx(done.decode_tokens.sum())
+
+
+def test_means_do_not_depend_on_how_time_is_cut():
+    summaries = []
+    for step_s in (7.3, 100.0):
+        c = cluster(busy_jobs(8))
+        metrics = Metrics()
+        now = 0.0
+        while now < 730.0:
+            now = min(730.0, now + step_s)
+            metrics.add(c.advance(now))
+        summaries.append(metrics.summary(c))
+    first, second = summaries
+    for name in ("mfu_mean", "mbu_mean", "kv_use_mean", "busy_mean", "gpu_power_w_mean", "goodput_per_s"):
+        assert first[name] == pytest.approx(second[name], rel=1e-9), name
+    assert first["ttft_s"] == second["ttft_s"]
+
+
+def test_nothing_served_has_no_latencies():
+    c = cluster([(99.0, 1, 1)])
+    metrics = Metrics()
+    assert metrics.summary(c)["gpu_power_w_mean"] == 0.0
+    metrics.add(c.advance(10.0))
+    s = metrics.summary(c)
+    assert s["ttft_s"] == s["tpot_s"] == {"p50": None, "p95": None, "p99": None}
+    assert s["energy_j_per_output_token"] is None
+    assert s["gpu_power_w_mean"] == 100.0
+
+
+def test_held_requests_count_as_waiting():
+    c = cluster([(float(k), 5, 5) for k in range(10)], patience_s=1e4)
+    c.hold = True
+    metrics = Metrics()
+    metrics.add(interval := c.advance(30.0))
+    assert interval.held == 5
+    s = metrics.summary(c)
+    present = s["requests_running"] + s["requests_waiting"] + s["requests_rejected"]
+    assert s["requests_arrived"] == s["requests_completed"] + present == 10
+
+
+def test_a_lost_request_or_joule_stops_the_run():
+    c = cluster(busy_jobs(9, count=10), flat_tables(1.0))
+    interval = c.advance(20.0)
+    check_conserved(c, interval)
+    with pytest.raises(RuntimeError, match=r"interval 0 s to 20 s: 10 requests arrived, 11 are completed"):
+        check_conserved(c, replace(interval, waiting=interval.waiting + 1))
+    wrong = SimpleNamespace(
+        completed=c.completed, rejected=c.rejected, arrived=c.arrived,
+        meter_j=c.meter_j + 1e-3, idle_j=c.idle_j, attributed_j=c.attributed_j,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match=r"interval 0 s to 20 s: metered .* attributed"):
+        check_conserved(wrong, interval)

@@ -1,0 +1,64 @@
+"""Routers: how they share requests out, what they remember, and which seed they follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.routing import ROUTERS, LeastOutstanding, PowerOfTwo, Random, RoundRobin, router
+
+
+def test_round_robin_goes_on_where_it_stopped():
+    """However the requests come in portions, the k-th goes to replica k modulo the number of replicas."""
+    whole = RoundRobin(3).assign(20)
+    parts = RoundRobin(3)
+    cut = np.concatenate([parts.assign(n) for n in (0, 1, 5, 2, 12)])
+    assert whole.tolist() == cut.tolist() == [k % 3 for k in range(20)]
+
+
+def test_random_shares_out_evenly_and_follows_its_seed():
+    count = 30_000
+    chosen = Random(3, np.random.default_rng(1)).assign(count)
+    again = Random(3, np.random.default_rng(1))
+    assert np.concatenate([again.assign(n) for n in (10, 1, count - 11)]).tolist() == chosen.tolist()
+    assert Random(3, np.random.default_rng(2)).assign(count).tolist() != chosen.tolist()
+    # four standard deviations of a binomial share
+    assert np.bincount(chosen) / count == pytest.approx([1 / 3] * 3, abs=4 * np.sqrt(2 / 9 / count))
+
+
+def test_least_outstanding_takes_the_first_of_equals():
+    choose = LeastOutstanding().choose
+    assert choose(np.array([3, 1, 2])) == 1
+    assert choose(np.array([2, 1, 1])) == 1
+    assert choose(np.array([0, 0, 0])) == 0
+
+
+def test_power_of_two_never_takes_the_most_loaded_and_every_other_by_its_odds():
+    """Of four replicas with loads 0 < 1 < 2 < 3, the k-th least loaded wins 3, 2, 1, 0 of the 6 pairs."""
+    draw = PowerOfTwo(4, np.random.default_rng(5))
+    count = 12_000
+    chosen = np.array([draw.choose(np.array([2, 0, 3, 1])) for _ in range(count)])
+    shares = np.bincount(chosen, minlength=4) / count
+    assert shares == pytest.approx([1 / 6, 3 / 6, 0, 2 / 6], abs=4 * np.sqrt(0.25 / count))
+
+
+def test_power_of_two_is_even_among_equals():
+    draw = PowerOfTwo(3, np.random.default_rng(5))
+    count = 9_000
+    shares = np.bincount([draw.choose(np.zeros(3, np.int64)) for _ in range(count)]) / count
+    assert shares == pytest.approx([1 / 3] * 3, abs=4 * np.sqrt(2 / 9 / count))
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_one_replica_gets_everything(name):
+    only = router(name, 1, np.random.default_rng(0))
+    if hasattr(only, "assign"):
+        assert only.assign(5).tolist() == [0] * 5
+    else:
+        assert [only.choose(np.array([k])) for k in range(5)] == [0] * 5
+
+
+def test_an_unknown_router_is_refused():
+    with pytest.raises(InputError, match=r"--router fastest: unknown, expected one of round_robin, random"):
+        router("fastest", 2, np.random.default_rng(0))
