@@ -7,7 +7,6 @@ events: the start of each control interval, and every arrival where the router m
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
@@ -23,88 +22,13 @@ from simulators.inference.batching.state import (
     Records,
 )
 from simulators.inference.deferral import Gate
+from simulators.inference.interval import BY_REPLICA, SERIES, Interval
+from simulators.inference.parking import Parking
+from simulators.inference.power.cap import check_cap
+from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
 from simulators.inference.workload.requests import RequestBlock, Workload
-
-SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """What a cluster did in [begins_at, ends_at).
-
-    Attributes
-    ----------
-    begins_at, ends_at
-        s.
-    prefill_j, decode_j, idle_j
-        GPU energy by phase, J; idle is drawn while no iteration runs on a GPU. Their sum is the meter.
-    series
-        The interval in equal bins, columns `SERIES`: powers in W, utilisations in 1; shape (bins, 5).
-    mfu, mbu
-        Achieved FLOP/s and memory traffic of all GPUs over their peaks, time-weighted, 1.
-    busy
-        Share of the GPU time in which iterations ran, 1.
-    arrived, completed, rejected
-        Requests, within the interval.
-    running, waiting, held
-        Requests at its end: holding KV cache; queued at a replica; held back by a scheduler.
-    prefill_tokens, decode_tokens
-        Tokens processed (recomputed ones included) and produced.
-    kv_use
-        Mean share of the KV blocks in use, 1.
-    finished
-        The completed requests (`REQUEST` records).
-    """
-
-    begins_at: float
-    ends_at: float
-    prefill_j: float
-    decode_j: float
-    idle_j: float
-    series: NDArray[np.float64]
-    mfu: float
-    mbu: float
-    busy: float
-    arrived: int
-    completed: int
-    rejected: int
-    running: int
-    waiting: int
-    held: int
-    prefill_tokens: int
-    decode_tokens: int
-    kv_use: float
-    finished: Records
-
-    @property
-    def energy_j(self) -> float:
-        """The meter, J."""
-        return self.prefill_j + self.decode_j + self.idle_j
-
-    def cut(self, at: float, idle_w: float) -> tuple[Interval, int]:
-        """The interval ended at `at`, after which everything was idle at `idle_w`; and the bins that remain.
-
-        The last remaining bin keeps its full width in `series`.
-        """
-        span_s, kept_s = self.ends_at - self.begins_at, at - self.begins_at
-        bins = max(1, int(np.ceil(kept_s / span_s * len(self.series) - 1e-9)))
-        if kept_s <= 0:
-            return replace(self, ends_at=at, idle_j=0.0, mfu=0.0, mbu=0.0, busy=0.0, kv_use=0.0), bins
-        stretch = span_s / kept_s
-        return (
-            replace(
-                self,
-                ends_at=at,
-                idle_j=self.idle_j - idle_w * (span_s - kept_s),
-                mfu=self.mfu * stretch,
-                mbu=self.mbu * stretch,
-                busy=self.busy * stretch,
-                kv_use=self.kv_use * stretch,
-            ),
-            bins,
-        )
 
 
 def _records(block: RequestBlock, first_id: int) -> Records:
@@ -134,15 +58,24 @@ class Cluster:
         Where each goes.
     bins_per_interval
         Resolution of the power series handed out with every interval.
+    idle_states, idle_off_s
+        State each replica is parked in after so long without a request, s (`Parking`); None: they stay loaded.
     """
 
     def __init__(
-        self, replicas: Sequence[Replica], workload: Workload, router: Router, bins_per_interval: int = 1
+        self,
+        replicas: Sequence[Replica],
+        workload: Workload,
+        router: Router,
+        bins_per_interval: int = 1,
+        idle_states: Sequence[State] | None = None,
+        idle_off_s: float = np.inf,
     ) -> None:
         self.replicas = list(replicas)
         self.workload = workload
         self.router = router
         self.bins_per_interval = bins_per_interval
+        self.parking = Parking(self.replicas, idle_states, idle_off_s)
         self.hold = False
         self.release_rate_per_s = np.inf
         self.gate = Gate()
@@ -166,9 +99,35 @@ class Cluster:
         return sum(r.outstanding for r in self.replicas) + self.gate.held
 
     @property
-    def idle_w(self) -> float:
-        """Power of all GPUs while nothing runs, W."""
-        return sum(r.gpu_count * r.law.idle_w for r in self.replicas)
+    def power_cap_w(self) -> float:
+        """Power cap of every GPU, W; inf: none. Set between intervals, it holds for the next iterations.
+
+        Setting raises `InputError` where a replica's GPUs draw as much idle; then no cap is changed.
+        """
+        return min(r.power_cap_w for r in self.replicas)
+
+    @power_cap_w.setter
+    def power_cap_w(self, cap_w: float) -> None:
+        for replica in self.replicas:
+            check_cap(replica.law, cap_w)
+        for replica in self.replicas:
+            replica.power_cap_w = cap_w
+
+    def park(self, number: int, state: State) -> None:
+        """Send a replica no more requests and, once it has finished those it has, put it into `state`."""
+        self.parking.order(number, self._interval[1], state)
+
+    def wake(self, number: int) -> None:
+        """Have a parked replica serve again, as soon as it is loaded."""
+        self.parking.wake(number, self._interval[1])
+
+    def standby_j(self, at: float, until: float) -> NDArray[np.float64]:
+        """Energy of each replica between two times of the present interval in which it served nothing, J.
+
+        Columns: all of it, and what of it fell on transitions; shape (replicas, 2).
+        """
+        edges = np.array([at, until])
+        return np.array([r.gpu_count * r.standby.energy_j(edges)[0] for r in self.replicas])
 
     @property
     def attributed_j(self) -> float:
@@ -192,6 +151,8 @@ class Cluster:
         for replica, bins in zip(self.replicas, self._bins, strict=True):
             replica.advance(until, bins, begins_at, width_s)
             replica.meter_in_flight(bins, begins_at, width_s)
+        for number in range(len(self.replicas)):
+            self.parking.settle(number, until)
         return self._report(begins_at, until, width_s)
 
     def _serve(self) -> Generator[simpy.Event, None, None]:
@@ -203,19 +164,22 @@ class Cluster:
         records = self.gate.pass_through(
             records, block.deadline, begins_at, until, self.hold, self.release_rate_per_s
         )
-        if isinstance(self.router, LeastOutstanding | PowerOfTwo):
+        looks = isinstance(self.router, LeastOutstanding | PowerOfTwo)
+        if looks or self.parking.active:
             width_s = (until - begins_at) / self.bins_per_interval
-            outstanding = np.zeros(len(self.replicas), np.int64)
             for i, at in enumerate(records["released_at"].tolist()):
                 yield self._env.timeout(max(0.0, at - self._env.now))
                 for number, replica in enumerate(self.replicas):
                     replica.advance(at, self._bins[number], begins_at, width_s)
-                    outstanding[number] = replica.outstanding
-                self._admit(self.router.choose(outstanding), records, i, i + 1)
+                    self.parking.settle(number, at)
+                chosen = self.parking.choose(self.router)
+                self.parking.wake(chosen, at)
+                self._admit(chosen, records, i, i + 1)
             return
-        chosen = self.router.assign(len(records))
+        assert not isinstance(self.router, LeastOutstanding | PowerOfTwo)
+        numbers = self.router.assign(len(records))
         for number in range(len(self.replicas)):
-            routed = records[chosen == number] if len(self.replicas) > 1 else records
+            routed = records[numbers == number] if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
 
@@ -227,39 +191,42 @@ class Cluster:
 
     def _report(self, begins_at: float, until: float, width_s: float) -> Interval:
         span_s = until - begins_at
+        edges = np.append(begins_at + width_s * np.arange(self.bins_per_interval), until)
         series = np.zeros((self.bins_per_interval, len(SERIES)))
-        prefill_j = decode_j = idle_j = flops = traffic = busy_s = 0.0
-        peak_flops = peak_bytes = block_s = 0.0
-        prefill_tokens = decode_tokens = blocks = 0
+        by_replica = np.zeros((len(self.replicas), len(BY_REPLICA)))
+        peak_flops = peak_bytes = busy_s = block_s = 0.0
+        blocks = 0
         parts = []
         for number, (replica, bins) in enumerate(zip(self.replicas, self._bins, strict=True)):
             gpu_busy_s = bins[:, BUSY_S] * replica.gpus
-            idle_bins_j = replica.law.idle_w * (replica.gpu_count * width_s - gpu_busy_s)
-            series[:, 0] += bins[:, PREFILL_J] / width_s
-            series[:, 1] += bins[:, DECODE_J] / width_s
-            series[:, 2] += idle_bins_j / width_s
-            series[:, 3] += bins[:, FLOPS] / width_s
-            series[:, 4] += bins[:, BYTES] / width_s
-            prefill_j += float(bins[:, PREFILL_J].sum())
-            decode_j += float(bins[:, DECODE_J].sum())
-            idle_j += float(idle_bins_j.sum())
+            standby_j = replica.gpu_count * replica.standby.energy_j(edges)
+            idle_bins_j = standby_j[:, 0] - replica.law.idle_w * gpu_busy_s
+            replica.standby.forget(begins_at)
+            for column, values in enumerate(
+                (bins[:, PREFILL_J], bins[:, DECODE_J], idle_bins_j, bins[:, FLOPS], bins[:, BYTES])
+            ):
+                series[:, column] += values / width_s
             busy_s += float(gpu_busy_s.sum())
-            flops += float(bins[:, FLOPS].sum())
-            traffic += float(bins[:, BYTES].sum())
             peak_flops += replica.gpu_count * replica.tables.peak_flops
             peak_bytes += replica.gpu_count * replica.tables.peak_bytes
             tokens = np.array([replica.counter("prefill_tokens"), replica.counter("decode_tokens")])
-            new = tokens - self._seen[number]
+            finished = replica.take_finished()
+            by_replica[number] = (
+                bins[:, PREFILL_J].sum(), bins[:, DECODE_J].sum(), idle_bins_j.sum(), standby_j[:, 1].sum(),
+                *(tokens - self._seen[number]), len(finished),
+            )  # fmt: skip
             self._seen[number] = tokens
-            prefill_tokens += int(new[0])
-            decode_tokens += int(new[1])
             kv_block_s = replica.counter("kv_block_s")
             block_s += kv_block_s - self._kv_block_s[number]
             self._kv_block_s[number] = kv_block_s
             blocks += replica.limits.total_blocks
-            parts.append(replica.take_finished())
+            parts.append(finished)
+        flops, traffic = (series[:, 3:].sum(axis=0) * width_s).tolist()
         series[:, 3] /= peak_flops
         series[:, 4] /= peak_bytes
+        prefill_j, decode_j, idle_j, transition_j, prefill_tokens, decode_tokens, _ = by_replica.sum(
+            axis=0
+        ).tolist()
         finished = np.concatenate(parts)
         finished = finished[np.argsort(finished["completed_at"], kind="stable")]
         arrived_before, rejected_before = self._counted
@@ -273,6 +240,7 @@ class Cluster:
             prefill_j=prefill_j,
             decode_j=decode_j,
             idle_j=idle_j,
+            transition_j=transition_j,
             series=series,
             mfu=flops / (peak_flops * span_s),
             mbu=traffic / (peak_bytes * span_s),
@@ -283,8 +251,9 @@ class Cluster:
             running=sum(r.running for r in self.replicas),
             waiting=sum(r.waiting for r in self.replicas),
             held=self.gate.held,
-            prefill_tokens=prefill_tokens,
-            decode_tokens=decode_tokens,
+            prefill_tokens=int(prefill_tokens),
+            decode_tokens=int(decode_tokens),
             kv_use=block_s / (blocks * span_s),
             finished=finished,
+            by_replica=by_replica,
         )

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster, Interval
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import BY_REPLICA, Interval
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -54,7 +55,8 @@ class Metrics:
         self.slo_tpot_s = slo_tpot_s
         self._times: dict[str, list[NDArray[np.float64]]] = {}
         self._sums: dict[str, float] = dict.fromkeys(
-            ("prefill_j", "decode_j", "idle_j", "mfu_s", "mbu_s", "kv_s", "busy_s", "span_s"), 0.0
+            ("prefill_j", "decode_j", "idle_j", "transition_j", "mfu_s", "mbu_s", "kv_s", "busy_s", "span_s"),
+            0.0,
         )
         self._counts = dict.fromkeys(
             ("arrived", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
@@ -62,6 +64,7 @@ class Metrics:
         self._request_j = 0.0
         self._held: int = 0
         self._last: Interval | None = None
+        self._by_replica: NDArray[np.float64] | float = 0.0
 
     def add(self, interval: Interval) -> None:
         """Count one interval."""
@@ -70,6 +73,7 @@ class Metrics:
             ("prefill_j", interval.prefill_j),
             ("decode_j", interval.decode_j),
             ("idle_j", interval.idle_j),
+            ("transition_j", interval.transition_j),
             ("mfu_s", interval.mfu * span_s),
             ("mbu_s", interval.mbu * span_s),
             ("kv_s", interval.kv_use * span_s),
@@ -96,6 +100,7 @@ class Metrics:
             self._counts[name] += count
         self._request_j += float(finished["prefill_j"].sum() + finished["decode_j"].sum())
         self._last = interval
+        self._by_replica = self._by_replica + interval.by_replica
 
     @property
     def span_s(self) -> float:
@@ -140,10 +145,39 @@ class Metrics:
                 "prefill": s["prefill_j"],
                 "decode": s["decode_j"],
                 "idle": s["idle_j"],
+                "transition_within_idle": s["transition_j"],
                 "total": energy_j,
             },
             "energy_j_per_output_token": energy_j / n["decode_tokens"] if n["decode_tokens"] else None,
+            "groups": self._groups(cluster),
         }
+
+    def _groups(self, cluster: Cluster) -> dict[str, dict[str, Any]]:
+        """Energy and tokens of the replicas of each kind, by the name of their group."""
+        rows = np.broadcast_to(self._by_replica, (len(cluster.replicas), len(BY_REPLICA)))
+        names = [r.group for r in cluster.replicas]
+        groups = {}
+        for group in dict.fromkeys(names):
+            own = [i for i, name in enumerate(names) if name == group]
+            sums = dict(zip(BY_REPLICA, rows[own].sum(axis=0).tolist(), strict=True))
+            total_j = sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
+            tokens = round(sums["decode_tokens"])
+            groups[group] = {
+                "replicas": len(own),
+                "gpus": sum(cluster.replicas[i].gpu_count for i in own),
+                "gpu_energy_j": {
+                    "prefill": sums["prefill_j"],
+                    "decode": sums["decode_j"],
+                    "idle": sums["idle_j"],
+                    "transition_within_idle": sums["transition_j"],
+                    "total": total_j,
+                },
+                "requests_completed": round(sums["completed"]),
+                "prefill_tokens": round(sums["prefill_tokens"]),
+                "decode_tokens": tokens,
+                "energy_j_per_output_token": total_j / tokens if tokens else None,
+            }
+        return groups
 
 
 def check_conserved(cluster: Cluster, interval: Interval) -> None:

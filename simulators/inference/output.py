@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from simulators.errors import InputError
 from simulators.inference.batching.state import ITERATION, Records
-from simulators.inference.cluster import SERIES, Cluster
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import SERIES
 from simulators.inference.metrics import Metrics, check_conserved
 
 REQUEST_COLUMNS = (
@@ -76,7 +77,8 @@ def run_to_end(
             if cluster.idle:
                 # nothing happens after the last completion: the run ends there
                 last = max(r.counter("last_completion") for r in cluster.replicas)
-                interval, rows = interval.cut(max(last, begins_at), cluster.idle_w)
+                ends_at = max(last, begins_at)
+                interval, rows = interval.cut(ends_at, cluster.standby_j(ends_at, until))
             metrics.add(interval)
             finished.append(interval.finished)
             bar.update(interval.completed + interval.rejected)

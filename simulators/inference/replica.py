@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from simulators.inference.batching import loop
 from simulators.inference.batching.state import ITERATION, REQUEST, Limits, Records, grown, new_state
 from simulators.inference.compiled import resolved
+from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
+from simulators.inference.standby import Standby
 from simulators.inference.timing.tables import StageTables
 
 
@@ -57,6 +59,13 @@ class Replica:
         How a batch's energy is split: ``work`` or ``tokens``.
     log
         Whether to keep one record per iteration and stage.
+    group
+        What the replica is called in results, together with others of its kind.
+
+    Attributes
+    ----------
+    standby
+        What its GPUs draw while they serve nothing.
     """
 
     def __init__(
@@ -67,11 +76,14 @@ class Replica:
         gpus: int = 1,
         attribution: str = "work",
         log: bool = False,
+        group: str = "",
     ) -> None:
         self.limits = limits
         self.tables = tables = _uniform(tables)
         self.law = law = _uniform(law)
         self.gpus = gpus
+        self.group = group
+        self.standby = Standby(law.idle_w)
         self.split = attribution_split(attribution, tables)
         self.state = new_state(limits, log=log)
         interval = (np.zeros((1, 5)), 0.0, 0.0)
@@ -89,6 +101,34 @@ class Replica:
     def gpu_count(self) -> int:
         """GPUs of all stages."""
         return self.gpus * self.limits.stages
+
+    @property
+    def power_cap_w(self) -> float:
+        """Power cap of each GPU, W, from the next iteration on; inf: none.
+
+        Setting raises `InputError` if the cap is not above what an idle GPU draws.
+        """
+        return self.law.cap_w
+
+    @power_cap_w.setter
+    def power_cap_w(self, cap_w: float) -> None:
+        self.law = self.law._replace(cap_w=float(check_cap(self.law, cap_w)))
+
+    @property
+    def clock_limit(self) -> float:
+        """Highest clock of the GPUs relative to full clock, from the next iteration on, 1.
+
+        Setting raises `InputError` if it is outside of what GPUs run at.
+        """
+        return self.law.clock
+
+    @clock_limit.setter
+    def clock_limit(self, clock: float) -> None:
+        self.law = self.law._replace(clock=float(check_clock(clock)))
+
+    def serve_from(self, at: float) -> None:
+        """Form no batch before time `at`, s; requests wait."""
+        self.state.counters.view(np.ndarray)["serves_from"][0] = at
 
     @property
     def outstanding(self) -> int:
@@ -121,6 +161,31 @@ class Replica:
         s = segments[flights]
         lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
         return float(((s["prefill_w"] + s["decode_w"]) * lasted_s).sum())
+
+    def unfinished(self, now: float) -> Records:
+        """The requests here that are not finished, with the energy spent on each up to `now` (`REQUEST` records).
+
+        The batches in flight are split as they will be when they end.
+        """
+        counters, everything = self.state.counters.view(np.ndarray), self.state.requests.view(np.ndarray)
+        used = np.ones(len(everything), bool)
+        used[self.state.free[: int(counters["free_slots"][0])]] = False
+        requests = everything.copy()
+        segments, flights = self.state.segments.view(np.ndarray), self.state.flights.view(np.ndarray)
+        for k in range(int(counters["flights"][0])):
+            flight = (int(counters["flight_head"][0]) + k) % self.limits.stages
+            s = segments[flight]
+            lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
+            joules = ((s["prefill_w"] + s["decode_w"]) * lasted_s).sum()
+            members = int(flights["members"][flight])
+            slots, chunk = self.state.members[flight, :members], self.state.chunks[flight, :members]
+            r = everything[slots]
+            weight = self.split[0] * chunk + self.split[1] * chunk * (chunk + r["processed"])
+            share = joules * weight / weight.sum()
+            requests["prefill_j"][slots] += np.where(r["prefilled"] == 1, 0.0, share)
+            requests["decode_j"][slots] += np.where(r["prefilled"] == 1, share, 0.0)
+        live: Records = requests[used]
+        return live
 
     def enqueue(self, requests: Records, first: int, last: int) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.

@@ -8,7 +8,8 @@ import mosaik_api_v3
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster, Interval
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics, check_conserved, request_times
 
 META: Meta = {
@@ -21,6 +22,7 @@ META: Meta = {
             "attrs": [
                 "hold[1]",
                 "release_rate[1/s]",
+                "power_cap[W]",
                 "P[MW]",
                 "P_prefill[MW]",
                 "P_decode[MW]",
@@ -76,7 +78,7 @@ class Inference(mosaik_api_v3.Simulator):
 
     `create` takes a `Cluster` and the `Metrics` that gather its results. ``requests`` hands out the requests
     finished in the step as arrays by column (in-process only), ``P_series[MW]`` the power in each of the cluster's
-    bins.
+    bins. ``power_cap[W]`` is per GPU and holds from its step on until another comes.
     """
 
     def __init__(self) -> None:
@@ -105,6 +107,8 @@ class Inference(mosaik_api_v3.Simulator):
                 cluster.hold = any(value > 0 for value in control["hold[1]"].values())
             if "release_rate[1/s]" in control:
                 cluster.release_rate_per_s = min(control["release_rate[1/s]"].values())
+            if "power_cap[W]" in control:
+                cluster.power_cap_w = min(control["power_cap[W]"].values())
             interval = cluster.advance(float(time + self._step_size))
             check_conserved(cluster, interval)
             metrics.add(interval)

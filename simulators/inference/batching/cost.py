@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.state import State
 from simulators.inference.compiled import compiled
+from simulators.inference.power.cap import capped
 from simulators.inference.power.law import PowerLaw, busy_power_w
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
@@ -113,7 +114,7 @@ def stage_cost(
     Parameters
     ----------
     tables, law
-        The stage's tables and its GPU's power law.
+        The stage's tables and its GPU's power law, the cap and clock limit in force with it.
     last_stage
         Whether the stage samples (it does not send on).
     tokens
@@ -136,7 +137,12 @@ def stage_cost(
     traffic = _at(tables.weight_bytes, tokens) + tables.kv_bytes_per_token * cached
     mfu = flops / seconds / tables.peak_flops
     mbu = traffic / seconds / tables.peak_bytes
-    watts = busy_power_w(law, mfu, mbu, _at(tables.comm_s, tokens) / seconds)
+    comm = _at(tables.comm_s, tokens) / seconds
+    watts = busy_power_w(law, mfu, mbu, comm)
+    if watts > law.cap_w or law.clock < 1.0:
+        lasted_s, watts = capped(law, law.cap_w, seconds, mfu, mbu, comm, law.clock)
+        stretch = lasted_s / seconds  # the same work at a lower clock
+        return lasted_s, mfu / stretch, mbu / stretch, watts
     return seconds, mfu, mbu, watts
 
 

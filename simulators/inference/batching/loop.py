@@ -392,6 +392,8 @@ def advance(
                 next_end = state.flights[c.flight_head].ends_at
             next_arrival = _next_arrival(state)
             at = min(next_end, next_arrival)
+            if c.queue_size > 0 and c.now < c.serves_from:
+                at = min(at, c.serves_from)
             if at >= until:
                 break
             if c.finished + len(state.ready) > len(state.finished):
@@ -408,7 +410,7 @@ def advance(
                 c.flights -= 1
             c.forming = 1
         while c.forming == 1:
-            if c.flights == limits.stages:
+            if c.flights == limits.stages or c.now < c.serves_from:
                 c.forming = 0
                 break
             if c.log_on == 1 and c.logged + limits.stages > len(state.log):

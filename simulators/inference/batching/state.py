@@ -82,6 +82,7 @@ ITERATION = np.dtype(
 COUNTERS = np.dtype(
     [
         ("now", np.float64),
+        ("serves_from", np.float64),  # s; no batch is formed before, requests wait
         ("free_blocks", np.int64),
         ("holding", np.int64),  # requests that hold blocks
         ("inbox_head", np.int64),

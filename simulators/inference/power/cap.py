@@ -50,6 +50,21 @@ def check_cap(law: PowerLaw, cap_w: float) -> float:
     return cap_w
 
 
+def check_clock(clock: float) -> float:
+    """`clock` itself, if a GPU can run at it.
+
+    Raises
+    ------
+    InputError
+        If it is no relative clock between `LOWEST_CLOCK` and 1.
+    """
+    if not LOWEST_CLOCK <= clock <= 1.0:
+        raise InputError(
+            f"clock limit: {clock:g} of full clock given, expected {LOWEST_CLOCK:.3f} (the idle clock) to 1"
+        )
+    return clock
+
+
 @compiled
 def compute_share(mfu: float, mbu: float, comm: float) -> float:
     """Share of an iteration bound by the core clock, 1."""
@@ -79,17 +94,17 @@ def at_clock(
 
 @compiled
 def capped(
-    law: PowerLaw, cap_w: float, dt_s: float, mfu: float, mbu: float, comm: float
+    law: PowerLaw, cap_w: float, dt_s: float, mfu: float, mbu: float, comm: float, clock: float = 1.0
 ) -> tuple[float, float]:
-    """Duration (s) and mean power (W) of an iteration under a cap.
+    """Duration (s) and mean power (W) of an iteration under a cap, the clock being at most `clock` (relative).
 
-    Below the cap (and with `cap_w` infinite) duration and power are those without, bit for bit. Above it the clock
+    Below the cap (and with `cap_w` infinite) they are those without, at full clock bit for bit. Above it the clock
     falls until the power meets the cap; a cap that `LOWEST_CLOCK` cannot meet is overshot, as it is on the device.
     """
-    watts = busy_power_w(law, mfu, mbu, comm)
+    duration, watts = at_clock(law, clock, dt_s, mfu, mbu, comm)
     if watts <= cap_w:
-        return dt_s, watts
-    low, high = LOWEST_CLOCK, 1.0
+        return duration, watts
+    low, high = LOWEST_CLOCK, clock
     slowest = at_clock(law, low, dt_s, mfu, mbu, comm)
     if slowest[1] >= cap_w:
         return slowest

@@ -33,6 +33,10 @@ class PowerLaw(NamedTuple):
         Numbers of the law, in the order its constructor in `laws.py` documents.
     curve_x, curve_w
         `TABLE` only: power at ascending utilisation; empty otherwise.
+    cap_w
+        What an operator allows the GPU to draw, W; it lowers its clock to keep it (`cap.py`). inf: no cap.
+    clock
+        Highest clock an operator allows, relative to full clock, 1.
     """
 
     kind: int
@@ -41,11 +45,13 @@ class PowerLaw(NamedTuple):
     parameters: FloatArray
     curve_x: FloatArray
     curve_w: FloatArray
+    cap_w: float = math.inf
+    clock: float = 1.0
 
 
 @compiled
 def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
-    """Power while an iteration runs, W.
+    """Power while an iteration runs at full clock and without a cap, W.
 
     Parameters
     ----------

@@ -1,0 +1,105 @@
+"""What a cluster did in one interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.state import Records
+
+SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
+
+# columns of `Interval.by_replica`
+BY_REPLICA = (
+    "prefill_j", "decode_j", "idle_j", "transition_j", "prefill_tokens", "decode_tokens", "completed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What a cluster did in [begins_at, ends_at).
+
+    Attributes
+    ----------
+    begins_at, ends_at
+        s.
+    prefill_j, decode_j, idle_j
+        GPU energy by phase, J; idle is drawn while no iteration runs on a GPU. Their sum is the meter.
+    transition_j
+        What of `idle_j` went into parking replicas and waking them, J.
+    series
+        The interval in equal bins, columns `SERIES`: powers in W, utilisations in 1; shape (bins, 5).
+    mfu, mbu
+        Achieved FLOP/s and memory traffic of all GPUs over their peaks, time-weighted, 1.
+    busy
+        Share of the GPU time in which iterations ran, 1.
+    arrived, completed, rejected
+        Requests, within the interval.
+    running, waiting, held
+        Requests at its end: holding KV cache; queued at a replica; held back by a scheduler.
+    prefill_tokens, decode_tokens
+        Tokens processed (recomputed ones included) and produced.
+    kv_use
+        Mean share of the KV blocks in use, 1.
+    finished
+        The completed requests (`REQUEST` records).
+    by_replica
+        Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
+    """
+
+    begins_at: float
+    ends_at: float
+    prefill_j: float
+    decode_j: float
+    idle_j: float
+    transition_j: float
+    series: NDArray[np.float64]
+    mfu: float
+    mbu: float
+    busy: float
+    arrived: int
+    completed: int
+    rejected: int
+    running: int
+    waiting: int
+    held: int
+    prefill_tokens: int
+    decode_tokens: int
+    kv_use: float
+    finished: Records
+    by_replica: NDArray[np.float64]
+
+    @property
+    def energy_j(self) -> float:
+        """The meter, J."""
+        return self.prefill_j + self.decode_j + self.idle_j
+
+    def cut(self, at: float, after_j: NDArray[np.float64]) -> tuple[Interval, int]:
+        """The interval ended at `at`, after which nothing was served; and the bins that remain.
+
+        `after_j` is what the replicas drew after `at`, and what of it fell on transitions, J; shape (replicas, 2). The
+        last remaining bin keeps its full width in `series`.
+        """
+        span_s, kept_s = self.ends_at - self.begins_at, at - self.begins_at
+        bins = max(1, int(np.ceil(kept_s / span_s * len(self.series) - 1e-9)))
+        by_replica = self.by_replica.copy()
+        energy = [BY_REPLICA.index("idle_j"), BY_REPLICA.index("transition_j")]
+        by_replica[:, energy] = 0.0 if kept_s <= 0 else by_replica[:, energy] - after_j
+        idle_j, transition_j = by_replica[:, energy].sum(axis=0).tolist()
+        stretch = span_s / kept_s if kept_s > 0 else 0.0
+        return (
+            replace(
+                self,
+                ends_at=at,
+                idle_j=idle_j,
+                transition_j=transition_j,
+                mfu=self.mfu * stretch,
+                mbu=self.mbu * stretch,
+                busy=self.busy * stretch,
+                kv_use=self.kv_use * stretch,
+                by_replica=by_replica,
+            ),
+            bins,
+        )

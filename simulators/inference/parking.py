@@ -1,0 +1,86 @@
+"""Which replicas sleep: parked on order or after being idle for a while, woken when the others are full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulators.inference.power.states import State
+from simulators.inference.replica import Replica
+from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
+
+
+class Parking:
+    """Parks replicas and wakes them.
+
+    A replica that is parked, or to be parked once drained, gets no request while one that is awake has room, which is:
+    fewer unfinished requests than its batch cap. When none has, one is woken; its requests wait until it is loaded.
+
+    Replicas are settled late but exactly: what they draw is asked for at the end of an interval, and when one became
+    idle is known from its last completion.
+
+    Parameters
+    ----------
+    replicas
+        Of one cluster.
+    states
+        State each goes to after `idle_off_s`; None: only on order.
+    idle_off_s
+        How long a replica must have been idle, s.
+    """
+
+    def __init__(
+        self, replicas: Sequence[Replica], states: Sequence[State] | None = None, idle_off_s: float = np.inf
+    ) -> None:
+        self._replicas = replicas
+        self._states = states
+        self._idle_off_s = idle_off_s
+        self._ordered: dict[int, tuple[float, State]] = {}  # to be parked once drained, since when
+
+    @property
+    def active(self) -> bool:
+        """Whether a replica is or may become parked within the interval."""
+        asleep = any(r.standby.state is not None for r in self._replicas)
+        return self._states is not None or bool(self._ordered) or asleep
+
+    def order(self, number: int, now: float, state: State) -> None:
+        """Park a replica as soon as it has nothing left to do."""
+        self._ordered[number] = (now, state)
+        self.settle(number, now)
+
+    def settle(self, number: int, now: float) -> None:
+        """Park a replica, advanced to `now`, if it is due: at the moment it became so."""
+        replica = self._replicas[number]
+        if replica.outstanding > 0 or replica.standby.state is not None:
+            return
+        idle_since = max(replica.counter("last_completion"), replica.counter("serves_from"))
+        if number in self._ordered:
+            since, state = self._ordered.pop(number)
+            replica.standby.park(max(since, idle_since), state)
+        elif self._states is not None and idle_since + self._idle_off_s <= now:
+            replica.standby.park(idle_since + self._idle_off_s, self._states[number])
+
+    def wake(self, number: int, at: float) -> None:
+        """Make sure that a replica, advanced to `at`, serves or will."""
+        self.settle(number, at)
+        self._ordered.pop(number, None)
+        replica = self._replicas[number]
+        if replica.standby.state is not None:
+            replica.serve_from(replica.standby.wake(at))
+
+    def choose(self, router: Router) -> int:
+        """Replica of the request that arrives now."""
+        outstanding = np.array([r.outstanding for r in self._replicas])
+        away = np.array(
+            [n in self._ordered or r.standby.state is not None for n, r in enumerate(self._replicas)]
+        )
+        room = ~away & (outstanding < np.array([r.limits.max_requests for r in self._replicas]))
+        wanted = np.ones(len(away), bool)
+        if away.any():
+            wanted = room if room.any() else away
+        if isinstance(router, LeastOutstanding | PowerOfTwo):
+            number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))
+        else:
+            number = int(router.assign(1)[0])
+        return int((number + np.argmax(np.roll(wanted, -number))) % len(wanted))  # or the next one wanted
