@@ -72,7 +72,10 @@ def read_config(path: Path, model: type[BaseModel]) -> dict[str, Any]:
         raise InputError(f"--config {path}: no such file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"--config {path}: {error}, expected TOML or JSON") from None
-    entries = entries.get("options", entries)
+    if isinstance(entries, dict):
+        entries = entries.get("options", entries)
+    if not isinstance(entries, dict):
+        raise InputError(f"--config {path}: expected a table of options, name by name")
     named = {str(name).replace("-", "_"): value for name, value in entries.items()}
     unknown = sorted(set(named) - set(model.model_fields))
     if unknown:
