@@ -58,8 +58,6 @@ class Cluster:
         Where each goes.
     bins_per_interval
         Resolution of the power series handed out with every interval.
-    idle_states, idle_off_s
-        State each replica is parked in after so long without a request, s (`Parking`); None: they stay loaded.
     """
 
     def __init__(
@@ -68,14 +66,12 @@ class Cluster:
         workload: Workload,
         router: Router,
         bins_per_interval: int = 1,
-        idle_states: Sequence[State] | None = None,
-        idle_off_s: float = np.inf,
     ) -> None:
         self.replicas = list(replicas)
         self.workload = workload
         self.router = router
         self.bins_per_interval = bins_per_interval
-        self.parking = Parking(self.replicas, idle_states, idle_off_s)
+        self.parking = Parking(self.replicas)
         self.hold = False
         self.release_rate_per_s = np.inf
         self.gate = Gate()

@@ -23,26 +23,18 @@ class Parking:
     Parameters
     ----------
     replicas
-        Of one cluster.
-    states
-        State each goes to after `idle_off_s`; None: only on order.
-    idle_off_s
-        How long a replica must have been idle, s.
+        Of one cluster; the `rule` of their `standby` says which park by themselves.
     """
 
-    def __init__(
-        self, replicas: Sequence[Replica], states: Sequence[State] | None = None, idle_off_s: float = np.inf
-    ) -> None:
+    def __init__(self, replicas: Sequence[Replica]) -> None:
         self._replicas = replicas
-        self._states = states
-        self._idle_off_s = idle_off_s
         self._ordered: dict[int, tuple[float, State]] = {}  # to be parked once drained, since when
 
     @property
     def active(self) -> bool:
         """Whether a replica is or may become parked within the interval."""
-        asleep = any(r.standby.state is not None for r in self._replicas)
-        return self._states is not None or bool(self._ordered) or asleep
+        standbys = [r.standby for r in self._replicas]
+        return bool(self._ordered) or any(s.rule is not None or s.state is not None for s in standbys)
 
     def order(self, number: int, now: float, state: State) -> None:
         """Park a replica as soon as it has nothing left to do."""
@@ -58,8 +50,10 @@ class Parking:
         if number in self._ordered:
             since, state = self._ordered.pop(number)
             replica.standby.park(max(since, idle_since), state)
-        elif self._states is not None and idle_since + self._idle_off_s <= now:
-            replica.standby.park(idle_since + self._idle_off_s, self._states[number])
+        elif replica.standby.rule is not None:
+            state, after_s = replica.standby.rule
+            if idle_since + after_s <= now:
+                replica.standby.park(idle_since + after_s, state)
 
     def wake(self, number: int, at: float) -> None:
         """Make sure that a replica, advanced to `at`, serves or will."""

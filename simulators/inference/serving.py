@@ -12,9 +12,12 @@ from simulators.inference.batching.policies import limits_for
 from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
+from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.laws import law_for
+from simulators.inference.power.states import states_for
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
+from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
 from simulators.inference.workload.requests import Workload
 
@@ -62,10 +65,26 @@ class Serving(BaseModel):
     precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
-    overhead_s: float | None = Field(None, ge=0, description="server time added to every iteration, s  [default: the framework's, with measured kernels]")
+    overhead_s: float | None = Field(
+        None,
+        ge=0,
+        description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
+    )
     power_law: str = Field(
         "mfu",
         description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
+    )
+    power_cap_w: float | None = Field(
+        None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
+    )
+    clock_limit: float = Field(
+        1.0, gt=0, le=1, description="highest clock of the GPUs relative to full clock"
+    )
+    idle_state: Literal["context_idle", "sleep", "off"] = Field(
+        "off", description="where a replica goes after --idle-off-s: context_idle, sleep or off"
+    )
+    idle_off_s: float | None = Field(
+        None, ge=0, description="park a replica after so long without a request, s  [default: never]"
     )
     attribution: Literal["work", "tokens"] = Field(
         "work", description="how a batch's energy is split among its requests: by FLOP or by tokens"
@@ -76,8 +95,10 @@ class Serving(BaseModel):
     )
 
 
-def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], dict[str, Any]]:
-    """The replicas, and facts about them for the report.
+def build_replicas(
+    serving: Serving, log: bool = False, group: str = ""
+) -> tuple[list[Replica], dict[str, Any]]:
+    """The replicas of one group, and facts about them for the report.
 
     Raises
     ------
@@ -128,9 +149,18 @@ def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], 
         peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
     )
     law = law_for(device, serving.power_law, shape, serving.precision)
+    if serving.power_cap_w is not None:
+        law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
+    law = law._replace(clock=check_clock(serving.clock_limit))
+    group = group or group_name(serving)
     replicas = [
-        Replica(limits, tables, law, serving.tp, serving.attribution, log) for _ in range(serving.replicas)
+        Replica(limits, tables, law, serving.tp, serving.attribution, log, group)
+        for _ in range(serving.replicas)
     ]
+    if serving.idle_off_s is not None:
+        state = states_for(device)[serving.idle_state]
+        for replica in replicas:
+            replica.standby.rule = IdleRule(state, serving.idle_off_s)
     facts = {
         "gpus": serving.replicas * serving.tp * serving.pp,
         "iteration_time": chosen,
@@ -139,9 +169,14 @@ def build_replicas(serving: Serving, log: bool = False) -> tuple[list[Replica], 
         "gpu_name": device.name,
         "model_name": shape.name,
         "gpu_idle_w": law.idle_w,
-        "gpu_max_w": law.limit_w,
+        "gpu_max_w": min(law.limit_w, law.cap_w),
     }
     return replicas, facts
+
+
+def group_name(serving: Serving) -> str:
+    """What a group is called in results, e.g. ``Meta-Llama-3-8B on h100``."""
+    return f"{model(serving.model).name.split('/')[-1]} on {gpu(serving.gpu).name}"
 
 
 def build_cluster(
@@ -153,7 +188,7 @@ def build_cluster(
     bins_per_interval: int = 1,
     log: bool = False,
 ) -> tuple[Cluster, dict[str, Any]]:
-    """A cluster of equal replicas behind a router; see `build_replicas`."""
+    """A cluster of equal replicas behind a router; see `build_replicas`. Of several kinds: `fleet.build_fleet`."""
     replicas, facts = build_replicas(serving, log)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     chosen = router(router_name, len(replicas), rng)

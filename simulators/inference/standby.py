@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.inference.power.states import State
+
+
+class IdleRule(NamedTuple):
+    """Where a replica goes when it has been idle for `after_s` seconds."""
+
+    state: State
+    after_s: float
 
 
 class Standby:
@@ -21,11 +30,14 @@ class Standby:
     ----------
     state
         The state the replica is parked in or on its way to; None: it serves, or will once it is awake.
+    rule
+        When it is parked by itself; None: never.
     """
 
     def __init__(self, loaded_w: float) -> None:
         self.loaded_w = loaded_w
         self.state: State | None = None
+        self.rule: IdleRule | None = None
         self._steps: list[tuple[float, float, bool]] = [(0.0, loaded_w, False)]  # from (s), W, in transition
 
     def park(self, at: float, state: State) -> None:
