@@ -15,9 +15,11 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        # in parts as they came, put together and sorted only when some of them may leave
-        self._parts: list[tuple[Records, NDArray[np.float64]]] = []
-        self._earliest = np.inf
+        self._sorted: Records = np.zeros(0, REQUEST)
+        self._latest = np.zeros(0)  # their deadlines, ascending
+        # what came since, put in order only when some of it may leave
+        self._recent: list[tuple[Records, NDArray[np.float64]]] = []
+        self._recent_earliest = np.inf
         self._last_turn_s = -np.inf
         self.held = 0
 
@@ -50,32 +52,50 @@ class Gate:
         if hold:
             waits = (arrivals["deferrable"] == 1) & (deadlines > arrivals["arrived_at"])
             if waits.any():
-                self._parts.append((arrivals[waits], deadlines[waits]))
-                self._earliest = min(self._earliest, float(deadlines[waits].min()))
+                self._recent.append((arrivals[waits], deadlines[waits]))
+                self._recent_earliest = min(self._recent_earliest, float(deadlines[waits].min()))
                 self.held += int(waits.sum())
                 arrivals = arrivals[~waits]
-        if not self.held or (hold and self._earliest >= until):
+        if not self.held:
             return arrivals
-        records = np.concatenate([part for part, _ in self._parts])
-        latest = np.concatenate([part for _, part in self._parts])
-        order = np.argsort(latest, kind="stable")
-        records, latest = records[order], latest[order]
-        due = np.maximum(latest, begins_at)
-        turns = np.full(len(records), np.inf)
-        if not hold and release_rate_per_s > 0:
-            gap_s = 1.0 / release_rate_per_s
-            turns = max(begins_at, self._last_turn_s + gap_s) + gap_s * np.arange(len(records))
-            due = np.minimum(due, turns)
-        # a request that came in this interval leaves no earlier than it came
-        due = np.maximum(due, records["arrived_at"])
-        leaves = due < until
-        taken = turns[leaves & (turns < until)]
-        if len(taken):
-            self._last_turn_s = float(taken[-1])
-        released = records[leaves]
-        released["released_at"] = due[leaves]
-        self._parts = [(records[~leaves], latest[~leaves])]
-        self.held = int((~leaves).sum())
-        self._earliest = float(latest[~leaves].min()) if self.held else np.inf
+        if not hold or self._recent_earliest < until:
+            self._put_in_order()
+        released = self._leaving(begins_at, until, 0.0 if hold else release_rate_per_s)
+        if not len(released):
+            return arrivals
         both = np.concatenate((arrivals, released))
         return np.asarray(both[np.argsort(both["released_at"], kind="stable")], dtype=REQUEST)
+
+    def _put_in_order(self) -> None:
+        if self._recent:
+            latest = np.concatenate([self._latest, *(part for _, part in self._recent)])
+            order = np.argsort(latest, kind="stable")
+            self._sorted = np.concatenate([self._sorted, *(part for part, _ in self._recent)])[order]
+            self._latest = latest[order]
+            self._recent.clear()
+            self._recent_earliest = np.inf
+
+    def _leaving(self, begins_at: float, until: float, rate_per_s: float) -> Records:
+        """Take out who leaves before `until`: the first in order, at their turn or their deadline."""
+        count = int(np.searchsorted(self._latest, until))
+        turns: NDArray[np.float64] = np.zeros(0)
+        if rate_per_s > 0:
+            gap_s = 1.0 / rate_per_s
+            first = max(begins_at, self._last_turn_s + gap_s)
+            most = (
+                len(self._sorted)
+                if gap_s == 0.0
+                else int(np.clip((until - first) / gap_s + 1, 0, len(self._sorted)))
+            )
+            turns = first + gap_s * np.arange(most)
+            turns = turns[turns < until]
+            count = max(count, len(turns))
+        due = np.maximum(self._latest[:count], begins_at)
+        due[: len(turns)] = np.minimum(due[: len(turns)], turns)
+        if len(turns):
+            self._last_turn_s = float(turns[-1])
+        released = self._sorted[:count].copy()
+        released["released_at"] = due
+        self._sorted, self._latest = self._sorted[count:], self._latest[count:]
+        self.held -= count
+        return released
