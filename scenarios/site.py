@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.options import SiteOptions
+from scenarios.options import ROOT, SiteOptions
 from simulators.carbon.forecast import Forecast, forecast
 from simulators.datacenter.cooling import ConstantPue
 from simulators.datacenter.embodied import site_embodied_kg
@@ -27,7 +27,7 @@ from simulators.inference.workload.options import workload_from_options
 from simulators.inference.workload.requests import RequestBlock, Workload
 from simulators.profiles.profile import Profile
 from simulators.profiles.readers import read_csv_profile
-from simulators.profiles.site import Site, load_site
+from simulators.profiles.site import SeriesFile, Site, WeatherFile, load_site
 from simulators.profiles.weather import Weather, read_weather
 from simulators.recorder.summary import sha256
 from simulators.scheduler.policies import Policy, Unhurried, policy
@@ -46,10 +46,12 @@ class Input:
     what: str
     file: str
     sha256: str
+    licence: str = ""
 
     def entry(self) -> dict[str, str]:
-        """For `config.json` and the report."""
-        return {"what": self.what, "file": self.file, "sha256": self.sha256}
+        """For `config.json` and the report; bundled files are named from the project's root."""
+        file = self.file.replace(f"{ROOT}/", "")
+        return {"what": self.what, "file": file, "sha256": self.sha256, "licence": self.licence}
 
 
 @dataclass
@@ -113,10 +115,10 @@ def prepare(options: SiteOptions) -> Setup:
     notes = site.all_notes()
 
     carbon = read_csv_profile(options.carbon, "carbon") if options.carbon else site.carbon()
-    inputs.append(_input("carbon intensity", carbon))
+    inputs.append(_input("carbon intensity", carbon, None if options.carbon else site.carbon_file))
     price = read_csv_profile(options.price, "price") if options.price else site.price()
     if price is not None:
-        inputs.append(_input("price", price))
+        inputs.append(_input("price", price, None if options.price else site.price_file))
     elif options.policy == "price":
         raise InputError(f"--policy price: site {site.name} has no price, expected --price FILE")
     carbon_series = carbon.means(start, step_s, steps)
@@ -167,8 +169,8 @@ def prepare(options: SiteOptions) -> Setup:
     )
 
 
-def _input(what: str, series: Profile | Weather) -> Input:
-    return Input(what, series.source, series.sha256)
+def _input(what: str, series: Profile | Weather, bundled: SeriesFile | WeatherFile | None) -> Input:
+    return Input(what, series.source, series.sha256, bundled.licence if bundled else "your own")
 
 
 def _place(site: Site) -> dict[str, Any]:
@@ -183,12 +185,12 @@ def _pv(
     if profile is None and weather is None:
         profile = site.pv_per_unit()
     if profile is not None:
-        inputs.append(_input("PV per unit", profile))
+        inputs.append(_input("PV per unit", profile, None if options.pv_profile else site.pv_file))
         return per_unit_power_w(profile.means(start, options.step, options.steps), peak_w)
     weather = weather or site.weather()
     if weather is None:
         raise InputError(f"site {site.name} has no weather for PV: expected --weather FILE or --without pv")
-    inputs.append(_input("weather for PV", weather))
+    inputs.append(_input("weather for PV", weather, None if options.weather else site.weather_file))
     return pv_for_run(weather, start, options.step, options.steps, peak_w=peak_w)
 
 
@@ -201,14 +203,16 @@ def _wind(
     if profile is None and not has_wind:
         profile = site.wind_per_unit()
     if profile is not None:
-        inputs.append(_input("wind per unit", profile))
+        inputs.append(_input("wind per unit", profile, None if options.wind_profile else site.wind_file))
         return per_unit_power_w(profile.means(start, options.step, options.steps), rated_w)
     chosen = weather if has_wind else site.wind_weather()
     if chosen is None:
         raise InputError(
             f"site {site.name} has no wind: expected a weather FILE with wind speed or --without wind"
         )
-    inputs.append(_input("weather for wind", chosen))
+    inputs.append(
+        _input("weather for wind", chosen, None if has_wind else site.wind_weather_file or site.weather_file)
+    )
     return wind_for_run(chosen, start, options.step, options.steps, rated_w=rated_w)
 
 
@@ -240,7 +244,7 @@ def _workload(options: SiteOptions, site: Site, start: datetime, inputs: list[In
             defer_window_s=options.defer_hours * 3600,
             seed=options.seed,
         )
-        inputs.append(Input("request trace", str(options.trace), sha256(options.trace)))
+        inputs.append(Input("request trace", str(options.trace), sha256(options.trace), "your own"))
     else:
         workload = workload_from_options(
             rate_per_s=options.rate,
@@ -252,11 +256,12 @@ def _workload(options: SiteOptions, site: Site, start: datetime, inputs: list[In
             defer_window_s=options.defer_hours * 3600,
             seed=options.seed,
         )
-        shape = Path(options.diurnal)
+        shape, licence = Path(options.diurnal), "your own"
         if not shape.is_file():
-            shape = Path(__file__).resolve().parents[1] / "data" / "traffic" / f"{options.diurnal}.json"
+            shape = ROOT / "data" / "traffic" / f"{options.diurnal}.json"
+            licence = "own computation from ServeGen (Apache-2.0) and Azure LLM traces (CC BY 4.0)"
         if shape.is_file():
-            inputs.append(Input("daily shape of the traffic", str(shape), sha256(shape)))
+            inputs.append(Input("daily shape of the traffic", str(shape), sha256(shape), licence))
     return _ReleasedBefore(workload, max(0.0, span_s - DRAIN_S))
 
 

@@ -87,7 +87,7 @@ class Gate:
                 if gap_s == 0.0
                 else int(np.clip((until - first) / gap_s + 1, 0, len(self._sorted)))
             )
-            turns = first + gap_s * np.arange(most)
+            turns = np.asarray(first + gap_s * np.arange(most), dtype=np.float64)
             turns = turns[turns < until]
             count = max(count, len(turns))
         due = np.maximum(self._latest[:count], begins_at)

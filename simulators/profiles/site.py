@@ -43,6 +43,7 @@ class SeriesFile(_Strict):
     label: Label = "start"
     fill: Fill | None = None
     cyclic: bool = False
+    licence: str = ""
     note: str = ""
 
 
@@ -60,6 +61,7 @@ class WeatherFile(_Strict):
     label: Label = "start"
     fill: Fill | None = None
     cyclic: bool | None = None
+    licence: str = ""
     note: str = ""
 
 
