@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from simulators.commandline import main
+from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.workload.options import workload_from_options
@@ -26,6 +27,10 @@ class RunOptions(Serving):
     router: str = Field(
         "round_robin",
         description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+    )
+    fleet: Path | None = Field(
+        None,
+        description="TOML file of several kinds of replicas, one [[groups]] table with options as these for each",
     )
     requests: Path | None = Field(
         None, description="recorded requests; a CSV needs arrived_at (s), prefill_tokens, decode_tokens"
@@ -89,24 +94,26 @@ def run(options: RunOptions) -> None:
     Writes requests.csv, power.csv, summary.json and config.json (and iterations.csv) into the folder --out.
     """
     started = time.perf_counter()
-    cluster, facts = build_cluster(
-        options.serving,
-        options.workload(),
-        router_name=options.router,
-        seed=options.seed,
-        bins_per_interval=BINS,
-        log=options.iterations,
-    )
+    settings: dict[str, Any] = {
+        "router_name": options.router,
+        "seed": options.seed,
+        "bins_per_interval": BINS,
+        "log": options.iterations,
+    }
+    if options.fleet:
+        groups = read_groups(options.fleet, options.serving)
+        cluster, facts = build_fleet(groups, options.workload(), **settings)
+    else:
+        cluster, facts = build_cluster(options.serving, options.workload(), **settings)
     config: dict[str, Any] = {
         "options": options.model_dump(mode="json"),
         "facts": facts,
         "versions": versions(),
         "inputs": [],
     }
-    if options.requests and options.requests.is_file():
-        config["inputs"] = [
-            {"what": "requests", "file": str(options.requests), "sha256": sha256(options.requests)}
-        ]
+    for what, file in (("requests", options.requests), ("fleet", options.fleet)):
+        if file and file.is_file():
+            config["inputs"].append({"what": what, "file": str(file), "sha256": sha256(file)})
     with RunFolder(options.out) as folder:
         summary = run_to_end(
             cluster,

@@ -130,6 +130,10 @@ class Cluster:
         """Busy energy handed to requests, and that of the batches in flight up to now, J."""
         return sum(r.attributed_j + r.in_flight_j(self._interval[1]) for r in self.replicas)
 
+    def unfinished(self) -> Records:
+        """Requests at the replicas that are not finished, with the energy spent on each so far."""
+        return np.concatenate([r.unfinished(self._interval[1]) for r in self.replicas])
+
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do: no request in the system and none to come."""
