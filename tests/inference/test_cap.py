@@ -1,0 +1,131 @@
+"""A power cap and a clock limit inside the batch loop, as options, and as a control between intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.catalogue import gpu
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import Interval
+from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.power.laws import law_for
+from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.simulator import Inference
+from simulators.inference.workload.requests import RequestBlock
+from simulators.inference.workload.stream import Stream
+
+H100 = Serving(gpu="h100", power_law="utilisation", iteration_time="roofline")
+CAP_W = 0.6 * 700
+
+
+def served(
+    serving: Serving, prompts: int, outputs: int, count: int = 64, gap_s: float = 0.0
+) -> tuple[Cluster, Interval]:
+    """A block of equal requests, served to its end within one interval."""
+    full = np.full(count, 1)
+    block = RequestBlock.of(gap_s * np.arange(count), full * prompts, full * outputs)
+    cluster, _ = build_cluster(serving, Stream(iter([block])), log=True)
+    interval = cluster.advance(2000.0)
+    check_conserved(cluster, interval)
+    assert interval.completed == count
+    return cluster, interval
+
+
+def last(interval: Interval) -> float:
+    return float(interval.finished["completed_at"].max())
+
+
+def test_60_percent_slows_prefill_and_barely_decode():
+    """Prefill is bound by arithmetic, decode by memory (cap.py names the measured directions)."""
+    capped = H100.model_copy(update={"power_cap_w": CAP_W})
+    _, prefill = served(H100, 4000, 1)
+    _, slow_prefill = served(capped, 4000, 1)
+    _, decode = served(H100, 1, 1000, count=16)
+    _, slow_decode = served(capped, 1, 1000, count=16)
+    assert last(slow_prefill) > 1.25 * last(prefill)
+    assert last(slow_decode) < 1.06 * last(decode)
+    # the same work for less energy
+    assert slow_prefill.prefill_j < prefill.prefill_j
+    assert slow_decode.decode_j <= decode.decode_j * (1 + 1e-12)
+
+
+def test_the_cap_is_kept_and_the_work_stays_the_same():
+    free, _ = served(H100, 3000, 50)
+    capped, _ = served(H100.model_copy(update={"power_cap_w": CAP_W}), 3000, 50)
+    before, after = free.replicas[0].take_log(), capped.replicas[0].take_log()
+    assert before["power_w"].max() > CAP_W
+    assert after["power_w"].max() <= CAP_W * (1 + 1e-9)
+    for name in ("mfu", "mbu"):  # utilisation times time: FLOP and bytes
+        work_before = (before[name] * before["duration_s"]).sum()
+        assert (after[name] * after["duration_s"]).sum() == pytest.approx(work_before, rel=1e-6)
+
+
+def test_half_the_clock_is_about_half_the_prefill_speed():
+    _, full = served(H100, 4000, 1)
+    _, half = served(H100.model_copy(update={"clock_limit": 0.5}), 4000, 1)
+    assert 1.6 < last(half) / last(full) <= 2.0
+    assert half.prefill_j < full.prefill_j
+
+
+def test_no_cap_and_an_unreached_cap_change_no_bit():
+    _, free = served(H100, 500, 40)
+    _, unreached = served(H100.model_copy(update={"power_cap_w": 700.0}), 500, 40)
+    assert free.finished.tobytes() == unreached.finished.tobytes()
+    assert free.energy_j == unreached.energy_j
+
+
+def test_a_cap_set_between_intervals_holds_from_the_next_iteration_on():
+    full = np.full(40, 1)
+    stream = Stream(iter([RequestBlock.of(np.zeros(40), full * 3000, full * 2)]))
+    cluster, _ = build_cluster(H100, stream, log=True)
+    assert cluster.power_cap_w == math.inf
+    cluster.advance(1.0)
+    cluster.power_cap_w = CAP_W
+    cluster.advance(2.0)
+    cluster.power_cap_w = math.inf
+    cluster.advance(10.0)
+    log = cluster.replicas[0].take_log()
+    # an iteration that has begun keeps its pace
+    in_force = (log["start_s"] > 1.0) & (log["start_s"] < 2.0)
+    assert in_force.sum() > 3
+    assert log["power_w"][in_force].max() <= CAP_W * (1 + 1e-9)
+    assert log["power_w"][log["start_s"] < 1.0].min() > CAP_W
+
+
+def test_a_cap_an_idle_gpu_exceeds_is_refused_and_changes_nothing():
+    cluster, _ = build_cluster(H100, Stream(iter([])))
+    with pytest.raises(InputError, match=r"power cap: 100 W is not above the 115.3 W an idle GPU draws"):
+        cluster.power_cap_w = 100.0
+    assert cluster.power_cap_w == math.inf
+    with pytest.raises(InputError, match="power cap: 90 W"):
+        build_cluster(H100.model_copy(update={"power_cap_w": 90.0}), Stream(iter([])))
+    with pytest.raises(InputError, match=r"clock limit: 0.05 of full clock given, expected 0.174"):
+        build_cluster(H100.model_copy(update={"clock_limit": 0.05}), Stream(iter([])))
+
+
+def test_the_adapter_takes_the_cap_and_keeps_it_until_another_comes():
+    cluster, _ = build_cluster(H100, Stream(iter([])))
+    adapter = Inference()
+    adapter.init("Inference", step_size=10)
+    adapter.create(1, "Cluster", cluster=cluster, metrics=Metrics())
+    adapter.step(0, {"Cluster-0": {"power_cap[W]": {"a": 500.0, "b": 420.0}}}, 1000)
+    assert cluster.power_cap_w == 420.0
+    adapter.step(10, {}, 1000)
+    assert cluster.power_cap_w == 420.0
+    with pytest.raises(InputError, match="power cap"):
+        adapter.step(20, {"Cluster-0": {"power_cap[W]": {"a": 1.0}}}, 1000)
+
+
+def test_every_law_can_be_capped():
+    for kind in ("mfu", "constant"):
+        cap_w = 450.0
+        cluster, interval = served(
+            H100.model_copy(update={"power_law": kind, "power_cap_w": cap_w}), 3000, 4, count=8
+        )
+        assert cluster.replicas[0].take_log()["power_w"].max() <= cap_w * (1 + 1e-9), kind
+        assert interval.energy_j > interval.idle_j > 0
+        assert cluster.replicas[0].law.idle_w == law_for(gpu("h100"), kind).idle_w

@@ -1,0 +1,151 @@
+"""Clusters of several kinds of replicas, from a file, with results by group."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.fleet import build_fleet, read_groups
+from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.serving import Serving
+from simulators.inference.workload.requests import RequestBlock
+from simulators.inference.workload.stream import Stream
+
+FLEET = """
+iteration_time = "roofline"
+power_law = "utilisation"
+
+[[groups]]
+gpu = "h100"
+replicas = 2
+power_cap_w = 500
+
+[[groups]]
+gpu = "a100"
+batch_cap = 16
+idle_off_s = 5.0
+
+[[groups]]
+model = "meta-llama/Meta-Llama-3-70B"
+gpu = "h100"
+tp = 4
+"""
+
+
+@pytest.fixture
+def fleet_file(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.toml"
+    path.write_text(FLEET, encoding="utf-8")
+    return path
+
+
+def stream(count: int, rate_per_s: float) -> Stream:
+    random = np.random.default_rng(3)
+    arrived_at = np.cumsum(random.exponential(1 / rate_per_s, count))
+    return Stream(iter([RequestBlock.of(arrived_at, *random.integers(50, 400, (2, count)))]))
+
+
+def test_groups_of_a_file_stand_on_its_top(fleet_file: Path):
+    groups = read_groups(fleet_file, Serving(batch_cap=64, gpu="a40"))
+    assert [g.gpu for g in groups] == ["h100", "a100", "h100"]
+    assert [g.batch_cap for g in groups] == [64, 16, 64]
+    assert [g.power_cap_w for g in groups] == [500.0, None, None]
+    assert {g.power_law for g in groups} == {"utilisation"}
+
+
+def test_a_fleet_serves_and_its_groups_add_up(fleet_file: Path):
+    cluster, facts = build_fleet(read_groups(fleet_file), stream(200, 8.0))
+    assert facts["gpus"] == cluster.gpu_count == 2 + 1 + 4
+    assert cluster.replicas[0].power_cap_w == 500.0
+    metrics = Metrics()
+    while not cluster.idle:
+        interval = cluster.advance(metrics.span_s + 10.0)
+        check_conserved(cluster, interval)
+        metrics.add(interval)
+    summary = metrics.summary(cluster)
+    groups = summary["groups"]
+    assert list(groups) == ["Meta-Llama-3-8B on h100", "Meta-Llama-3-8B on a100", "Meta-Llama-3-70B on h100"]
+    for key in ("requests_completed", "prefill_tokens", "decode_tokens"):
+        assert sum(group[key] for group in groups.values()) == summary[key]
+    for phase, joules in summary["gpu_energy_j"].items():
+        assert sum(group["gpu_energy_j"][phase] for group in groups.values()) == pytest.approx(joules)
+    assert all(group["requests_completed"] > 0 for group in groups.values())
+    each_w = [g["gpu_energy_j"]["total"] / g["gpus"] / metrics.span_s for g in groups.values()]
+    assert each_w[1] < each_w[0]  # an A100 against an H100
+    per_token = [g["energy_j_per_output_token"] for g in groups.values()]
+    assert per_token[2] > per_token[0]  # four GPUs and 70 B against one and 8 B
+
+
+def test_groups_of_the_same_name_are_numbered():
+    small = Serving(iteration_time="roofline", gpu="h100")
+    cluster, facts = build_fleet([small, small.model_copy(update={"power_cap_w": 400.0})], stream(4, 1.0))
+    assert [r.group for r in cluster.replicas] == [
+        "Meta-Llama-3-8B on h100 (1)",
+        "Meta-Llama-3-8B on h100 (2)",
+    ]
+    assert [g["gpu_max_w"] for g in facts["groups"]] == [700.0, 400.0]
+
+
+def test_one_cap_for_all_must_suit_all():
+    groups = [
+        Serving(iteration_time="roofline", power_law="utilisation", gpu=name) for name in ("a100", "h100")
+    ]
+    cluster, _ = build_fleet(groups, stream(4, 1.0))
+    with pytest.raises(InputError, match="power cap: 100 W"):  # above an idle A100, below an idle H100
+        cluster.power_cap_w = 100.0
+    assert cluster.power_cap_w == np.inf
+    cluster.power_cap_w = 300.0
+    assert [r.power_cap_w for r in cluster.replicas] == [300.0, 300.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gpu = 'h100'", r"no \[\[groups\]\]"),
+        ("groups = 3", r"no \[\[groups\]\]"),
+        ("[[groups]]\ngpuu = 'h100'", "group 1, gpuu: 'h100' given"),
+        ("[[groups]]\n[[groups]]\ntp = 0", "group 2, tp: 0 given"),
+        ("[[groups", "expected TOML"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "bad.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as error:
+        read_groups(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_no_group_are_said():
+    with pytest.raises(InputError, match="no such file"):
+        read_groups(Path("nowhere.toml"))
+    with pytest.raises(InputError, match="no group"):
+        build_fleet([], stream(1, 1.0))
+
+
+def test_an_unknown_gpu_is_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match="h1000"):
+        build_fleet([Serving(gpu="h1000")], stream(1, 1.0))
+
+
+def test_the_command_takes_a_fleet(fleet_file: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    run = subprocess.run(
+        [
+            sys.executable, "-m", "simulators.inference", "--fleet", str(fleet_file), "--rate", "6",
+            "--lengths", "fixed:200:50", "--num-requests", "60", "--router", "least_outstanding", "--out", str(out),
+        ],
+        capture_output=True, text=True, cwd=Path(__file__).resolve().parents[2],
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert len(summary["groups"]) == 3
+    assert summary["requests_completed"] == 60
+    config = json.loads((out / "config.json").read_text())
+    assert config["inputs"][0]["file"] == str(fleet_file)
