@@ -27,6 +27,9 @@ REQUEST_COLUMNS = (
     "restarts",
 )
 
+LONGEST_PRELUDE_S = 30 * 86400.0
+"""A run whose first request comes later was given something else than times from its start, e.g. Unix times."""
+
 
 def run_to_end(
     cluster: Cluster,
@@ -60,7 +63,7 @@ def run_to_end(
     Raises
     ------
     InputError
-        If the workload holds no request.
+        If the workload holds no request, or none within `LONGEST_PRELUDE_S`.
     """
     out.mkdir(parents=True, exist_ok=True)
     metrics = Metrics(slo_ttft_s, slo_tpot_s)
@@ -70,6 +73,11 @@ def run_to_end(
     until = 0.0
     with _Csv(out / "power.csv") as power, _Csv(out / "iterations.csv", lazy=True) as iterations:
         while not cluster.idle or until == 0.0:
+            if cluster.arrived == 0 and until > LONGEST_PRELUDE_S:
+                raise InputError(
+                    f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from "
+                    "the start of the run"
+                )
             begins_at, until = until, until + interval_s
             interval = cluster.advance(until)
             check_conserved(cluster, interval)

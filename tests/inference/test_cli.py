@@ -235,6 +235,13 @@ def test_a_bad_trace_is_one_line_with_file_and_row(tmp_path, text):
     assert files_below(tmp_path) == {"trace.csv"}
 
 
+def test_unix_times_are_refused_instead_of_simulating_decades(tmp_path):
+    file = trace(tmp_path, HEADER + "1700000000,10,5\n1700000001,10,5\n")
+    complaint = infer("--requests", file, "--power-interval", 60, "--out", tmp_path / "out").complaint
+    assert "no request in the first 30 days" in complaint
+    assert files_below(tmp_path) == {"trace.csv"}
+
+
 BAD_OPTIONS = {
     "--model gpt-9": "model: 'gpt-9' is unknown",
     "--model /no/config.json": "/no/config.json",
