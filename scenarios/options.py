@@ -69,6 +69,15 @@ class SiteOptions(BaseModel):
         "utilisation",
         description="GPU power: mfu (published law), utilisation (calibrated), constant, table:FILE",
     )
+    power_cap_w: float | None = Field(
+        None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
+    )
+    idle_off_s: float | None = Field(
+        None,
+        ge=0,
+        description="switch a replica off after so long without a request, s; it is loaded again when the others are "
+        "full  [default: never]",
+    )
 
     rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
     lengths: str | None = Field(
@@ -82,12 +91,11 @@ class SiteOptions(BaseModel):
         0.3, ge=0, le=1, description="share of the requests a policy may hold back"
     )
     defer_hours: float = Field(8.0, gt=0, description="how long a deferrable request may be held back, h")
-    policy: str = Field(
-        "carbon", description="what holds deferrable requests back: none, carbon, solar, price"
-    )
+    policy: str = Field("none", description="what holds deferrable requests back: none, carbon, solar, price")
     forecast: str = Field("perfect", description="forecast the policy sees: perfect, persistence or noisy")
-    baseline: bool = Field(
-        True, description="also run the same requests under policy none, to say what the policy saved"
+    compare: bool = Field(
+        True,
+        description="also run the same requests under none (or carbon, if the policy is none): what does it save?",
     )
 
     pv_kw: float = Field(20.0, gt=0, description="PV peak power (DC), kW")
@@ -110,6 +118,11 @@ class SiteOptions(BaseModel):
     )
     pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
 
+    power_resolution_s: float | None = Field(
+        None,
+        ge=0.01,
+        description="also write GPU power at this resolution to power_fast.parquet, s, e.g. 0.1  [default: not]",
+    )
     report: bool = Field(True, description="draw the figures and write report.html")
     seed: int = Field(42, ge=0, description="random seed")
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
@@ -124,16 +137,33 @@ class SiteOptions(BaseModel):
             raise ValueError(f"expected a number above 0; leave it out with --without {part}") from error
 
     @property
+    def other_policy(self) -> str:
+        """What the policy is compared with."""
+        return "carbon" if self.policy == "none" else "none"
+
+    @property
     def steps(self) -> int:
         """Number of steps; the run ends with a whole one."""
         return max(1, round(self.days * 86400 / self.step))
+
+    @property
+    def bins_per_step(self) -> int:
+        """Rows of power_fast.parquet per step; 1 if it is not wanted."""
+        if self.power_resolution_s is None:
+            return 1
+        bins = round(self.step / self.power_resolution_s)
+        if bins < 1 or abs(bins * self.power_resolution_s - self.step) > 1e-9 * self.step:
+            raise InputError(
+                f"--power-resolution-s: {self.power_resolution_s:g} given, expected a part of a step of {self.step} s"
+            )
+        return bins
 
     @property
     def serving(self) -> Serving:
         """The cluster's part of the options."""
         names = (
             "model", "gpu", "tp", "pp", "replicas", "scheduler", "batch_cap", "max_batch_tokens", "chunk_size",
-            "iteration_time", "precision", "power_law",
+            "iteration_time", "precision", "power_law", "power_cap_w", "idle_off_s",
         )  # fmt: skip
         return Serving(**{name: getattr(self, name) for name in names})
 

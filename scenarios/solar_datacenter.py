@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -33,30 +34,27 @@ def run(options: SiteOptions) -> None:
     zone = RunMeta("", options.step, setup.site.timezone).zone
     length_s = options.steps * options.step
     with RunFolder(options.out, start=setup.start, until_s=length_s) as folder:
-        with baseline_beside(options, folder) as baseline, Progress(setup.start, length_s, zone) as progress:
+        with other_policy_beside(options, folder) as other, Progress(setup.start, length_s, zone) as progress:
             residual = SiteWorld(setup, folder, progress).run()
         summary = summarise(setup, folder.frame("timeseries"), residual)
-        if baseline:
-            summary["scheduling"] = compare(setup, summary, json.loads(baseline[0].read_text()))
+        if other and options.policy == "none":
+            summary["scheduling"] = compare(options.other_policy, other, summary)
+        elif other:
+            summary["scheduling"] = compare(options.policy, summary, other)
         write_results(setup, folder, summary, started, f"Solar data centre, {setup.site.title}")
 
 
 @contextmanager
-def baseline_beside(options: SiteOptions, folder: RunFolder) -> Iterator[list[Path]]:
-    """The same requests under policy none in a process of its own; once left, the list holds its summary's path."""
-    summary: list[Path] = []
-    if options.policy == "none" or not options.baseline:
+def other_policy_beside(options: SiteOptions, folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """The same requests under the other policy, in a process of its own; once left, the dictionary is its summary."""
+    summary: dict[str, Any] = {}
+    if not options.compare:
         yield summary
         return
-    out = folder.path("baseline")
-    entries = options.model_dump(mode="json") | {
-        "policy": "none",
-        "baseline": False,
-        "report": False,
-        "out": str(out),
-    }
-    config = folder.path("baseline.json")
-    config.write_text(json.dumps(entries))
+    out = folder.path("comparison")
+    changes = {"policy": options.other_policy, "compare": False, "report": False, "out": str(out)}
+    config = folder.path("comparison.json")
+    config.write_text(json.dumps(options.model_dump(mode="json") | changes))
     process = subprocess.Popen(
         [sys.executable, __file__, "--config", str(config)],
         stdout=subprocess.PIPE,
@@ -67,8 +65,8 @@ def baseline_beside(options: SiteOptions, folder: RunFolder) -> Iterator[list[Pa
         yield summary
         _, errors = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the baseline run failed:\n{errors}")
-        summary.append(out / "summary.json")
+            raise RuntimeError(f"the run under policy {options.other_policy} failed:\n{errors}")
+        summary |= json.loads((out / "summary.json").read_text())
     finally:
         if process.poll() is None:
             process.terminate()

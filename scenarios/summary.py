@@ -85,28 +85,36 @@ def summarise(setup: Setup, frame: pd.DataFrame, residual: float, scale: float =
     return summary
 
 
-def compare(setup: Setup, summary: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+def compare(policy: str, scheduled: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
     """What a policy saved against the same requests under no policy, at equal work, and what delay it cost.
 
     Work is counted in output tokens; the baseline's carbon is scaled by the (small) difference of what was still
     in the queue at the end.
+
+    Parameters
+    ----------
+    policy
+        Name of the policy.
+    scheduled, baseline
+        Summaries of the runs with it and without any.
     """
-    done, done_before = (s["inference"]["decode_tokens"] for s in (summary, baseline))
+    done, done_before = (s["inference"]["decode_tokens"] for s in (scheduled, baseline))
     before = baseline["carbon_kg"]["operational"] * (done / done_before if done_before else 1.0)
-    saved = before - summary["carbon_kg"]["operational"]
-    held = setup.metrics.times("held")
-    delayed = held[held > 0]
+    saved = before - scheduled["carbon_kg"]["operational"]
+    held = scheduled["inference"]["held_s"]
     return {
-        "policy": setup.options.policy,
+        "policy": policy,
         "baseline_policy": "none",
         "kg_saved": saved,
         "kg_saved_relative": saved / before if before else 0.0,
         "baseline_kg": before,
-        "mean_delay_s": float(delayed.mean()) if len(delayed) else 0.0,
-        "p95_delay_s": float(pd.Series(delayed).quantile(0.95)) if len(delayed) else 0.0,
-        "requests_delayed": len(delayed),
-        "completed_requests": summary["inference"]["requests_completed"],
+        "mean_delay_s": held["mean"],
+        "p95_delay_s": held["p95"],
+        "requests_delayed": held["requests"],
+        "completed_requests": scheduled["inference"]["requests_completed"],
         "completed_requests_baseline": baseline["inference"]["requests_completed"],
+        "matched_ratio": scheduled["renewable"]["matched_ratio"],
         "matched_ratio_baseline": baseline["renewable"]["matched_ratio"],
+        "facility_mwh": scheduled["energy_mwh"]["facility"],
         "facility_mwh_baseline": baseline["energy_mwh"]["facility"],
     }

@@ -111,6 +111,16 @@ class Metrics:
         """All samples of a latency (`request_times`) so far, s."""
         return np.concatenate(self._times.get(name, [np.zeros(0)]))
 
+    def _held_summary(self) -> dict[str, float | int]:
+        """How long a scheduler held requests back: how many, mean and 95th percentile of those, s."""
+        held = self.times("held")
+        held = held[held > 0]
+        return {
+            "requests": len(held),
+            "mean": float(held.mean()) if len(held) else 0.0,
+            "p95": float(np.quantile(held, 0.95)) if len(held) else 0.0,
+        }
+
     def summary(self, cluster: Cluster) -> dict[str, Any]:
         """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
         s, n, last = self._sums, self._counts, self._last
@@ -131,6 +141,7 @@ class Metrics:
             "tpot_s": quantiles(self.times("tpot")),
             "e2e_s": quantiles(self.times("e2e")),
             "queueing_s": quantiles(self.times("queueing")),
+            "held_s": self._held_summary(),
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
             "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,
