@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -101,7 +101,6 @@ class Outcome:
     decode_tokens: int
     row_mean_w: float = 0.0
     gap_billed_w: float = 0.0
-    facts: dict[str, int] = field(default_factory=dict)
 
     @property
     def energy_kwh(self) -> float:
@@ -138,35 +137,34 @@ def run_point(
 ) -> Outcome:
     """Serve all requests; with `averages` also average the power of every iteration."""
     cluster = cluster_for(point, law, kernels, log=averages)
+    (replica,) = cluster.replicas
     metrics, kept = Metrics(), Averages()
-    until = 0.0
+    until = last = energy_j = work_s = busy_s = 0.0
     while not cluster.idle or until == 0.0:
-        begins_at, until = until, until + INTERVAL_S
+        until += INTERVAL_S
         interval = cluster.advance(until)
         check_conserved(cluster, interval)
-        if cluster.idle:
-            last = float(cluster.replicas[0].state.counters[0].last_completion)
-            ends_at = max(last, begins_at)
-            interval, _ = interval.cut(ends_at, cluster.standby_j(ends_at, until))
         metrics.add(interval)
+        if len(interval.finished):
+            last = float(interval.finished["completed_at"].max())
+        energy_j += interval.energy_j
+        work_s += interval.mfu * INTERVAL_S
+        busy_s += interval.busy * INTERVAL_S
         if averages:
             _add(kept, cluster)
+    energy_j -= replica.gpu_count * replica.law.idle_w * (until - last)  # the run ends with the last completion
     summary = metrics.summary(cluster)
     return Outcome(
         point=point,
-        power_w=summary["gpu_power_w_mean"],
-        mfu=summary["mfu_mean"],
-        busy=summary["busy_mean"],
-        makespan_s=metrics.span_s,
+        power_w=energy_j / last / replica.gpu_count,
+        mfu=work_s / last,
+        busy=busy_s / last,
+        makespan_s=last,
         mean_batch=summary["batch_size_mean"],
         completed=summary["requests_completed"],
         decode_tokens=summary["decode_tokens"],
         row_mean_w=kept.watts / kept.rows if kept.rows else 0.0,
         gap_billed_w=kept.billed_j / kept.billed_s if kept.billed_s else 0.0,
-        facts={
-            "kv_blocks": cluster.replicas[0].limits.total_blocks,
-            "restarts": summary["requests_restarted"],
-        },
     )
 
 
