@@ -129,7 +129,13 @@ def prepare(options: SiteOptions) -> Setup:
     battery = None if "battery" in options.without else _battery(options)
 
     workload = _workload(options, site, start, inputs)
-    cluster, facts = build_cluster(options.serving, workload, router_name=options.router, seed=options.seed)
+    cluster, facts = build_cluster(
+        options.serving,
+        workload,
+        router_name=options.router,
+        seed=options.seed,
+        bins_per_interval=options.bins_per_step,
+    )
     facility = Facility(overhead=ConstantPue(options.pue), power_chain_efficiency=max(0.96, 1 / options.pue))
     if options.node_overhead:
         facility = Facility.for_gpus(

@@ -194,6 +194,8 @@ class SiteWorld:
             self.world.connect(entity, recorder, attribute, transform=transform)
         if keep_requests:
             self.world.connect(self.cluster, recorder, "requests")
+        if options.power_resolution_s is not None:
+            self.world.connect(self.cluster, recorder, "P_series[MW]")
         with self.world:
             try:
                 self.world.run(

@@ -18,11 +18,18 @@ META: Meta = {
     "api_version": "3.0",
     "type": "time-based",
     "models": {
-        "Recorder": {"public": True, "any_inputs": True, "params": ["columns"], "attrs": ["requests"]},
+        "Recorder": {
+            "public": True,
+            "any_inputs": True,
+            "params": ["columns"],
+            "attrs": ["requests", "P_series[MW]"],
+        },
     },
     "extra_methods": [],
 }
 REQUESTS = "requests"
+SERIES = "P_series[MW]"
+TABLES = (REQUESTS, SERIES)  # what does not go into a row of the time series
 
 
 class Recorder(mosaik_api_v3.Simulator):
@@ -38,8 +45,9 @@ class Recorder(mosaik_api_v3.Simulator):
         ``<full_id>.<attribute>``.
 
     The attribute ``requests`` takes a mapping of equally long arrays, a list of such mappings, or None; its
-    rows go to ``requests.parquet``. Every other attribute must be a number (None is stored as NaN) and be
-    there in every step.
+    rows go to ``requests.parquet``. ``P_series[MW]`` takes the power in equal parts of the step, an array; those
+    of several sources are added up and go to ``power_fast.parquet``, in W. Every other attribute must be a
+    number (None is stored as NaN) and be there in every step.
     """
 
     def __init__(self) -> None:
@@ -88,6 +96,8 @@ class Recorder(mosaik_api_v3.Simulator):
             for _, blocks in sorted(values.get(REQUESTS, {}).items()):
                 for block in _blocks(blocks):
                     self._run.append(REQUESTS, block)
+            if values.get(SERIES):
+                self._run.append("power_fast", self._fast(time, values[SERIES]))
             if len(self._times) == self._buffer_steps:
                 self.flush()
         if self._progress is not None:
@@ -113,10 +123,17 @@ class Recorder(mosaik_api_v3.Simulator):
             self._run.append("timeseries", table)
             self._run.reached(times[-1] + self._step_size)
 
+    def _fast(self, time: int, series: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+        """The power within one step as rows of their own."""
+        power_mw = np.sum([np.asarray(series[source], float) for source in sorted(series)], axis=0)
+        offsets_ns = (np.arange(len(power_mw)) * (self._step_size * 1e9 / len(power_mw))).round()
+        stamps = self._start + np.timedelta64(time, "s") + offsets_ns.astype("timedelta64[ns]")
+        return {"time": pd.DatetimeIndex(stamps, tz="UTC"), "gpu_w": power_mw * 1e6}
+
     def _lay_out(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         """Give each source and attribute of the first step its column."""
         # mosaik's order changes from run to run; a fixed one gives equal files and equal sums
-        sources = sorted((source, attr) for attr in values if attr != REQUESTS for source in values[attr])
+        sources = sorted((source, attr) for attr in values if attr not in TABLES for source in values[attr])
         unknown = sorted(set(self._names) - set(sources))
         if unknown:
             raise ValueError(f"columns names {unknown[0]}, but nothing of that name is connected")
