@@ -80,7 +80,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Offset ratio, counts exports", _share(renewable.get("offset_ratio"))),
         ("Carbon, operational", _number(carbon.get("operational"), "kg CO2eq")),
         ("Carbon, embodied", _number(carbon.get("embodied"), "kg CO2eq")),
-        ("Carbon saved by the policy", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
+        ("Carbon the policy saves", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
         ("Requests completed", _number(requests.get("requests_completed"), "")),
         ("TTFT p50 / p95 / p99", _spread(requests.get("ttft_s"))),

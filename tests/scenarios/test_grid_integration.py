@@ -1,0 +1,90 @@
+"""The grid scenario as a user runs it: a small site at a bus of a real network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandapower
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    *(
+        "--days",
+        "0.05",
+        "--model",
+        "meta-llama/Meta-Llama-3-8B",
+        "--gpu",
+        "a100",
+        "--tp",
+        "1",
+        "--replicas",
+        "1",
+    ),
+    *("--rate", "0.5", "--no-report"),
+)
+
+
+def scenario(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scenarios" / "grid_integration.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid") / "run"
+    done = scenario("run", "--bus", "100", "--mw", "3", "--without", "pv", "--out", str(out), *SMALL)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_site_draws_what_it_imports_at_its_bus(result):
+    frame = pd.read_parquet(result / "timeseries.parquet")
+    network = json.loads((result / "summary.json").read_text())["network"]
+    assert network["converged_share"] == 1.0
+    exchange_mwh = (frame["import_mw"] - frame["export_mw"]).sum() * 300 / 3600
+    assert network["sites"][0]["energy_mwh"] == pytest.approx(exchange_mwh, rel=1e-9)
+    assert frame["facility_mw"].max() <= 3.0
+    assert frame["facility_mw"].max() > 1.0
+
+
+def test_the_voltage_is_pandapowers_own(result):
+    frame = pd.read_parquet(result / "timeseries.parquet")
+    row = frame.iloc[3]
+    net = pandapower.networks.mv_oberrhein()
+    p_mw = row["import_mw"] - row["export_mw"]
+    pandapower.create_load(net, 100, p_mw=p_mw, q_mvar=p_mw * (1 / 0.98**2 - 1) ** 0.5)
+    pandapower.runpp(net)
+    assert row["vm_pu"] == pytest.approx(net.res_bus.vm_pu[100], abs=1e-6)
+    assert row["line_loading_max_percent"] == pytest.approx(net.res_line.loading_percent.max(), rel=1e-5)
+
+
+def test_the_network_map_is_drawn(result):
+    assert (result / "figures" / "network.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--bus", "9999"), "9999"),
+        ((), "--bus"),
+        (("--network", "atlantis", "--bus", "1"), "atlantis"),
+        (("--bus", "100", "--mw", "0"), "--mw"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, named, tmp_path):
+    done = scenario("run", *arguments, "--out", str(tmp_path / "run"), *SMALL)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hosting_names_what_breaks_first():
+    done = scenario("hosting", "--bus", "100")
+    assert done.returncode == 0, done.stderr
+    assert "4.8" in done.stdout
+    assert "Line 181" in done.stdout
