@@ -1,0 +1,67 @@
+"""A small site that runs in a second, and its results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scenarios.options import SiteOptions
+from scenarios.solar_datacenter import run
+from tests.conftest import ROOT, Ended, call
+
+SMALL = (
+    "--model", "meta-llama/Meta-Llama-3-8B", "--gpu", "a100", "--tp", "1", "--replicas", "1", "--rate", "0.3",
+    "--days", "0.1", "--pv-kw", "2", "--wind-kw", "0.5", "--battery-kwh", "0.5",
+)  # fmt: skip
+"""One GPU with its server, about 1.3 kW; 2.4 hours in steps of a minute."""
+
+MORNING = ("--start", "2017-06-05T09:00")
+QUICK = ("--no-report", "--no-compare")
+
+
+def simulate(*arguments: object) -> Ended:
+    """Run the main scenario in this process."""
+    return call(SiteOptions, run, *SMALL, *arguments)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A results folder."""
+
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return json.loads((self.folder / "config.json").read_text())
+
+    @property
+    def series(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "timeseries.parquet")
+
+    @property
+    def requests(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "requests.parquet").set_index("request_id").sort_index()
+
+    @property
+    def summary_bytes(self) -> bytes:
+        """The summary without the one line that a clock wrote."""
+        lines = (self.folder / "summary.json").read_bytes().splitlines(keepends=True)
+        return b"".join(line for line in lines if not line.startswith(b'  "wall_s"'))
+
+
+def result(folder: Path, *arguments: object) -> Result:
+    """The results of a run that must succeed."""
+    ended = simulate(*QUICK, *arguments, "--out", folder)
+    assert ended.code == 0, ended.err
+    return Result(folder)
+
+
+DATA = ROOT / "data"
