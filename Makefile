@@ -25,7 +25,7 @@ types: install
 	$(PY) -m mypy
 
 test: lint types
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) results/* .pytest_cache .mypy_cache .ruff_cache build *.egg-info
