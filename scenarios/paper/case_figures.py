@@ -11,11 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from scenarios.paper.case_study import STEP_S, Case
-from scenarios.paper.figures import _finish
+from scenarios.paper.figures import finish
 from simulators.recorder.canvas import style
 from simulators.recorder.labels import COLOURS
 
-ZONE = "America/Los_Angeles"
 _BIN = 300 // STEP_S
 
 
@@ -65,7 +64,7 @@ def match(cases: dict[str, Case], path: Path) -> Path:
         _clock(axes, float(hour.iloc[-1]))
     pair[0].legend(ncols=3, loc="upper left", fontsize=8.5)
     pair[1].set_xlabel("local time")
-    return _finish(
+    return finish(
         figure,
         "Why 69 % offset is 45 % covered",
         path,
@@ -100,7 +99,7 @@ def policies(cases: dict[str, Case], path: Path) -> Path:
         if name == names[0]:
             handles = [*axes.get_legend_handles_labels()[0], *twin.get_legend_handles_labels()[0]]
             axes.legend(handles=handles, ncols=5, loc="upper left", fontsize=8.5)
-    return _finish(
+    return finish(
         figure,
         "The policies the paper announces",
         path,

@@ -43,16 +43,16 @@ def accounting_duel(cases: dict[str, Case]) -> pd.DataFrame:
             "What does the GPU draw?",
             f"{watts[0]:.0f} W, mean over iterations",
             f"{watts[1]:.0f} W, mean over time",
-            f"With the law's own power the offset ratio is {b.offset_ratio:.1%}, the matched ratio {b.matched_ratio:.1%}.",
+            f"With the law's own power {b.offset_ratio:.1%} are offset and {b.matched_ratio:.1%} matched.",
         ),
         (
             "What does the site emit?",
             f"{net_kg:.2f} kg, exports credited",
             f"{a.operational_kg:.2f} kg of imports; {b.operational_kg:.2f} kg with the power put right",
-            "Net emissions are two to three times the published ones.",
+            "Net emissions are 1.7 to 2.5 times the published ones.",
         ),
         (
-            "What would a year of service add for making the GPU?",
+            "What does making the GPU add?",
             f"{whole_kg:,.0f} kg for {span_s / 3600:.1f} h: a whole GPU every hour",
             f"{1000 * part_kg:.0f} g, spread over six years",
             f"Manufacture falls from {whole_kg / (whole_kg + a.gross_kg):.1%} of the total to "

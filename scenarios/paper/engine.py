@@ -152,7 +152,9 @@ def run_point(
         busy_s += interval.busy * INTERVAL_S
         if averages:
             _add(kept, cluster)
-    energy_j -= replica.gpu_count * replica.law.idle_w * (until - last)  # the run ends with the last completion
+    energy_j -= (
+        replica.gpu_count * replica.law.idle_w * (until - last)
+    )  # the run ends with the last completion
     summary = metrics.summary(cluster)
     return Outcome(
         point=point,

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from scenarios.paper.experiments import Experiment
 from simulators.recorder.canvas import style
@@ -28,12 +29,12 @@ CORRECTED = {"color": COLOURS["blue"], "marker": "o", "markersize": 3.5}
 CALIBRATED = {"color": COLOURS["battery"], "marker": "s", "markersize": 3.5}
 
 
-def _finish(figure: Figure, title: str, path: Path, below: str = "") -> Path:
+def finish(figure: Figure, title: str, path: Path, below: str) -> Path:
+    """Title and subtitle above the axes, then the file."""
     height = figure.get_figheight()
-    figure.suptitle(title, x=0.012, y=1 - 0.12 / height, ha="left", va="top", fontsize=14, fontweight="bold")
-    if below:
-        figure.text(0.012, 1 - 0.40 / height, below, fontsize=9.5, color=COLOURS["muted"], va="top")
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.62 / height))
+    figure.text(0.012, 1 - 0.12 / height, title, va="top", fontsize=14, fontweight="bold")
+    figure.text(0.012, 1 - 0.40 / height, below, fontsize=9.5, color=COLOURS["muted"], va="top")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
@@ -53,6 +54,10 @@ def _energy(axes: Any, table: pd.DataFrame, at: Any) -> None:
     axes.plot(at, table["corrected_kwh"], **CORRECTED, label="ours, power times time")
     axes.plot(at, table["calibrated_kwh"], **CALIBRATED, label="ours, law fitted to measurements")
     axes.set(ylabel="energy, kWh at the meter", yscale="log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+    )
     axes.legend()
 
 
@@ -66,9 +71,7 @@ def _pair(experiment: Experiment, key: str, label: str, path: Path) -> Path:
     for axes in (left, right):
         axes.set_xticks(at, [f"{value:g}" for value in table[key]])
         axes.set_xlabel(label)
-    return _finish(
-        figure, experiment.title, path, "Llama-3-8B on one A100, published rings against our lines"
-    )
+    return finish(figure, experiment.title, path, "Llama-3-8B on one A100, published rings against our lines")
 
 
 def batch(experiment: Experiment, path: Path) -> Path:
@@ -120,7 +123,7 @@ def parallelism(experiment: Experiment, path: Path) -> Path:
         axes.set_yticks(range(3), ["TP1", "TP2", "TP4"])
         axes.grid(visible=False)
         axes.set_title(title)
-    return _finish(
+    return finish(
         figure,
         experiment.title,
         path,
@@ -160,7 +163,7 @@ def requests(experiment: Experiment, path: Path) -> Path:
     right.grid(axis="x")
     right.set_title("Power, rings published")
     right.legend(fontsize=8, loc="lower right")
-    return _finish(figure, experiment.title, path, "512 KV blocks, 6.45 req/s; the 70B models on four GPUs")
+    return finish(figure, experiment.title, path, "512 KV blocks, 6.45 req/s; the 70B models on four GPUs")
 
 
 def lengths(experiment: Experiment, path: Path) -> Path:
@@ -177,7 +180,7 @@ def lengths(experiment: Experiment, path: Path) -> Path:
         axes.set_title(f"prompt : output = {ratio:g}")
         if axes.get_legend() and ratio < 50:
             axes.get_legend().remove()
-    return _finish(figure, experiment.title, path, "Llama-3-8B on one A100, 1,024 requests of one length")
+    return finish(figure, experiment.title, path, "Llama-3-8B on one A100, 1,024 requests of one length")
 
 
 DRAW: dict[str, Callable[[Experiment, Path], Path]] = {

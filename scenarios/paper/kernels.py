@@ -3,13 +3,14 @@
 `data/paper/kernels` holds the profiles of two models, thinned out (source in every file): Llama-3-8B, whose attention
 was profiled with FlashInfer, and Llama-2-7B with FlashAttention. They explain what today's kernels cannot: in the first
 the KV-cache write of a prompt takes 0.55 us per token and layer (38 ms for 2,150 tokens, some 200 times what the bytes
-need), so the server saturates at 5.0 req/s; in the second, prefill attention takes 2.7 times that of FlashInfer.
+need), so the server saturates at 5.05
+instead of 6.0 req/s; in the second, prefill attention takes 2.7 times that of FlashInfer.
 
-Other models take today's measured kernels (a roofline where there are none) for everything that depends on tokens alone,
-and attention from the profile whose heads are grouped as theirs: Llama-2-7B where every query head has its own KV head,
-Llama-2-70B on two GPUs (32 query, 4 KV heads per GPU, FlashAttention) elsewhere. A decode kernel runs one block per request
-and KV head, so a batch of b requests with h KV heads takes as long as b h / h0 requests with the profile's h0; prefill goes
-with the query heads.
+Other models take today's measured kernels (a roofline where there are none) for everything that depends on tokens
+alone, and attention from the profile whose heads are grouped as theirs: Llama-2-7B where every query head has its own
+KV head, Llama-2-70B on two GPUs (32 query and 4 KV heads per GPU, FlashAttention) elsewhere. A decode kernel runs one
+block per request and KV head, so a batch of b requests with h KV heads takes as long as b h / h0 requests with the
+profile's h0; prefill goes with the query heads.
 
 All-reduce on two NVLink pairs joined by PCIe, read off the same profiles' `a100_pairwise_nvlink`: a floor of 60 us,
 then 195 GB/s on two GPUs and 15.75 GB/s on four (2.74 and 33.9 ms for 536 MB).
@@ -105,7 +106,7 @@ def _prefill(stem: str) -> Array:
 def _decode(stem: str) -> tuple[Array, list[tuple[Array, Array]]]:
     """Contexts profiled, and at each the batches (ascending, from 0) and their decode attention in ms.
 
-    Some batches were profiled at the next shorter of two neighbouring contexts; they count for the longer, in proportion.
+    Some batches were profiled at the shorter of two neighbouring contexts; they count for the longer, in proportion.
     """
     frame = _read(f"{stem}_decode")
     contexts = np.sort(frame["context"].unique()).astype(float)
