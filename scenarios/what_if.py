@@ -1,0 +1,233 @@
+"""The same requests under one changed parameter after another: energy, carbon, latency, throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from simulators.datacenter.cooling import ConstantPue
+from simulators.datacenter.embodied import amortised_kg, device
+from simulators.datacenter.facility import Facility
+from simulators.datacenter.node import Node
+from simulators.errors import InputError
+from simulators.inference import attribution
+from simulators.inference.catalogue import gpu
+from simulators.inference.interval import Interval
+from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.workload.options import workload_from_options
+from simulators.inference.workload.requests import Workload
+from simulators.inference.workload.stream import Merged
+
+INTERVAL_S = 60.0
+J_PER_KWH = 3.6e6
+KEEPS_UP = 0.95
+"""Share of the base's throughput from which on a variant is taken to carry the same load."""
+
+
+class WhatIfOptions(Serving):
+    """The base configuration, its requests, what is changed, and where energy comes from."""
+
+    model: str = Field(
+        "meta-llama/Llama-3.1-70B",
+        description="language model: a name in data/models or the path of a Hugging Face config.json",
+    )
+    gpu: str = Field("h100", description="GPU, a name in data/gpus")
+    tp: int = Field(4, ge=1, description="tensor-parallel GPUs per pipeline stage")
+    max_model_len: int = Field(
+        16384, ge=1, description="longest sequence that orca, static and slots reserve for, tokens"
+    )
+    power_law: str = Field(
+        "utilisation",
+        description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
+    )
+    router: str = Field(
+        "least_outstanding",
+        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+    )
+    tenant: tuple[str, ...] = Field(
+        ("chat:4:lognormal:600:1:250:1", "documents:0.5:lognormal:5000:0.5:400:0.8"),
+        description="who sends requests, NAME:RATE:LENGTHS with RATE in 1/s (repeatable)",
+    )
+    minutes: float = Field(20.0, gt=0, le=1440, description="how long requests arrive, min")
+    change: tuple[str, ...] = Field(
+        (
+            "batch_cap=16", "batch_cap=32", "max_batch_tokens=512", "max_batch_tokens=16384", "tp=2", "tp=8",
+            "gpu=a100", "gpu=h200", "gpu=b200", "precision=fp8", "power_cap_w=560", "power_cap_w=420",
+            "clock_limit=0.7", "scheduler=vllm", "scheduler=sarathi", "scheduler=orca", "scheduler=static",
+        ),
+        description="what to try against the base, OPTION=VALUE, one at a time (repeatable)",
+    )  # fmt: skip
+    site: str = Field("california", description="whose mean carbon intensity counts")
+    carbon_intensity: float | None = Field(
+        None, ge=0, description="gCO2eq/kWh  [default: the mean of the site's record]"
+    )
+    pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
+    seed: int = Field(42, ge=0, description="random seed")
+    out: Path = Field(Path("results/attribution"), description="folder for the results")
+
+    @property
+    def base(self) -> Serving:
+        """What everything is compared with."""
+        return Serving(**{name: getattr(self, name) for name in Serving.model_fields})
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tenants, in the order of their numbers."""
+        return [entry.partition(":")[0] for entry in self.tenant]
+
+    def workload(self) -> Workload:
+        """The requests of all tenants; the same for every variant."""
+        sources = []
+        for number, entry in enumerate(self.tenant):
+            name, _, rest = entry.partition(":")
+            rate, _, lengths = rest.partition(":")
+            try:
+                rate_per_s = float(rate)
+            except ValueError:
+                rate_per_s = np.nan
+            if not (name and rate_per_s > 0 and np.isfinite(rate_per_s) and lengths):
+                raise InputError(
+                    f"--tenant: {entry!r} given, expected NAME:RATE:LENGTHS, e.g. chat:2:fixed:600:250"
+                )
+            sources.append(
+                workload_from_options(
+                    rate_per_s=rate_per_s, lengths=lengths, horizon_s=60 * self.minutes,
+                    seed=self.seed + number, tenant=number,
+                )
+            )  # fmt: skip
+        return Merged(sources)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A variant's row of the table, and for whom its energy was spent.
+
+    Attributes
+    ----------
+    row
+        By column of the table.
+    costs
+        One row per request (`attribution.bill`), idle energy spread.
+    meter
+        GPU energy by phase (`attribution.phases`), J.
+    """
+
+    row: dict[str, Any]
+    costs: pd.DataFrame
+    meter: dict[str, float]
+
+
+def variant(base: Serving, change: str) -> Serving:
+    """`base` with one option changed.
+
+    Raises
+    ------
+    InputError
+        If it is not OPTION=VALUE, or the option or its value is not one of `Serving`.
+    """
+    name, equals, value = change.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals or name not in Serving.model_fields:
+        raise InputError(
+            f"--change: {change!r} given, expected OPTION=VALUE with one of {', '.join(Serving.model_fields)}"
+        )
+    try:
+        return Serving.model_validate(base.model_dump() | {name: value.strip()})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"--change: {change!r} given, {reason[0].lower() + reason[1:]}") from None
+
+
+def evaluate(serving: Serving, options: WhatIfOptions, ci_g_per_kwh: float) -> Outcome:
+    """Serve all requests and account for every joule.
+
+    Raises
+    ------
+    InputError
+        If the configuration cannot be built.
+    """
+    cluster, _ = build_cluster(serving, options.workload(), router_name=options.router, seed=options.seed)
+    metrics, intervals, until = Metrics(), [], 0.0
+    while not cluster.idle or until == 0.0:
+        begins_at, until = until, until + INTERVAL_S
+        interval: Interval = cluster.advance(until)
+        check_conserved(cluster, interval)
+        if cluster.idle:
+            ends_at = max(begins_at, *(r.counter("last_completion") for r in cluster.replicas))
+            interval, _ = interval.cut(ends_at, cluster.standby_j(ends_at, until))
+        metrics.add(interval)
+        intervals.append(interval)
+    summary, meter = metrics.summary(cluster), attribution.phases(intervals)
+    finished = np.concatenate([i.finished for i in intervals])
+    table = attribution.request_table(finished, cluster.unfinished())
+    facility, servers = _facility(cluster.gpu_count, options.pue)
+    # servers and cooling follow GPU power and load in straight lines: the mean of their power is that at the mean
+    power = facility.power(meter["meter_j"] / metrics.span_s, summary["busy_mean"])
+    embodied_kg = amortised_kg(gpu(serving.gpu).embodied_kg or 0.0, cluster.gpu_count, metrics.span_s)
+    embodied_kg += amortised_kg(device("gpu-server").embodied_kg, servers, metrics.span_s)
+    thousands = summary["decode_tokens"] / 1e3
+    inputs, outputs = table["prefill_tokens"].sum(), table["decode_tokens"].sum()
+    row = {
+        "gpus": cluster.gpu_count,
+        "j_per_output_token": meter["meter_j"] / outputs,
+        "prefill_j_per_output_token": meter["prefill_j"] / outputs,
+        "decode_j_per_output_token": meter["decode_j"] / outputs,
+        "idle_j_per_output_token": (meter["idle_j"] + meter["transition_j"]) / outputs,
+        "prefill_j_per_input_token": meter["prefill_j"] / inputs,
+        "g_per_1k_tokens": power.facility_w * metrics.span_s / J_PER_KWH * ci_g_per_kwh / thousands,
+        "embodied_g_per_1k_tokens": 1e3 * embodied_kg / thousands,
+        "ttft_p50_s": summary["ttft_s"]["p50"],
+        "ttft_p95_s": summary["ttft_s"]["p95"],
+        "tpot_p50_s": summary["tpot_s"]["p50"],
+        "tokens_per_s": summary["output_tokens_per_s"],
+        "batch_mean": summary["batch_size_mean"],
+        "busy": summary["busy_mean"],
+        "rejected": summary["requests_rejected"],
+        "residual": attribution.residual(table, meter),
+    }
+    return Outcome(row, attribution.bill(table, meter, spread=True), meter)
+
+
+def _facility(gpus: int, pue: float) -> tuple[Facility, float]:
+    """The data centre around some GPUs, which bear their share of whole servers; and how many servers that is."""
+    whole = Node()
+    servers = gpus / whole.gpus
+    part = replace(
+        whole, gpus=gpus, host_idle_w=servers * whole.host_idle_w, host_full_w=servers * whole.host_full_w
+    )
+    overhead = {"overhead": ConstantPue(pue), "power_chain_efficiency": max(0.96, 1 / pue)}
+    return Facility.for_gpus(gpus, part, **overhead), servers
+
+
+def compare(base: Outcome, variants: Iterable[tuple[str, Outcome | str]]) -> pd.DataFrame:
+    """The table: the base first, then every variant and its change of energy; what could not be built says why."""
+    rows = [{"change": "base"} | base.row | {"energy_change": 0.0, "note": ""}]
+    for change, outcome in variants:
+        if isinstance(outcome, str):
+            rows.append({"change": change, "note": outcome})
+            continue
+        relative = outcome.row["j_per_output_token"] / base.row["j_per_output_token"] - 1.0
+        rows.append(
+            {"change": change}
+            | outcome.row
+            | {"energy_change": relative, "note": _note(base.row, outcome.row)}
+        )
+    return pd.DataFrame(rows)
+
+
+def _note(base: dict[str, Any], row: dict[str, Any]) -> str:
+    """What must be known before a variant is compared."""
+    notes = []
+    if row["rejected"] > base["rejected"]:
+        notes.append(f"rejects {row['rejected'] - base['rejected']} of the requests")
+    pace = row["tokens_per_s"] / base["tokens_per_s"]
+    if pace < KEEPS_UP:
+        notes.append(f"falls behind the load: {pace:.0%} of the base's tokens/s")
+    return "; ".join(notes)

@@ -1,0 +1,141 @@
+"""The what-if table: one change at a time on the same requests, every joule accounted for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scenarios.what_if import WhatIfOptions, compare, evaluate, variant
+from simulators.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "model": "meta-llama/Meta-Llama-3-8B", "tp": 1, "iteration_time": "roofline", "minutes": 2.0,
+    "tenant": ("chat:6:fixed:500:200", "documents:0.5:fixed:6000:300"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def options() -> WhatIfOptions:
+    return WhatIfOptions(**SMALL)
+
+
+def test_all_joules_are_in_the_table(options: WhatIfOptions):
+    outcome = evaluate(options.base, options, 400.0)
+    row = outcome.row
+    assert abs(row["residual"]) <= 1e-12
+    parts = ("prefill_j_per_output_token", "decode_j_per_output_token", "idle_j_per_output_token")
+    assert sum(row[name] for name in parts) == pytest.approx(row["j_per_output_token"], rel=1e-12)
+    assert outcome.costs["energy_j"].sum() == pytest.approx(outcome.meter["meter_j"], rel=1e-12)
+    # at the meter of the site: more than the GPUs alone, times PUE, and less than three times that
+    gpus_g = row["j_per_output_token"] * 1e3 / 3.6e6 * 400.0
+    assert 1.2 * gpus_g < row["g_per_1k_tokens"] < 3 * gpus_g
+
+
+def test_tenants_bear_what_they_ask_for(options: WhatIfOptions):
+    costs = evaluate(options.base, options, 400.0).costs
+    each = costs.groupby("tenant")[["prefill_j", "decode_j"]].mean()
+    assert each["prefill_j"][1] > 10 * each["prefill_j"][0]  # twelve times the prompt
+    assert each["decode_j"][1] > 1.5 * each["decode_j"][0]  # half as many tokens again, in a longer context
+
+
+def test_changes_go_the_way_they_are_known_to(options: WhatIfOptions):
+    base = evaluate(options.base, options, 400.0)
+    changed = {
+        change: evaluate(variant(options.base, change), options, 400.0).row
+        for change in ("power_cap_w=420", "batch_cap=2", "tp=2", "max_batch_tokens=512")
+    }
+    energy = {change: row["j_per_output_token"] for change, row in changed.items()}
+    now = base.row["j_per_output_token"]
+    assert energy["power_cap_w=420"] < now
+    assert changed["power_cap_w=420"]["ttft_p95_s"] > base.row["ttft_p95_s"]
+    assert energy["batch_cap=2"] > 1.5 * now  # weights are read for two instead of many
+    assert changed["tp=2"]["tpot_p50_s"] < base.row["tpot_p50_s"]
+    assert energy["tp=2"] > now
+    assert (
+        changed["max_batch_tokens=512"]["tpot_p50_s"] < base.row["tpot_p50_s"]
+    )  # shorter pauses for prompts
+
+
+def test_the_table_says_what_cannot_be_compared(options: WhatIfOptions):
+    base = evaluate(options.base, options, 400.0)
+    slow = evaluate(variant(options.base, "batch_cap=1"), options, 400.0)
+    table = compare(base, [("batch_cap=1", slow), ("tp=3", "not possible: odd")])
+    assert table["change"].tolist() == ["base", "batch_cap=1", "tp=3"]
+    assert table["note"].tolist()[0] == ""
+    assert "falls behind the load" in table["note"][1]
+    assert table["note"][2] == "not possible: odd"
+    assert table["energy_change"][1] == pytest.approx(
+        slow.row["j_per_output_token"] / base.row["j_per_output_token"] - 1
+    )
+    assert pd.isna(table["j_per_output_token"][2])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("batch_cap", "expected OPTION=VALUE"),
+        ("batch=3", "expected OPTION=VALUE"),
+        ("batch_cap=0", "greater than or equal to 1"),
+        ("precision=fp3", "fp3"),
+    ],
+)
+def test_a_bad_change_is_one_line(options: WhatIfOptions, change: str, message: str):
+    with pytest.raises(InputError, match=message) as error:
+        variant(options.base, change)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "tenant", ["chat", "chat:fast:fixed:5:5", "chat:0:fixed:5:5", ":1:fixed:5:5", "chat:1:"]
+)
+def test_a_bad_tenant_is_one_line(tenant: str):
+    with pytest.raises(InputError, match="--tenant"):
+        WhatIfOptions(tenant=(tenant,)).workload()
+
+
+def test_the_command_writes_table_figures_and_report(tmp_path: Path):
+    out = tmp_path / "attribution"
+    arguments = [
+        "--model", SMALL["model"], "--tp", "1", "--iteration-time", "roofline", "--minutes", "1",
+        "--change", "power_cap_w=420", "--change", "tp=64", "--change", "batch_cap=4", "--out", str(out),
+    ]  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "scenarios/attribution.py", *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 0, run.stderr
+    table = pd.read_csv(out / "table.csv")
+    assert table["change"].tolist() == ["base", "power_cap_w=420", "tp=64", "batch_cap=4"]
+    assert table["note"].str.contains("not possible", na=False).tolist() == [False, False, True, False]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["largest_residual"] <= 1e-12
+    assert set(summary["tenants"]) == {"chat", "documents"}
+    shares = [tenant["energy_j"] for tenant in summary["tenants"].values()]
+    assert sum(shares) == pytest.approx(summary["meter_j"]["meter_j"], rel=1e-12)
+    requests = pd.read_csv(out / "requests.csv")
+    assert requests["energy_j"].sum() == pytest.approx(summary["meter_j"]["meter_j"], rel=1e-12)
+    for name in ("energy_by_phase.png", "tornado.png"):
+        assert (out / "figures" / name).stat().st_size > 10_000
+    report = (out / "report.html").read_text()
+    assert "power_cap_w=420" in report
+    assert "documents" in report
+    assert "J/out token" in run.stdout
+
+
+def test_the_command_refuses_a_cap_below_idle(tmp_path: Path):
+    run = subprocess.run(
+        [
+            sys.executable, "scenarios/attribution.py", "--power-cap-w", "100", "--minutes", "1", "--out",
+            str(tmp_path / "out"),
+        ],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.strip().splitlines() == [
+        "error: power cap: 100 W is not above the 115.3 W an idle GPU draws; expected up to 700 W"
+    ]
