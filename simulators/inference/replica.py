@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching import loop
+from simulators.inference.batching import intake, loop, meter
 from simulators.inference.batching.state import ITERATION, REQUEST, Limits, Records, grown, new_state
 from simulators.inference.compiled import resolved
 from simulators.inference.power.cap import check_cap, check_clock
@@ -90,8 +90,8 @@ class Replica:
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
-        self._enqueue = resolved(loop.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
-        self._meter_in_flight = resolved(loop.meter_in_flight, self.state, limits, *interval)
+        self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
+        self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
         self._finished: list[Records] = []
         self._log: list[Records] = []
         self.enqueued = 0

@@ -99,12 +99,35 @@ def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
 
 
 @compiled
+def stage_constants(
+    tables: StageTables, last_stage: bool, tokens: int, sequences: int
+) -> tuple[float, float, float, float]:
+    """What a stage's iteration costs whatever the contexts: seconds, FLOP, bytes, seconds of communication.
+
+    Parameters
+    ----------
+    tables
+        The stage's tables.
+    last_stage
+        Whether the stage samples (it does not send on).
+    tokens, sequences
+        Tokens and requests in the batch.
+    """
+    seconds = _at(tables.token_s, tokens)
+    seconds += _at(tables.sequence_s, sequences) if last_stage else _at(tables.send_s, tokens)
+    return (
+        seconds,
+        tables.flops_per_token * tokens,
+        _at(tables.weight_bytes, tokens),
+        _at(tables.comm_s, tokens),
+    )
+
+
+@compiled
 def stage_cost(
     tables: StageTables,
     law: PowerLaw,
-    last_stage: bool,
-    tokens: int,
-    sequences: int,
+    constants: tuple[float, float, float, float],
     attention_s: float,
     pairs: float,
     cached: int,
@@ -115,12 +138,8 @@ def stage_cost(
     ----------
     tables, law
         The stage's tables and its GPU's power law, the cap and clock limit in force with it.
-    last_stage
-        Whether the stage samples (it does not send on).
-    tokens
-        Tokens in the batch.
-    sequences
-        Requests in the batch.
+    constants
+        `stage_constants` of the batch.
     attention_s
         Decode and prefill attention together, s.
     pairs
@@ -128,16 +147,10 @@ def stage_cost(
     cached
         Sum of q + cached over the requests: KV entries read.
     """
-    seconds = _at(tables.token_s, tokens) + attention_s
-    if last_stage:
-        seconds += _at(tables.sequence_s, sequences)
-    else:
-        seconds += _at(tables.send_s, tokens)
-    flops = tables.flops_per_token * tokens + tables.flops_per_pair * pairs
-    traffic = _at(tables.weight_bytes, tokens) + tables.kv_bytes_per_token * cached
-    mfu = flops / seconds / tables.peak_flops
-    mbu = traffic / seconds / tables.peak_bytes
-    comm = _at(tables.comm_s, tokens) / seconds
+    seconds = constants[0] + attention_s
+    mfu = (constants[1] + tables.flops_per_pair * pairs) / seconds / tables.peak_flops
+    mbu = (constants[2] + tables.kv_bytes_per_token * cached) / seconds / tables.peak_bytes
+    comm = constants[3] / seconds
     watts = busy_power_w(law, mfu, mbu, comm)
     if watts > law.cap_w or law.clock < 1.0:
         lasted_s, watts = capped(law, law.cap_w, seconds, mfu, mbu, comm, law.clock)

@@ -316,6 +316,27 @@ def evict(state: State, slot: int, target: int) -> None:
     queue_push_front(state, slot)
 
 
+@compiled
+def make_room(state: State, slot: int, first: int, last: int) -> tuple[int, bool]:
+    """A free block for a decode of `slot`: evict from the end of `ready[first:last]`, and itself if nobody is left.
+
+    Returns
+    -------
+    tuple
+        The new `last`, and whether `slot` may stay.
+    """
+    c = state.counters[0]
+    while c.free_blocks < 1:
+        victim = slot
+        if last > first:
+            last -= 1
+            victim = state.ready[last]
+        evict(state, victim, state.requests[victim].processed)
+        if victim == slot:
+            return last, False
+    return last, True
+
+
 # --- batches in the making -------------------------------------------------------------------------------------------
 
 

@@ -7,8 +7,8 @@ from simulators.inference.batching.state import (
     State,
     admit,
     blocks_for,
-    evict,
     extend,
+    make_room,
     put,
     queue_front,
     queue_pop,
@@ -49,17 +49,8 @@ def form_vllm(state: State, limits: Limits, flight: int) -> None:
     while first < last and f.members < limits.max_batch:
         slot = state.ready[first]
         first += 1
-        evicted = False
-        while c.free_blocks < 1:
-            if last > first:
-                last -= 1
-                victim = state.ready[last]
-                evict(state, victim, state.requests[victim].processed)
-            else:
-                evict(state, slot, state.requests[slot].processed)
-                evicted = True
-                break
-        if not evicted:
+        last, stays = make_room(state, slot, first, last)
+        if stays:
             extend(state, slot, limits)
             put(state, flight, slot, 1)
     for i in range(first, last):

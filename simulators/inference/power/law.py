@@ -83,7 +83,9 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
         bend = law.parameters[4]
         watts = busy + memory * mbu + compute * math.sqrt(max(mfu, 0.0)) - waiting * comm
         # a smooth minimum of `watts` and the limit; far from it the correction is exp(-distance / bend)
-        watts -= bend * math.log1p(math.exp(min((watts - law.limit_w) / bend, 500.0)))
+        beyond = (watts - law.limit_w) / bend
+        if beyond > -40.0:  # further below it is less than the last digit
+            watts -= bend * math.log1p(math.exp(min(beyond, 500.0)))
         watts = max(watts, law.idle_w)
     elif law.kind == TABLE:
         watts = np.interp(max(mfu, mbu), law.curve_x, law.curve_w)

@@ -1,0 +1,114 @@
+"""Runs of iterations in which the same requests decode: constant cost per iteration, whatever their number."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.cost import decode_attention_s, stage_constants, stage_cost
+from simulators.inference.batching.intake import take_arrivals
+from simulators.inference.batching.meter import log_iteration, meter
+from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State, blocks_for
+from simulators.inference.compiled import compiled
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.timing.tables import StageTables
+
+
+@compiled
+def run_decodes(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    flight: int,
+    context: int,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    stop_at: float,
+) -> int:
+    """Go through the iterations of an unchanging decode batch that end before `stop_at`, but for its last one.
+
+    The batch stands in `flight`, its blocks for the first iteration taken. In every iteration each request gains one
+    token, so the first completion and the iterations in which blocks are needed are known beforehand.
+
+    Returns
+    -------
+    int
+        Iterations done; the batch is then as it would be at the next formation (blocks not yet taken if > 0).
+    """
+    c = state.counters[0]
+    f = state.flights[flight]
+    size = f.members
+    most = np.iinfo(np.int64).max
+    grow_at = np.zeros(limits.block_tokens, np.int64)
+    for i in range(size):
+        r = state.requests[state.members[flight, i]]
+        most = min(most, r.prefill_tokens + r.decode_tokens - r.processed - 1)
+        if limits.reserve_blocks == 0:
+            grow_at[(r.blocks * limits.block_tokens - r.processed + 1) % limits.block_tokens] += 1
+    done = 0
+    share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
+    energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
+    used = 0
+    constants = stage_constants(tables, True, size, size)
+    while done < most:
+        if done > 0:
+            blocks = grow_at[done % limits.block_tokens]
+            if c.free_blocks - used - blocks < 1:
+                break  # somebody may have to be evicted: the policy decides
+        else:
+            blocks = 0
+        attention_s = decode_attention_s(tables, size, context)
+        cached = context + size
+        cost = stage_cost(tables, law, constants, attention_s, float(cached), cached)
+        seconds, mfu, mbu, watts = cost
+        ends_at = c.now + seconds
+        if ends_at >= stop_at or (c.log_on == 1 and c.logged >= len(state.log)):
+            break
+        used += blocks
+        flops_per_s = mfu * tables.peak_flops * gpus
+        bytes_per_s = mbu * tables.peak_bytes * gpus
+        joules = watts * gpus * seconds
+        weight = split[0] * size + split[1] * cached
+        share += joules / weight
+        share_step += joules / weight * done
+        energy_j += joules
+        if len(bins) == 1:
+            busy_s += seconds
+            flops_sum += flops_per_s * seconds
+            bytes_sum += bytes_per_s * seconds
+        else:
+            meter(bins, begins_at, width_s, (c.now, ends_at, 0.0, watts * gpus, flops_per_s, bytes_per_s))
+        if c.log_on == 1:
+            take_arrivals(state)  # those who wait behind a blocked queue, for the record
+            c.free_blocks -= used
+            log_iteration(state, limits, 0, c.now, (size, size, 0, size), cost)
+            c.free_blocks += used
+        c.kv_block_s += (limits.total_blocks - c.free_blocks + used) * seconds
+        c.batches += 1
+        c.now = ends_at
+        context += size
+        done += 1
+    if done == 0:
+        return 0
+    if len(bins) == 1:
+        bins[0, DECODE_J] += energy_j
+        bins[0, BUSY_S] += busy_s
+        bins[0, FLOPS] += flops_sum
+        bins[0, BYTES] += bytes_sum
+    c.free_blocks -= used
+    c.decode_tokens += done * size
+    c.batch_sizes += done * size
+    c.attributed_j += energy_j
+    state.stage_free_at[0] = c.now
+    for i in range(size):
+        r = state.requests[state.members[flight, i]]
+        r.decode_j += share * (split[0] + split[1] * (r.processed + 1)) + split[1] * share_step
+        r.processed += done
+        if limits.reserve_blocks == 0:
+            # the blocks of iterations 2..done; the one after takes its own when it is formed
+            r.blocks = max(r.blocks, blocks_for(r.processed - 1, limits))
+    return done

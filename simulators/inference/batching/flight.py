@@ -1,0 +1,107 @@
+"""A batch in flight: sent through the pipeline's stages, and landed with tokens and energy for its members."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulators.inference.batching.cost import stage_constants, stage_cost
+from simulators.inference.batching.meter import log_iteration
+from simulators.inference.batching.state import Limits, State, release
+from simulators.inference.compiled import compiled
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.timing.tables import StageTables
+
+
+@compiled
+def launch(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    flight: int,
+    work: tuple[int, int, float, float, int],
+) -> None:
+    """Send a formed batch through the stages: when each starts and ends, and what it draws."""
+    c = state.counters[0]
+    f = state.flights[flight]
+    _, cached, pairs, attention_s, prefill_tokens = work
+    f.formed_at = c.now
+    # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
+    prefill_weight = 0.0
+    f.weight = 0.0
+    for i in range(f.members):
+        r = state.requests[state.members[flight, i]]
+        q = state.chunks[flight, i]
+        weight = split[0] * q + split[1] * q * (q + r.processed)
+        f.weight += weight
+        if r.prefilled == 0:
+            prefill_weight += weight
+        if np.isnan(r.scheduled_at):
+            r.scheduled_at = c.now
+    prefill_share = prefill_weight / f.weight
+    f.energy_j = 0.0
+    at = c.now
+    for stage in range(limits.stages):
+        last = stage == limits.stages - 1
+        constants = stage_constants(tables, last, f.tokens, f.members)
+        cost = stage_cost(tables, law, constants, attention_s, pairs, cached)
+        seconds, mfu, mbu, watts = cost
+        s = state.segments[flight, stage]
+        s.starts_at = max(at, state.stage_free_at[stage])
+        s.ends_at = s.starts_at + seconds
+        s.prefill_w = watts * gpus * prefill_share
+        s.decode_w = watts * gpus * (1.0 - prefill_share)
+        s.flops_per_s = mfu * tables.peak_flops * gpus
+        s.bytes_per_s = mbu * tables.peak_bytes * gpus
+        at = s.ends_at
+        state.stage_free_at[stage] = at
+        f.energy_j += watts * gpus * seconds
+        if c.log_on == 1:
+            log_iteration(
+                state, limits, stage, s.starts_at, (f.members, f.tokens, prefill_tokens, f.decodes), cost
+            )
+    f.ends_at = at
+    c.flights += 1
+    c.batches += 1
+    c.batch_sizes += f.members
+
+
+@compiled
+def land(state: State, split: tuple[float, float], flight: int) -> None:
+    """End a batch: every member has its tokens and its energy; finished ones leave, the others are ready again."""
+    c = state.counters[0]
+    f = state.flights[flight]
+    per_weight = f.energy_j / f.weight
+    for i in range(f.members):
+        slot = state.members[flight, i]
+        q = state.chunks[flight, i]
+        r = state.requests[slot]
+        joules = per_weight * (split[0] * q + split[1] * q * (q + r.processed))
+        r.processed += q
+        if r.prefilled == 1:
+            r.decode_j += joules
+            c.decode_tokens += 1
+        else:
+            r.prefill_j += joules
+            c.prefill_tokens += q
+            if r.processed == r.target:
+                r.prefilled = 1
+                r.processed += 1  # the prefill samples the next token
+                c.decode_tokens += 1
+                if np.isnan(r.prefill_completed_at):
+                    r.prefill_completed_at = c.now
+        if r.processed == r.prefill_tokens + r.decode_tokens:
+            r.completed_at = c.now
+            release(state, slot)
+            state.finished[c.finished] = r
+            c.finished += 1
+            c.completed += 1
+            c.last_completion = c.now
+            state.free[c.free_slots] = slot
+            c.free_slots += 1
+        else:
+            state.ready[c.ready_size] = slot
+            c.ready_size += 1
+    c.attributed_j += f.energy_j

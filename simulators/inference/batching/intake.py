@@ -1,0 +1,61 @@
+"""How requests come in: what is refused, the inbox, the queue."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulators.inference.batching.state import Limits, RecordArray, State, blocks_for, queue_push
+from simulators.inference.compiled import compiled
+
+
+@compiled
+def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> bool:
+    """Whether a request could run on an empty replica; a server refuses the others."""
+    total = prefill_tokens + decode_tokens
+    if limits.reserve_blocks > 0:
+        return total <= limits.reserve_blocks * limits.block_tokens
+    # after an eviction all tokens so far are prefilled again, so all must be admissible at once
+    if blocks_for(total - 1, limits) + max(limits.watermark, 1) > limits.total_blocks:
+        return False
+    return limits.whole_prompts == 0 or prefill_tokens <= limits.max_tokens
+
+
+@compiled
+def enqueue(state: State, limits: Limits, requests: RecordArray, first: int, last: int) -> int:
+    """Put `requests[first:last]` into the inbox, which must have room; refuse what can never run.
+
+    Returns
+    -------
+    int
+        Requests taken.
+    """
+    c = state.counters[0]
+    taken = 0
+    for i in range(first, last):
+        if can_ever_run(limits, requests[i].prefill_tokens, requests[i].decode_tokens):
+            c.free_slots -= 1
+            slot = state.free[c.free_slots]
+            state.requests[slot] = requests[i]
+            state.inbox[(c.inbox_head + c.inbox_size) % len(state.inbox)] = slot
+            c.inbox_size += 1
+            taken += 1
+    return taken
+
+
+@compiled
+def next_arrival_s(state: State) -> float:
+    """When the next routed request arrives, s; inf if none is known."""
+    c = state.counters[0]
+    if c.inbox_size == 0:
+        return np.inf
+    return float(state.requests[state.inbox[c.inbox_head]].released_at)
+
+
+@compiled
+def take_arrivals(state: State) -> None:
+    """Move the requests that have arrived by now to the queue."""
+    c = state.counters[0]
+    while next_arrival_s(state) <= c.now:
+        queue_push(state, state.inbox[c.inbox_head])
+        c.inbox_head = (c.inbox_head + 1) % len(state.inbox)
+        c.inbox_size -= 1
