@@ -8,6 +8,7 @@ their 236 W. The GPU of their own law draws a third more, 315 W.
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -123,13 +124,11 @@ def original_series(steps: int) -> tuple[Array, Array]:
     ):
         try:
             if member:
-                import zipfile
-
                 with zipfile.ZipFile(path) as archive, archive.open(member) as file:
                     frame = pd.read_csv(file)
             else:
                 frame = pd.read_csv(path)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
         if column not in frame:
             raise InputError(f"{path}: column {column!r} is missing")

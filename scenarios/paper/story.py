@@ -83,19 +83,19 @@ FAULTS = (
 CASE = _flow("""
 20 req/s offered, some 4.4 served, 600 W of PV, a battery of 100 Wh, every step through the whole loop on mosaik.
 """)
-ORIGINAL = "Original solar and carbon files (Solcast June 2022, WattTime CAISO North June 2023), from their first row on."
+ORIGINAL = "Original solar and carbon files (Solcast June 2022, WattTime CAISO North June 2023), from their first rows."
 BUNDLED = _flow("""
 The original files are not here: PV and carbon intensity of the bundled California site, June 2017, stand in, and the
 figures are not comparable with the published ones.
 """)
 BATTERY = _flow("""
-Import and export are higher than published at the same load and sun. The published battery counts cells, not watt-hours:
-in our run it would take one of 500 Wh to come to 2.91 and 1.11 kWh.
+Import and export are higher than published at the same load and sun. The published battery counts cells, not
+watt-hours: in our run it would take one of 500 Wh to come to 2.91 and 1.11 kWh.
 """)
 POLICIES = _flow("""
 Without a policy the GPU works through the first night and day and idles through the second. Waiting for the sun uses
-both days. Waiting for a clean grid gains nothing here: it takes the cleanest hours of the first night, a tenth below the
-others, and the first day's sun; the deep lows of the second noon come into its view of 38 hours when the work is
+both days. Waiting for a clean grid gains nothing here: it takes the cleanest hours of the first night, a tenth below
+the others, and the first day's sun; the deep lows of the second noon come into its view of 38 hours when the work is
 already under way.
 """)
 TIMES = _flow("""
