@@ -21,6 +21,7 @@ from simulators.inference.batching.cost import (
     decode_attention_s,
     prefill_attention_s,
     prompt_attention_s,
+    stage_constants,
     stage_cost,
 )
 from simulators.inference.catalogue import gpu, kv_blocks, model
@@ -76,9 +77,9 @@ def joule_per_token(
     )
     tokens = batch + round(arriving * prompt)
     pairs = batch * context + arriving * prompt**2
-    seconds, _, _, watts = stage_cost(
-        tables, law, True, tokens, batch, attention_s, pairs, int(batch * context + arriving * prompt)
-    )
+    constants = stage_constants(tables, True, tokens, batch)
+    cached = int(batch * context + arriving * prompt)
+    seconds, _, _, watts = stage_cost(tables, law, constants, attention_s, pairs, cached)
     return tp * watts * seconds / batch, seconds, watts, batch
 
 
