@@ -7,19 +7,31 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from simulators.errors import InputError
-from simulators.inference.serving import Serving, WeightPrecision
+from simulators.inference.serving import Serving
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class SiteOptions(BaseModel):
-    """A site: its place, profiles, cluster, generation, battery, policy, and the run."""
+class SiteOptions(Serving):
+    """A site: its cluster and how it serves, its place, profiles, generation, battery, policy, and the run."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), validate_default=True
+    model: str = Field(
+        "meta-llama/Llama-3.1-70B",
+        description="language model: a name in data/models or the path of a Hugging Face config.json",
+    )
+    gpu: str = Field("h100", description="GPU, a name in data/gpus")
+    tp: int = Field(4, ge=1, description="tensor-parallel GPUs per pipeline stage")
+    replicas: int = Field(2, ge=1, description="model instances")
+    power_law: str = Field(
+        "utilisation",
+        description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
+    )
+    router: str = Field(
+        "round_robin",
+        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
     )
 
     site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
@@ -47,37 +59,6 @@ class SiteOptions(BaseModel):
         description="start of the run, e.g. 2017-06-05 or 2017-06-05T06:00; local time  [default: the site's]",
     )
     step: int = Field(60, ge=1, le=3600, description="length of a step, s")
-
-    model: str = Field(
-        "meta-llama/Llama-3.1-70B",
-        description="language model: a catalogue name or a Hugging Face config.json",
-    )
-    gpu: str = Field("h100", description="GPU, see data/gpus")
-    tp: int = Field(4, ge=1, description="tensor-parallel GPUs per pipeline stage")
-    pp: int = Field(1, ge=1, description="pipeline stages per replica")
-    replicas: int = Field(2, ge=1, description="model instances")
-    scheduler: str = Field("vllm_v1", description="batching: vllm, vllm_v1, sarathi, orca or static")
-    batch_cap: int = Field(128, ge=1, description="requests running at once per replica")
-    max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
-    chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
-    router: str = Field("round_robin", description="round_robin, random, least_outstanding or power_of_two")
-    iteration_time: str = Field("auto", description="auto, measured, roofline or profile:DIR")
-    precision: WeightPrecision = Field(
-        None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
-    )
-    power_law: str = Field(
-        "utilisation",
-        description="GPU power: mfu (published law), utilisation (calibrated), constant, table:FILE",
-    )
-    power_cap_w: float | None = Field(
-        None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
-    )
-    idle_off_s: float | None = Field(
-        None,
-        ge=0,
-        description="switch a replica off after so long without a request, s; it is loaded again when the others are "
-        "full  [default: never]",
-    )
 
     rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
     lengths: str | None = Field(
@@ -161,11 +142,7 @@ class SiteOptions(BaseModel):
     @property
     def serving(self) -> Serving:
         """The cluster's part of the options."""
-        names = (
-            "model", "gpu", "tp", "pp", "replicas", "scheduler", "batch_cap", "max_batch_tokens", "chunk_size",
-            "iteration_time", "precision", "power_law", "power_cap_w", "idle_off_s",
-        )  # fmt: skip
-        return Serving(**{name: getattr(self, name) for name in names})
+        return Serving(**{name: getattr(self, name) for name in Serving.model_fields})
 
     def starts_at(self, default: datetime, timezone: str) -> datetime:
         """Start of the run with a time zone."""
