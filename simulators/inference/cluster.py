@@ -22,7 +22,7 @@ from simulators.inference.batching.state import (
     Records,
 )
 from simulators.inference.deferral import Gate
-from simulators.inference.interval import BY_REPLICA, SERIES, Interval
+from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
@@ -78,10 +78,15 @@ class Cluster:
         self.arrived = self.completed = self.rejected = 0
         self.meter_j = self.idle_j = 0.0
         self._env = simpy.Environment()
-        self._bins: list[NDArray[np.float64]] = []
+        self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
         self._interval = (0.0, 0.0)
-        self._seen = [np.zeros(2, np.int64) for _ in self.replicas]
-        self._kv_block_s = [0.0 for _ in self.replicas]
+        self._seen = np.zeros((len(self.replicas), 3))
+        self._constants = np.array(
+            [
+                (r.gpus, n := r.gpu_count, r.law.idle_w, n * r.tables.peak_flops, n * r.tables.peak_bytes)
+                for r in self.replicas
+            ]
+        )
         self._counted = (0, 0)
 
     @property
@@ -143,7 +148,7 @@ class Cluster:
         """Simulate the interval from the present to `until`, s, under the present controls."""
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
-        self._bins = [np.zeros((self.bins_per_interval, 5)) for _ in self.replicas]
+        self._bins = np.zeros((len(self.replicas), self.bins_per_interval, 5))
         self._env.run(until=self._env.process(self._serve()))
         if self._env.now < until:
             self._env.run(until=until)
@@ -191,69 +196,52 @@ class Cluster:
 
     def _report(self, begins_at: float, until: float, width_s: float) -> Interval:
         span_s = until - begins_at
+        bins, totals = self._bins, self._bins.sum(axis=1)
+        gpus, all_gpus, idle_w, peak_flops, peak_bytes = self._constants.T
         edges = np.append(begins_at + width_s * np.arange(self.bins_per_interval), until)
-        series = np.zeros((self.bins_per_interval, len(SERIES)))
-        by_replica = np.zeros((len(self.replicas), len(BY_REPLICA)))
-        peak_flops = peak_bytes = busy_s = block_s = 0.0
-        blocks = 0
-        parts = []
-        for number, (replica, bins) in enumerate(zip(self.replicas, self._bins, strict=True)):
-            gpu_busy_s = bins[:, BUSY_S] * replica.gpus
-            standby_j = replica.gpu_count * replica.standby.energy_j(edges)
-            idle_bins_j = standby_j[:, 0] - replica.law.idle_w * gpu_busy_s
-            replica.standby.forget(begins_at)
-            for column, values in enumerate(
-                (bins[:, PREFILL_J], bins[:, DECODE_J], idle_bins_j, bins[:, FLOPS], bins[:, BYTES])
-            ):
-                series[:, column] += values / width_s
-            busy_s += float(gpu_busy_s.sum())
-            peak_flops += replica.gpu_count * replica.tables.peak_flops
-            peak_bytes += replica.gpu_count * replica.tables.peak_bytes
-            tokens = np.array([replica.counter("prefill_tokens"), replica.counter("decode_tokens")])
-            finished = replica.take_finished()
-            by_replica[number] = (
-                bins[:, PREFILL_J].sum(), bins[:, DECODE_J].sum(), idle_bins_j.sum(), standby_j[:, 1].sum(),
-                *(tokens - self._seen[number]), len(finished),
-            )  # fmt: skip
-            self._seen[number] = tokens
-            kv_block_s = replica.counter("kv_block_s")
-            block_s += kv_block_s - self._kv_block_s[number]
-            self._kv_block_s[number] = kv_block_s
-            blocks += replica.limits.total_blocks
-            parts.append(finished)
-        flops, traffic = (series[:, 3:].sum(axis=0) * width_s).tolist()
-        series[:, 3] /= peak_flops
-        series[:, 4] /= peak_bytes
-        prefill_j, decode_j, idle_j, transition_j, prefill_tokens, decode_tokens, _ = by_replica.sum(
-            axis=0
-        ).tolist()
-        finished = np.concatenate(parts)
+        standby_j = all_gpus[:, None, None] * self.parking.standby_j(edges)
+        idle_j = standby_j[:, :, 0] - (idle_w * gpus)[:, None] * bins[:, :, BUSY_S]
+        series = np.empty((self.bins_per_interval, len(SERIES)))
+        series[:, :2] = bins[:, :, [PREFILL_J, DECODE_J]].sum(axis=0) / width_s
+        series[:, 2] = idle_j.sum(axis=0) / width_s
+        series[:, 3] = bins[:, :, FLOPS].sum(axis=0) / (width_s * peak_flops.sum())
+        series[:, 4] = bins[:, :, BYTES].sum(axis=0) / (width_s * peak_bytes.sum())
+        counted = np.array([r.counts() for r in self.replicas])
+        new, self._seen = counted - self._seen, counted
+        parts = [r.take_finished() for r in self.replicas]
+        by_replica = np.column_stack(
+            (totals[:, PREFILL_J], totals[:, DECODE_J], idle_j.sum(axis=1), standby_j[:, :, 1].sum(axis=1),
+             new[:, :2], [len(part) for part in parts])
+        )  # fmt: skip
+        sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
+        finished = joined(parts)
         finished = finished[np.argsort(finished["completed_at"], kind="stable")]
         arrived_before, rejected_before = self._counted
         self._counted = (self.arrived, self.rejected)
         self.completed += len(finished)
-        self.meter_j += prefill_j + decode_j + idle_j
-        self.idle_j += idle_j
+        self.meter_j += sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
+        self.idle_j += sums["idle_j"]
         return Interval(
             begins_at=begins_at,
             ends_at=until,
-            prefill_j=prefill_j,
-            decode_j=decode_j,
-            idle_j=idle_j,
-            transition_j=transition_j,
+            prefill_j=sums["prefill_j"],
+            decode_j=sums["decode_j"],
+            idle_j=sums["idle_j"],
+            transition_j=sums["transition_j"],
             series=series,
-            mfu=flops / (peak_flops * span_s),
-            mbu=traffic / (peak_bytes * span_s),
-            busy=min(1.0, busy_s / (self.gpu_count * span_s)),  # rounding may pass 1
+            mfu=float(totals[:, FLOPS].sum() / (peak_flops.sum() * span_s)),
+            mbu=float(totals[:, BYTES].sum() / (peak_bytes.sum() * span_s)),
+            # rounding may pass 1
+            busy=min(1.0, float((gpus * totals[:, BUSY_S]).sum()) / (self.gpu_count * span_s)),
             arrived=self.arrived - arrived_before,
             completed=len(finished),
             rejected=self.rejected - rejected_before,
             running=sum(r.running for r in self.replicas),
             waiting=sum(r.waiting for r in self.replicas),
             held=self.gate.held,
-            prefill_tokens=int(prefill_tokens),
-            decode_tokens=int(decode_tokens),
-            kv_use=block_s / (blocks * span_s),
+            prefill_tokens=round(sums["prefill_tokens"]),
+            decode_tokens=round(sums["decode_tokens"]),
+            kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in self.replicas) * span_s)),
             finished=finished,
             by_replica=by_replica,
         )

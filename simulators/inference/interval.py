@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import Records
+from simulators.inference.batching.state import REQUEST, Records
 
 SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
 
@@ -103,3 +104,9 @@ class Interval:
             ),
             bins,
         )
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """Request records one after the other, without NumPy's look at every field of every part (50 us)."""
+    filled = [part.view(f"V{REQUEST.itemsize}") for part in parts if len(part)]
+    return np.concatenate(filled).view(REQUEST) if filled else np.zeros(0, REQUEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
@@ -36,6 +37,10 @@ class Parking:
         standbys = [r.standby for r in self._replicas]
         return bool(self._ordered) or any(s.rule is not None or s.state is not None for s in standbys)
 
+    def standby_j(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`Standby.energy_j` of one GPU of every replica, J; shape (replicas, len(edges) - 1, 2)."""
+        return np.array([r.standby.energy_j(edges) for r in self._replicas])
+
     def order(self, number: int, now: float, state: State) -> None:
         """Park a replica as soon as it has nothing left to do."""
         self._ordered[number] = (now, state)
@@ -44,7 +49,8 @@ class Parking:
     def settle(self, number: int, now: float) -> None:
         """Park a replica, advanced to `now`, if it is due: at the moment it became so."""
         replica = self._replicas[number]
-        if replica.outstanding > 0 or replica.standby.state is not None:
+        due = number in self._ordered or replica.standby.rule is not None
+        if not due or replica.outstanding > 0 or replica.standby.state is not None:
             return
         idle_since = max(replica.counter("last_completion"), replica.counter("serves_from"))
         if number in self._ordered:
@@ -69,9 +75,9 @@ class Parking:
         away = np.array(
             [n in self._ordered or r.standby.state is not None for n, r in enumerate(self._replicas)]
         )
-        room = ~away & (outstanding < np.array([r.limits.max_requests for r in self._replicas]))
-        wanted = np.ones(len(away), bool)
+        wanted = ~away
         if away.any():
+            room = wanted & (outstanding < np.array([r.limits.max_requests for r in self._replicas]))
             wanted = room if room.any() else away
         if isinstance(router, LeastOutstanding | PowerOfTwo):
             number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))

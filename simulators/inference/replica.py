@@ -139,6 +139,11 @@ class Replica:
         """The present value of one of the state's `COUNTERS`."""
         return self.state.counters.view(np.ndarray)[name][0].item()
 
+    def counts(self) -> tuple[int, int, float]:
+        """Prefill tokens and decode tokens processed, and seconds of KV blocks in use, since the start."""
+        c = self.state.counters.view(np.ndarray)[0]
+        return c["prefill_tokens"], c["decode_tokens"], c["kv_block_s"]
+
     @property
     def running(self) -> int:
         """Requests that hold KV blocks."""

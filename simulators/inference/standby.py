@@ -81,6 +81,9 @@ class Standby:
             Columns: all of it, and what of it fell on transitions, J; shape (len(edges) - 1, 2).
         """
         joules = np.zeros((len(edges) - 1, 2))
+        if len(self._steps) == 1:  # always so where nothing parks
+            joules[:, 0] = self._steps[0][1] * (edges[1:] - edges[:-1])
+            return joules
         ends = [step[0] for step in self._steps[1:]] + [np.inf]
         for (starts_at, watts, moving), ends_at in zip(self._steps, ends, strict=True):
             within = np.clip(edges, starts_at, ends_at)
