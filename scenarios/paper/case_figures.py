@@ -41,6 +41,7 @@ def _clock(axes: Any, hours: float, first_hour: float = 17 + 35 / 60) -> None:
 def match(cases: dict[str, Case], path: Path) -> Path:
     """Load and own supply in five-minute means: what is matched, imported and exported."""
     figure = Figure(figsize=(10, 6.6))
+    first = cases["published"].account
     pair = figure.subplots(2, 1, sharex=True)
     for axes, name in zip(pair, ("published", "corrected"), strict=True):
         case = cases[name]
@@ -66,7 +67,7 @@ def match(cases: dict[str, Case], path: Path) -> Path:
     pair[1].set_xlabel("local time")
     return finish(
         figure,
-        "Why 69 % offset is 45 % covered",
+        f"Why {first.offset_ratio:.0%} offset is {first.matched_ratio:.0%} covered",
         path,
         "Llama-2-7B on one A100, 600 W PV, 100 Wh battery; five-minute means",
     )
@@ -103,7 +104,7 @@ def policies(cases: dict[str, Case], path: Path) -> Path:
         figure,
         "The policies the paper announces",
         path,
-        "The same 400,000 requests, each of which may wait until the second morning; published law, mean over time",
+        "The same requests, each of which may wait until the second morning; published law, mean over time",
     )
 
 

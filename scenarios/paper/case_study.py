@@ -1,8 +1,9 @@
 """The paper's case study as a closed loop on mosaik: one A100 with PV and a battery, then carbon-aware policies.
 
 As published, power is the plain mean over iterations: a decode of 40 ms counts as much as a prefill of 400 ms. The
-authors' preparation of the series does so (`resample(...).mean()` over rows), and it is the only average that gives
-their 236 W. The GPU of their own law draws a third more, 315 W.
+authors' preparation of the series does so (`resample(...).mean()` over rows), and it gives their 236 W. (Billing each
+iteration at the power of the next, as their energy column does, gives 237 W.) Over time the GPU of their own law draws
+a third more, 315 W.
 """
 
 from __future__ import annotations

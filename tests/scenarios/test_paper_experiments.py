@@ -1,4 +1,4 @@
-"""The paper's experiments: its requests bit for bit, its formulas, its results within their targets, and the command."""
+"""The paper's experiments: its requests bit for bit, its formulas, results within their targets, the command."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TestKernels:
     def test_attention_grows_with_context_and_batch(self) -> None:
         for name, tp in ((SINGLE, 1), (CASE, 1), (PARALLEL, 2)):
             decode = kernels.paper_tables(model(name), gpu("a100"), tp, 1).decode_s
-            assert (np.diff(decode, axis=1) >= -1e-12).all()
+            assert (decode[8:, -1] > 1.3 * decode[8:, 16]).all()  # 4,096 against 1,024 tokens
             assert (decode[128, 1:] > decode[8, 1:]).all()
 
     def test_all_reduce_is_the_measured_one(self) -> None:
