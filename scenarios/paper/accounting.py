@@ -11,7 +11,7 @@ HOUR_S = 3600.0
 
 def published_power_w(mfu: float) -> float:
     """The published law, W, for whatever number it is given."""
-    return IDLE_W + (MAX_W - IDLE_W) * min(1.0, (mfu / SATURATION) ** EXPONENT)
+    return float(IDLE_W + (MAX_W - IDLE_W) * min(1.0, (mfu / SATURATION) ** EXPONENT))
 
 
 def published_energy_kwh(makespan_s: float, gpus: int, mfu_percent: float) -> float:

@@ -29,7 +29,7 @@ from scenarios.world import SiteWorld
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.carbon.forecast import forecast
 from simulators.errors import InputError
-from simulators.inference.cluster import Interval
+from simulators.inference.interval import Interval
 from simulators.inference.simulator import Inference
 from simulators.recorder.progress import Progress
 from simulators.recorder.store import RunFolder

@@ -136,7 +136,7 @@ def rate(quick: bool = False) -> Experiment:
 
 def parallelism(quick: bool = False) -> Experiment:
     """Tensor and pipeline parallelism from 1 x 1 to 4 x 4."""
-    rows = list(published("parallelism").itertuples())
+    rows: list[Any] = list(published("parallelism").itertuples())
     rows = [row for row in rows if row.tp * row.pp in (1, 2)] if quick else rows
     table = []
     for row in _bar(rows, "parallelism"):
@@ -257,7 +257,7 @@ def consequences(done: dict[str, Experiment]) -> pd.DataFrame:
             ("ours, corrected", "corrected_kwh"),
             ("ours, calibrated law", "calibrated_kwh"),
         ):
-            row = table.loc[table[column].idxmin()]
+            row = table.iloc[int(table[column].argmin())]
             best[label] = f"TP{row['tp']:.0f},PP{row['pp']:.0f}"
         rows.append(best)
     return pd.DataFrame(rows)

@@ -177,8 +177,8 @@ def lengths(experiment: Experiment, path: Path) -> Path:
         _power(axes, rows, at)
         axes.set_xticks(at, rows["total_tokens"])
         axes.set(xlabel="tokens per request")
-        axes.set_title(f"prompt : output = {ratio:g}")
-        if axes.get_legend() and ratio < 50:
+        axes.set_title(f"prompt : output = {float(str(ratio)):g}")
+        if axes.get_legend() and float(str(ratio)) < 50:
             axes.get_legend().remove()
     return finish(figure, experiment.title, path, "Llama-3-8B on one A100, 1,024 requests of one length")
 

@@ -99,7 +99,8 @@ def _prefill(stem: str) -> Array:
     n, ms = frame["tokens"].to_numpy(float), frame["ms"].to_numpy(float)
     square, linear = np.linalg.solve([[n[0] ** 2, n[0]], [n[-1] ** 2, n[-1]]], [ms[0], ms[-1]])
     chunk = np.arange(MAX_TOKENS + 1, dtype=float)
-    return np.where(chunk < n[0], np.maximum(square, 0) * chunk**2 + linear * chunk, np.interp(chunk, n, ms))
+    short = np.maximum(square, 0) * chunk**2 + linear * chunk
+    return np.asarray(np.where(chunk < n[0], short, np.interp(chunk, n, ms)))
 
 
 @functools.cache
@@ -154,7 +155,7 @@ def paper_tables(model: Model, gpu: Gpu, tp: int, pp: int) -> StageTables:
     layers = model.num_layers / pp
     tokens = np.arange(MAX_TOKENS + 1)
     rounded = np.minimum(-(-tokens // ROUND_TO) * ROUND_TO, MAX_TOKENS)
-    bytes_sent = tokens * model.hidden * 2.0
+    bytes_sent: Array = np.asarray(tokens * model.hidden * 2.0, dtype=np.float64)
     stem = PROFILED.get(model.name) if tp == 1 else None
     if stem:
         token_s = _curve(f"{stem}_linear")[rounded] * layers * MS
