@@ -32,7 +32,9 @@ def _relative(value: float | None, base: float | None) -> str:
     if value is None or not base or pd.isna(value):
         return "–"
     ratio = value / base
-    return f"× {ratio:,.0f}" if ratio >= 10 else f"{ratio - 1.0:+.0%}"
+    if ratio >= 10:
+        return f"× {ratio:,.0f}"
+    return f"{ratio - 1.0:+.0%}" if abs(ratio - 1.0) >= 0.005 else "0%"
 
 
 def energy_by_phase(table: pd.DataFrame) -> Figure:
@@ -126,30 +128,36 @@ def _charts(table: pd.DataFrame) -> dict[str, go.Figure]:
             y=rows["change"], x=rows[name], name=text, orientation="h", marker={"color": colour},
             hovertemplate=f"%{{y}}: %{{x:.3f}} J, {text.lower()}<extra></extra>",
         )  # fmt: skip
-    trade = go.Figure(layout=_layout(12, "Time per output token, p50 (ms)"))
-    trade.update_layout(
+    return {"phases": phases, "trade": _trade(rows)}
+
+
+def _trade(rows: pd.DataFrame) -> go.Figure:
+    """Energy over speed of the variants that carry the same load; names where the energy differs from the base's."""
+    equal = rows[rows["note"] == ""].sort_values(["tpot_p50_s", "change"])
+    far = (equal["energy_change"].abs() > 0.02) | (equal["change"] == "base")
+    figure = go.Figure(layout=_layout(12, "Time per output token, p50 (ms)"))
+    figure.update_layout(
         margin={"l": 64}, showlegend=False,
         yaxis={"title": {"text": "J per output token", "font": {"color": COLOURS["grid"]}}, "ticksuffix": ""},
     )  # fmt: skip
-    trade.add_scatter(
-        x=1e3 * rows["tpot_p50_s"], y=rows["j_per_output_token"], text=rows["change"], mode="markers+text",
-        textposition="top center", cliponaxis=False,
+    figure.add_scatter(
+        x=1e3 * equal["tpot_p50_s"], y=equal["j_per_output_token"], text=equal["change"].where(far, ""),
+        customdata=equal["change"], mode="markers+text", cliponaxis=False,
+        # neighbours are named above and below, so that names do not cover each other
+        textposition=["top center" if place % 2 else "bottom center" for place in far.cumsum()],
         marker={
             "size": 10,
-            "color": [
-                COLOURS["load"] if change == "base" else MORE if note else COLOURS["blue"]
-                for change, note in zip(rows["change"], rows["note"], strict=True)
-            ],
+            "color": [COLOURS["load"] if change == "base" else COLOURS["blue"] for change in equal["change"]],
         },
-        hovertemplate="%{text}: %{y:.3f} J, %{x:.1f} ms<extra></extra>",
+        hovertemplate="%{customdata}: %{y:.3f} J, %{x:.1f} ms<extra></extra>",
     )  # fmt: skip
-    return {"phases": phases, "trade": trade}
+    return figure
 
 
 def _what_if(table: pd.DataFrame) -> str:
     base = table.iloc[0]
     header = (
-        "Change", "J / output token", "", "Prefill J / input token", "gCO₂eq / 1,000 tokens", "TTFT p50", "TTFT p95",
+        "Change", "J / output token", "", "J / input token", "gCO₂eq / 1,000", "TTFT p50", "TTFT p95",
         "TPOT p50", "Tokens/s",
     )  # fmt: skip
     rows = []
@@ -236,7 +244,8 @@ def write_html(
             "What if",
             page.text(
                 "Every row serves the same requests; one option differs from the base. Energy is that of the GPUs, "
-                "idle time included; carbon is that of the facility at the meter. *: see the notes at the end.",
+                "idle time included, J per input token that of prefill; carbon is that of the facility at the meter, "
+                "per 1,000 output tokens. *: see the notes at the end.",
                 "note",
             ),
             _what_if(table),
@@ -244,7 +253,10 @@ def write_html(
         page.section("Where the energy goes", page.plot("phases")),
         page.section(
             "Energy against speed",
-            page.text("Each point is a variant; red ones reject requests or fall behind the load.", "note"),
+            page.text(
+                "The variants that carry the same load; those within 2 % of the base's energy have no name.",
+                "note",
+            ),
             page.plot("trade"),
         ),
         page.section(
