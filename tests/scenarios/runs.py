@@ -23,9 +23,14 @@ MORNING = ("--start", "2017-06-05T09:00")
 QUICK = ("--no-report", "--no-compare")
 
 
-def simulate(*arguments: object) -> Ended:
+def main_scenario(*arguments: object) -> Ended:
     """Run the main scenario in this process."""
-    return call(SiteOptions, run, *SMALL, *arguments)
+    return call(SiteOptions, run, *arguments)
+
+
+def simulate(*arguments: object) -> Ended:
+    """Run it at the small site."""
+    return main_scenario(*SMALL, *arguments)
 
 
 @dataclass(frozen=True)
