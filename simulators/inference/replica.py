@@ -35,10 +35,15 @@ Tables = TypeVar("Tables", StageTables, PowerLaw)
 def _uniform(tables: Tables) -> Tables:
     """The same tuple with plain ints, floats and contiguous arrays, so that one compiled loop fits all."""
     hints = get_type_hints(type(tables))
-    fields: dict[str, Any] = {
-        name: hint(value) if (hint := hints[name]) in (int, float) else np.array(value, np.float64, order="C")
-        for name, value in tables._asdict().items()
-    }
+
+    def plain(hint: Any, value: Any) -> Any:
+        if hint in (int, float):
+            return hint(value)
+        if isinstance(value, tuple):
+            return tuple(float(number) for number in value)
+        return np.array(value, np.float64, order="C")
+
+    fields: dict[str, Any] = {name: plain(hints[name], value) for name, value in tables._asdict().items()}
     return tables._replace(**fields)
 
 

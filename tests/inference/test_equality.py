@@ -25,7 +25,14 @@ LAWS = (
     mfu_law(60.0, 700.0, saturation=0.2, exponent=1.3),
     constant_law(50.0, 250.0),
     utilisation_law(80.0, 700.0, busy=0.2, memory=0.5, compute=0.4, waiting=0.1),
-    PowerLaw(TABLE, 75.0, 400.0, np.zeros(0), np.array([0.0, 0.1, 0.6]), np.array([90.0, 200.0, 380.0])),
+    PowerLaw(
+        TABLE,
+        75.0,
+        400.0,
+        (0.0, 0.0, 0.0, 0.0, 0.0),
+        np.array([0.0, 0.1, 0.6]),
+        np.array([90.0, 200.0, 380.0]),
+    ),
 )
 GRID_S = 0.125
 """Times that are multiples of a power of two add up without rounding, so two events can share an instant."""

@@ -60,6 +60,37 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float
 
 
 @compiled
+def decode_line(tables: StageTables, decodes: int) -> NDArray[np.float64]:
+    """Decode attention of `decodes` requests at every context of `tables.decode_kv`, s; shape of that."""
+    rows = len(tables.decode_s) - 1
+    if tables.mode == LOOKUP:
+        factor = tables.shared_factor if decodes > 1 else 1.0
+        return np.asarray(tables.decode_s[min(decodes, rows)] * factor)
+    i = min(decodes, rows - 1)
+    return np.asarray(tables.decode_s[i] + (decodes - i) * (tables.decode_s[i + 1] - tables.decode_s[i]))
+
+
+@compiled
+def on_line(
+    mode: int,
+    kv_step: int,
+    line: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    cell: int,
+    decodes: int,
+    context: int,
+) -> tuple[float, int]:
+    """Decode attention at a sum of contexts, s, and the cell of the grid it lies in; `cell` is one before or at it."""
+    if mode == LOOKUP:
+        return _at(line, (context // decodes + kv_step - 1) // kv_step), cell
+    mean = context / decodes
+    while cell < len(grid) - 2 and grid[cell + 1] <= mean:
+        cell += 1
+    share = (mean - grid[cell]) / (grid[cell + 1] - grid[cell])
+    return max(0.0, line[cell] + share * (line[cell + 1] - line[cell])), cell
+
+
+@compiled
 def prefill_attention_s(
     tables: StageTables, prompts: int, squares: float, context: int, each_s: float
 ) -> float:
@@ -124,10 +155,16 @@ def stage_constants(
 
 
 @compiled
+def stage_rates(tables: StageTables) -> tuple[float, float, float, float]:
+    """What contexts add, FLOP per pair and bytes per cached token, and one over the peaks, s/FLOP and s/B."""
+    return tables.flops_per_pair, tables.kv_bytes_per_token, 1.0 / tables.peak_flops, 1.0 / tables.peak_bytes
+
+
+@compiled
 def stage_cost(
-    tables: StageTables,
     law: PowerLaw,
     constants: tuple[float, float, float, float],
+    rates: tuple[float, float, float, float],
     attention_s: float,
     pairs: float,
     cached: int,
@@ -136,10 +173,10 @@ def stage_cost(
 
     Parameters
     ----------
-    tables, law
-        The stage's tables and its GPU's power law, the cap and clock limit in force with it.
-    constants
-        `stage_constants` of the batch.
+    law
+        The GPU's power law, the cap and clock limit in force with it.
+    constants, rates
+        `stage_constants` of the batch, `stage_rates` of the stage.
     attention_s
         Decode and prefill attention together, s.
     pairs
@@ -148,9 +185,10 @@ def stage_cost(
         Sum of q + cached over the requests: KV entries read.
     """
     seconds = constants[0] + attention_s
-    mfu = (constants[1] + tables.flops_per_pair * pairs) / seconds / tables.peak_flops
-    mbu = (constants[2] + tables.kv_bytes_per_token * cached) / seconds / tables.peak_bytes
-    comm = constants[3] / seconds
+    per_second = 1.0 / seconds
+    mfu = (constants[1] + rates[0] * pairs) * rates[2] * per_second
+    mbu = (constants[2] + rates[1] * cached) * rates[3] * per_second
+    comm = constants[3] * per_second
     watts = busy_power_w(law, mfu, mbu, comm)
     if watts > law.cap_w or law.clock < 1.0:
         lasted_s, watts = capped(law, law.cap_w, seconds, mfu, mbu, comm, law.clock)

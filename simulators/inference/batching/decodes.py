@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.cost import decode_attention_s, stage_constants, stage_cost
+from simulators.inference.batching.cost import decode_line, on_line, stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.intake import take_arrivals
 from simulators.inference.batching.meter import log_iteration, meter
 from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State, blocks_for
@@ -53,7 +53,10 @@ def run_decodes(
     share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
     used = 0
-    constants = stage_constants(tables, True, size, size)
+    # what the loop below needs of the tables, taken out of them once
+    constants, rates = stage_constants(tables, True, size, size), stage_rates(tables)
+    line, grid, cell = decode_line(tables, size), tables.decode_kv, 0
+    mode, kv_step = tables.mode, tables.kv_step
     while done < most:
         if done > 0:
             blocks = grow_at[done % limits.block_tokens]
@@ -61,9 +64,9 @@ def run_decodes(
                 break  # somebody may have to be evicted: the policy decides
         else:
             blocks = 0
-        attention_s = decode_attention_s(tables, size, context)
+        attention_s, cell = on_line(mode, kv_step, line, grid, cell, size, context)
         cached = context + size
-        cost = stage_cost(tables, law, constants, attention_s, float(cached), cached)
+        cost = stage_cost(law, constants, rates, attention_s, float(cached), cached)
         seconds, mfu, mbu, watts = cost
         ends_at = c.now + seconds
         if ends_at >= stop_at or (c.log_on == 1 and c.logged >= len(state.log)):
@@ -73,8 +76,9 @@ def run_decodes(
         bytes_per_s = mbu * tables.peak_bytes * gpus
         joules = watts * gpus * seconds
         weight = split[0] * size + split[1] * cached
-        share += joules / weight
-        share_step += joules / weight * done
+        per_weight = joules / weight
+        share += per_weight
+        share_step += per_weight * done
         energy_j += joules
         if len(bins) == 1:
             busy_s += seconds

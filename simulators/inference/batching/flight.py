@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.batching.cost import stage_constants, stage_cost
+from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.state import Limits, State, release
 from simulators.inference.compiled import compiled
@@ -46,7 +46,7 @@ def launch(
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
         constants = stage_constants(tables, last, f.tokens, f.members)
-        cost = stage_cost(tables, law, constants, attention_s, pairs, cached)
+        cost = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])

@@ -18,6 +18,10 @@ FloatArray = NDArray[np.float64]
 CONSTANT, MFU, UTILISATION, TABLE = 0, 1, 2, 3
 
 
+Parameters = tuple[float, float, float, float, float]
+"""Numbers of a law, unused ones 0; a tuple, because the loop reads scalars faster than arrays."""
+
+
 class PowerLaw(NamedTuple):
     """A GPU's power in W as a function of its utilisation.
 
@@ -42,11 +46,17 @@ class PowerLaw(NamedTuple):
     kind: int
     idle_w: float
     limit_w: float
-    parameters: FloatArray
+    parameters: Parameters
     curve_x: FloatArray
     curve_w: FloatArray
     cap_w: float = math.inf
     clock: float = 1.0
+
+
+@compiled
+def _on_curve(law: PowerLaw, utilisation: float) -> float:
+    """A user's curve between its points, W. Apart, so that what calls it stays small enough to be inlined."""
+    return float(np.interp(utilisation, law.curve_x, law.curve_w))
 
 
 @compiled
@@ -74,13 +84,7 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
         exponent = law.parameters[1]
         watts = law.idle_w + (law.limit_w - law.idle_w) * min(1.0, (mfu / saturation) ** exponent)
     elif law.kind == UTILISATION:
-        busy, memory, compute, waiting = (
-            law.parameters[0],
-            law.parameters[1],
-            law.parameters[2],
-            law.parameters[3],
-        )
-        bend = law.parameters[4]
+        busy, memory, compute, waiting, bend = law.parameters
         watts = busy + memory * mbu + compute * math.sqrt(max(mfu, 0.0)) - waiting * comm
         # a smooth minimum of `watts` and the limit; far from it the correction is exp(-distance / bend)
         beyond = (watts - law.limit_w) / bend
@@ -88,7 +92,7 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, comm: float) -> float:
             watts -= bend * math.log1p(math.exp(min(beyond, 500.0)))
         watts = max(watts, law.idle_w)
     elif law.kind == TABLE:
-        watts = np.interp(max(mfu, mbu), law.curve_x, law.curve_w)
+        watts = _on_curve(law, max(mfu, mbu))
     else:
         watts = law.parameters[0]
     return float(min(watts, law.limit_w))

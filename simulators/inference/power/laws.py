@@ -27,12 +27,12 @@ def mfu_law(
     idle_w: float, max_w: float, saturation: float = SATURATION, exponent: float = EXPONENT
 ) -> PowerLaw:
     """P = idle + (max - idle) * min(1, (MFU / saturation) ** exponent), arXiv 2507.11417."""
-    return PowerLaw(MFU, idle_w, max_w, np.array([saturation, exponent]), _NONE, _NONE)
+    return PowerLaw(MFU, idle_w, max_w, (saturation, exponent, 0.0, 0.0, 0.0), _NONE, _NONE)
 
 
 def constant_law(idle_w: float, busy_w: float) -> PowerLaw:
     """`busy_w` while anything runs, `idle_w` otherwise."""
-    return PowerLaw(CONSTANT, idle_w, max(idle_w, busy_w), np.array([busy_w]), _NONE, _NONE)
+    return PowerLaw(CONSTANT, idle_w, max(idle_w, busy_w), (busy_w, 0.0, 0.0, 0.0, 0.0), _NONE, _NONE)
 
 
 def utilisation_law(
@@ -68,7 +68,8 @@ def utilisation_law(
         raise InputError(
             f"power law: idle is {idle_w} W and the limit {limit_w} W, expected 0 <= idle < limit"
         )
-    watts = limit_w * np.array([*shares, BEND_SHARE])
+    busy_w, memory_w, compute_w, waiting_w = (limit_w * share for share in shares)
+    watts = (busy_w, memory_w, compute_w, waiting_w, limit_w * BEND_SHARE)
     return PowerLaw(UTILISATION, idle_w, limit_w, watts, _NONE, _NONE)
 
 
@@ -103,7 +104,7 @@ def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
             "utilisation rising within 0..1 and power >= 0"
         )
     idle = float(watts[0]) if idle_w is None else idle_w
-    return PowerLaw(TABLE, idle, float(max(watts.max(), idle)), np.zeros(1), x, watts)
+    return PowerLaw(TABLE, idle, float(max(watts.max(), idle)), (0.0, 0.0, 0.0, 0.0, 0.0), x, watts)
 
 
 def _table(gpu: Gpu, *names: str) -> dict[str, Any] | None:
