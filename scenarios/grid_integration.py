@@ -17,7 +17,7 @@ from pydantic import Field
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scenarios.options import SiteOptions
-from scenarios.reporting import write_results
+from scenarios.reporting import configuration, write_results
 from scenarios.site import prepare
 from scenarios.summary import summarise
 from scenarios.world import SiteWorld
@@ -79,6 +79,7 @@ def run(options: NetworkOptions) -> None:
     )
     length_s = options.steps * options.step
     with RunFolder(options.out, start=setup.start, until_s=length_s) as folder:
+        folder.write_json("config.json", configuration(setup))
         with Progress(setup.start, length_s) as progress:
             world = SiteWorld(setup, folder, progress, scale)
             attach(world, grid, options)

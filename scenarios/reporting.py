@@ -16,6 +16,16 @@ from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 
 
+def configuration(setup: Setup) -> dict[str, Any]:
+    """What `config.json` holds: resolved options, inputs, facts about the cluster, versions."""
+    return {
+        "options": setup.options.model_dump(mode="json"),
+        "inputs": [entry.entry() for entry in setup.inputs],
+        "facts": setup.facts,
+        "versions": versions(),
+    }
+
+
 def write_results(
     setup: Setup,
     folder: RunFolder,
@@ -24,7 +34,7 @@ def write_results(
     title: str,
     pictures: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write everything but the tables, put the folder in its place and tell the user.
+    """Write everything but the tables and `config.json`, put the folder in its place and tell the user.
 
     Parameters
     ----------
@@ -43,13 +53,7 @@ def write_results(
         Where the results lie.
     """
     options, facts = setup.options, setup.facts
-    config = {
-        "options": options.model_dump(mode="json"),
-        "inputs": [entry.entry() for entry in setup.inputs],
-        "facts": facts,
-        "versions": versions(),
-    }
-    folder.write_json("config.json", config)
+    config = configuration(setup)
     if options.report:
         meta = RunMeta(
             title=title,

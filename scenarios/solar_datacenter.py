@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scenarios.options import SiteOptions
-from scenarios.reporting import write_results
+from scenarios.reporting import configuration, write_results
 from scenarios.site import prepare
 from scenarios.summary import compare, summarise
 from scenarios.world import SiteWorld
@@ -34,6 +34,7 @@ def run(options: SiteOptions) -> None:
     zone = RunMeta("", options.step, setup.site.timezone).zone
     length_s = options.steps * options.step
     with RunFolder(options.out, start=setup.start, until_s=length_s) as folder:
+        folder.write_json("config.json", configuration(setup))
         with other_policy_beside(options, folder) as other, Progress(setup.start, length_s, zone) as progress:
             residual = SiteWorld(setup, folder, progress).run()
         summary = summarise(setup, folder.frame("timeseries"), residual)

@@ -61,7 +61,8 @@ def embodied_kg(device_kg: ArrayLike, reserved_s: ArrayLike, service_life_s: Arr
 def offset_ratio(generation_w: ArrayLike, load_w: ArrayLike, ci_g_per_kwh: ArrayLike) -> float:
     """``sum(generation * intensity) / sum(load * intensity)``; 0 where the load causes no carbon.
 
-    Exported surplus counts in full, and the ratio says nothing about when it was generated.
+    Exported surplus counts in full, curtailed generation is to be left out of `generation_w`, and the ratio says
+    nothing about when it was generated.
     """
     ci = _array(ci_g_per_kwh)
     return _ratio(float(np.dot(_array(generation_w), ci)), float(np.dot(_array(load_w), ci)))
@@ -183,7 +184,7 @@ def account(
         operational_kg=operational_kg(import_w, ci_g_per_kwh, step_s),
         embodied_kg=embodied_kg,
         gross_kg=operational_kg(load_w, ci_g_per_kwh, step_s),
-        offset_ratio=offset_ratio(generation_w, load_w, ci_g_per_kwh),
+        offset_ratio=offset_ratio(_array(generation_w) - _array(curtailed_w), load_w, ci_g_per_kwh),
         matched_ratio=matched_ratio(load_w, generation_w, own),
         self_consumption_ratio=self_consumption_ratio(generation_w, export_w, curtailed_w),
     )

@@ -77,6 +77,6 @@ class Carbon(mosaik_api_v3.Simulator):
             now = signal.values[self._now]
             data[eid] = {"CI[gCO2eq/kWh]": now}
             if "CI_forecast[gCO2eq/kWh]" in attrs:
-                ahead = signal.forecast.at(self._now).tolist() if signal.forecast else [now]
+                ahead = signal.forecast.at(self._now) if signal.forecast else np.array([now])
                 data[eid]["CI_forecast[gCO2eq/kWh]"] = ahead
         return data

@@ -115,6 +115,7 @@ def run(options: RunOptions) -> None:
         if file and file.is_file():
             config["inputs"].append({"what": what, "file": str(file), "sha256": sha256(file)})
     with RunFolder(options.out) as folder:
+        folder.write_json("config.json", config)
         summary = run_to_end(
             cluster,
             BINS * options.power_interval,
@@ -122,9 +123,9 @@ def run(options: RunOptions) -> None:
             slo_ttft_s=options.slo_ttft,
             slo_tpot_s=options.slo_tpot,
             total_requests=options.count,
+            reached=folder.reached,
         )
         summary["wall_s"] = time.perf_counter() - started
-        folder.write_json("config.json", config)
         folder.write_json("summary.json", summary)
         target = folder.finish()
     print(_table(summary))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def run_to_end(
     slo_ttft_s: float = 2.0,
     slo_tpot_s: float = 0.1,
     total_requests: int | None = None,
+    reached: Callable[[int], None] = lambda simulated_s: None,
 ) -> dict[str, Any]:
     """Advance interval by interval until every request is done; write requests.csv, power.csv, iterations.csv.
 
@@ -54,6 +56,8 @@ def run_to_end(
         For the goodput, s.
     total_requests
         For the progress bar.
+    reached
+        Called after each interval that has brought requests, with the seconds simulated.
 
     Returns
     -------
@@ -71,50 +75,59 @@ def run_to_end(
     width_s = interval_s / cluster.bins_per_interval
     bar = tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5)
     until = 0.0
-    with _Csv(out / "power.csv") as power, _Csv(out / "iterations.csv", lazy=True) as iterations:
-        while not cluster.idle or until == 0.0:
-            if cluster.arrived == 0 and until > LONGEST_PRELUDE_S:
-                raise InputError(
-                    f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from "
-                    "the start of the run"
-                )
-            begins_at, until = until, until + interval_s
-            interval = cluster.advance(until)
-            check_conserved(cluster, interval)
-            rows = cluster.bins_per_interval
-            if cluster.idle:
-                # nothing happens after the last completion: the run ends there
-                last = max(r.counter("last_completion") for r in cluster.replicas)
-                ends_at = max(last, begins_at)
-                interval, rows = interval.cut(ends_at, cluster.standby_j(ends_at, until))
-            metrics.add(interval)
-            finished.append(interval.finished)
-            bar.update(interval.completed + interval.rejected)
-            columns = {"time_s": begins_at + width_s * np.arange(rows)}
-            columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
-            columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
-            power.write(columns)
-            for number, replica in enumerate(cluster.replicas):
-                log = replica.take_log()
-                if len(log):
-                    iterations.write(
-                        {"replica": np.full(len(log), number)}
-                        | {name: log[name] for name in ITERATION.names or ()}
+    try:
+        with _Csv(out / "power.csv") as power, _Csv(out / "iterations.csv", lazy=True) as iterations:
+            while not cluster.idle or until == 0.0:
+                if cluster.arrived == 0 and until > LONGEST_PRELUDE_S:
+                    raise InputError(
+                        f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from "
+                        "the start of the run"
                     )
-    bar.close()
+                begins_at, until = until, until + interval_s
+                interval = cluster.advance(until)
+                check_conserved(cluster, interval)
+                rows = cluster.bins_per_interval
+                if cluster.idle:
+                    # nothing happens after the last completion: the run ends there
+                    last = max(r.counter("last_completion") for r in cluster.replicas)
+                    ends_at = max(last, begins_at)
+                    interval, rows = interval.cut(ends_at, cluster.standby_j(ends_at, until))
+                metrics.add(interval)
+                finished.append(interval.finished)
+                if cluster.arrived:
+                    reached(int(interval.ends_at))
+                bar.update(interval.completed + interval.rejected)
+                columns = {"time_s": begins_at + width_s * np.arange(rows)}
+                columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
+                columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
+                power.write(columns)
+                for number, replica in enumerate(cluster.replicas):
+                    log = replica.take_log()
+                    if len(log):
+                        iterations.write(
+                            {"replica": np.full(len(log), number)}
+                            | {name: log[name] for name in ITERATION.names or ()}
+                        )
+    finally:
+        bar.close()
+        if finished:  # also of a run that is stopped halfway
+            _write_requests(out / "requests.csv", np.concatenate(finished))
     if cluster.arrived == 0:
         raise InputError("workload: no request in it, expected at least one")
-    requests = np.concatenate(finished)
-    requests = requests[np.argsort(requests["request_id"], kind="stable")]
-    with _Csv(out / "requests.csv") as table:
-        columns = {name: requests[name] for name in REQUEST_COLUMNS}
-        columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
-        columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
-        table.write(columns)
     summary = metrics.summary(cluster)
     summary["simulated_s"] = metrics.span_s
     summary["energy_kwh"] = summary["gpu_energy_j"]["total"] / 3.6e6
     return summary
+
+
+def _write_requests(path: Path, requests: Records) -> None:
+    """Finished requests in order of arrival."""
+    requests = requests[np.argsort(requests["request_id"], kind="stable")]
+    with _Csv(path) as table:
+        columns = {name: requests[name] for name in REQUEST_COLUMNS}
+        columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
+        columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
+        table.write(columns)
 
 
 class _Csv:

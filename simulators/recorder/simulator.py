@@ -57,6 +57,7 @@ class Recorder(mosaik_api_v3.Simulator):
         self._columns: list[str] = []
         self._rows: NDArray[np.float64] = np.empty((0, 0))
         self._times: list[int] = []
+        self._requests: list[Mapping[str, ArrayLike]] = []
         self._created = False
 
     def init(  # type: ignore[override]
@@ -94,8 +95,7 @@ class Recorder(mosaik_api_v3.Simulator):
         with self._run.uninterrupted():  # a step is kept whole, its requests with its row, or not at all
             self._record(time, values)
             for _, blocks in sorted(values.get(REQUESTS, {}).items()):
-                for block in _blocks(blocks):
-                    self._run.append(REQUESTS, block)
+                self._requests.extend(_blocks(blocks))
             if values.get(SERIES):
                 self._run.append("power_fast", self._fast(time, values[SERIES]))
             if len(self._times) == self._buffer_steps:
@@ -115,6 +115,13 @@ class Recorder(mosaik_api_v3.Simulator):
         with self._run.uninterrupted():
             if not self._times:
                 return
+            if self._requests:
+                blocks, self._requests = self._requests, []
+                names = list(blocks[0])
+                self._run.append(
+                    REQUESTS,
+                    {name: np.concatenate([np.asarray(block[name]) for block in blocks]) for name in names},
+                )
             times, self._times = self._times, []
             rows = self._rows[: len(times)]
             stamps = self._start + np.asarray(times, dtype="timedelta64[s]")

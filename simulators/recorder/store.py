@@ -205,7 +205,7 @@ class RunFolder:
             attempt(flush)
         for stream in self._streams.values():
             attempt(stream.close)
-        if not any(stream.rows for stream in self._streams.values()):
+        if self.simulated_s == 0 and not any(stream.rows for stream in self._streams.values()):
             shutil.rmtree(self.folder)
             return
         cause = self._signal.name if self._signal else repr(error) if error else "finish() was not called"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 TOLERANCE = 1e-9
+ROUNDING = 1e-14
 """Largest relative residual of the balance that still counts as rounding."""
 
 
@@ -51,6 +52,8 @@ def exchange(load_w: float, generation_w: float, battery_w: float, export_limit_
         connection breaks the balance, and `check` says so.
     """
     net_w = load_w + battery_w - generation_w
+    if abs(net_w) <= ROUNDING * max(load_w, generation_w):
+        net_w = 0.0  # what rounding leaves where a battery covers everything is no exchange
     surplus_w = max(-net_w, 0.0)
     export_w = min(surplus_w, export_limit_w)
     return Exchange(

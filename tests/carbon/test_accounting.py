@@ -160,6 +160,6 @@ def test_account_gathers_everything():
     assert result.operational_kg == pytest.approx(0.1)
     assert result.total_kg == pytest.approx(0.15)
     assert result.gross_kg == pytest.approx(0.6)
-    assert result.offset_ratio == pytest.approx(800 / 600)
+    assert result.offset_ratio == pytest.approx((2000 - 100) * 400 / 600e3)
     assert result.matched_ratio == pytest.approx(0.75)
     assert result.self_consumption_ratio == pytest.approx(0.75)

@@ -63,7 +63,8 @@ def test_carbon_is_import_times_intensity(sunny):
 def test_the_two_renewable_ratios_by_hand(sunny):
     s, ratios = sunny.series, sunny.summary["renewable"]
     made, used, dirty = s.pv_mw + s.wind_mw, s.facility_mw, s.carbon_intensity_g_per_kwh
-    assert ratios["offset_ratio"] == pytest.approx((made * dirty).sum() / (used * dirty).sum(), rel=1e-9)
+    delivered = made - s.curtailed_mw
+    assert ratios["offset_ratio"] == pytest.approx((delivered * dirty).sum() / (used * dirty).sum(), rel=1e-9)
     direct = np.minimum(made, used).sum() / used.sum()
     assert direct <= ratios["matched_ratio"] <= 1.0
     assert 0 < ratios["self_consumption_ratio"] < 1.0
