@@ -20,8 +20,9 @@ MATCHED = (
 )
 MATCHED_FORMULA = "Σ min(load, own supply) / Σ load"
 OFFSET = (
-    "Over the whole run: own generation (less what was curtailed) against load, both weighted with the grid's carbon intensity of the "
-    "moment. Exports count in full, so this can pass 100 % while the site still runs on grid power at night."
+    "Over the whole run: own generation (less what was curtailed) against load, both weighted with the grid's carbon "
+    "intensity of the moment. Exports count in full, so this can pass 100 % while the site still runs on grid power at "
+    "night."
 )
 OFFSET_FORMULA = "Σ (generation × intensity) / Σ (load × intensity)"
 

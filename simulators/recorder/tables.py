@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from simulators.recorder import page
-from simulators.recorder.labels import mass_text, number, seconds, share
+from simulators.recorder.labels import energy_text, mass_text, seconds, share
 
 
 def scheduling(comparison: Mapping[str, Any] | None) -> str:
-    """What a policy saved and what it cost in delay, against its baseline."""
+    """What a policy saved and what it cost in delay, against its baseline.
+
+    Keys that also stand with ``_baseline`` are told side by side, others in the policy's column.
+    """
     if not comparison:
         return ""
-    told = {
-        "kg_saved": ("Carbon saved", mass_text),
-        "kg_saved_relative": ("Carbon saved, relative", share),
-        "mean_delay_s": ("Delay paid, mean", seconds),
-        "p95_delay_s": ("Delay paid, p95", seconds),
+    told: dict[str, tuple[str, Callable[[float], str]]] = {
+        "kg_saved": ("Carbon saved at equal work", mass_text),
+        "kg_saved_relative": ("... of the operational carbon", share),
+        "mean_delay_s": ("Delay paid by held requests, mean", seconds),
+        "p95_delay_s": ("... 95th percentile", seconds),
+        "requests_delayed": ("Requests held", lambda value: f"{value:,.0f}"),
+        "completed_requests": ("Requests completed", lambda value: f"{value:,.0f}"),
+        "operational_kg": ("Operational carbon", mass_text),
+        "facility_mwh": ("Facility energy", energy_text),
+        "matched_ratio": ("Load matched by own supply", share),
     }
     policy, baseline = comparison.get("policy"), comparison.get("baseline_policy")
-    rows = [(label, form(comparison[key])) for key, (label, form) in told.items() if key in comparison]
-    skip = {*told, "policy", "baseline_policy"}
-    for key, value in sorted(comparison.items()):
-        if key not in skip:
-            told_value = number(value) if isinstance(value, int | float) else str(value)
-            rows.append((key.replace("_", " ").capitalize(), told_value))
+    rows = []
+    for key, (label, form) in told.items():
+        if key in comparison:
+            before = comparison.get(f"{key}_baseline")
+            rows.append((label, form(comparison[key]), "" if before is None else form(before)))
     intro = f"Policy “{policy}” against “{baseline}”, the same requests in both runs." if baseline else ""
     return page.section(
-        "What scheduling changed",
+        "What scheduling changes",
         page.text(intro, "note"),
-        page.table(("", str(policy or "")), rows, ("", "number"), narrow=True),
+        page.table(("", str(policy or ""), str(baseline or "")), rows, ("", "number", "number"), narrow=True),
     )
 
 
