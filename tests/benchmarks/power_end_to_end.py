@@ -23,6 +23,7 @@ from simulators.inference.batching.cost import (
     prompt_attention_s,
     stage_constants,
     stage_cost,
+    stage_rates,
 )
 from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.power.laws import law_for
@@ -79,7 +80,7 @@ def joule_per_token(
     pairs = batch * context + arriving * prompt**2
     constants = stage_constants(tables, True, tokens, batch)
     cached = int(batch * context + arriving * prompt)
-    seconds, _, _, watts = stage_cost(tables, law, constants, attention_s, pairs, cached)
+    seconds, _, _, watts = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
     return tp * watts * seconds / batch, seconds, watts, batch
 
 

@@ -1,0 +1,48 @@
+"""The benchmarks run and print what they promise; no timing is asserted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "tests" / "benchmarks"
+SHARED = ROOT / ".." / "shared" / "data"
+
+
+def benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / name), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+
+
+def test_speed_prints_one_json_line_per_case():
+    done = benchmark("inference_speed.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [case["requests"] for case in cases] == [10_000, 10_000]
+    assert all(case["requests_per_s"] > 0 and case["peak_rss_mib"] > 0 for case in cases)
+
+
+@pytest.mark.shared
+def test_power_keeps_its_goals():
+    if not (SHARED / "gpu_power").is_dir():
+        pytest.skip("the measurements lie beside the checkout, not in it")
+    done = benchmark("power_accuracy.py", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout  # 1 would be a missed goal
+    assert json.loads(done.stdout)
+
+
+@pytest.mark.shared
+def test_silicon_reads_any_rows(tmp_path):
+    rows = SHARED / "gpu_latency" / "aic_silicon_sample_give.csv.gz"
+    if not rows.is_file():
+        pytest.skip("the measurements lie beside the checkout, not in it")
+    frame = pd.read_csv(rows)
+    some = frame[(frame["system"] == "h100_sxm") & frame["model_path"].str.contains("Qwen3-32B")].iloc[::40]
+    some.to_csv(tmp_path / "some.csv.gz", index=False)
+    done = benchmark("silicon_accuracy.py", "--rows", str(tmp_path / "some.csv.gz"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
