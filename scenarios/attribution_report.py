@@ -309,7 +309,7 @@ def terminal_table(table: pd.DataFrame) -> str:
         "tokens_per_s",
     )  # fmt: skip
     width = max(len(text) for text in table["change"])
-    lines = [f"{header[0]:<{width}}" + "".join(f"{text:>17}" for text in header[1:])]
+    lines = [f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:])]
     for row in table.to_dict("records"):
         line = f"{row['change']:<{width}}"
         if pd.isna(row["j_per_output_token"]):
@@ -318,6 +318,6 @@ def terminal_table(table: pd.DataFrame) -> str:
         for name in names:
             change = "" if row["change"] == "base" else f" ({_relative(row[name], base[name])})"
             text = f"{row[name]:.3g}{change}" if row[name] is not None and not pd.isna(row[name]) else "-"
-            line += f"{text:>17}"
+            line += f"  {text:>17}"
         lines.append(f"{line}  {row['note']}".rstrip())
     return "\n".join(lines)
