@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from scenarios.site import Setup
-from simulators.carbon.accounting import account
+from simulators.carbon.accounting import CarbonAccount, account
 
 ENERGY_COLUMNS = {
     "it": "it_mw",
@@ -28,6 +28,25 @@ def generation_mw(frame: pd.DataFrame) -> pd.Series[float]:
     return frame[own].sum(axis=1)
 
 
+def carbon_of(setup: Setup, frame: pd.DataFrame, embodied_kg: float = 0.0) -> CarbonAccount:
+    """The carbon account of a run from its time series."""
+    battery = setup.battery
+    return account(
+        step_s=setup.options.step,
+        ci_g_per_kwh=frame["carbon_intensity_g_per_kwh"],
+        load_w=frame["facility_mw"] * 1e6,
+        generation_w=generation_mw(frame) * 1e6,
+        import_w=frame["import_mw"] * 1e6,
+        export_w=frame["export_mw"] * 1e6,
+        curtailed_w=frame["curtailed_mw"] * 1e6,
+        charge_w=frame["charge_mw"] * 1e6,
+        discharge_w=frame["discharge_mw"] * 1e6,
+        stored_wh=frame["stored_mwh"] * 1e6,
+        initial_wh=battery.config.soc_initial * battery.config.capacity_wh if battery else 0.0,
+        embodied_kg=embodied_kg,
+    )
+
+
 def summarise(setup: Setup, frame: pd.DataFrame, residual: float, scale: float = 1.0) -> dict[str, Any]:
     """Everything `summary.json` holds but the wall-clock time.
 
@@ -44,21 +63,7 @@ def summarise(setup: Setup, frame: pd.DataFrame, residual: float, scale: float =
     """
     step_s = setup.options.step
     hours = step_s / 3600
-    initial_wh = setup.battery.config.soc_initial * setup.battery.config.capacity_wh if setup.battery else 0.0
-    carbon = account(
-        step_s=step_s,
-        ci_g_per_kwh=frame["carbon_intensity_g_per_kwh"],
-        load_w=frame["facility_mw"] * 1e6,
-        generation_w=generation_mw(frame) * 1e6,
-        import_w=frame["import_mw"] * 1e6,
-        export_w=frame["export_mw"] * 1e6,
-        curtailed_w=frame["curtailed_mw"] * 1e6,
-        charge_w=frame["charge_mw"] * 1e6,
-        discharge_w=frame["discharge_mw"] * 1e6,
-        stored_wh=frame["stored_mwh"] * 1e6,
-        initial_wh=initial_wh,
-        embodied_kg=setup.embodied_kg * scale,
-    )
+    carbon = carbon_of(setup, frame, setup.embodied_kg * scale)
     summary: dict[str, Any] = {
         "energy_mwh": {
             name: float(frame[column].sum() * hours) if column in frame else 0.0

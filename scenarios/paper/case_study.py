@@ -24,9 +24,9 @@ from scenarios.options import SiteOptions
 from scenarios.paper.engine import Law, Point, cluster_for
 from scenarios.paper.published import CASE
 from scenarios.site import Setup, prepare
-from scenarios.summary import generation_mw
+from scenarios.summary import carbon_of
 from scenarios.world import SiteWorld
-from simulators.carbon.accounting import CarbonAccount, account
+from simulators.carbon.accounting import CarbonAccount
 from simulators.carbon.forecast import forecast
 from simulators.errors import InputError
 from simulators.inference.interval import Interval
@@ -201,19 +201,7 @@ def _run(
         folder.write_json("config.json", {"case": name, "title": title, "hours": hours, "requests": requests})
         folder.write_json("summary.json", {"rows": len(frame)})
         folder.finish()
-    figures = account(
-        step_s=STEP_S,
-        ci_g_per_kwh=frame["carbon_intensity_g_per_kwh"],
-        load_w=frame["facility_mw"] * 1e6,
-        generation_w=generation_mw(frame) * 1e6,
-        import_w=frame["import_mw"] * 1e6,
-        export_w=frame["export_mw"] * 1e6,
-        curtailed_w=frame["curtailed_mw"] * 1e6,
-        charge_w=frame["charge_mw"] * 1e6,
-        discharge_w=frame["discharge_mw"] * 1e6,
-        stored_wh=frame["stored_mwh"] * 1e6,
-        initial_wh=SOC_START * CAPACITY_WH,
-    )
+    figures = carbon_of(setup, frame)
     summary = setup.metrics.summary(setup.cluster)
     held = setup.metrics.times("held")
     return Case(
