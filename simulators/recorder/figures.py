@@ -200,7 +200,12 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     own = float(np.minimum(flows["pv"] + flows["wind"] + flows["battery"], flows["load"]).sum())
     overall = own / float(flows["load"].sum()) if flows["load"].any() else float("nan")
     figure = Figure(figsize=(WIDTH_IN, 5.2))
-    heading(figure, "Load covered by own generation and battery", meta, f"{overall:.1%} of the energy used")
+    heading(
+        figure,
+        "Load covered by own generation and battery",
+        meta,
+        f"{overall:.1%} of the energy used, whatever charged the battery",
+    )
     grid = figure.add_gridspec(1, 2, width_ratios=[5, 1])
     axes = figure.add_subplot(grid[0, 0])
     scale = LinearSegmentedColormap.from_list("share", SHARE_SCALE)
