@@ -1,7 +1,6 @@
 """Figures and report of a realistic week."""
 
 import re
-import time
 from html.parser import HTMLParser
 
 import matplotlib.image as mpimg
@@ -39,12 +38,10 @@ def without_plotly(html):
     return re.sub(r"<script>/\*\*.*?</script>", "", html, count=1, flags=re.DOTALL)
 
 
-def test_a_week_of_pictures_is_drawn_in_time(week, tmp_path):
+def test_a_week_of_pictures_is_drawn(week, tmp_path):
     frame, requests, summary = week
-    began = time.process_time()
     paths = figures.render_all(synthetic.grid_columns(frame), requests, synthetic.META, tmp_path)
     report(tmp_path, frame, requests, summary)
-    assert time.process_time() - began < 8.0
     assert [path.stem for path in paths] == [
         "power_balance",
         "battery",
