@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from simulators.inference.batching.cost import decode_line, on_line, stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.intake import take_arrivals
 from simulators.inference.batching.meter import log_iteration, meter
-from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State, blocks_for
+from simulators.inference.batching.moves import blocks_for
+from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables

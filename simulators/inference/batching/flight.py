@@ -6,7 +6,8 @@ import numpy as np
 
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.meter import log_iteration
-from simulators.inference.batching.state import Limits, State, release
+from simulators.inference.batching.moves import release
+from simulators.inference.batching.state import Limits, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.batching.state import Limits, RecordArray, State, blocks_for, queue_push
+from simulators.inference.batching.moves import blocks_for, queue_push
+from simulators.inference.batching.state import Limits, RecordArray, State
 from simulators.inference.compiled import compiled
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simulators.inference.batching.state import Limits, State, admit, put, queue_front, queue_pop
+from simulators.inference.batching.moves import admit, put, queue_front, queue_pop
+from simulators.inference.batching.state import Limits, State
 from simulators.inference.compiled import compiled
 
 

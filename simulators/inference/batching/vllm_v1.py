@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.inference.batching.state import (
-    Limits,
-    State,
+from simulators.inference.batching.moves import (
     admit,
     blocks_for,
     evict,
@@ -13,6 +11,7 @@ from simulators.inference.batching.state import (
     queue_pop,
     sort_by_release,
 )
+from simulators.inference.batching.state import Limits, State
 from simulators.inference.compiled import compiled
 
 
