@@ -10,8 +10,6 @@ DATA = Path(__file__).resolve().parents[2] / "data" / "paper"
 
 PUE = 1.2
 """Of all its experiments but the case study."""
-CI_G_PER_KWH = 350.861
-"""California, of all its experiments but the case study."""
 IDLE_W, MAX_W = 100.0, 400.0
 """A100 of its power law."""
 EMBODIED_KG = 150.0

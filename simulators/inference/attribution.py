@@ -29,11 +29,9 @@ from numpy.typing import NDArray
 from simulators.inference.batching.state import Records
 from simulators.inference.interval import Interval
 
-PHASES = ("prefill_j", "decode_j", "idle_j", "transition_j")
-
 
 def phases(intervals: Iterable[Interval]) -> dict[str, float]:
-    """The meter by phase, J: `PHASES`, where ``idle_j`` is without ``transition_j``; and their sum ``meter_j``."""
+    """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum."""
     sums = np.zeros(3)
     transition_j = 0.0
     for interval in intervals:

@@ -149,6 +149,8 @@ class Cluster:
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
         self._bins = np.zeros((len(self.replicas), self.bins_per_interval, 5))
+        for replica in self.replicas:
+            replica.standby.forget(begins_at)
         self._env.run(until=self._env.process(self._serve()))
         if self._env.now < until:
             self._env.run(until=until)

@@ -61,8 +61,6 @@ class Metrics:
         self._counts = dict.fromkeys(
             ("arrived", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
         )
-        self._request_j = 0.0
-        self._held: int = 0
         self._last: Interval | None = None
         self._by_replica: NDArray[np.float64] | float = 0.0
 
@@ -98,7 +96,6 @@ class Metrics:
             ("restarts", int(finished["restarts"].sum())),
         ):
             self._counts[name] += count
-        self._request_j += float(finished["prefill_j"].sum() + finished["decode_j"].sum())
         self._last = interval
         self._by_replica = self._by_replica + interval.by_replica
 

@@ -1,32 +1,16 @@
 """Which replica a request goes to.
 
-A stateless router assigns requests beforehand; a stateful one looks at the replicas at the moment of arrival.
+A stateless router assigns requests beforehand: `assign(count)` gives the replica of each of the next requests. A
+stateful one looks at the replicas at the moment of arrival: `choose(outstanding)` gets the unfinished requests of each,
+queued and running, shape (replicas,).
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-
-
-class StatelessRouter(Protocol):
-    """Assigns without looking at the replicas."""
-
-    def assign(self, count: int) -> NDArray[np.int64]:
-        """Replica of each of the next `count` requests, shape (count,)."""
-        ...
-
-
-class StatefulRouter(Protocol):
-    """Chooses by the number of unfinished requests at each replica."""
-
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        """Replica of the request arriving now; `outstanding` counts queued and running requests, shape (replicas,)."""
-        ...
 
 
 class RoundRobin:

@@ -153,6 +153,16 @@ def test_steps_do_not_touch_who_sleeps(data):
             assert ours_j == pytest.approx(theirs_j, rel=1e-9, abs=1e-6)
 
 
+def test_what_a_replica_remembers_does_not_grow_with_its_naps():
+    cluster = parking_cluster([(100.0 * n, 1, 1) for n in range(40)])
+    remembered = []
+    for n in range(1, 41):
+        cluster.advance(100.0 * n)
+        remembered.append(len(cluster.replicas[0].standby._steps))
+    assert cluster.completed == 40
+    assert max(remembered) < 10
+
+
 def test_the_end_of_a_run_is_cut_with_what_was_drawn():
     cluster = parking_cluster([(0.0, 5, 2)])
     interval = cluster.advance(60.0)

@@ -28,7 +28,6 @@ def launch(
     c = state.counters[0]
     f = state.flights[flight]
     _, cached, pairs, attention_s, prefill_tokens = work
-    f.formed_at = c.now
     # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
     prefill_weight = 0.0
     f.weight = 0.0

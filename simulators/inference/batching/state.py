@@ -38,7 +38,6 @@ REQUEST = np.dtype(
 FLIGHT = np.dtype(
     [
         ("members", np.int64),  # requests; not `size`, which every NumPy scalar has
-        ("formed_at", np.float64),  # s
         ("ends_at", np.float64),  # s, end of the last stage
         ("tokens", np.int64),
         ("prefills", np.int64),  # requests in prefill

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 LOOKUP = 0
 """Attention tables are read at rounded-up keys, prompts of a batch are merged into one (Vidur's rules)."""
