@@ -84,13 +84,14 @@ def run(options: NetworkOptions) -> None:
             world = SiteWorld(setup, folder, progress, scale)
             attach(world, grid, options)
             residual = world.run()
-        summary = summarise(setup, folder.frame("timeseries"), residual, scale)
+        frame = folder.frame("timeseries")
+        summary = summarise(setup, frame, residual, scale)
         record = grid.records["Grid-0"]
         summary["network"] = network_summary(record)
         map_path = folder.path("figures/network.png")
         network_figure(grid.networks["Grid-0"], record).savefig(map_path, metadata={"Software": None})
         title = f"{options.mw:g} MW of inference at bus {options.bus} of {network.name}"
-        write_results(setup, folder, summary, started, title, {"The network": map_path})
+        write_results(setup, folder, frame, summary, started, title, {"The network": map_path})
 
 
 def attach(world: SiteWorld, grid: PowerGrid, options: NetworkOptions) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scenarios.site import Setup
 from simulators.recorder.figures import render_all
 from simulators.recorder.labels import RunMeta
@@ -29,6 +31,7 @@ def configuration(setup: Setup) -> dict[str, Any]:
 def write_results(
     setup: Setup,
     folder: RunFolder,
+    frame: pd.DataFrame,
     summary: dict[str, Any],
     started: float,
     title: str,
@@ -38,8 +41,8 @@ def write_results(
 
     Parameters
     ----------
-    setup, folder, summary
-        The finished run.
+    setup, folder, frame, summary
+        The finished run; `frame` is its time series.
     started
         `time.perf_counter` at its start, s.
     title
@@ -61,7 +64,7 @@ def write_results(
             timezone=setup.site.timezone,
             subtitle=f"{facts['model_name']} on {facts['gpus']} {facts['gpu_name']}, policy {options.policy}",
         )
-        frame, requests = folder.frame("timeseries"), folder.frame("requests")
+        requests = folder.frame("requests")
         render_all(frame, requests, meta, folder.path("figures"))
         summary["wall_s"] = time.perf_counter() - started
         write_report(

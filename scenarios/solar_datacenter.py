@@ -37,12 +37,13 @@ def run(options: SiteOptions) -> None:
         folder.write_json("config.json", configuration(setup))
         with other_policy_beside(options, folder) as other, Progress(setup.start, length_s, zone) as progress:
             residual = SiteWorld(setup, folder, progress).run()
-        summary = summarise(setup, folder.frame("timeseries"), residual)
+        frame = folder.frame("timeseries")
+        summary = summarise(setup, frame, residual)
         if other and options.policy == "none":
             summary["scheduling"] = compare(options.other_policy, other, summary)
         elif other:
             summary["scheduling"] = compare(options.policy, summary, other)
-        write_results(setup, folder, summary, started, f"Solar data centre, {setup.site.title}")
+        write_results(setup, folder, frame, summary, started, f"Solar data centre, {setup.site.title}")
 
 
 @contextmanager
