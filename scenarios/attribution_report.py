@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
-from simulators.recorder import page, tables
-from simulators.recorder.canvas import WIDTH_IN, heading, style
-from simulators.recorder.labels import COLOURS, RunMeta, number, seconds, share
+from simulators.report import page, tables
+from simulators.report.canvas import WIDTH_IN, heading, style
+from simulators.report.labels import COLOURS, RunMeta, number, seconds, share
 
 META = RunMeta("The same requests under one changed option at a time", 60)
 PARTS = {

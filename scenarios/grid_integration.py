@@ -28,8 +28,8 @@ from simulators.grid.network import DEFAULT_POWER_FACTOR, Network
 from simulators.grid.plot import network_figure
 from simulators.grid.record import network_summary
 from simulators.grid.simulator import PowerGrid
-from simulators.recorder.progress import Progress
 from simulators.recorder.store import RunFolder
+from simulators.report.progress import Progress
 
 GRID_COLUMNS = {
     "line_loading_max[%]": "line_loading_max_percent",

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from scenarios.site import Setup
-from simulators.recorder.figures import render_all
-from simulators.recorder.labels import RunMeta
-from simulators.recorder.progress import summary_table
-from simulators.recorder.report import write_report
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
+from simulators.report.figures import render_all
+from simulators.report.labels import RunMeta
+from simulators.report.progress import summary_table
+from simulators.report.report import write_report
 
 
 def configuration(setup: Setup) -> dict[str, Any]:

@@ -23,15 +23,15 @@ from simulators.inference.catalogue import gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import build_cluster
-from simulators.inference.workload.options import workload_from_options
-from simulators.inference.workload.requests import RequestBlock, Workload
 from simulators.profiles.profile import Profile
 from simulators.profiles.readers import read_csv_profile
 from simulators.profiles.site import SeriesFile, Site, WeatherFile, load_site
 from simulators.profiles.weather import Weather, read_weather
+from simulators.quantities.requests import RequestBlock, Workload
 from simulators.recorder.summary import sha256
 from simulators.scheduler.policies import Policy, Unhurried, policy
 from simulators.storage.battery import Battery, BatteryConfig
+from simulators.traffic.options import workload_from_options
 
 Array = NDArray[np.float64]
 

@@ -22,9 +22,9 @@ from scenarios.site import prepare
 from scenarios.summary import compare, summarise
 from scenarios.world import SiteWorld
 from simulators.commandline import main
-from simulators.recorder.labels import RunMeta
-from simulators.recorder.progress import Progress
 from simulators.recorder.store import RunFolder
+from simulators.report.labels import RunMeta
+from simulators.report.progress import Progress
 
 
 def run(options: SiteOptions) -> None:

@@ -21,9 +21,9 @@ from simulators.inference.catalogue import gpu
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics, check_conserved
 from simulators.inference.serving import Serving, build_cluster
-from simulators.inference.workload.options import workload_from_options
-from simulators.inference.workload.requests import Workload
-from simulators.inference.workload.stream import Merged
+from simulators.quantities.requests import Workload
+from simulators.traffic.options import workload_from_options
+from simulators.traffic.stream import Merged
 
 INTERVAL_S = 60.0
 J_PER_KWH = 3.6e6

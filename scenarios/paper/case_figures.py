@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from scenarios.paper.case_study import STEP_S, Case
 from scenarios.paper.figures import finish
-from simulators.recorder.canvas import style
-from simulators.recorder.labels import COLOURS
+from simulators.report.canvas import style
+from simulators.report.labels import COLOURS
 
 _BIN = 300 // STEP_S
 

@@ -31,8 +31,8 @@ from simulators.carbon.forecast import forecast
 from simulators.errors import InputError
 from simulators.inference.interval import Interval
 from simulators.inference.simulator import Inference
-from simulators.recorder.progress import Progress
 from simulators.recorder.store import RunFolder
+from simulators.report.progress import Progress
 from simulators.scheduler.policies import Policy, Unhurried, policy
 from simulators.storage.battery import Battery, BatteryConfig
 

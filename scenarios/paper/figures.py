@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from scenarios.paper.experiments import Experiment
-from simulators.recorder.canvas import style
-from simulators.recorder.labels import COLOURS, SHARE_SCALE
+from simulators.report.canvas import style
+from simulators.report.labels import COLOURS, SHARE_SCALE
 
 PUBLISHED = {
     "color": COLOURS["carbon"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
-DATA = Path(__file__).resolve().parents[2] / "data" / "paper"
+from simulators import paths
+
+DATA = paths.DATA / "paper"
 
 PUE = 1.2
 """Of all its experiments but the case study."""

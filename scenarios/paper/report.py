@@ -13,7 +13,7 @@ from scenarios.paper.case_study import Case, original_files
 from scenarios.paper.checks import Check
 from scenarios.paper.duel import accounting_duel, policy_table
 from scenarios.paper.experiments import Experiment, consequences
-from simulators.recorder import page
+from simulators.report import page
 
 POWER = {
     "published_w": ("published W", "{:.1f}"),

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream, with_deferral
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream, with_deferral
 
 SEED = 42
 LONGEST_GAP = 3.0

@@ -12,10 +12,10 @@ from simulators.commandline import main
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
-from simulators.inference.workload.options import workload_from_options
-from simulators.inference.workload.requests import Workload
+from simulators.quantities.requests import Workload
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
+from simulators.traffic.options import workload_from_options
 
 BINS = 600
 """Rows of power.csv made in one go."""

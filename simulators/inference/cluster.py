@@ -21,14 +21,14 @@ from simulators.inference.batching.state import (
     REQUEST,
     Records,
 )
-from simulators.inference.deferral import Gate
 from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
-from simulators.inference.workload.requests import RequestBlock, Workload
+from simulators.quantities.requests import RequestBlock, Workload
+from simulators.traffic.gate import Gate
 
 
 def _records(block: RequestBlock, first_id: int) -> Records:

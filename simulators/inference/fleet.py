@@ -29,7 +29,7 @@ from simulators.errors import InputError
 from simulators.inference.cluster import Cluster
 from simulators.inference.routing import router
 from simulators.inference.serving import Serving, build_replicas, group_name
-from simulators.inference.workload.requests import Workload
+from simulators.quantities.requests import Workload
 
 
 def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:

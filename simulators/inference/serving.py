@@ -19,7 +19,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
-from simulators.inference.workload.requests import Workload
+from simulators.quantities.requests import Workload
 
 WeightPrecision = Annotated[
     Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)

@@ -21,12 +21,13 @@ from pydantic import (
 )
 
 from simulators.errors import InputError
+from simulators.paths import DATA
 from simulators.profiles.profile import Profile
 from simulators.profiles.readers import Fill, Label, read_csv_profile, renamed
 from simulators.profiles.times import zone
 from simulators.profiles.weather import Weather, read_weather
 
-SITES = Path(__file__).resolve().parents[2] / "data" / "sites"
+SITES = DATA / "sites"
 
 
 class _Strict(BaseModel):

@@ -35,7 +35,7 @@ def measure(name: str, requests: int, started: float) -> dict[str, object]:
     """Run one case in this process."""
     from simulators.inference.metrics import Metrics
     from simulators.inference.serving import Serving, build_cluster
-    from simulators.inference.workload.options import workload_from_options
+    from simulators.traffic.options import workload_from_options
 
     options = dict(CASES[name])
     workload = workload_from_options(

@@ -35,8 +35,8 @@ from simulators.inference.power.law import PowerLaw, busy_power_w
 from simulators.inference.power.laws import law_for, loaded_idle_w, utilisation_law
 from simulators.inference.power.measurements import read_measurements
 from simulators.inference.serving import Serving, build_cluster
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream
 
 MEASUREMENTS = (
     Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "gpu_power" / "mlenergy_v3_give.csv"

@@ -19,7 +19,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import ROUTERS, router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP
-from simulators.inference.workload.stream import Stream
+from simulators.traffic.stream import Stream
 
 from .runs import FLAT, flat_tables
 from .test_cluster import block, busy_jobs

@@ -15,8 +15,8 @@ from simulators.inference.metrics import Metrics, check_conserved
 from simulators.inference.power.laws import law_for
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.simulator import Inference
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream
 
 H100 = Serving(gpu="h100", power_law="utilisation", iteration_time="roofline")
 CAP_W = 0.6 * 700

@@ -19,8 +19,8 @@ from simulators.inference.power.laws import mfu_law
 from simulators.inference.replica import Replica
 from simulators.inference.routing import ROUTERS, router
 from simulators.inference.timing.tables import LOOKUP, StageTables
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream
 
 from .runs import FLAT, Job, flat_tables, run_replica
 from .test_equality import random_tables, workloads

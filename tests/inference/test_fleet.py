@@ -14,8 +14,8 @@ from simulators.errors import InputError
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.metrics import Metrics, check_conserved
 from simulators.inference.serving import Serving
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream
 
 FLEET = """
 iteration_time = "roofline"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from simulators.errors import InputError
 from simulators.inference.serving import Serving, build_cluster, build_replicas
-from simulators.inference.workload.options import workload_from_options
+from simulators.traffic.options import workload_from_options
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
 TABLES = SHARED / "reference" / "vidur" / "tables" / "8b_a100_tp1"

@@ -20,8 +20,8 @@ from simulators.inference.routing import ROUTERS, router
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.standby import IdleRule, Standby
 from simulators.inference.timing.tables import LOOKUP
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Stream
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.stream import Stream
 
 from .runs import FLAT, Job, flat_tables
 from .test_cluster import block, finish, requests

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulators.recorder.labels import mass_unit, number, power_unit, seconds
-from simulators.recorder.progress import Progress, summary_table
 from simulators.recorder.summary import check_finite, latencies, percentiles, plain, sha256, versions
-from tests.recorder import synthetic
+from simulators.report.labels import mass_unit, number, power_unit, seconds
+from simulators.report.progress import Progress, summary_table
+from tests.report import synthetic
 
 
 def test_percentiles_interpolate_and_skip_nan():

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from simulators.errors import InputError
 from simulators.inference.catalogue.precision import Precision
+from simulators.paths import DATA
 
-GPU_FOLDER = Path(__file__).resolve().parents[3] / "data" / "gpus"
+GPU_FOLDER = DATA / "gpus"
 
 
 class Gpu(BaseModel):

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from simulators.errors import InputError
 from simulators.inference.catalogue.config import fields_from_config
 from simulators.inference.catalogue.precision import Precision
+from simulators.paths import DATA
 
-MODEL_FOLDER = Path(__file__).resolve().parents[3] / "data" / "models"
+MODEL_FOLDER = DATA / "models"
 
 
 class Model(BaseModel):

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from simulators.errors import InputError
-from simulators.inference.workload.arrivals import Arrivals
-from simulators.inference.workload.lengths import Lengths
-from simulators.inference.workload.requests import RequestBlock, Workload
+from simulators.quantities.requests import RequestBlock, Workload
+from simulators.traffic.arrivals import Arrivals
+from simulators.traffic.lengths import Lengths
 
 Blocks = Iterator[RequestBlock]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.inference.workload import options
-from simulators.inference.workload.lengths import Fixed, LogNormal, Uniform, Zipf
-from simulators.inference.workload.options import parse_lengths, read_daily_shape, workload_from_options
+from simulators.traffic import options
+from simulators.traffic.lengths import Fixed, LogNormal, Uniform, Zipf
+from simulators.traffic.options import parse_lengths, read_daily_shape, workload_from_options
 
 TRACE = "arrived_at,prefill_tokens,decode_tokens\n1,10,1\n2,20,2\n3,30,3\n"
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulators.recorder.labels import RunMeta
-from simulators.recorder.series import power_flows
 from simulators.recorder.summary import latencies, percentiles
+from simulators.report.labels import RunMeta
+from simulators.report.series import power_flows
 
 START = datetime(2016, 8, 1, 7, tzinfo=UTC)  # midnight in Los Angeles
 META = RunMeta(

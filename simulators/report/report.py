@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from simulators.recorder import page, series, tables
-from simulators.recorder.charts import Charts
-from simulators.recorder.labels import RunMeta, energy_text, mass_text, number, seconds, share, span
+from simulators.report import page, series, tables
+from simulators.report.charts import Charts
+from simulators.report.labels import RunMeta, energy_text, mass_text, number, seconds, share, span
 
 MATCHED = (
     "Interval by interval: how much of the site's load was carried at that very moment by its own PV and wind, "

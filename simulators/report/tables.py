@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from simulators.recorder import page
-from simulators.recorder.labels import energy_text, mass_text, seconds, share
+from simulators.report import page
+from simulators.report.labels import energy_text, mass_text, seconds, share
 
 
 def scheduling(comparison: Mapping[str, Any] | None) -> str:

@@ -29,13 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.workload import lengths as laws
-from simulators.inference.workload.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
-from simulators.inference.workload.requests import Workload
-from simulators.inference.workload.stream import SyntheticWorkload
-from simulators.inference.workload.traces import open_trace, read_lengths, read_rates
+from simulators.paths import DATA
+from simulators.quantities.requests import Workload
+from simulators.traffic import lengths as laws
+from simulators.traffic.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
+from simulators.traffic.stream import SyntheticWorkload
+from simulators.traffic.traces import open_trace, read_lengths, read_rates
 
-TRAFFIC_FOLDER = Path(__file__).resolve().parents[3] / "data" / "traffic"
+TRAFFIC_FOLDER = DATA / "traffic"
 DEFAULT_DEFER_WINDOW_S = 3600.0
 
 _LAWS: dict[str, tuple[Callable[..., laws.Lengths], str]] = {

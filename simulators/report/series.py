@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from simulators.recorder.labels import RunMeta
+from simulators.report.labels import RunMeta
 
 SUPPLY = {"pv": "PV", "wind": "Wind", "battery": "Battery discharge", "grid": "Grid import"}
 SURPLUS = {"charge": "Battery charge", "export": "Grid export", "curtailed": "Curtailed"}

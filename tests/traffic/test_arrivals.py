@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from simulators.errors import InputError
-from simulators.inference.workload.arrivals import (
+from simulators.traffic.arrivals import (
     DAY_S,
     Diurnal,
     Gamma,

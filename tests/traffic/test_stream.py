@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.inference.workload.arrivals import Diurnal, Gamma, Modulated, Poisson, Replay
-from simulators.inference.workload.lengths import Fixed, LogNormal, Zipf
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.stream import Merged, SyntheticWorkload
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.arrivals import Diurnal, Gamma, Modulated, Poisson, Replay
+from simulators.traffic.lengths import Fixed, LogNormal, Zipf
+from simulators.traffic.stream import Merged, SyntheticWorkload
 
 COLUMNS = ("arrived_at", "prefill_tokens", "decode_tokens", "deferrable", "deadline", "tenant")
 ZIPF = Zipf(1024, 4096, 0.6, 20.0)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulators.recorder import series
-from simulators.recorder.labels import RunMeta
-from tests.recorder import synthetic
+from simulators.report import series
+from simulators.report.labels import RunMeta
+from tests.report import synthetic
 
 
 def frame(**columns):

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from simulators.recorder.labels import number, seconds, share
+from simulators.report.labels import number, seconds, share
 
 
 class Progress:

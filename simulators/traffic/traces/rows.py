@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.workload.lengths import MAX_TOKENS
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.traces import tables
-from simulators.inference.workload.traces.formats import Layout, find
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.lengths import MAX_TOKENS
+from simulators.traffic.traces import tables
+from simulators.traffic.traces.formats import Layout, find
 
 
 def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[RequestBlock]:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.traces import open_trace, read_lengths, read_rates
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.traces import open_trace, read_lengths, read_rates
 
 HEADER = "arrived_at,prefill_tokens,decode_tokens\n"
 

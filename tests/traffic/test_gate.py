@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference.batching.state import REQUEST, Records
-from simulators.inference.deferral import Gate
-
-from .runs import records
+from simulators.traffic.gate import Gate
+from tests.inference.runs import records
 
 GRID_S = 0.25
 """All times of the property tests are multiples of it, so sums and comparisons are exact."""

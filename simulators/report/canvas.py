@@ -13,8 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from simulators.recorder import series
-from simulators.recorder.labels import COLOURS, RunMeta, seconds
+from simulators.report import series
+from simulators.report.labels import COLOURS, RunMeta, seconds
 
 WIDTH_IN = 10.0
 MOST_POINTS = 700  # about one per two pixels of a plot's width

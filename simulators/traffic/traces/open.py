@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.workload.lengths import Rows
-from simulators.inference.workload.requests import RequestBlock, Workload
-from simulators.inference.workload.stream import Blocks, Merged, Stream, child_seeds, with_deferral
-from simulators.inference.workload.traces import rows, servegen, tables
-from simulators.inference.workload.traces.formats import LAYOUTS, SERVEGEN, SERVEGEN_FILE, Layout, detect
+from simulators.quantities.requests import RequestBlock, Workload
+from simulators.traffic.lengths import Rows
+from simulators.traffic.stream import Blocks, Merged, Stream, child_seeds, with_deferral
+from simulators.traffic.traces import rows, servegen, tables
+from simulators.traffic.traces.formats import LAYOUTS, SERVEGEN, SERVEGEN_FILE, Layout, detect
 
 
 @dataclass(frozen=True)

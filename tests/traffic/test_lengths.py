@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from simulators.errors import InputError
-from simulators.inference.workload.lengths import (
+from simulators.traffic.lengths import (
     Empirical,
     Fixed,
     LogNormal,

@@ -15,8 +15,9 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from simulators.recorder import series
-from simulators.recorder.canvas import (
+from simulators.recorder.summary import latencies
+from simulators.report import series
+from simulators.report.canvas import (
     MOST_POINTS,
     WIDTH_IN,
     canvas,
@@ -29,8 +30,7 @@ from simulators.recorder.canvas import (
     thinned,
     time_axis,
 )
-from simulators.recorder.labels import COLOURS, SHARE_SCALE, RunMeta, mass_unit, power_unit
-from simulators.recorder.summary import latencies
+from simulators.report.labels import COLOURS, SHARE_SCALE, RunMeta, mass_unit, power_unit
 
 
 def power_balance(frame: pd.DataFrame, meta: RunMeta) -> Figure:

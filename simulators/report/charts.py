@@ -10,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from simulators.recorder import series
-from simulators.recorder.canvas import interval
-from simulators.recorder.labels import COLOURS, SHARE_SCALE, RunMeta, mass_unit, power_unit
 from simulators.recorder.summary import latencies
+from simulators.report import series
+from simulators.report.canvas import interval
+from simulators.report.labels import COLOURS, SHARE_SCALE, RunMeta, mass_unit, power_unit
 
 MOST_POINTS = 2100  # a week of 5-minute means: enough to zoom into an hour, small enough for a browser
 

@@ -7,10 +7,10 @@ import matplotlib.image as mpimg
 import numpy as np
 import pytest
 
-from simulators.recorder import figures
-from simulators.recorder.charts import Charts
-from simulators.recorder.report import write_report
-from tests.recorder import synthetic
+from simulators.report import figures
+from simulators.report.charts import Charts
+from simulators.report.report import write_report
+from tests.report import synthetic
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.workload.arrivals import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
-from simulators.inference.workload.lengths import Empirical
-from simulators.inference.workload.requests import RequestBlock
-from simulators.inference.workload.traces import tables
-from simulators.inference.workload.traces.formats import SERVEGEN_FILE
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.arrivals import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
+from simulators.traffic.lengths import Empirical
+from simulators.traffic.traces import tables
+from simulators.traffic.traces.formats import SERVEGEN_FILE
 
 WINDOW_S = 600.0
 MIN_SHAPE = 0.01

@@ -1,0 +1,178 @@
+"""What every mosaik adapter of this project is: ids, the step, what is connected, and a summary at the end.
+
+An adapter translates between mosaik and a model that knows nothing of it. It is started with plain values, hands out
+numbers, lists and dictionaries, and tells its summary through an extra method, so it may as well run in another process
+or on another host (`simulators.remote`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import mosaik_api_v3
+from mosaik_api_v3.types import (
+    CreateResult,
+    InputData,
+    Meta,
+    ModelDescription,
+    OutputData,
+    OutputRequest,
+    Time,
+)
+
+from simulators.errors import InputError
+
+Entity = TypeVar("Entity")
+
+
+class Given:
+    """What is connected to one entity in one step: values by attribute and source.
+
+    Examples
+    --------
+    >>> given = Given("Battery-0", {"P_gen[MW]": {"PV-0": 0.2, "Wind-0": 0.1}, "CI[gCO2eq/kWh]": {"Carbon-0": 300.0}})
+    >>> given.total("P_gen[MW]"), given.only("CI[gCO2eq/kWh]"), given.only("price[1/kWh]", 0.0)
+    (0.3, 300.0, 0.0)
+    """
+
+    def __init__(self, eid: str, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+        self._eid = eid
+        self._attributes = attributes
+
+    def values(self, attribute: str) -> list[Any]:
+        """All that is connected, by source in a fixed order: mosaik's changes from run to run, and sums with it."""
+        sources = self._attributes.get(attribute)
+        if not sources:
+            return []
+        return [sources[name] for name in sorted(sources)] if len(sources) > 1 else list(sources.values())
+
+    def total(self, attribute: str, absent: float = 0.0) -> float:
+        """The sum of what is connected; `absent` if nothing is."""
+        values = self.values(attribute)
+        return math.fsum(values) if len(values) > 1 else float(values[0]) if values else absent
+
+    def only(self, attribute: str, absent: Any = math.nan) -> Any:
+        """The one value that is connected; `absent` if none is.
+
+        Raises
+        ------
+        InputError
+            If several are.
+        """
+        values = self.values(attribute)
+        if len(values) > 1:
+            raise InputError(f"{self._eid}: {attribute} has {len(values)} sources, expected one")
+        return values[0] if values else absent
+
+    def joined(self, attribute: str) -> list[Any]:
+        """The items of all connected lists, one list after the other."""
+        return [item for items in self.values(attribute) for item in items or ()]
+
+
+class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
+    """Base of the adapters: a time-based simulator with a fixed step whose entities are models.
+
+    A room's adapter names its `MODELS` and says how an entity is made (`make`), advanced (`advance`) and read
+    (`outputs`). `summarise` tells the entity's figures at the end as plain values; mosaik's extra method
+    ``summary(eid)`` hands them out. ``name=`` on creation gives the entity's id, else the model's name and a number do.
+    """
+
+    MODELS: ClassVar[dict[str, ModelDescription]]
+
+    def __init__(self) -> None:
+        models = {
+            name: {**model, "params": [*model["params"], "name"]} for name, model in self.MODELS.items()
+        }
+        meta: Any = {
+            "api_version": "3.0", "type": "time-based", "models": models, "extra_methods": ["summary"],
+        }  # fmt: skip
+        super().__init__(meta)
+        self.entities: dict[str, Entity] = {}
+        self.step_size = 60
+        self.now = 0
+
+    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **parameters: Any) -> Meta:
+        """Set the step, s, and hand further parameters to `configure`."""
+        if time_resolution != 1.0:
+            raise InputError(f"{sid}: time resolution {time_resolution} s, expected 1 s")
+        if step_size != int(step_size) or step_size <= 0:
+            raise InputError(f"{sid}: step size {step_size} s, expected a whole number above 0")
+        self.step_size = int(step_size)
+        self.configure(**parameters)
+        return self.meta
+
+    def configure(self) -> None:
+        """Take the parameters of the simulator; a room that has some overrides this."""
+
+    def create(self, num: int, model: str, name: str | None = None, **parameters: Any) -> list[CreateResult]:
+        """Make `num` entities of a model."""
+        if num != 1 and name is not None:
+            raise InputError(f"{name}: {num} entities of one name, expected one")
+        created: list[CreateResult] = []
+        for _ in range(num):
+            eid = name or f"{model}-{len(self.entities)}"
+            if eid in self.entities:
+                raise InputError(f"{eid}: an entity of this name exists, expected another name")
+            self.entities[eid] = self.make(eid, model, **parameters)
+            created.append({"eid": eid, "type": model, **self.children(eid)})  # type: ignore[typeddict-item]
+        return created
+
+    def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
+        """Advance every entity over [time, time + step size)."""
+        self.now = time
+        for eid, entity in self.entities.items():
+            self.advance(eid, entity, Given(eid, inputs.get(eid, {})))
+        return time + self.step_size
+
+    def get_data(self, outputs: OutputRequest) -> OutputData:
+        """Hand out what was asked for."""
+        return {eid: self.outputs(eid, self.entities[eid], attrs) for eid, attrs in outputs.items()}
+
+    def summary(self, eid: str) -> dict[str, Any]:
+        """The figures of an entity so far, plain values."""
+        return self.summarise(eid, self.entities[eid])
+
+    def children(self, eid: str) -> dict[str, list[CreateResult]]:
+        """``{"children": [...]}`` of an entity that has some."""
+        return {}
+
+    def make(self, eid: str, model: str, **parameters: Any) -> Entity:
+        """The model of a new entity from plain values."""
+        raise NotImplementedError
+
+    def advance(self, eid: str, entity: Entity, given: Given) -> None:
+        """Simulate one step of an entity; one whose outputs are known beforehand has nothing to do."""
+
+    def outputs(self, eid: str, entity: Entity, attributes: list[str]) -> dict[str, Any]:
+        """The values of some attributes in the present step."""
+        raise NotImplementedError
+
+    def summarise(self, eid: str, entity: Entity) -> dict[str, Any]:
+        """Figures for `summary`."""
+        return {}
+
+
+class Series:
+    """Values known for every step of a run beforehand.
+
+    Parameters
+    ----------
+    values
+        One per step.
+    what
+        For the message when the run goes on beyond them.
+    """
+
+    def __init__(self, values: list[float], what: str) -> None:
+        self._values = values
+        self._what = what
+
+    def at(self, step: int) -> float:
+        """The value in step number `step`."""
+        if step >= len(self._values):
+            raise InputError(
+                f"{self._what}: has values for {len(self._values)} steps, the run goes on at step {step}"
+            )
+        return self._values[step]
