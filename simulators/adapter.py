@@ -94,16 +94,16 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
         self.now = 0
 
     def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **parameters: Any) -> Meta:
-        """Set the step, s, and hand further parameters to `configure`."""
+        """Set the step, s, and hand further parameters to `set_up`."""
         if time_resolution != 1.0:
             raise InputError(f"{sid}: time resolution {time_resolution} s, expected 1 s")
         if step_size != int(step_size) or step_size <= 0:
             raise InputError(f"{sid}: step size {step_size} s, expected a whole number above 0")
         self.step_size = int(step_size)
-        self.configure(**parameters)
+        self.set_up(**parameters)
         return self.meta
 
-    def configure(self) -> None:
+    def set_up(self) -> None:
         """Take the parameters of the simulator; a room that has some overrides this."""
 
     def create(self, num: int, model: str, name: str | None = None, **parameters: Any) -> list[CreateResult]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ class RequestBlock:
         When a held request must have been released at the latest, s; inf where not deferrable.
     tenant
         Who sent it: an index a caller gives its sources; 0 where nobody said.
+    request_id
+        Number in order of arrival at its source; -1 before it has one.
+    released_at
+        When it was let go to a cluster, s; its arrival unless a gate held it back.
     """
 
     arrived_at: NDArray[np.float64]
@@ -36,12 +40,21 @@ class RequestBlock:
     deferrable: NDArray[np.bool_]
     deadline: NDArray[np.float64]
     tenant: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    request_id: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    released_at: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        if len(self.tenant) != len(self.arrived_at):
-            if len(self.tenant):
-                raise ValueError("tenant must have one entry per request")
-            object.__setattr__(self, "tenant", np.zeros(len(self.arrived_at), dtype=np.int32))
+        rows = len(self.arrived_at)
+        for name, default in (
+            ("tenant", lambda: np.zeros(rows, dtype=np.int32)),
+            ("request_id", lambda: np.full(rows, -1, dtype=np.int64)),
+            ("released_at", lambda: self.arrived_at),
+        ):
+            given = len(getattr(self, name))
+            if given != rows:
+                if given:
+                    raise ValueError(f"{name} must have one entry per request")
+                object.__setattr__(self, name, default())
 
     def __len__(self) -> int:
         return len(self.arrived_at)
@@ -55,6 +68,8 @@ class RequestBlock:
             self.deferrable[rows],
             self.deadline[rows],
             self.tenant[rows],
+            self.request_id[rows],
+            self.released_at[rows],
         )
 
     @classmethod
@@ -88,7 +103,38 @@ class RequestBlock:
             np.concatenate([b.deferrable for b in blocks]),
             np.concatenate([b.deadline for b in blocks]),
             np.concatenate([b.tenant for b in blocks]),
+            np.concatenate([b.request_id for b in blocks]),
+            np.concatenate([b.released_at for b in blocks]),
         )
+
+    def to_plain(self) -> dict[str, list[Any]]:
+        """Columns as lists, to cross mosaik; an empty dictionary for no request."""
+        return {name: getattr(self, name).tolist() for name in _DTYPES} if len(self) else {}
+
+    @classmethod
+    def from_plain(cls, parts: Sequence[Mapping[str, Sequence[Any]] | None]) -> RequestBlock:
+        """The requests of several sources (`to_plain`), in order of their release."""
+        blocks = [
+            cls(**{name: np.asarray(part[name], dtype=dtype) for name, dtype in _DTYPES.items()})
+            for part in parts
+            if part
+        ]
+        together = cls.concatenate(blocks)
+        if len(blocks) < 2:
+            return together
+        return together[np.argsort(together.released_at, kind="stable")]
+
+
+_DTYPES: dict[str, Any] = {
+    "arrived_at": np.float64,
+    "prefill_tokens": np.int64,
+    "decode_tokens": np.int64,
+    "deferrable": np.bool_,
+    "deadline": np.float64,
+    "tenant": np.int32,
+    "request_id": np.int64,
+    "released_at": np.float64,
+}
 
 
 class Workload(Protocol):
