@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+import typer
 from tqdm import tqdm
 
 from scenarios.attribution_report import terminal_table, write_figures, write_html
-from scenarios.what_if import Outcome, WhatIfOptions, compare, evaluate, variant
-from simulators.commandline import main
+from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
+from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.inference import attribution
 from simulators.profiles.site import load_site
@@ -25,29 +27,29 @@ from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 
 
-def by_tenant(options: WhatIfOptions, ci_g_per_kwh: float, work: Outcome) -> pd.DataFrame:
+def by_tenant(options: WhatIf, ci_g_per_kwh: float, work: Outcome) -> pd.DataFrame:
     """Each tenant's requests, tokens and energy in the base, under both rules of attribution."""
-    tokens = evaluate(options.base.model_copy(update={"attribution": "tokens"}), options, ci_g_per_kwh)
+    tokens = evaluate(options.serving.model_copy(update={"attribution": "tokens"}), options, ci_g_per_kwh)
     table = attribution.by(work.costs, "tenant")
     table["energy_j_by_tokens"] = attribution.by(tokens.costs, "tenant")["energy_j"]
     table.index = pd.Index([options.names[number] for number in table.index], name="tenant")
     return table
 
 
-def run(options: WhatIfOptions) -> None:
+def run(options: WhatIf) -> None:
     """Try one change after another on the same requests: energy, carbon, latency; and attribute every joule.
 
     Writes table.csv, tenants.csv, requests.csv (the base's), figures and report.html into the folder --out.
     """
     started = time.perf_counter()
-    variants = [(change, variant(options.base, change)) for change in options.change]
+    variants = [(change, variant(options.serving, change)) for change in options.change]
     inputs = []
     ci_g_per_kwh = options.carbon_intensity
     if ci_g_per_kwh is None:
         carbon = load_site(options.site).carbon()
         ci_g_per_kwh = float(carbon.values.mean())
         inputs.append({"what": "carbon intensity", "file": carbon.source, "sha256": carbon.sha256})
-    base = evaluate(options.base.model_copy(update={"attribution": "work"}), options, ci_g_per_kwh)
+    base = evaluate(options.serving.model_copy(update={"attribution": "work"}), options, ci_g_per_kwh)
     outcomes: list[tuple[str, Outcome | str]] = []
     with RunFolder(options.out) as folder:
         for change, serving in tqdm(variants, unit="variant", delay=3, disable=None):
@@ -82,5 +84,12 @@ def run(options: WhatIfOptions) -> None:
     print(f"report: {target / 'report.html'}")
 
 
+def app() -> typer.Typer:
+    """The command."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(command(WhatIf, run))
+    return made
+
+
 if __name__ == "__main__":
-    main(WhatIfOptions, run)
+    app()()

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scenarios.study import SITE_SERVING
 from simulators.datacenter.cooling import ConstantPue
 from simulators.datacenter.embodied import amortised_kg, device
 from simulators.datacenter.facility import Facility
@@ -31,22 +32,16 @@ KEEPS_UP = 0.95
 """Share of the base's throughput from which on a variant is taken to carry the same load."""
 
 
-class WhatIfOptions(Serving):
+BASE = SITE_SERVING.model_copy(update={"replicas": 1, "max_model_len": 16384})
+"""What everything is compared with unless told otherwise."""
+
+
+class WhatIf(BaseModel):
     """The base configuration, its requests, what is changed, and where energy comes from."""
 
-    model: str = Field(
-        "meta-llama/Llama-3.1-70B",
-        description="language model: a name in data/models or the path of a Hugging Face config.json",
-    )
-    gpu: str = Field("h100", description="GPU, a name in data/gpus")
-    tp: int = Field(4, ge=1, description="tensor-parallel GPUs per pipeline stage")
-    max_model_len: int = Field(
-        16384, ge=1, description="longest sequence that orca, static and slots reserve for, tokens"
-    )
-    power_law: str = Field(
-        "utilisation",
-        description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    serving: Serving = BASE
     router: str = Field(
         "least_outstanding",
         description="replica of a request: round_robin, random, least_outstanding or power_of_two",
@@ -71,11 +66,6 @@ class WhatIfOptions(Serving):
     pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
     seed: int = Field(42, ge=0, description="random seed")
     out: Path = Field(Path("results/attribution"), description="folder for the results")
-
-    @property
-    def base(self) -> Serving:
-        """What everything is compared with."""
-        return Serving(**{name: getattr(self, name) for name in Serving.model_fields})
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +135,7 @@ def variant(base: Serving, change: str) -> Serving:
         raise InputError(f"--change: {change!r} given, {reason[0].lower() + reason[1:]}") from None
 
 
-def evaluate(serving: Serving, options: WhatIfOptions, ci_g_per_kwh: float) -> Outcome:
+def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
     """Serve all requests and account for every joule.
 
     Raises
