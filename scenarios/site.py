@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,14 @@ from simulators.profiles.profile import Profile
 from simulators.profiles.readers import read_csv_profile
 from simulators.profiles.site import SeriesFile, Site, WeatherFile, load_site
 from simulators.profiles.weather import Weather, read_weather
-from simulators.quantities.requests import RequestBlock, Workload
+from simulators.quantities.requests import Workload
 from simulators.recorder.summary import sha256
 from simulators.scheduler.policies import Policy, Unhurried, policy
 from simulators.storage.battery import Battery, BatteryConfig
 from simulators.traffic.options import workload_from_options
+from simulators.traffic.source import DRAIN_S, ReleasedBefore
 
 Array = NDArray[np.float64]
-
-DRAIN_S = 900.0
-"""No request is held into the last quarter of an hour: runs that differ in policy end with the same work done."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +75,6 @@ class Setup:
     inputs: list[Input]
     facts: dict[str, Any]
     notes: list[str]
-
-
-class _ReleasedBefore:
-    """A workload whose deferrable requests must all be released before a given time.
-
-    A deadline beyond it moves to the middle between arrival and that time, so that the last ones do not leave together.
-    """
-
-    def __init__(self, workload: Workload, end_s: float) -> None:
-        self._workload = workload
-        self._end_s = end_s
-
-    def take(self, until_s: float) -> RequestBlock:
-        block = self._workload.take(until_s)
-        sooner = np.maximum(block.arrived_at, (block.arrived_at + self._end_s) / 2)
-        late = block.deferrable & (block.deadline > self._end_s)
-        return replace(block, deadline=np.where(late, sooner, block.deadline))
-
-    @property
-    def exhausted(self) -> bool:
-        return self._workload.exhausted
 
 
 def prepare(options: SiteOptions) -> Setup:
@@ -268,7 +245,7 @@ def _workload(options: SiteOptions, site: Site, start: datetime, inputs: list[In
             licence = "own computation from ServeGen (Apache-2.0) and Azure LLM traces (CC BY 4.0)"
         if shape.is_file():
             inputs.append(Input("daily shape of the traffic", str(shape), sha256(shape), licence))
-    return _ReleasedBefore(workload, max(0.0, span_s - DRAIN_S))
+    return ReleasedBefore(workload, max(0.0, span_s - DRAIN_S))
 
 
 def _forecast(options: SiteOptions, carbon: Array, window_s: float) -> Forecast:

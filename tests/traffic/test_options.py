@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.traffic import options
+from simulators.traffic import shapes
 from simulators.traffic.lengths import Fixed, LogNormal, Uniform, Zipf
-from simulators.traffic.options import parse_lengths, read_daily_shape, workload_from_options
+from simulators.traffic.options import workload_from_options
+from simulators.traffic.shapes import parse_lengths, read_daily_shape
 
 TRACE = "arrived_at,prefill_tokens,decode_tokens\n1,10,1\n2,20,2\n3,30,3\n"
 
@@ -125,7 +126,7 @@ def test_daily_shape_with_its_own_lengths(tmp_path):
 
 def test_daily_shape_by_name(tmp_path, monkeypatch):
     shape_file(tmp_path)
-    monkeypatch.setattr(options, "TRAFFIC_FOLDER", tmp_path)
+    monkeypatch.setattr(shapes, "TRAFFIC_FOLDER", tmp_path)
     assert len(read_daily_shape("shape").factors) == 24
     with pytest.raises(InputError, match=r"daily shape night: unknown \(known: shape\)"):
         read_daily_shape("night")
@@ -202,9 +203,9 @@ def test_unknown_quantiles_are_named(tmp_path):
         parse_lengths(f"quantiles:{shape_file(tmp_path, **QUANTILES)}:poem")
 
 
-@pytest.mark.skipif(not (options.TRAFFIC_FOLDER / "diurnal_day.json").exists(), reason="data not there")
+@pytest.mark.skipif(not (shapes.TRAFFIC_FOLDER / "diurnal_day.json").exists(), reason="data not there")
 def test_the_shape_that_comes_with_the_project():
-    document = json.loads((options.TRAFFIC_FOLDER / "diurnal_day.json").read_text())
+    document = json.loads((shapes.TRAFFIC_FOLDER / "diurnal_day.json").read_text())
     assert np.mean(read_daily_shape("diurnal_day").factors) == pytest.approx(1.0, abs=0.001)
     for name, stated in document["lengths"].items():
         prefill, decode = parse_lengths(f"quantiles:diurnal_day:{name}").draw(

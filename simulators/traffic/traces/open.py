@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock, Workload
-from simulators.traffic.lengths import Rows
+from simulators.traffic.measured import Rows
 from simulators.traffic.stream import Blocks, Merged, Stream, child_seeds, with_deferral
 from simulators.traffic.traces import rows, servegen, tables
 from simulators.traffic.traces.formats import LAYOUTS, SERVEGEN, SERVEGEN_FILE, Layout, detect
