@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from simulators.errors import InputError
 from simulators.quantities.requests import Workload
 from simulators.traffic.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
 from simulators.traffic.lengths import Lengths
-from simulators.traffic.shapes import parse_lengths, read_daily_shape
+from simulators.traffic.shapes import lengths_files, parse_lengths, read_daily_shape, shape_files
 from simulators.traffic.stream import SyntheticWorkload
-from simulators.traffic.traces import open_trace, read_rates
+from simulators.traffic.traces import open_trace, read_rates, trace_files
 
 DEFAULT_DEFER_WINDOW_S = 3600.0
 
@@ -29,7 +34,7 @@ def workload_from_options(
     time_scale: float = 1.0,
     rate_scale: float = 1.0,
     deferrable_share: float = 0.0,
-    defer_window_s: float | tuple[float, float] = DEFAULT_DEFER_WINDOW_S,
+    defer_window_s: float | Sequence[float] = DEFAULT_DEFER_WINDOW_S,
     seed: int = 42,
     tenant: int = 0,
 ) -> Workload:
@@ -54,7 +59,14 @@ def workload_from_options(
     ------
     InputError
         If options contradict each other, something is missing, or a file is broken.
+
+    Examples
+    --------
+    >>> block = workload_from_options(rate_per_s=2.0, lengths="fixed:512:128", seed=1).take(until_s=3600.0)
+    >>> 7000 < len(block) < 7400, int(block.prefill_tokens[0])
+    (True, 512)
     """
+    window_s = defer_window_s if isinstance(defer_window_s, int | float) else _pair(defer_window_s)
     if requests is not None:
         if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
             raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
@@ -66,7 +78,7 @@ def workload_from_options(
             max_requests=num_requests,
             horizon_s=horizon_s,
             deferrable_share=deferrable_share,
-            defer_window_s=defer_window_s,
+            defer_window_s=window_s,
             seed=seed,
             tenant=tenant,
         )
@@ -83,16 +95,26 @@ def workload_from_options(
         num_requests=num_requests,
         horizon_s=horizon_s,
         deferrable_share=deferrable_share,
-        defer_window_s=defer_window_s,
+        defer_window_s=window_s,
         tenant=tenant,
     )
+
+
+def _pair(window_s: Sequence[float]) -> tuple[float, float]:
+    if len(window_s) != 2:
+        raise InputError(f"workload: {len(window_s)} deferral windows, expected one or (shortest, longest)")
+    return float(window_s[0]), float(window_s[1])
+
+
+def _is_rate_profile(diurnal: str | Path) -> bool:
+    return str(diurnal).lower().endswith((".csv", ".csv.gz"))
 
 
 def _arrivals(
     rate_per_s: float | None, cv: float, diurnal: str | Path | None, start_of_day_s: float
 ) -> tuple[Arrivals, Lengths | None]:
     """The arrival law, and the lengths that come with a daily shape."""
-    if diurnal is not None and str(diurnal).lower().endswith((".csv", ".csv.gz")):
+    if diurnal is not None and _is_rate_profile(diurnal):
         rates, interval_s = read_rates(diurnal)
         if rate_per_s is not None and rates.any():
             rates = rates * (rate_per_s / rates.mean())
@@ -103,3 +125,116 @@ def _arrivals(
         return (Poisson(rate_per_s) if cv == 1.0 else Gamma(rate_per_s, cv)), None
     shape = read_daily_shape(diurnal)
     return Diurnal(rate_per_s, shape.factors, start_of_day_s, cv), shape.lengths
+
+
+def workload_from_plain(options: Mapping[str, Any]) -> Workload:
+    """The workload of a mapping of options, as it crosses mosaik or stands in a file; see `workload_from_options`.
+
+    Raises
+    ------
+    InputError
+        As `workload_from_options`, and if an option is unknown.
+
+    Examples
+    --------
+    >>> workload_from_plain({"rate_per_s": 2.0, "lengths": "fixed:512:128", "horizon_s": 60}).exhausted
+    False
+    >>> workload_from_plain({"rate": 2.0})
+    Traceback (most recent call last):
+        ...
+    simulators.errors.InputError: workload: unknown option 'rate', expected requests, format, rate_per_s, cv, ...
+    """
+    known = list(inspect.signature(workload_from_options).parameters)
+    if unknown := sorted(set(options) - set(known)):
+        raise InputError(f"workload: unknown option {unknown[0]!r}, expected {', '.join(known[:4])}, ...")
+    return workload_from_options(**options)
+
+
+def workload_files(options: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """The files that a workload is read from: what each is, and its path.
+
+    Examples
+    --------
+    >>> [(what, path.name) for what, path in workload_files({"rate_per_s": 1.0, "diurnal": "diurnal_day"})]
+    [('daily shape of the traffic', 'diurnal_day.json')]
+    """
+    files: list[tuple[str, Path]] = []
+    if (requests := options.get("requests")) is not None:
+        return [("request trace", path) for path in trace_files(requests)]
+    if (diurnal := options.get("diurnal")) is not None:
+        if _is_rate_profile(diurnal):
+            files.append(("rate profile", Path(diurnal)))
+        else:
+            files += [("daily shape of the traffic", path) for path in shape_files(diurnal)]
+    if isinstance(lengths := options.get("lengths"), str):
+        files += [("lengths of the requests", path) for path in lengths_files(lengths)]
+    return files
+
+
+class TrafficOptions(BaseModel):
+    """What a user may choose about the requests of a site.
+
+    Examples
+    --------
+    >>> traffic = TrafficOptions(rate=0.5, lengths="fixed:600:250")
+    >>> plain = traffic.workload(start_of_day_s=8 * 3600.0, span_s=86_400.0, seed=1)
+    >>> plain["rate_per_s"], plain["diurnal"], plain["defer_window_s"]
+    (0.5, 'diurnal_day', 28800.0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trace: Path | None = Field(
+        None,
+        description="request trace instead of synthetic traffic (CSV: arrived_at, prefill_tokens, decode_tokens)",
+    )
+    rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
+    lengths: str | None = Field(
+        None,
+        description="prompt and output lengths, e.g. zipf:1024:4096:0.6:20  [default: the daily shape's]",
+    )
+    diurnal: str = Field(
+        "diurnal_day", description="daily shape of the request rate: a name in data/traffic or a file"
+    )
+    deferrable_share: float = Field(
+        0.3, ge=0, le=1, description="share of the requests a policy may hold back"
+    )
+    defer_hours: float = Field(8.0, gt=0, description="how long a deferrable request may be held back, h")
+
+    def workload(self, start_of_day_s: float, span_s: float, seed: int) -> dict[str, Any]:
+        """Options for `workload_from_plain`.
+
+        Parameters
+        ----------
+        start_of_day_s
+            Local time of day at which the run starts, s after midnight.
+        span_s
+            Length of the run, s.
+        seed
+            Seed of everything that is drawn.
+        """
+        deferral = {
+            "deferrable_share": self.deferrable_share,
+            "defer_window_s": self.defer_hours * 3600,
+            "seed": seed,
+        }
+        if self.trace is not None:
+            return {"requests": str(self.trace), **deferral}
+        return {
+            "rate_per_s": self.rate,
+            "lengths": self.lengths,
+            "diurnal": self.diurnal,
+            "start_of_day_s": start_of_day_s,
+            "horizon_s": span_s,
+            **deferral,
+        }
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The files the requests are read from: what each is, and its path.
+
+        Raises
+        ------
+        InputError
+            If the daily shape is unknown.
+        """
+        return workload_files(self.workload(0.0, 1.0, 0))

@@ -32,7 +32,7 @@ from simulators.errors import InputError
 from simulators.paths import DATA
 from simulators.traffic import lengths as laws
 from simulators.traffic import measured
-from simulators.traffic.traces import read_lengths
+from simulators.traffic.traces import read_lengths, trace_files
 
 TRAFFIC_FOLDER = DATA / "traffic"
 
@@ -78,6 +78,16 @@ def parse_lengths(spec: str) -> laws.Lengths:
             raise InputError(f"lengths {spec}: {parts[at]} must be a whole number of tokens")
         values[at] = int(values[at])
     return law(*values)
+
+
+def lengths_files(spec: str) -> list[Path]:
+    """The files that a specification of lengths names."""
+    name, _, rest = spec.partition(":")
+    if name == "trace":
+        return trace_files(rest)
+    if name == "cdf":
+        return [Path(rest.rpartition(":")[0])]
+    return [_shape_file(rest.rpartition(":")[0])[0]] if name == "quantiles" else []
 
 
 def _number(text: str, spec: str, form: str) -> float:
@@ -142,6 +152,13 @@ def read_daily_shape(name: str | Path) -> DailyShape:
     if isinstance(lengths, str):
         return DailyShape(factors, parse_lengths(lengths))
     return DailyShape(factors, _measured(document, None, path))
+
+
+def shape_files(name: str | Path) -> list[Path]:
+    """The files that a daily shape is read from: its own, and that of the lengths it names."""
+    path, document = _shape_file(name)
+    lengths = document.get("lengths")
+    return [path, *(lengths_files(lengths) if isinstance(lengths, str) else [])]
 
 
 def _shape_file(name: str | Path) -> tuple[Path, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simulators.errors import InputError
 from simulators.quantities.commands import Command, Release
 from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.gate import Gate
@@ -76,6 +77,10 @@ class Source:
     """
 
     def __init__(self, workload: Workload, span_s: float | None = None, drain_s: float = DRAIN_S) -> None:
+        if span_s is not None and not span_s > 0:
+            raise InputError(f"traffic: the span is {span_s!r} s, expected a number above 0")
+        if not drain_s >= 0:
+            raise InputError(f"traffic: the drain is {drain_s!r} s, expected a number >= 0")
         self._workload = workload if span_s is None else ReleasedBefore(workload, max(0.0, span_s - drain_s))
         self._gate = Gate()
         self.release = Release(hold=False)

@@ -51,6 +51,20 @@ def recognise(path: str | Path, format: str = "auto") -> Trace:
     return Trace(path, layout)
 
 
+def trace_files(path: str | Path) -> list[Path]:
+    """The files that a trace is read from: itself, or those of ServeGen's clients.
+
+    Raises
+    ------
+    InputError
+        If a folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir() and not SERVEGEN_FILE.search(path.name):
+        return [path]
+    return [file for client in servegen.clients(path) for file in (client, servegen.dataset(client))]
+
+
 def open_trace(
     path: str | Path,
     *,
