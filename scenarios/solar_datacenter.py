@@ -12,63 +12,87 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scenarios.options import SiteOptions
-from scenarios.reporting import configuration, write_results
-from scenarios.site import prepare
-from scenarios.summary import compare, summarise
-from scenarios.world import SiteWorld
+from pydantic import BaseModel, ConfigDict, Field
+
+from scenarios.output import Bar, Disk, OutputOptions, write_results
+from scenarios.result import Figures
+from scenarios.simulate import simulate
+from scenarios.study import Study
+from scenarios.summary import compare
 from simulators.commandline import main
 from simulators.recorder.store import RunFolder
-from simulators.report.labels import RunMeta
-from simulators.report.progress import Progress
+
+SKIP = ("network", "grid_at", "routing", "mw", "bus")
+"""What this command does not read."""
 
 
-def run(options: SiteOptions) -> None:
+class SolarDatacenter(BaseModel):
+    """A study, where its results go, and what it is compared with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: Study = Study()
+    output: OutputOptions = OutputOptions()
+    compare: bool = Field(
+        True,
+        description="also run the same requests under none (or carbon, if the policy is none): what does it save?",
+    )
+
+    @property
+    def other_policy(self) -> str:
+        """What the policy is compared with."""
+        return "carbon" if self.study.site.control.policy == "none" else "none"
+
+
+def run(command: SolarDatacenter) -> None:
     """Simulate a site with PV, wind and a battery that serves LLM requests, and report what it drew and emitted."""
     started = time.perf_counter()
-    setup = prepare(options)
-    zone = RunMeta("", options.step, setup.site.timezone).zone
-    length_s = options.steps * options.step
-    with RunFolder(options.out, start=setup.start, until_s=length_s) as folder:
-        folder.write_json("config.json", configuration(setup))
-        with other_policy_beside(options, folder) as other, Progress(setup.start, length_s, zone) as progress:
-            residual = SiteWorld(setup, folder, progress).run()
-        frame = folder.frame("timeseries")
-        summary = summarise(setup, frame, residual)
-        if other and options.policy == "none":
-            summary["scheduling"] = compare(options.other_policy, other, summary)
-        elif other:
-            summary["scheduling"] = compare(options.policy, summary, other)
-        write_results(setup, folder, frame, summary, started, f"Solar data centre, {setup.site.title}")
+    study, options = command.study, command.model_dump(mode="json")
+    with RunFolder(command.output.out, until_s=study.run.length_s) as folder:
+        with other_policy_beside(command, folder) as other, Bar() as bar:
+            result = simulate(study, listeners=(Disk(folder, options), bar))
+        scheduling = None
+        if other:
+            pair = (result.figures, other[0])
+            policy = study.site.control.policy
+            scheduling = (
+                compare(command.other_policy, *pair[::-1]) if policy == "none" else compare(policy, *pair)
+            )
+        title = f"Solar data centre, {', '.join(site.title for site in result.plan.sites.values())}"
+        write_results(
+            folder, result, options, started, title, report=command.output.report, scheduling=scheduling
+        )
 
 
 @contextmanager
-def other_policy_beside(options: SiteOptions, folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """The same requests under the other policy, in a process of its own; once left, the dictionary is its summary."""
-    summary: dict[str, Any] = {}
-    if not options.compare:
-        yield summary
+def other_policy_beside(command: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
+    """The same requests under the other policy, in a process of its own; once left, the list holds its figures."""
+    figures: list[Figures] = []
+    if not command.compare:
+        yield figures
         return
     out = folder.path("comparison")
-    changes = {"policy": options.other_policy, "compare": False, "report": False, "out": str(out)}
-    config = folder.path("comparison.json")
-    config.write_text(json.dumps(options.model_dump(mode="json") | changes))
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--config", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    output = OutputOptions(report=False, out=out)
+    other = SolarDatacenter(
+        study=command.study.changed(policy=command.other_policy), output=output, compare=False
     )
+    config = folder.path("comparison.json")
+    config.write_text(other.model_dump_json())
+    arguments = [sys.executable, __file__, "--config", str(config)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        yield summary
+        yield figures
         _, errors = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the run under policy {options.other_policy} failed:\n{errors}")
-        summary |= json.loads((out / "summary.json").read_text())
+            raise RuntimeError(f"the run under policy {command.other_policy} failed:\n{errors}")
+        entries = json.loads((out / "summary.json").read_text())
+        figures.append(
+            Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
+        )
     finally:
         if process.poll() is None:
             process.terminate()
@@ -77,4 +101,4 @@ def other_policy_beside(options: SiteOptions, folder: RunFolder) -> Iterator[dic
 
 
 if __name__ == "__main__":
-    main(SiteOptions, run)
+    main(SolarDatacenter, run, skip=SKIP)

@@ -1,12 +1,25 @@
-"""The figures of a run, from its time series."""
+"""The figures of a run, from its time series and from what its parts say of themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from scenarios.site import Setup
+from scenarios.plan import Plan, SitePlan
+from scenarios.result import (
+    Balance,
+    Carbon,
+    Control,
+    Cost,
+    Energy,
+    Figures,
+    Renewable,
+    Scheduling,
+    Serving,
+)
 from simulators.carbon.accounting import CarbonAccount, account
 
 ENERGY_COLUMNS = {
@@ -21,76 +34,120 @@ ENERGY_COLUMNS = {
     "curtailed": "curtailed_mw",
 }
 
+Parts = Mapping[str, Mapping[str, Any]]
+"""What every part of a site says of the run (`World.ask`), by the part's name."""
 
-def generation_mw(frame: pd.DataFrame) -> pd.Series[float]:
-    """PV and wind together, MW."""
+
+def check_requests(frame: pd.DataFrame, step_s: int) -> None:
+    """Requests must add up over all sites in every interval: arrived = completed + rejected + in the system.
+
+    Raises
+    ------
+    RuntimeError
+        If they do not, naming the interval.
+    """
+    counts = frame.groupby("time", sort=True)[
+        ["arrived", "completed", "rejected", "running", "waiting", "held"]
+    ].sum()
+    gone = (counts["completed"] + counts["rejected"]).cumsum()
+    inside = counts["running"] + counts["waiting"] + counts["held"]
+    off = (counts["arrived"].cumsum() - gone - inside).abs()
+    wrong = np.flatnonzero(off > 1e-6 * np.maximum(1.0, counts["arrived"].cumsum()))
+    if len(wrong):
+        at = int(wrong[0])
+        raise RuntimeError(
+            f"interval {at * step_s} s to {(at + 1) * step_s} s: {off.iloc[at]:g} requests are neither completed, "
+            "rejected, running, waiting nor held"
+        )
+
+
+def carbon_of(plan: SitePlan, frame: pd.DataFrame, step_s: int, initial_wh: float) -> CarbonAccount:
+    """The carbon account of a site from its rows of the time series."""
     own = [name for name in ("pv_mw", "wind_mw") if name in frame]
-    return frame[own].sum(axis=1)
-
-
-def carbon_of(setup: Setup, frame: pd.DataFrame, embodied_kg: float = 0.0) -> CarbonAccount:
-    """The carbon account of a run from its time series."""
-    battery = setup.battery
+    series = {
+        key: frame[column] if column in frame and frame[column].notna().all() else None
+        for key, column in (
+            ("ci_g_per_kwh", "carbon_intensity_g_per_kwh"),
+            ("marginal_g_per_kwh", "marginal_intensity_g_per_kwh"),
+        )
+    }
     return account(
-        step_s=setup.options.step,
-        ci_g_per_kwh=frame["carbon_intensity_g_per_kwh"],
+        step_s=step_s,
+        **series,
         load_w=frame["facility_mw"] * 1e6,
-        generation_w=generation_mw(frame) * 1e6,
+        generation_w=frame[own].sum(axis=1) * 1e6,
         import_w=frame["import_mw"] * 1e6,
         export_w=frame["export_mw"] * 1e6,
         curtailed_w=frame["curtailed_mw"] * 1e6,
         charge_w=frame["charge_mw"] * 1e6,
         discharge_w=frame["discharge_mw"] * 1e6,
         stored_wh=frame["stored_mwh"] * 1e6,
-        initial_wh=battery.config.soc_initial * battery.config.capacity_wh if battery else 0.0,
-        embodied_kg=embodied_kg,
+        initial_wh=initial_wh,
+        embodied_kg=plan.embodied_kg,
     )
 
 
-def summarise(setup: Setup, frame: pd.DataFrame, residual: float, scale: float = 1.0) -> dict[str, Any]:
-    """Everything `summary.json` holds but the wall-clock time.
+def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figures:
+    """The figures of one site.
 
     Parameters
     ----------
-    setup
-        The run.
+    plan, name
+        The run, and the site's name in it.
     frame
-        Its time series, one row per step.
-    residual
-        Largest relative residual of the site's energy balance, 1.
-    scale
-        How many times the simulated cluster stands in the site, 1.
+        The site's rows of the time series.
+    parts
+        What its cluster, storage, traffic and controller say of the run.
     """
-    step_s = setup.options.step
+    site, step_s = plan.sites[name], plan.study.run.step
     hours = step_s / 3600
-    carbon = carbon_of(setup, frame, setup.embodied_kg * scale)
-    summary: dict[str, Any] = {
-        "energy_mwh": {
-            name: float(frame[column].sum() * hours) if column in frame else 0.0
-            for name, column in ENERGY_COLUMNS.items()
-        },
-        "carbon_kg": {
-            "operational": carbon.operational_kg,
-            "embodied": carbon.embodied_kg,
-            "total": carbon.total_kg,
-            "without_own_supply": carbon.gross_kg,
-        },
-        "renewable": {
-            "offset_ratio": carbon.offset_ratio,
-            "matched_ratio": carbon.matched_ratio,
-            "self_consumption_ratio": carbon.self_consumption_ratio,
-        },
-        "inference": setup.metrics.summary(setup.cluster),
-        "balance": {"max_relative_residual": residual},
-        "simulated_s": setup.options.steps * step_s,
-    }
-    if "price_per_kwh" in frame:
-        cost = float((frame["import_mw"] * 1e3 * hours * frame["price_per_kwh"]).sum())
-        summary["import_cost"] = {"value": cost, "unit": setup.price_unit.split("/")[0]}
-    return summary
+    carbon = carbon_of(site, frame, step_s, parts["storage"]["initial_wh"])
+    cost = None
+    if "price_per_kwh" in frame and site.price_unit:
+        value = float((frame["import_mw"] * 1e3 * hours * frame["price_per_kwh"]).sum())
+        cost = Cost(value=value, unit=site.price_unit.split("/")[0])
+    return Figures(
+        energy_mwh=Energy(
+            **{
+                key: float(frame[column].sum() * hours) if column in frame else 0.0
+                for key, column in ENERGY_COLUMNS.items()
+            }
+        ),
+        carbon_kg=Carbon(
+            operational=carbon.operational_kg,
+            embodied=carbon.embodied_kg,
+            total=carbon.total_kg,
+            without_own_supply=carbon.gross_kg,
+            consequence_marginal=carbon.consequence_marginal_kg,
+            reasons=dict(carbon.reasons),
+        ),
+        renewable=Renewable(
+            offset_ratio=carbon.offset_ratio,
+            matched_ratio=carbon.matched_ratio,
+            self_consumption_ratio=carbon.self_consumption_ratio,
+        ),
+        inference=serving_figures(parts),
+        balance=Balance(max_relative_residual=parts["storage"]["max_relative_residual"]),
+        import_cost=cost,
+        simulated_s=plan.study.run.length_s,
+        control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
+    )
 
 
-def compare(policy: str, scheduled: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+def serving_figures(parts: Parts) -> Serving:
+    """What the cluster says, with the requests that arrived at the site and those its gate still holds."""
+    said = {name: value for name, value in parts["cluster"].items() if name in Serving.model_fields}
+    traffic = parts["traffic"]
+    return Serving.model_validate(
+        said
+        | {
+            "requests_arrived": traffic["arrived"],
+            "requests_waiting": said["requests_waiting"] + traffic["held"],
+        }
+    )
+
+
+def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
     """What a policy saved against the same requests under no policy, at equal work, and what delay it cost.
 
     Work is counted in output tokens; the baseline's carbon is scaled by the (small) difference of what was still
@@ -101,26 +158,29 @@ def compare(policy: str, scheduled: dict[str, Any], baseline: dict[str, Any]) ->
     policy
         Name of the policy.
     scheduled, baseline
-        Summaries of the runs with it and without any.
+        Figures of the runs with it and without any.
     """
-    done, done_before = (s["inference"]["decode_tokens"] for s in (scheduled, baseline))
-    before = baseline["carbon_kg"]["operational"] * (done / done_before if done_before else 1.0)
-    saved = before - scheduled["carbon_kg"]["operational"]
-    held = scheduled["inference"]["held_s"]
-    return {
-        "policy": policy,
-        "baseline_policy": "none",
-        "kg_saved": saved,
-        "kg_saved_relative": saved / before if before else 0.0,
-        "operational_kg": scheduled["carbon_kg"]["operational"],
-        "operational_kg_baseline": before,
-        "mean_delay_s": held["mean"],
-        "p95_delay_s": held["p95"],
-        "requests_delayed": held["requests"],
-        "completed_requests": scheduled["inference"]["requests_completed"],
-        "completed_requests_baseline": baseline["inference"]["requests_completed"],
-        "matched_ratio": scheduled["renewable"]["matched_ratio"],
-        "matched_ratio_baseline": baseline["renewable"]["matched_ratio"],
-        "facility_mwh": scheduled["energy_mwh"]["facility"],
-        "facility_mwh_baseline": baseline["energy_mwh"]["facility"],
-    }
+    done, done_before = (figures.inference.decode_tokens for figures in (scheduled, baseline))
+    after, before = scheduled.carbon_kg.operational, baseline.carbon_kg.operational
+    saved = None
+    if after is not None and before is not None:
+        before *= done / done_before if done_before else 1.0
+        saved = before - after
+    held = scheduled.inference.held_s
+    return Scheduling(
+        policy=policy,
+        baseline_policy="none",
+        kg_saved=saved,
+        kg_saved_relative=None if saved is None or before is None else saved / before if before else 0.0,
+        operational_kg=after,
+        operational_kg_baseline=before,
+        mean_delay_s=held.mean,
+        p95_delay_s=held.p95,
+        requests_delayed=held.requests,
+        completed_requests=scheduled.inference.requests_completed,
+        completed_requests_baseline=baseline.inference.requests_completed,
+        matched_ratio=scheduled.renewable.matched_ratio,
+        matched_ratio_baseline=baseline.renewable.matched_ratio,
+        facility_mwh=scheduled.energy_mwh.facility,
+        facility_mwh_baseline=baseline.energy_mwh.facility,
+    )

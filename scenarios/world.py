@@ -1,210 +1,213 @@
-"""The mosaik world of a site: who is connected to whom."""
+"""A plan as a mosaik world: simulators in this process or elsewhere, entities, links, the recorder."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
 
 import mosaik
-import numpy as np
+from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
-from scenarios.site import Setup
-from simulators.carbon.simulator import Carbon
-from simulators.datacenter.simulator import DataCenter
-from simulators.generation.simulator import Generation
-from simulators.inference.simulator import Inference
-from simulators.profiles.profile import Profile
-from simulators.profiles.simulator import ProfileReplay
-from simulators.recorder.simulator import Recorder
-from simulators.recorder.store import RunFolder
-from simulators.scheduler.simulator import Scheduler
-from simulators.storage.dispatch import dispatch
-from simulators.storage.simulator import Storage
+from scenarios.plan import NETWORK, Entity, Plan
+from scenarios.wiring import LINKS, NOW, REFUSALS, SIGNALS, Link
+from simulators.errors import InputError
+from simulators.quantities.schema import TIMESERIES
+from simulators.recorder.simulator import Recorder, Sink
+from simulators.remote import Elsewhere, parse_address
+from simulators.rooms import simulator_class
 
-CLUSTER_POWERS = {
-    "P[MW]": "gpu_mw",
-    "P_prefill[MW]": "prefill_mw",
-    "P_decode[MW]": "decode_mw",
-    "P_idle[MW]": "idle_mw",
-}
-CLUSTER_COLUMNS = {
-    "mfu[1]": "mfu",
-    "mbu[1]": "mbu",
-    "arrived[1]": "arrived",
-    "completed[1]": "completed",
-    "rejected[1]": "rejected",
-    "running[1]": "running",
-    "waiting[1]": "waiting",
-    "held[1]": "held",
-    "prefill_tokens[1]": "prefill_tokens",
-    "decode_tokens[1]": "decode_tokens",
-}
-FACILITY_COLUMNS = {
-    "P_it[MW]": "it_mw",
-    "P_cooling[MW]": "cooling_mw",
-    "P_losses[MW]": "losses_mw",
-    "P[MW]": "facility_mw",
-}
-EXCHANGE_COLUMNS = {
-    "P_charge[MW]": "charge_mw",
-    "P_discharge[MW]": "discharge_mw",
-    "P_import[MW]": "import_mw",
-    "P_export[MW]": "export_mw",
-    "P_curtailed[MW]": "curtailed_mw",
-    "SoC[1]": "soc",
-    "E[MWh]": "stored_mwh",
-}
+CONNECT_S = 10.0
+"""How long to wait for a simulator elsewhere, s."""
 
 
-class SiteWorld:
-    """A mosaik world with one site in it; `run` steps it to its end.
+class World:
+    """A mosaik world made of a plan. `run` steps it to its end; it is a context manager that stops all simulators.
 
     Parameters
     ----------
-    setup
-        What to wire.
-    run
-        Where the results go.
-    progress
-        Called after each step with the seconds simulated.
-    scale
-        How many times the simulated cluster stands in the site: its powers, not its requests, are multiplied.
+    plan
+        What to make.
+    sink
+        Who gets the rows of the tables.
+
+    Attributes
+    ----------
+    mosaik
+        The `mosaik.World`: start further simulators in it and connect them before `run`.
+    entities
+        Its entities by site and part, e.g. ``world.entities["site", "storage"]``.
+    answers
+        What was asked of the network at the end.
     """
 
-    def __init__(
-        self, setup: Setup, run: RunFolder, progress: Callable[[int], None] | None = None, scale: float = 1.0
-    ) -> None:
-        self.setup = setup
-        self.columns: dict[tuple[str, str], str] = {}
-        self._recorded: list[tuple[Any, str, Callable[[float], float]]] = []
-        self.world = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
-        self._run = run
-        self._progress = progress
-        self.scaled: Callable[[float], float] = lambda mw: mw * scale
-        step = {"step_size": setup.options.step}
-        self.carbon = self.start(Carbon, "Carbon", **step).CarbonIntensity(
-            ci_g_per_kwh=setup.carbon_g_per_kwh, forecast=setup.forecast
-        )
-        generation = self.start(Generation, "Generation", **step)
-        self.generators = {}
-        if setup.pv_w is not None:
-            self.generators["pv_mw"] = generation.PV(power_w=setup.pv_w)
-        if setup.wind_w is not None:
-            self.generators["wind_mw"] = generation.Wind(power_w=setup.wind_w)
-        self.controller = self.start(Scheduler, "Scheduler", **step).Controller(policy=setup.policy)
-        self.cluster = self.start(Inference, "Inference", **step).Cluster(
-            cluster=setup.cluster, metrics=setup.metrics
-        )
-        self.facility = self.start(DataCenter, "DataCenter", **step).DataCenter(facility=setup.facility)
-        self.storage_simulator = self.start(Storage, "Storage", **step)
-        limit_kw = setup.options.export_limit_kw
-        self.storage = self.storage_simulator.Battery(
-            battery=setup.battery,
-            dispatch=dispatch(setup.options.dispatch),
-            export_limit_w=np.inf if limit_kw is None else limit_kw * 1e3,
-        )
-        self.price = None if setup.price_per_kwh is None else self._price(setup)
-        self._connect()
+    def __init__(self, plan: Plan, sink: Sink) -> None:
+        self.plan = plan
+        self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
+        self.entities: dict[tuple[str, str], Any] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
+        self._sink = sink
+        self._factories: dict[tuple[str, str], Any] = {}
+        self._made: dict[tuple[str, str], tuple[Any, str]] = {}
+        self._columns: list[list[str]] = []
+        self._recorded: dict[Any, list[str]] = defaultdict(list)
+        try:
+            for entity in plan.entities:
+                self._create(entity)
+            self._connect()
+            self._record()
+        except BaseException:
+            self.close()
+            raise
 
-    def start(self, simulator: type, name: str, **parameters: Any) -> Any:
-        """Start a simulator in this process."""
-        return self.world.start(PythonStarter(simulator), sim_id=name, **parameters)
+    def start(self, simulator: Callable[..., Any], name: str, **parameters: Any) -> Any:
+        """Start a simulator in this process; returns its model factory."""
+        starter = PythonStarter(simulator)  # type: ignore[arg-type]
+        return self.mosaik.start(starter, sim_id=name, **parameters)
 
-    def record(
-        self, entity: Any, columns: dict[str, str], transform: Callable[[float], float] | None = None
-    ) -> None:
-        """Have attributes of an entity, `transform`-ed, written to the named columns of the time series."""
-        for attribute, column in columns.items():
-            self.columns[(entity.full_id, attribute)] = column
-            self._recorded.append((entity, attribute, transform or (lambda value: value)))
+    def record(self, entity: Any, attribute: str, column: str, site: str = NETWORK) -> None:
+        """Have an attribute of an entity written to a column of the time series."""
+        self._columns.append([entity.full_id, attribute, site, column])
+        self._recorded[entity].append(attribute)
 
-    def _price(self, setup: Setup) -> Any:
-        options = setup.options
-        replay = self.start(
-            ProfileReplay,
-            "Price",
-            start=setup.start,
-            step_size=options.step,
-            steps=options.steps,
-            attributes=["price[1/kWh]"],
-        )
-        assert setup.price_per_kwh is not None
-        profile = Profile("price", setup.price_unit, setup.start, options.step, setup.price_per_kwh, "price")
-        return replay.Profile(profile=profile, attribute="price[1/kWh]")
+    def ask(self, site: str, part: str, method: str = "summary") -> dict[str, Any]:
+        """What an extra method of a part's simulator says of it; empty if there is no such part."""
+        if (site, part) not in self._made:
+            return {}
+        factory, eid = self._made[site, part]
+        answer: dict[str, Any] = getattr(factory, method)(eid)
+        return answer
+
+    def _address(self, entity: Entity) -> str:
+        study = self.plan.study
+        if entity.site == NETWORK:
+            return (study.grid_at or "") if entity.room == "grid" else ""
+        rooms: Mapping[str, str] = self.plan.sites[entity.site].study.where
+        return rooms.get(entity.room, "")
+
+    def _factory(self, entity: Entity) -> Any:
+        """The simulator that makes an entity: one per room in this process, one per address elsewhere."""
+        address = self._address(entity)
+        key = (entity.room, address)
+        if key not in self._factories:
+            name = entity.room.capitalize()
+            parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
+            if not address:
+                self._factories[key] = self.start(simulator_class(entity.room), name, **parameters)
+            else:
+                self._factories[key] = self._elsewhere(f"{name}-at-{address}", address, parameters)
+        return self._factories[key]
+
+    def _elsewhere(self, name: str, address: str, parameters: dict[str, Any]) -> Any:
+        try:
+            return self.mosaik.start(Elsewhere(*parse_address(address)), sim_id=name, **parameters)
+        except (OSError, SimulationError) as error:
+            raise InputError(
+                f"{name}: nothing answers ({error}), expected a simulator started there by "
+                "wattloop simulator ROOM --listen HOST:PORT"
+            ) from None
+
+    def _create(self, entity: Entity) -> None:
+        factory = self._factory(entity)
+        if not hasattr(factory, entity.model):
+            raise InputError(
+                f"{self._address(entity)}: is no {entity.room} simulator, expected one that makes {entity.model}"
+            )
+        made = getattr(factory, entity.model)(name=entity.name, **entity.config)
+        self.entities[entity.site, entity.part] = made
+        self._made[entity.site, entity.part] = (factory, entity.name)
+        part = {"network": "bus", "router": "destination"}.get(entity.part, "")
+        for site, child in zip(entity.children, made.children, strict=True):
+            self.entities[site, part] = child
 
     def _connect(self) -> None:
-        connect = self.world.connect
-        # what the controller sees: signals of this step, the site's state one step late
-        if self.setup.options.policy == "carbon":
-            connect(self.carbon, self.controller, "CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]")
-        for generator in self.generators.values():
-            connect(generator, self.controller, ("P[MW]", "P_gen[MW]"))
-        connect(
-            self.facility,
-            self.controller,
-            ("P[MW]", "P_load[MW]"),
-            initial_data={"P[MW]": 0.0},
-            time_shifted=True,
-            transform=self.scaled,
-        )
-        soc = self.setup.battery.soc if self.setup.battery else 0.0
-        connect(
-            self.storage,
-            self.controller,
-            ("SoC_end[1]", "SoC[1]"),
-            initial_data={"SoC_end[1]": soc},
-            time_shifted=True,
-        )
-        counts = {"held[1]": 0, "waiting[1]": 0}
-        connect(self.cluster, self.controller, *counts, initial_data=counts, time_shifted=True)
-        # what it decides, and what follows from it
-        connect(self.controller, self.cluster, "hold[1]", "release_rate[1/s]")
-        connect(self.cluster, self.facility, ("P[MW]", "P_gpu[MW]"))
-        connect(self.cluster, self.facility, ("busy[1]", "utilisation[1]"))
-        connect(self.facility, self.storage, ("P[MW]", "P_load[MW]"), transform=self.scaled)
-        for column, generator in self.generators.items():
-            connect(generator, self.storage, ("P[MW]", "P_gen[MW]"))
-            self.record(generator, {"P[MW]": column})
-        connect(self.carbon, self.storage, "CI[gCO2eq/kWh]")
-        if self.price is not None:
-            connect(self.price, self.storage, "price[1/kWh]")
-            connect(self.price, self.controller, "price[1/kWh]")
-            self.record(self.price, {"price[1/kWh]": "price_per_kwh"})
-        self.record(self.carbon, {"CI[gCO2eq/kWh]": "carbon_intensity_g_per_kwh"})
-        self.record(self.controller, {"hold[1]": "hold"})
-        self.record(self.cluster, CLUSTER_POWERS, self.scaled)
-        self.record(self.cluster, CLUSTER_COLUMNS)
-        self.record(self.facility, FACILITY_COLUMNS, self.scaled)
-        self.record(self.storage, EXCHANGE_COLUMNS)
-
-    def run(self, keep_requests: bool = True) -> float:
-        """Step to the end of the run; returns the largest relative residual of the energy balance."""
-        options = self.setup.options
-        recorder = self.start(
-            Recorder,
-            "Recorder",
-            run=self._run,
-            start=self.setup.start,
-            step_size=options.step,
-            progress=self._progress,
-        ).Recorder(columns=self.columns)
-        for entity, attribute, transform in self._recorded:
-            self.world.connect(entity, recorder, attribute, transform=transform)
-        if keep_requests:
-            self.world.connect(self.cluster, recorder, "requests")
-        if options.power_resolution_s is not None:
-            self.world.connect(self.cluster, recorder, "P_series[MW]")
-        with self.world:
-            try:
-                self.world.run(
-                    options.steps * options.step, print_progress=False, lazy_stepping=False, shutdown=False
+        firsts = {(e.site, e.part): e.first for e in self.plan.entities}
+        for name, site in self.plan.sites.items():
+            links: list[Link] = [*LINKS, *REFUSALS]
+            for need in sorted(site.needs):
+                links += SIGNALS[need]
+            routed = (NETWORK, "router") in self.entities
+            for link in links:
+                source, target = self._end(name, link.source), self._end(name, link.target)
+                if source is None or target is None or (routed and link.output == "requests"):
+                    continue
+                if link.output in self._silent(name, link.source):
+                    continue
+                first = firsts.get((name, link.source), {}).get(link.output, link.first)
+                self._link(source, target, link, first)
+            if routed:
+                router = self.entities[NETWORK, "router"]
+                self.mosaik.connect(self.entities[name, "traffic"], router, "requests")
+                self.mosaik.connect(
+                    self.entities[name, "destination"], self.entities[name, "cluster"], "requests"
                 )
-                return float(self.storage_simulator.max_relative_residual())
-            finally:
-                # a run that ends with an error leaves mosaik's other simulators waiting
-                waiting = asyncio.all_tasks(self.world.loop)
-                for task in waiting:
-                    task.cancel()
-                self.world.loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+
+    def _end(self, site: str, part: str) -> Any:
+        return self.entities.get((site, part), self.entities.get((NETWORK, part)))
+
+    def _link(self, source: Any, target: Any, link: Link, first: Any) -> None:
+        if first is NOW:
+            self.mosaik.connect(source, target, (link.output, link.input))
+            return
+        self.mosaik.connect(
+            source, target, (link.output, link.input), initial_data={link.output: first}, time_shifted=True
+        )
+
+    def _record(self) -> None:
+        """Every column of the schema whose source is there."""
+        for column in TIMESERIES:
+            for (site, part), entity in self.entities.items():
+                if part == column.part and column.attribute not in self._silent(site, part):
+                    self.record(entity, column.attribute, column.name, site)
+
+    def _silent(self, site: str, part: str) -> frozenset[str]:
+        """Attributes a part of a site does not give."""
+        found = [e.silent for e in self.plan.entities if (e.site, e.part) == (site, part)]
+        return found[0] if found else frozenset()
+
+    def run(self) -> None:
+        """Step to the end of the run.
+
+        Raises
+        ------
+        RuntimeError
+            If a simulator elsewhere stops answering; names it.
+        """
+        run = self.plan.study.run
+        recorder = self.start(
+            lambda: Recorder(self._sink), "Recorder", start=self.plan.start.isoformat(), step_size=run.step
+        ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
+        for entity, attributes in self._recorded.items():
+            self.mosaik.connect(entity, recorder, *attributes)
+        for site in self.plan.sites:
+            cluster = self.entities[site, "cluster"]
+            self.mosaik.connect(cluster, recorder, "finished")
+            if run.power_resolution_s is not None:
+                self.mosaik.connect(cluster, recorder, "P_series[MW]")
+        self.mosaik.run(run.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
+
+    def _tables(self) -> dict[str, str]:
+        """Which site each cluster's requests and power belong to."""
+        return {self.entities[site, "cluster"].full_id: site for site in self.plan.sites}
+
+    def close(self) -> None:
+        """Stop all simulators; a run that ended with an error leaves some of them waiting."""
+        loop = self.mosaik.loop
+        if loop.is_closed():
+            return
+        waiting = asyncio.all_tasks(loop)
+        for task in waiting:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        self.mosaik.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -4,7 +4,7 @@
 `data/models`, from the configurations aiconfigurator-core ships, or from any Hugging Face `config.json` on disk.
 """
 
-from simulators.inference.catalogue.gpus import Gpu, gpu, gpu_names
+from simulators.inference.catalogue.gpus import Gpu, gpu, gpu_file, gpu_names
 from simulators.inference.catalogue.memory import (
     check_parallelism,
     kv_blocks,
@@ -12,7 +12,7 @@ from simulators.inference.catalogue.memory import (
     parameters_per_gpu,
     weight_bytes_per_gpu,
 )
-from simulators.inference.catalogue.models import Model, model, model_names
+from simulators.inference.catalogue.models import Model, model, model_files, model_names
 from simulators.inference.catalogue.precision import Precision, bytes_per_parameter
 
 __all__ = [
@@ -22,10 +22,12 @@ __all__ = [
     "bytes_per_parameter",
     "check_parallelism",
     "gpu",
+    "gpu_file",
     "gpu_names",
     "kv_blocks",
     "kv_bytes_per_token_per_gpu",
     "model",
+    "model_files",
     "model_names",
     "parameters_per_gpu",
     "weight_bytes_per_gpu",

@@ -132,3 +132,8 @@ def gpu(name: str) -> Gpu:
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(gpu_names())}"
         raise InputError(f"gpu: {name!r} has no data sheet in data/gpus; {hint}")
     return found
+
+
+def gpu_file(name: str) -> Path:
+    """The file of the data sheet of `name` (see `gpu`)."""
+    return Path(name) if name.endswith(".toml") else GPU_FOLDER / f"{gpu(name).name}.toml"

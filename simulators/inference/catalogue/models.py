@@ -256,3 +256,17 @@ def model(name: str | Path) -> Model:
         config["quantization_config"] = _read_json(quantised).get("quantization", {})
     found = model_from_config(str(name), config, str(file), shipped_name if shipped else None)
     return found.model_copy(update={"precision": precision}) if precision else found
+
+
+def model_files(name: str | Path) -> list[Path]:
+    """The files `model(name)` reads, those of the bundled catalogue among them."""
+    path = Path(name)
+    if path.is_dir():
+        path = path / "config.json"
+    if path.is_file() or path.suffix == ".json":
+        return [path]
+    lowered = str(name).lower()
+    aliases = [MODEL_FOLDER / "aliases.toml"] if lowered in _aliases() else []
+    target, _ = _aliases().get(lowered, (lowered, ""))
+    known = _files().get(target.lower())
+    return aliases + ([known[1]] if known else [])

@@ -1,0 +1,138 @@
+"""What there is to choose from, with its source; and single simulators as processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from simulators.commandline import one_line
+from simulators.errors import InputError
+
+Rows = Iterable[Sequence[str]]
+
+
+def sites() -> Rows:
+    """Bundled sites: name, title, what each series is from."""
+    from simulators.profiles.site import known_sites, load_site
+
+    yield ("site", "place", "start", "data")
+    for name in known_sites():
+        site = load_site(name)
+        parts = {
+            "carbon": site.carbon, "price": site.price, "weather": site.weather, "PV": site.pv, "wind": site.wind,
+        }  # fmt: skip
+        data = "; ".join(f"{what}: {ref.licence}" for what, ref in parts.items() if ref is not None)
+        yield (name, site.title, f"{site.start:%Y-%m-%d}", data)
+
+
+def models() -> Rows:
+    """Language models: name, size, where the shape is from."""
+    from simulators.inference.catalogue import model, model_files, model_names
+    from simulators.paths import shown
+
+    yield ("model", "parameters", "active", "shape from")
+    for name in model_names():
+        shape = model(name)
+        file = shown(model_files(name)[-1])
+        source = file if file.startswith("data/") else "aiconfigurator-core"
+        yield (name, f"{shape.parameters / 1e9:.1f} G", f"{shape.active_parameters / 1e9:.1f} G", source)
+
+
+def gpus() -> Rows:
+    """GPUs: name, title, power limit, what the calibrated power law rests on."""
+    from simulators.inference.catalogue import gpu, gpu_names
+
+    yield ("gpu", "title", "limit", "calibrated for", "data sheet")
+    for name in gpu_names():
+        sheet = gpu(name)
+        fitted = ", ".join(sheet.power.get("utilisation", {})) or "nothing: published MFU law or roofline"
+        yield (name, sheet.title, f"{sheet.tdp_w:g} W", fitted, f"data/gpus/{name}.toml")
+
+
+def networks() -> Rows:
+    """Power networks that need no file."""
+    from simulators.grid.sources import NETWORKS
+
+    yield ("network", "source")
+    for name, (function, _) in NETWORKS.items():
+        yield (name, f"pandapower.networks.{function}")
+    yield ("1-MV-rural--0-sw, ...", "SimBench codes, with the extra: pip install 'wattloop[grid]'")
+    yield ("my_net.json", "pandapower.to_json")
+
+
+def policies() -> Rows:
+    """Policies: name, what each does, its parameters."""
+    from simulators.scheduler.policies import policies as known
+
+    yield ("policy", "what it does", "parameters")
+    for policy in known():
+        parameters = ", ".join(f"{entry.name}={entry.default}" for entry in policy.parameters)
+        yield (policy.name, policy.summary, parameters)
+    yield ("my_policy.py:MyPolicy", "your own class, with decide(observation)", "its dataclass fields")
+
+
+def formats() -> Rows:
+    """File formats."""
+    from simulators.profiles.formats import FORMATS
+
+    from simulators.traffic.traces.formats import LAYOUTS
+
+    yield ("for", "format", "how it is known")
+    for entry in FORMATS:
+        yield (entry.quantity, entry.name, entry.sign)
+    for name, layout in LAYOUTS.items():
+        yield ("requests", name, f"columns {layout.arrival[0]}, {layout.prefill[0]}, {layout.decode[0]}")
+
+
+LISTS: dict[str, Callable[[], Rows]] = {
+    entry.__name__: entry for entry in (sites, models, gpus, networks, policies, formats)
+}
+
+
+def table(rows: Rows) -> str:
+    """Rows as aligned text, the first of them as a header.
+
+    Examples
+    --------
+    >>> print(table([("gpu", "limit"), ("h100", "700 W")]))
+    gpu   limit
+    h100  700 W
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def app(name: str) -> typer.Typer:
+    """The command of a list, or `simulator`."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(_simulator if name == "simulator" else _shower(name))
+    return made
+
+
+def _shower(name: str) -> Callable[[], None]:
+    def show() -> None:
+        print(table(LISTS[name]()))
+
+    show.__doc__ = LISTS[name].__doc__
+    return show
+
+
+def _simulator(
+    room: Annotated[
+        str, typer.Argument(help="carbon, price, generation, controller, traffic, inference, ...")
+    ],
+    listen: Annotated[str, typer.Option(help="address to wait at, HOST:PORT")] = "127.0.0.1:5555",
+) -> None:
+    """Run one simulator as a process of its own; a study says where: --where inference=127.0.0.1:5555."""
+    from simulators.remote import serve
+
+    try:
+        serve(room, listen)
+    except InputError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise typer.Exit(2) from None

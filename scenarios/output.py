@@ -1,0 +1,189 @@
+"""What listens to a simulation in a command: the results folder, the progress bar, and the report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field
+from simulators.quantities.latencies import LatencyRecord
+
+from scenarios.plan import Plan
+from scenarios.result import Result, Scheduling
+from simulators.recorder.store import RunFolder
+from simulators.recorder.summary import versions
+from simulators.report import series
+from simulators.report.labels import RunMeta
+from simulators.report.progress import Progress, summary_table
+
+
+class OutputOptions(BaseModel):
+    """Where results go, and which."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    report: bool = Field(True, description="draw the figures and write report.html")
+    out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
+
+
+class Disk:
+    """Writes the tables and the configuration into a `RunFolder` while the simulation goes on.
+
+    Parameters
+    ----------
+    folder
+        An open one.
+    options
+        Everything the command was asked for, for ``config.json``.
+    """
+
+    def __init__(self, folder: RunFolder, options: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._options = options
+
+    def started(self, plan: Plan) -> None:
+        """Write the configuration: an interrupted run has it too."""
+        self._folder.start = plan.start
+        self._folder.write_json("config.json", configuration(plan, self._options))
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Append rows to a table's Parquet file."""
+        self._folder.append(table, columns)
+
+    def reached(self, simulated_s: int) -> None:
+        """Note how far the run came."""
+        self._folder.reached(simulated_s)
+
+
+class Bar(AbstractContextManager["Bar"]):
+    """A progress bar on the terminal."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def started(self, plan: Plan) -> None:
+        """Show the bar."""
+        zone = RunMeta("", plan.study.run.step, plan.site.timezone).zone
+        self._progress = Progress(plan.start, plan.study.run.length_s, zone)
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Rows are nothing to show."""
+
+    def reached(self, simulated_s: int) -> None:
+        """Move the bar."""
+        if self._progress is not None:
+            self._progress(simulated_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(kind, error, trace)
+
+
+def configuration(
+    plan: Plan, options: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What `config.json` holds: resolved options, the files read with their hashes, what was built, versions."""
+    return {
+        "options": dict(options),
+        "inputs": [entry.entry() for entry in plan.inputs],
+        "facts": dict(facts or {}),
+        "versions": versions(),
+    }
+
+
+def write_results(
+    folder: RunFolder,
+    result: Result,
+    options: Mapping[str, Any],
+    started: float,
+    title: str,
+    *,
+    report: bool = True,
+    scheduling: Scheduling | None = None,
+    pictures: Mapping[str, Path] | None = None,
+) -> Path:
+    """Write everything but the tables, put the folder in its place and tell the user.
+
+    Parameters
+    ----------
+    folder, result, options
+        The finished run and what was asked for.
+    started
+        `time.perf_counter` at its start, s.
+    title
+        Of the report.
+    report
+        Whether to draw figures and write the page.
+    scheduling
+        The policy against none.
+    pictures
+        Further PNG files for the report, by caption.
+
+    Returns
+    -------
+    Path
+        Where the results lie.
+    """
+    config = configuration(result.plan, options, result.facts)
+    folder.write_json("config.json", config)
+    summary = result.to_json()
+    if scheduling is not None:
+        summary["scheduling"] = scheduling.model_dump(mode="json")
+    if report:
+        _draw(folder, result, summary, config, started, title, pictures)
+    summary["wall_s"] = time.perf_counter() - started
+    folder.write_json("summary.json", summary)
+    target = folder.finish()
+    print(summary_table(summary))
+    print(f"report: {target / 'report.html'}" if report else f"results: {target}")
+    return target
+
+
+def _draw(
+    folder: RunFolder,
+    result: Result,
+    summary: dict[str, Any],
+    config: dict[str, Any],
+    started: float,
+    title: str,
+    pictures: Mapping[str, Path] | None,
+) -> None:
+    # imported here: drawing takes a second to import, and a run without a report needs none of it
+    from simulators.report.figures import render_all
+    from simulators.report.report import write_report
+
+    site = result.plan.site
+    facts = next(iter(result.facts.values()))
+    policies = ", ".join(dict.fromkeys(plan.study.control.policy for plan in result.plan.sites.values()))
+    meta = RunMeta(
+        title=title,
+        step_s=result.study.run.step,
+        timezone=site.timezone,
+        subtitle=f"{facts['model_name']} on {facts['gpus']} {facts['gpu_name']}, policy {policies}",
+    )
+    frame = series.all_sites(result.timeseries)
+    latencies = LatencyRecord()
+    for record in result.latencies.values():
+        latencies.merge(record)
+    render_all(frame, latencies, meta, folder.path("figures"))
+    summary["wall_s"] = time.perf_counter() - started
+    write_report(
+        folder.path("report.html"),
+        summary=summary,
+        config=config,
+        timeseries=frame,
+        latencies=latencies,
+        meta=meta,
+        notes=result.notes,
+        pictures=pictures,
+    )

@@ -1,0 +1,124 @@
+"""A world on paper: every entity of it as plain values, before mosaik is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from scenarios.study import SiteStudy, Study
+
+NETWORK = "*"
+"""In place of a site's name: what all sites share."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One entity to be created.
+
+    Attributes
+    ----------
+    site, part
+        Whose it is (`NETWORK`: all sites'), and what it is there, e.g. ``cluster``; what links name.
+    room, model, name
+        Which simulator makes it, from which of its models, and its id there.
+    config
+        Its parameters, plain values.
+    first
+        What its links give in the first step where that is not what `wiring` says, by attribute.
+    silent
+        Attributes of its model that it does not give.
+    children
+        Sites whose bus (of a network) or destination (of a router) its children are, in order.
+    """
+
+    site: str
+    part: str
+    room: str
+    model: str
+    name: str
+    config: Mapping[str, Any]
+    first: Mapping[str, Any] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that went into a run.
+
+    Attributes
+    ----------
+    what, file, sha256, licence
+        What it is, its name (bundled ones from the folder ``data``), its hash, where it comes from.
+    kind, unit, note
+        Of a series: average or marginal, its unit, what a reader must know.
+    """
+
+    what: str
+    file: str
+    sha256: str
+    licence: str = ""
+    kind: str = ""
+    unit: str = ""
+    note: str = ""
+
+    def entry(self) -> dict[str, str]:
+        """For `config.json` and the report; what is not known is left out."""
+        always = ("what", "file", "sha256", "licence")
+        return {name: value for name, value in vars(self).items() if value or name in always}
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """What is known of a site before it runs.
+
+    Attributes
+    ----------
+    study
+        Its part of the study.
+    title, timezone
+        For people.
+    needs
+        Signals its policy asks for.
+    copies
+        How many times the simulated cluster stands there.
+    rated_w
+        Of the facility, all copies, at the nameplate of its GPUs, W.
+    embodied_kg
+        Embodied carbon of the run, all copies, kgCO2eq.
+    price_unit
+        E.g. ``EUR/kWh``; empty without a price.
+    carbon_note
+        Why there is no average carbon intensity; empty if there is one.
+    notes
+        What a reader must know before quoting a number.
+    """
+
+    study: SiteStudy
+    title: str
+    timezone: str
+    needs: frozenset[str]
+    copies: float
+    rated_w: float
+    embodied_kg: float
+    price_unit: str
+    carbon_note: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A world to be made, and the files it rests on."""
+
+    study: Study
+    start: datetime
+    sites: Mapping[str, SitePlan]
+    entities: tuple[Entity, ...]
+    inputs: tuple[Input, ...]
+
+    @property
+    def site(self) -> SitePlan:
+        """The first site, in most studies the only one."""
+        return next(iter(self.sites.values()))

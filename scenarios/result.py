@@ -1,0 +1,287 @@
+"""What a simulation comes to: typed figures, and the tables they were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from simulators.quantities.latencies import LatencyRecord
+
+from scenarios.plan import Input, Plan
+from scenarios.study import Study
+
+
+class _Figures(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Energy(_Figures):
+    """Energy of a run, MWh; 0 where a site has no such part."""
+
+    it: float = 0.0
+    facility: float = 0.0
+    pv: float = 0.0
+    wind: float = 0.0
+    grid_import: float = 0.0
+    grid_export: float = 0.0
+    battery_charge: float = 0.0
+    battery_discharge: float = 0.0
+    curtailed: float = 0.0
+
+
+class Carbon(_Figures):
+    """Carbon of a run, kgCO2eq; a figure that cannot be had is None, with its reason.
+
+    Attributes
+    ----------
+    operational
+        Location-based: import times average intensity.
+    embodied, total
+        Of making the hardware; operational and embodied.
+    without_own_supply
+        The same load taken from the grid.
+    consequence_marginal
+        What the import causes: import times marginal intensity. No emission of the site.
+    reasons
+        Why a figure is None, by its name.
+    """
+
+    operational: float | None
+    embodied: float
+    total: float | None
+    without_own_supply: float | None
+    consequence_marginal: float | None = None
+    reasons: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Renewable(_Figures):
+    """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity."""
+
+    offset_ratio: float | None
+    matched_ratio: float
+    self_consumption_ratio: float
+
+
+class Quantiles(_Figures):
+    """Median, 95th and 99th percentile, s; None of nothing."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Held(_Figures):
+    """How long a policy held requests back, s: how many, mean and 95th percentile of those."""
+
+    requests: float
+    mean: float
+    p95: float
+
+
+class Slo(_Figures):
+    """What a request must keep to count towards goodput, s."""
+
+    ttft_s: float
+    tpot_s: float
+
+
+class GpuEnergy(_Figures):
+    """GPU energy by phase, J; transitions are a part of idle."""
+
+    prefill: float
+    decode: float
+    idle: float
+    transition_within_idle: float
+    total: float
+
+
+class Group(_Figures):
+    """Replicas of one kind."""
+
+    replicas: float
+    gpus: float
+    gpu_energy_j: GpuEnergy
+    requests_completed: float
+    prefill_tokens: float
+    decode_tokens: float
+    energy_j_per_output_token: float | None
+
+
+class Serving(_Figures):
+    """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release."""
+
+    requests_arrived: float
+    requests_completed: float
+    requests_running: float
+    requests_waiting: float
+    requests_rejected: float
+    requests_restarted: float
+    prefill_tokens: float
+    decode_tokens: float
+    ttft_s: Quantiles
+    tpot_s: Quantiles
+    e2e_s: Quantiles
+    queueing_s: Quantiles
+    held_s: Held
+    latency_error: float
+    goodput_per_s: float
+    slo: Slo
+    output_tokens_per_s: float
+    batches: float
+    batch_size_mean: float
+    kv_use_mean: float
+    busy_mean: float
+    mfu_mean: float
+    mbu_mean: float
+    gpu_power_w_mean: float
+    gpu_energy_j: GpuEnergy
+    energy_j_per_output_token: float | None
+    groups: Mapping[str, Group]
+
+
+class Balance(_Figures):
+    """Largest relative residual of the energy balance in any interval, 1."""
+
+    max_relative_residual: float
+
+
+class Cost(_Figures):
+    """Cost of the grid import at the price of its moment."""
+
+    value: float
+    unit: str
+
+
+class Control(_Figures):
+    """What the controller asked for: commands by kind, and what was refused."""
+
+    policy: str
+    commands: Mapping[str, int]
+    refused: tuple[Mapping[str, str | int], ...] = ()
+
+
+class Figures(_Figures):
+    """The figures of one site, or of all together."""
+
+    energy_mwh: Energy
+    carbon_kg: Carbon
+    renewable: Renewable
+    inference: Serving
+    balance: Balance
+    simulated_s: int
+    import_cost: Cost | None = None
+    control: Control | None = None
+
+
+class Scheduling(_Figures):
+    """A policy against no policy on the same requests, at equal work."""
+
+    policy: str
+    baseline_policy: str
+    kg_saved: float | None
+    kg_saved_relative: float | None
+    operational_kg: float | None
+    operational_kg_baseline: float | None
+    mean_delay_s: float
+    p95_delay_s: float
+    requests_delayed: float
+    completed_requests: float
+    completed_requests_baseline: float
+    matched_ratio: float
+    matched_ratio_baseline: float
+    facility_mwh: float
+    facility_mwh_baseline: float
+
+
+def plain_figures(figures: BaseModel) -> dict[str, Any]:
+    """Figures for JSON: whole numbers as such, empty extras left out."""
+    entries = figures.model_dump(mode="json")
+    for name in ("import_cost", "control"):
+        if entries.get(name) is None:
+            entries.pop(name, None)
+    carbon = entries.get("carbon_kg", {})
+    if carbon.get("consequence_marginal") is None:
+        carbon.pop("consequence_marginal", None)
+    if not carbon.get("reasons"):
+        carbon.pop("reasons", None)
+    whole: dict[str, Any] = _whole(entries)
+    return whole
+
+
+COUNTS = ("requests", "batches", "tokens", "replicas", "gpus", "completed")
+
+
+def _whole(value: Any, name: str = "") -> Any:
+    """Counts that are whole numbers as integers; copies of a cluster can make them fractions."""
+    if isinstance(value, dict):
+        return {key: _whole(item, key) for key, item in value.items()}
+    counted = any(word in name for word in COUNTS) and not name.endswith(("_s", "_mean", "_token"))
+    if counted and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished simulation.
+
+    Attributes
+    ----------
+    study, plan
+        What was simulated.
+    figures
+        Of all sites together.
+    sites
+        Of each site, by its name.
+    timeseries
+        One row per step and site; columns: `simulators.quantities.schema.TIMESERIES`.
+    latencies
+        Of each site, as distributions.
+    requests
+        One row per finished request (`schema.REQUESTS`) if they were kept, else None.
+    network
+        What a run did to the network, plain values (`simulators.grid.record.network_summary`), and what its map is
+        drawn from; empty without one.
+    facts
+        What was built, by site: GPUs, kernels, KV blocks.
+    notes
+        What a reader must know before quoting a number.
+
+    Examples
+    --------
+    >>> from scenarios import Study, simulate
+    >>> result = simulate(Study().changed(days=0.02, gpu="a100", tp=1, replicas=1, model="meta-llama/Meta-Llama-3-8B"))
+    >>> result.figures.balance.max_relative_residual < 1e-9
+    True
+    >>> result.timeseries.facility_mw.mean() > 0
+    True
+    """
+
+    study: Study
+    plan: Plan
+    figures: Figures
+    sites: Mapping[str, Figures]
+    timeseries: pd.DataFrame
+    latencies: Mapping[str, LatencyRecord]
+    requests: pd.DataFrame | None
+    facts: Mapping[str, Mapping[str, Any]]
+    notes: tuple[str, ...]
+    network: Mapping[str, Any] = field(default_factory=dict)
+    network_record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The files it rests on."""
+        return self.plan.inputs
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``summary.json`` holds, but for wall-clock time and comparisons."""
+        entries = plain_figures(self.figures)
+        if len(self.sites) > 1:
+            entries["sites"] = {name: plain_figures(figures) for name, figures in self.sites.items()}
+        if self.network:
+            entries["network"] = dict(self.network)
+        return entries

@@ -1,0 +1,157 @@
+"""One study in, one result out: no printing, no files, no signal handlers. Whoever wants those listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from mosaik.exceptions import SimulationError
+from mosaik_api_v3.connection import RemoteException
+from numpy.typing import ArrayLike
+from simulators.quantities.latencies import LatencyRecord
+from simulators.recorder.memory import MemorySink
+
+from scenarios.build import build
+from scenarios.plan import NETWORK, Plan
+from scenarios.result import Result
+from scenarios.study import Study
+from scenarios.summary import check_requests, summarise
+from scenarios.totals import together
+from scenarios.world import World
+from simulators.errors import InputError
+
+
+class Listener(Protocol):
+    """Hears of a simulation while it goes on."""
+
+    def started(self, plan: Plan) -> None:
+        """Everything is read and checked; the first step comes next."""
+        ...
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Rows of a table: ``timeseries``, ``requests`` or ``power_fast``."""
+        ...
+
+    def reached(self, simulated_s: int) -> None:
+        """Everything before `simulated_s` (s from the start) is simulated."""
+        ...
+
+
+class _Sink:
+    """Hands what is recorded to memory and to the listeners."""
+
+    def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
+        self._memory = memory
+        self._listeners = listeners
+        self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        if table in self._kept:
+            self._memory.rows(table, columns)
+        for listener in self._listeners:
+            listener.rows(table, columns)
+
+    def reached(self, simulated_s: int) -> None:
+        for listener in self._listeners:
+            listener.reached(simulated_s)
+
+
+def simulate(
+    study: Study,
+    *,
+    listeners: Sequence[Listener] = (),
+    keep_requests: bool = False,
+    attach: Callable[[World], None] | None = None,
+) -> Result:
+    """Simulate a study.
+
+    Parameters
+    ----------
+    study
+        What to simulate.
+    listeners
+        Hear of it while it goes on: disk, progress bar, a live page.
+    keep_requests
+        Whether the result holds a row for every finished request; memory then grows with them.
+    attach
+        Called with the wired world before its first step: start simulators of your own in `world.mosaik` and connect
+        them.
+
+    Returns
+    -------
+    Result
+        The same for the same study, to the last bit.
+
+    Raises
+    ------
+    InputError
+        Whatever is wrong with the study or its files; also from a simulator elsewhere.
+    SimulationError
+        If a simulator elsewhere stopped answering; the message names it.
+
+    Examples
+    --------
+    >>> from scenarios import Study, simulate
+    >>> small = Study().changed(days=0.02, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1, replicas=1, rate=0.3)
+    >>> [round(simulate(small.changed(pv_kw=kw)).figures.energy_mwh.pv, 6) for kw in (1.0, 2.0)]
+    [0.0, 0.0]
+    """
+    plan = build(study)
+    memory = MemorySink()
+    for listener in listeners:
+        listener.started(plan)
+    with World(plan, _Sink(memory, listeners, keep_requests)) as world:
+        if attach is not None:
+            attach(world)
+        try:
+            world.run()
+            summaries = _summaries(world, plan)
+        except RemoteException as error:
+            if error.remote_type == "InputError":
+                raise InputError(error.remote_msg) from None
+            raise
+        except SimulationError as error:
+            raise SimulationError(f"a simulator elsewhere is gone: {error}") from error
+    frame = memory.frame("timeseries")
+    check_requests(frame, study.run.step)
+    figures = {
+        name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
+    }
+    latencies = {
+        name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()
+    }
+    return Result(
+        study=study,
+        plan=plan,
+        figures=together(figures, latencies),
+        sites=figures,
+        timeseries=frame,
+        latencies=latencies,
+        requests=memory.frame("requests") if keep_requests else None,
+        facts={name: parts["facts"] for name, parts in summaries.items()},
+        notes=_notes(plan, summaries),
+        network=world.answers.get("summary", {}),
+        network_record=world.answers.get("record", {}),
+    )
+
+
+def _summaries(world: World, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]:
+    """What every part of every site says of the run; of the network into `world.answers`."""
+    if (NETWORK, "network") in world.entities:
+        world.answers["summary"] = world.ask(NETWORK, "network")
+        world.answers["record"] = world.ask(NETWORK, "network", "record")
+    parts = ("cluster", "storage", "traffic", "controller")
+    return {
+        name: {part: world.ask(name, part) for part in parts} | {"facts": world.ask(name, "cluster", "facts")}
+        for name in plan.sites
+    }
+
+
+def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
+    notes: list[str] = []
+    for name, site in plan.sites.items():
+        facts = summaries[name]["facts"]
+        notes += site.notes
+        notes.append(f"Iteration times: {facts['iteration_time']} ({facts['iteration_time_why']}).")
+        notes.append(f"GPU power: the {site.study.serving.power_law} law.")
+    return tuple(dict.fromkeys(notes))

@@ -1,0 +1,270 @@
+"""A study: everything one simulation is made of, as a tree of frozen models that goes to JSON or TOML and back.
+
+A command line shows its leaves as options; a TOML file may say them flat or in the tables of the tree::
+
+    [run]
+    days = 2
+
+    [[sites]]
+    place = {site = "germany"}
+    serving = {model = "meta-llama/Meta-Llama-3-8B", gpu = "a100", tp = 1}
+    generation = {pv_kw = 30, wind_kw = 5}
+    control = {policy = "carbon:quantile=0.2"}
+
+What a table leaves out has its default. Several ``[[sites]]`` make one world, each with a `name` of its own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from simulators.datacenter.options import FacilityOptions
+from simulators.generation.options import GenerationOptions
+from simulators.grid.options import NetworkOptions
+from simulators.profiles.fileref import FileRef
+from simulators.scheduler.options import ControlOptions
+from simulators.storage.options import ConnectionOptions, StorageOptions
+
+from simulators.errors import InputError
+from simulators.inference.serving import Serving
+from simulators.options import Tree, read_config
+from simulators.traffic.options import TrafficOptions
+
+SITE_SERVING = Serving(
+    model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="utilisation"
+)
+"""What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
+
+Room = Literal["carbon", "price", "generation", "controller", "traffic", "inference", "datacenter", "storage"]
+
+
+class Part(BaseModel):
+    """Base of the parts of a study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class RunOptions(Part):
+    """When, how long, in which steps."""
+
+    start: str | None = Field(
+        None,
+        description="start of the run, e.g. 2017-06-05 or 2017-06-05T06:00; local time  [default: the site's]",
+    )
+    days: float = Field(7.0, gt=0, le=3660, description="length of the run, days")
+    step: int = Field(60, ge=1, le=3600, description="length of a step, s")
+    seed: int = Field(42, ge=0, description="random seed")
+    power_resolution_s: float | None = Field(
+        None,
+        ge=0.01,
+        description="also write GPU power at this resolution to power_fast.parquet, s, e.g. 0.1  [default: not]",
+    )
+
+    @property
+    def steps(self) -> int:
+        """Number of steps; the run ends with a whole one."""
+        return max(1, round(self.days * 86400 / self.step))
+
+    @property
+    def length_s(self) -> int:
+        """Length of the run, s."""
+        return self.steps * self.step
+
+    @property
+    def bins_per_step(self) -> int:
+        """Rows of power_fast.parquet per step; 1 if it is not wanted."""
+        if self.power_resolution_s is None:
+            return 1
+        bins = round(self.step / self.power_resolution_s)
+        if bins < 1 or abs(bins * self.power_resolution_s - self.step) > 1e-9 * self.step:
+            raise InputError(
+                f"--power-resolution-s: {self.power_resolution_s:g} given, expected a part of a step of {self.step} s"
+            )
+        return bins
+
+    def starts_at(self, default: datetime, timezone: str) -> datetime:
+        """Start of the run, UTC; a time without a zone is local to `timezone`."""
+        if self.start is None:
+            return default.astimezone(UTC)
+        try:
+            start = datetime.fromisoformat(self.start)
+            start = start if start.tzinfo else start.replace(tzinfo=ZoneInfo(timezone))
+            return start.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"--start: {self.start!r} given, expected a date such as 2017-06-05 or 2017-06-05T06:00"
+            ) from None
+
+
+class PlaceOptions(Part):
+    """Where a site is, and files in place of its own."""
+
+    site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
+    carbon: FileRef | None = Field(
+        None, description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says"
+    )
+    marginal: FileRef | None = Field(
+        None, description="marginal carbon-intensity file beside the average one: what the import causes"
+    )
+    price: FileRef | None = Field(
+        None, description="price file instead of the site's, per kWh or as its header says"
+    )
+    weather: FileRef | None = Field(
+        None, description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)"
+    )
+
+
+class ClusterOptions(Part):
+    """The replicas together: how requests are spread, how large the site is, what users expect."""
+
+    router: str = Field(
+        "round_robin",
+        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+    )
+    mw: float | None = Field(
+        None,
+        gt=0,
+        description="rated power of the facility, MW: so many copies of the simulated cluster  [default: one]",
+    )
+    slo_ttft: float = Field(
+        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
+    )
+    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
+
+
+class SiteStudy(Part):
+    """One site."""
+
+    name: str = Field("site", pattern=r"^[\w-]+$", description="what the site is called in the results")
+    place: PlaceOptions = PlaceOptions()
+    traffic: TrafficOptions = TrafficOptions()
+    serving: Serving = SITE_SERVING
+    cluster: ClusterOptions = ClusterOptions()
+    facility: FacilityOptions = FacilityOptions()
+    generation: GenerationOptions = GenerationOptions()
+    storage: StorageOptions = StorageOptions()
+    connection: ConnectionOptions = ConnectionOptions()
+    control: ControlOptions = ControlOptions()
+    without: tuple[Literal["pv", "wind", "battery"], ...] = Field(
+        (), description="leave out pv, wind or battery (repeatable)"
+    )
+    where: dict[Room, str] = Field(
+        {},
+        description="part of the site that runs elsewhere, ROOM=HOST:PORT (repeatable): carbon, price, generation, "
+        "controller, traffic, inference, datacenter or storage; started by `wattloop simulator ROOM --listen`",
+    )
+
+    @field_validator("serving", mode="before")
+    @classmethod
+    def _on_the_defaults_of_a_site(cls, value: Any) -> Any:
+        return SITE_SERVING.model_dump() | dict(value) if isinstance(value, Mapping) else value
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        pairs = [str(entry).partition("=") for entry in value]
+        if not all(equals and address for _, equals, address in pairs):
+            raise ValueError("expected ROOM=HOST:PORT, e.g. inference=127.0.0.1:5555")
+        return {room: address for room, _, address in pairs}
+
+    @field_validator("where")
+    @classmethod
+    def _addresses(cls, value: dict[Room, str]) -> dict[Room, str]:
+        for address in value.values():
+            host, colon, port = address.rpartition(":")
+            if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+                raise ValueError(f"expected HOST:PORT, e.g. 127.0.0.1:5555, not {address!r}")
+        return value
+
+
+class Study(Part):
+    """A whole study.
+
+    Examples
+    --------
+    >>> study = Study(run={"days": 0.5}, sites=[{"generation": {"pv_kw": 30.0}}])
+    >>> study.site.generation.pv_kw, study.run.steps, study.site.serving.gpu
+    (30.0, 720, 'h100')
+    >>> Study.model_validate_json(study.model_dump_json()) == study
+    True
+    """
+
+    run: RunOptions = RunOptions()
+    sites: tuple[SiteStudy, ...] = Field((SiteStudy(),), min_length=1)
+    routing: dict[str, dict[str, float]] | None = Field(
+        None, description="share of each site's requests that each site serves  [default: each its own]"
+    )
+    network: NetworkOptions | None = None
+    grid_at: str | None = Field(
+        None, description="HOST:PORT of the network's simulator  [default: in process]"
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = Counter(site.name for site in self.sites)
+        repeated = [name for name, count in names.items() if count > 1]
+        if repeated:
+            raise ValueError(f"sites: the name {repeated[0]!r} is given twice, expected names that differ")
+        for origin, shares in (self.routing or {}).items():
+            for name in (origin, *shares):
+                if name not in names:
+                    raise ValueError(f"routing: no site {name!r}, expected one of {', '.join(names)}")
+        return self
+
+    @property
+    def site(self) -> SiteStudy:
+        """The first site, in most studies the only one."""
+        return self.sites[0]
+
+    @classmethod
+    def from_toml(cls, source: Path | str) -> Study:
+        """A study from a TOML file, or from TOML text.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read, a name is unknown or a value is wrong; one line.
+
+        Examples
+        --------
+        >>> Study.from_toml('days = 2\\npv_kw = 30').site.generation.pv_kw
+        30.0
+        """
+        tree, where, file = Tree(cls, cls()), "study: ", None
+        if isinstance(source, Path) or ("\n" not in source and source.endswith((".toml", ".json"))):
+            file = Path(source)
+            entries, where = read_config(file), f"{file}: "
+            entries = entries.get("study", entries)
+        else:
+            try:
+                entries = tomllib.loads(source)
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"study: {error}, expected TOML") from None
+        study: Study = tree.checked(tree.place(entries, where), file)
+        return study
+
+    def changed(self, **leaves: Any) -> Study:
+        """The study with some leaves changed, by their names, for every site.
+
+        Raises
+        ------
+        InputError
+            Unknown name or wrong value.
+
+        Examples
+        --------
+        >>> Study().changed(pv_kw=5.0, policy="carbon").site.control.policy
+        'carbon'
+        """
+        tree = Tree(type(self), self)
+        study: Study = tree.checked(tree.place(leaves, "study: "))
+        return study

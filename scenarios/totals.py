@@ -1,0 +1,144 @@
+"""Several sites as one: flows and counts add up, ratios are weighted with what they are ratios of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from simulators.quantities.latencies import LatencyRecord
+
+from scenarios.result import (
+    Balance,
+    Carbon,
+    Cost,
+    Energy,
+    Figures,
+    GpuEnergy,
+    Held,
+    Quantiles,
+    Renewable,
+    Serving,
+)
+
+
+def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Figures:
+    """The figures of all sites: of one its own, of several those of their sum."""
+    figures = list(sites.values())
+    if len(figures) == 1:
+        return figures[0]
+    energy = Energy(
+        **{name: sum(getattr(f.energy_mwh, name) for f in figures) for name in Energy.model_fields}
+    )
+    costs = [f.import_cost for f in figures]
+    units = {cost.unit for cost in costs if cost}
+    cost = None
+    if all(costs) and len(units) == 1:
+        cost = Cost(value=sum(c.value for c in costs if c), unit=units.pop())
+    return Figures(
+        energy_mwh=energy,
+        carbon_kg=_carbon(sites),
+        renewable=_renewable(figures),
+        inference=_serving(sites, latencies),
+        balance=Balance(max_relative_residual=max(f.balance.max_relative_residual for f in figures)),
+        simulated_s=figures[0].simulated_s,
+        import_cost=cost,
+    )
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    """The sum; None if one is not known."""
+    known = list(values)
+    return (
+        None if any(value is None for value in known) else sum(value for value in known if value is not None)
+    )
+
+
+def _weighted(pairs: Iterable[tuple[float | None, float | None]]) -> float | None:
+    """Mean of values by their weights; None if one is not known, 0 without weights."""
+    known = [(value, weight) for value, weight in pairs]
+    if any(value is None or weight is None for value, weight in known):
+        return None
+    whole = sum(weight or 0.0 for _, weight in known)
+    return sum((value or 0.0) * (weight or 0.0) for value, weight in known) / whole if whole else 0.0
+
+
+def _carbon(sites: Mapping[str, Figures]) -> Carbon:
+    parts = [f.carbon_kg for f in sites.values()]
+    known = [part.consequence_marginal for part in parts if part.consequence_marginal is not None]
+    return Carbon(
+        operational=_total(part.operational for part in parts),
+        embodied=sum(part.embodied for part in parts),
+        total=_total(part.total for part in parts),
+        without_own_supply=_total(part.without_own_supply for part in parts),
+        consequence_marginal=sum(known) if len(known) == len(parts) else None,
+        reasons={
+            key: f"{name}: {reason}"
+            for name, f in sites.items()
+            for key, reason in f.carbon_kg.reasons.items()
+        },
+    )
+
+
+def _renewable(figures: list[Figures]) -> Renewable:
+    return Renewable(
+        offset_ratio=_weighted((f.renewable.offset_ratio, f.carbon_kg.without_own_supply) for f in figures),
+        matched_ratio=_weighted((f.renewable.matched_ratio, f.energy_mwh.facility) for f in figures) or 0.0,
+        self_consumption_ratio=_weighted(
+            (f.renewable.self_consumption_ratio, f.energy_mwh.pv + f.energy_mwh.wind) for f in figures
+        )
+        or 0.0,
+    )
+
+
+def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Serving:
+    parts = [f.inference for f in sites.values()]
+    record = LatencyRecord()
+    for one in latencies.values():
+        record.merge(one)
+    gpus = [sum(group.gpus for group in part.groups.values()) for part in parts]
+    counted = (
+        *(
+            "requests_arrived",
+            "requests_completed",
+            "requests_running",
+            "requests_waiting",
+            "requests_rejected",
+        ),
+        *(
+            "requests_restarted",
+            "prefill_tokens",
+            "decode_tokens",
+            "goodput_per_s",
+            "output_tokens_per_s",
+            "batches",
+        ),
+    )
+    means = ("kv_use_mean", "busy_mean", "mfu_mean", "mbu_mean", "gpu_power_w_mean")
+    energy = GpuEnergy(
+        **{name: sum(getattr(part.gpu_energy_j, name) for part in parts) for name in GpuEnergy.model_fields}
+    )
+    tokens = sum(part.decode_tokens for part in parts)
+    held = record.sketch("held_s")
+    return Serving(
+        **{name: sum(getattr(part, name) for part in parts) for name in counted},
+        **{
+            name: _weighted((getattr(part, name), weight) for part, weight in zip(parts, gpus, strict=True))
+            for name in means
+        },
+        **{
+            name: Quantiles(**record.sketch(name).percentiles())
+            for name in ("ttft_s", "tpot_s", "e2e_s", "queueing_s")
+        },
+        held_s=Held(
+            requests=sum(part.held_s.requests for part in parts),
+            mean=held.mean if held.count else 0.0,
+            p95=held.quantile(0.95) if held.count else 0.0,
+        ),
+        latency_error=record.error,
+        slo=parts[0].slo,
+        batch_size_mean=_weighted((part.batch_size_mean, part.batches) for part in parts) or 0.0,
+        gpu_energy_j=energy,
+        energy_j_per_output_token=energy.total / tokens if tokens else None,
+        groups={
+            f"{name}: {key}": group for name, f in sites.items() for key, group in f.inference.groups.items()
+        },
+    )

@@ -1,0 +1,62 @@
+"""What a serving configuration is made of before anything is built: GPUs, their power, and the files it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulators.inference.catalogue import gpu, gpu_file, model, model_files
+from simulators.inference.catalogue.gpus import Gpu
+from simulators.inference.power.laws import law_for
+from simulators.inference.serving import Serving
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """The GPUs of one group of replicas.
+
+    Attributes
+    ----------
+    gpu
+        Data sheet of each.
+    gpus
+        How many.
+    limit_w
+        What one may draw at most, W, whatever power cap is set: the nameplate.
+    """
+
+    gpu: Gpu
+    gpus: int
+    limit_w: float
+
+
+def sizing(serving: Serving) -> Sizing:
+    """The GPUs of a serving configuration.
+
+    Raises
+    ------
+    InputError
+        Unknown names.
+
+    Examples
+    --------
+    >>> found = sizing(Serving(gpu="h100", tp=4, replicas=2))
+    >>> found.gpus, found.gpu.title
+    (8, 'NVIDIA H100 SXM5 80 GB')
+    """
+    device = gpu(serving.gpu)
+    law = law_for(device, serving.power_law, model(serving.model), serving.precision)
+    return Sizing(device, serving.replicas * serving.tp * serving.pp, law.limit_w)
+
+
+def serving_files(serving: Serving) -> list[tuple[str, Path]]:
+    """The files a serving configuration is read from: what each is, and its path."""
+    files = [("GPU data sheet", gpu_file(serving.gpu))]
+    files += [("model", path) for path in model_files(serving.model)]
+    law, _, table = serving.power_law.partition(":")
+    if law == "table" and table:
+        files.append(("power table", Path(table)))
+    kind, _, folder = serving.iteration_time.partition(":")
+    if kind == "profile" and folder and Path(folder).is_dir():
+        files += [("iteration times", path) for path in sorted(Path(folder).iterdir()) if path.is_file()]
+    return files

@@ -1,0 +1,253 @@
+"""Trees of pydantic models as flat options: every leaf by its own name, in a file also in the tables of the tree.
+
+``study.sites.generation.pv_kw`` is the option ``pv_kw``: every leaf of a tree has a name of its own. Files may say it
+flat (``pv_kw = 30``), in the tables of the tree (``[[sites]]``, ``generation = {pv_kw = 30}``), or both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from simulators.errors import InputError
+
+EACH = "*"
+"""Stands in a path for every entry of a list: an option given once holds for all sites of a study."""
+
+BARE = "bare_field"
+"""A model that names a field here may be given as that field's value alone, e.g. a file reference as its path."""
+
+
+class Leaf(NamedTuple):
+    """One option: where it stands in the tree, its name, its field and its default."""
+
+    path: tuple[str, ...]
+    name: str
+    field: FieldInfo
+    default: Any
+
+
+def option_name(field: str) -> str:
+    """The option of a field, e.g. ``--pv-kw``."""
+    return "--" + field.replace("_", "-")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint at the nearest known name, or nothing.
+
+    Examples
+    --------
+    >>> nearest("pv_kv", ["pv_kw", "wind_kw"])
+    '; did you mean pv_kw?'
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def leaves(model: type[BaseModel], default: BaseModel | None = None, skip: Sequence[str] = ()) -> list[Leaf]:
+    """The options of a tree of models.
+
+    Parameters
+    ----------
+    model
+        Its root.
+    default
+        An instance whose values are the defaults; else those of the fields.
+    skip
+        Names of parts (or of leaves) that a command does not read.
+    """
+    return [
+        leaf for leaf in _walk(model, default, ()) if leaf.name not in skip and not set(leaf.path) & set(skip)
+    ]
+
+
+def _walk(model: type[BaseModel], default: BaseModel | None, path: tuple[str, ...]) -> Iterator[Leaf]:
+    for name, field in model.model_fields.items():
+        value = (
+            getattr(default, name) if default is not None else field.get_default(call_default_factory=True)
+        )
+        inner, many = nested(field.annotation)
+        if inner is None:
+            yield Leaf((*path, name), name, field, value)
+        elif bare := getattr(inner, BARE, None):
+            yield from _bare(inner, bare, Leaf((*path, name), name, field, value))
+        elif many:
+            yield from _walk(inner, value[0] if value else None, (*path, name, EACH))
+        else:
+            yield from _walk(inner, value if isinstance(value, BaseModel) else None, (*path, name))
+
+
+def _bare(model: type[BaseModel], bare: str, whole: Leaf) -> Iterator[Leaf]:
+    """A part that may be given as one value: an option of its name, and one more for each of its other fields."""
+    value = getattr(whole.default, bare, None)
+    yield Leaf((*whole.path, bare), whole.name, whole.field, value)
+    for name, field in model.model_fields.items():
+        if name != bare and field.description:
+            yield Leaf((*whole.path, name), f"{whole.name}_{name}", field, getattr(whole.default, name, None))
+
+
+def nested(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model a field holds (alone, or None, or a tuple of them), and whether it holds several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    origin = get_origin(annotation)
+    parts = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
+    if origin in (tuple, list, Union, UnionType) and len(parts) == 1:
+        inner, _ = nested(parts[0])
+        return inner, inner is not None and origin in (tuple, list)
+    return None, False
+
+
+def kinds(field: FieldInfo) -> list[Any]:
+    """The types a field may have, None apart."""
+    if get_origin(field.annotation) in (Union, UnionType):
+        return [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    return [field.annotation]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What a TOML or JSON file holds; names with dashes are those with underscores.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        entries = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"--config {path}: no such file") from None
+    except RecursionError:
+        raise InputError(f"--config {path}: nested too deeply, expected a table of options") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"--config {path}: {error}, expected TOML or JSON") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"--config {path}: expected a table of options, name by name")
+    entries = entries.get("options", entries)
+    if not isinstance(entries, dict):
+        raise InputError(f"--config {path}: expected a table of options, name by name")
+    named: dict[str, Any] = _underscored(entries)
+    return named
+
+
+def _underscored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key).replace("-", "_"): _underscored(item) for key, item in value.items()}
+    return [_underscored(item) for item in value] if isinstance(value, list) else value
+
+
+class Tree:
+    """Puts options, flat or in tables, on the defaults of a tree of models.
+
+    Parameters
+    ----------
+    model, default, skip
+        See `leaves`. What lies below a part that is skipped keeps its default.
+    passing
+        Top-level names of a file that are no options, e.g. what else a result's ``config.json`` holds.
+    """
+
+    def __init__(
+        self,
+        model: type[BaseModel],
+        default: BaseModel | None = None,
+        skip: Sequence[str] = (),
+        passing: Sequence[str] = ("inputs", "facts", "versions"),
+    ) -> None:
+        self.model = model
+        self.leaves = {leaf.name: leaf for leaf in leaves(model, default, skip)}
+        self._default = default if default is not None else model.model_construct()
+        self._passing = set(passing)
+        self._parts: dict[str, tuple[str, ...]] = {}
+        for leaf in self.leaves.values():
+            for length in range(1, len(leaf.path)):
+                if leaf.path[length - 1] != EACH:
+                    self._parts.setdefault(leaf.path[length - 1], leaf.path[:length])
+
+    def place(self, entries: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The whole tree as a dictionary, with `entries` (leaves or parts by name) in their places.
+
+        Raises
+        ------
+        InputError
+            If a name is neither a leaf nor a part; the message suggests the nearest.
+        """
+        tree: dict[str, Any] = self._default.model_dump(mode="python")
+        names = sorted(entries, key=lambda name: not isinstance(entries[name], Mapping | list))  # parts first
+        for name in names:
+            value = entries[name]
+            is_part = name in self._parts and (isinstance(value, Mapping) or _holds_tables(value))
+            if is_part:
+                put(tree, self._parts[name], value)
+            elif name in self.leaves:
+                put(tree, self.leaves[name].path, value)
+            elif name not in self._passing:
+                hint = nearest(name, [*self.leaves, *self._parts])
+                raise InputError(f"{where}unknown option {name!r}, expected some of those --help lists{hint}")
+        return tree
+
+    def checked(self, tree: Mapping[str, Any], file: Path | None = None) -> Any:
+        """The validated model; pydantic's first finding as one line."""
+        try:
+            return self.model.model_validate(tree)
+        except ValidationError as error:
+            raise InputError(self._complaint(error, file)) from None
+
+    def _complaint(self, error: ValidationError, file: Path | None) -> str:
+        first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        path = tuple(EACH if isinstance(part, int) else str(part) for part in first["loc"])
+        where = f" (in {file})" if file else ""
+        if first["type"] == "extra_forbidden":
+            table = ".".join(part for part in path[:-1] if part != EACH)
+            siblings = [leaf.path[-1] for leaf in self.leaves.values() if leaf.path[:-1] == path[:-1]]
+            hint = nearest(path[-1], siblings) or f"; expected one of {', '.join(siblings)}"
+            return f"{table}: unknown option {path[-1]!r}{where}{hint}"
+        found = [leaf for leaf in self.leaves.values() if path[: len(leaf.path)] == leaf.path]
+        if not found:
+            found = [leaf for leaf in self.leaves.values() if leaf.path[:-1] == path and len(path) > 1][:1]
+            if not found or not getattr(nested(found[0].field.annotation)[0], BARE, None):
+                return reason
+        reason = reason[:1].lower() + reason[1:]
+        given = first["input"]
+        if isinstance(given, Mapping):
+            return f"{option_name(found[0].name)}: {reason}{where}"
+        return f"{option_name(found[0].name)}: {given!r} given{where}, {reason}"
+
+
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def put(tree: Any, path: Sequence[str], value: Any) -> None:
+    """Set what stands at a path; tables are merged into those that are there, a table with a path is a new file."""
+    head, rest = path[0], path[1:]
+    if head == EACH:
+        for item in tree:
+            put(item, rest, value)
+        return
+    if rest:
+        if tree.get(head) is None or not isinstance(tree[head], dict | list | tuple):
+            tree[head] = {}
+        if rest == ("path",):
+            tree[head] = {}  # another file: nothing said of the old one holds
+        put(tree[head], rest, value)
+        return
+    tree[head] = _merged(tree.get(head), value)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(new, Mapping) and isinstance(old, Mapping) and "path" not in new:
+        return dict(old) | {name: _merged(old.get(name), value) for name, value in new.items()}
+    if _holds_tables(new) and isinstance(old, list | tuple) and old and isinstance(old[0], Mapping):
+        return [_merged(old[0], item) for item in new]
+    return new

@@ -1,0 +1,41 @@
+"""The simulators by the name of their room; a module is imported only when its simulator is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from simulators.errors import InputError
+
+ROOMS: dict[str, tuple[str, str, str]] = {
+    "carbon": ("simulators.carbon.simulator", "Carbon", "carbon intensity of the grid and its forecast"),
+    "price": ("simulators.profiles.simulator", "ProfileReplay", "price of grid power, or any other series"),
+    "generation": ("simulators.generation.simulator", "Generation", "PV and wind"),
+    "controller": ("simulators.scheduler.simulator", "Scheduler", "the carbon-aware scheduler"),
+    "traffic": ("simulators.traffic.simulator", "Traffic", "requests, the gate, the router between sites"),
+    "inference": ("simulators.inference.simulator", "Inference", "LLM serving and its GPUs"),
+    "datacenter": ("simulators.datacenter.simulator", "DataCenter", "servers, cooling, power chain"),
+    "storage": ("simulators.storage.simulator", "Storage", "battery, dispatch, exchange with the grid"),
+    "grid": ("simulators.grid.simulator", "PowerGrid", "the power network"),
+}
+"""Name -> module, class, what it simulates."""
+
+
+def simulator_class(room: str) -> type[Any]:
+    """The mosaik simulator of a room.
+
+    Raises
+    ------
+    InputError
+        If there is no such room.
+
+    Examples
+    --------
+    >>> simulator_class("storage").__name__
+    'Storage'
+    """
+    if room not in ROOMS:
+        raise InputError(f"simulator {room!r}: unknown, expected one of {', '.join(ROOMS)}")
+    module, name, _ = ROOMS[room]
+    found: type[Any] = getattr(importlib.import_module(module), name)
+    return found
