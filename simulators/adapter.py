@@ -48,6 +48,11 @@ class Given:
             return []
         return [sources[name] for name in sorted(sources)] if len(sources) > 1 else list(sources.values())
 
+    def by_source(self, attribute: str) -> dict[str, Any]:
+        """All that is connected by the id of its source within its simulator, in a fixed order."""
+        sources = self._attributes.get(attribute, {})
+        return {name.partition(".")[2] or name: sources[name] for name in sorted(sources)}
+
     def total(self, attribute: str, absent: float = 0.0) -> float:
         """The sum of what is connected; `absent` if nothing is."""
         values = self.values(attribute)

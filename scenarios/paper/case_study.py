@@ -203,7 +203,7 @@ def _run(
         folder.finish()
     figures = carbon_of(setup, frame)
     summary = setup.metrics.summary(setup.cluster)
-    held = setup.metrics.times("held")
+    held, served = (setup.metrics.record.sketch(latency) for latency in ("held_s", "ttft_s"))
     return Case(
         name,
         title,
@@ -211,7 +211,7 @@ def _run(
         figures,
         summary["requests_completed"],
         summary["decode_tokens"],
-        float(held.mean()) if len(held) else 0.0,
+        held.mean * held.weight / served.weight if held.count else 0.0,
     )
 
 

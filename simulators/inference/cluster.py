@@ -7,6 +7,7 @@ events: the start of each control interval, and every arrival where the router m
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import simpy
@@ -31,11 +32,11 @@ from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.gate import Gate
 
 
-def _records(block: RequestBlock, first_id: int) -> Records:
+def _records(block: RequestBlock) -> Records:
     """A block of requests as the replicas keep them."""
     records = np.zeros(len(block), REQUEST)
-    records["request_id"] = first_id + np.arange(len(block))
-    records["arrived_at"] = records["released_at"] = block.arrived_at
+    records["request_id"] = block.request_id
+    records["arrived_at"], records["released_at"] = block.arrived_at, block.released_at
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
         records[name] = np.nan
     records["prefill_tokens"] = records["target"] = block.prefill_tokens
@@ -166,10 +167,10 @@ class Cluster:
         """Route one interval's requests: at once, or each at its own time if the router looks at the replicas."""
         begins_at, until = self._interval
         block = self.workload.take(until)
-        records = _records(block, self.arrived)
+        block = replace(block, request_id=self.arrived + np.arange(len(block)))
         self.arrived += len(block)
-        records = self.gate.pass_through(
-            records, block.deadline, begins_at, until, self.hold, self.release_rate_per_s
+        records = _records(
+            self.gate.pass_through(block, begins_at, until, self.hold, self.release_rate_per_s)
         )
         looks = isinstance(self.router, LeastOutstanding | PowerOfTwo)
         if looks or self.parking.active:

@@ -7,58 +7,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval
-
-QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-
-
-def quantiles(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """Median, 95th and 99th percentile; None of nothing."""
-    if not len(values):
-        return dict.fromkeys(QUANTILES)
-    return {name: float(np.quantile(values, q)) for name, q in QUANTILES.items()}
-
-
-def request_times(requests: Records) -> dict[str, NDArray[np.float64]]:
-    """Latencies of finished requests, s; each of shape (n,).
-
-    Serving times count from the release to the cluster, so that a request held back on purpose does not look like a
-    slow server. ``ttft``: to the first token. ``tpot``: mean time per output token after the first (requests with at
-    least two). ``e2e``: to the last token. ``queueing``: to the start of the first batch. ``held``: from arrival to
-    release, what a scheduler made it wait.
-    """
-    more = requests["decode_tokens"] > 1
-    decoding = requests[more]
-    return {
-        "ttft": requests["prefill_completed_at"] - requests["released_at"],
-        "tpot": (decoding["completed_at"] - decoding["prefill_completed_at"])
-        / (decoding["decode_tokens"] - 1),
-        "e2e": requests["completed_at"] - requests["released_at"],
-        "queueing": requests["scheduled_at"] - requests["released_at"],
-        "held": requests["released_at"] - requests["arrived_at"],
-    }
+from simulators.quantities.latencies import LatencyRecord, latencies
 
 
 class Metrics:
-    """Running totals and latency samples of a run.
+    """Running totals and latency distributions of a run, in memory that does not grow with the requests.
 
     Parameters
     ----------
     slo_ttft_s, slo_tpot_s
         A request counts towards goodput if it kept both, s.
+    span_s
+        Length of the run where it is known, s; see `LatencyRecord`.
+    copies
+        Requests that each finished one stands for; the intervals' own counts and joules are taken as they are.
+
+    Attributes
+    ----------
+    record
+        The latencies, by class and over time.
     """
 
-    def __init__(self, slo_ttft_s: float = 2.0, slo_tpot_s: float = 0.1) -> None:
+    def __init__(
+        self, slo_ttft_s: float = 2.0, slo_tpot_s: float = 0.1, *, span_s: float = 0.0, copies: float = 1
+    ) -> None:
         self.slo_ttft_s = slo_ttft_s
         self.slo_tpot_s = slo_tpot_s
-        self._times: dict[str, list[NDArray[np.float64]]] = {}
+        self.record = LatencyRecord(span_s)
+        self._copies = int(copies) if copies == int(copies) else copies
         self._sums: dict[str, float] = dict.fromkeys(
             ("prefill_j", "decode_j", "idle_j", "transition_j", "mfu_s", "mbu_s", "kv_s", "busy_s", "span_s"),
             0.0,
         )
-        self._counts = dict.fromkeys(
+        self._counts: dict[str, float] = dict.fromkeys(
             ("arrived", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
         )
         self._last: Interval | None = None
@@ -80,20 +63,18 @@ class Metrics:
         ):
             self._sums[name] += value
         finished = interval.finished
-        times = request_times(finished)
-        for name, values in times.items():
-            self._times.setdefault(name, []).append(values)
-        tpot = np.zeros(len(finished))
-        tpot[finished["decode_tokens"] > 1] = times["tpot"]
-        good = (times["ttft"] <= self.slo_ttft_s) & (tpot <= self.slo_tpot_s)
+        times = latencies(finished)
+        self.record.add(finished, self._copies, times)
+        # a single token has no time per token to keep: NaN is not above the target
+        good = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
         for name, count in (
             ("arrived", interval.arrived),
             ("completed", interval.completed),
             ("rejected", interval.rejected),
             ("prefill_tokens", interval.prefill_tokens),
             ("decode_tokens", interval.decode_tokens),
-            ("good", int(good.sum())),
-            ("restarts", int(finished["restarts"].sum())),
+            ("good", int(good.sum()) * self._copies),
+            ("restarts", int(finished["restarts"].sum()) * self._copies),
         ):
             self._counts[name] += count
         self._last = interval
@@ -104,18 +85,15 @@ class Metrics:
         """Simulated time so far, s."""
         return self._sums["span_s"]
 
-    def times(self, name: str) -> NDArray[np.float64]:
-        """All samples of a latency (`request_times`) so far, s."""
-        return np.concatenate(self._times.get(name, [np.zeros(0)]))
-
-    def _held_summary(self) -> dict[str, float | int]:
+    def _held_summary(self) -> dict[str, float]:
         """How long a scheduler held requests back: how many, mean and 95th percentile of those, s."""
-        held = self.times("held")
-        held = held[held > 0]
+        held = self.record.sketch("held_s")
+        if not held.count:
+            return {"requests": 0, "mean": 0.0, "p95": 0.0}
         return {
-            "requests": len(held),
-            "mean": float(held.mean()) if len(held) else 0.0,
-            "p95": float(np.quantile(held, 0.95)) if len(held) else 0.0,
+            "requests": held.count * self._copies,
+            "mean": held.mean,
+            "p95": held.quantile(0.95),
         }
 
     def summary(self, cluster: Cluster) -> dict[str, Any]:
@@ -134,11 +112,12 @@ class Metrics:
             "requests_restarted": n["restarts"],
             "prefill_tokens": n["prefill_tokens"],
             "decode_tokens": n["decode_tokens"],
-            "ttft_s": quantiles(self.times("ttft")),
-            "tpot_s": quantiles(self.times("tpot")),
-            "e2e_s": quantiles(self.times("e2e")),
-            "queueing_s": quantiles(self.times("queueing")),
+            **{
+                name: self.record.sketch(name).percentiles()
+                for name in ("ttft_s", "tpot_s", "e2e_s", "queueing_s")
+            },
             "held_s": self._held_summary(),
+            "latency_error": self.record.error,
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
             "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,

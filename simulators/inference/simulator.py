@@ -10,7 +10,8 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
-from simulators.inference.metrics import Metrics, check_conserved, request_times
+from simulators.inference.metrics import Metrics, check_conserved
+from simulators.quantities.latencies import latencies
 
 META: Meta = {
     "api_version": "3.0",
@@ -124,7 +125,7 @@ class Inference(mosaik_api_v3.Simulator):
     def _value(self, interval: Interval, attr: str) -> Any:
         to_mw = 1e-6 / self._step_size
         if attr in ("ttft_mean[s]", "e2e_mean[s]"):
-            values = request_times(interval.finished)[attr.partition("_")[0]]
+            values = latencies(interval.finished)[attr.partition("_")[0] + "_s"]
             return float(values.mean()) if len(values) else None
         if attr == "P_series[MW]":
             return interval.series[:, :3].sum(axis=1) * 1e-6

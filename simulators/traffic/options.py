@@ -1,180 +1,23 @@
-"""Workloads from what a user writes: options and short specifications.
-
-Lengths are written as
-
-    fixed:PROMPT:OUTPUT                         tokens
-    uniform:MIN:MAX:PREFILL_TO_DECODE           total tokens, split by the ratio
-    zipf:MIN:MAX:THETA:PREFILL_TO_DECODE        total tokens, the shortest the most frequent
-    lognormal:MEAN:CV:MEAN:CV                   prompt, then output; cv = standard deviation / mean
-    cdf:FILE.json:PREFILL_TO_DECODE             total tokens from [[tokens, cumulative probability], ...]
-    quantiles:FILE.json:NAME                    prompt and output from measured quantiles, see below
-    trace:FILE                                  prompt and output of a recorded trace, row by row
-
-A daily shape is a JSON file {"hourly_factor": [24 numbers], "lengths": ...}. The factors are relative to
-their mean and start at local midnight. "lengths" is optional: a specification as above, or measured quantiles
-{NAME: {"prefill_tokens": {"quantiles": [...]}, "decode_tokens": {"quantiles": [...]}}} at the levels
-"quantile_percent", of which the first is used.
-A CSV file with t_s, req_per_s is a rate profile: it starts with the run and ends it.
-"""
+"""Workloads from what a user writes: an option each; lengths and daily shapes as `shapes` reads them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from simulators.errors import InputError
-from simulators.paths import DATA
 from simulators.quantities.requests import Workload
-from simulators.traffic import lengths as laws
 from simulators.traffic.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
+from simulators.traffic.lengths import Lengths
+from simulators.traffic.shapes import lengths_files, parse_lengths, read_daily_shape, shape_files
 from simulators.traffic.stream import SyntheticWorkload
-from simulators.traffic.traces import open_trace, read_lengths, read_rates
+from simulators.traffic.traces import open_trace, read_rates, trace_files
 
-TRAFFIC_FOLDER = DATA / "traffic"
 DEFAULT_DEFER_WINDOW_S = 3600.0
-
-_LAWS: dict[str, tuple[Callable[..., laws.Lengths], str]] = {
-    "fixed": (laws.Fixed, "PROMPT:OUTPUT"),
-    "uniform": (laws.Uniform, "MIN:MAX:PREFILL_TO_DECODE"),
-    "zipf": (laws.Zipf, "MIN:MAX:THETA:PREFILL_TO_DECODE"),
-    "lognormal": (laws.LogNormal, "MEAN_PROMPT:CV_PROMPT:MEAN_OUTPUT:CV_OUTPUT"),
-}
-_WHOLE_NUMBERS = {"fixed": 2, "uniform": 2, "zipf": 2, "lognormal": 0}
-
-
-def parse_lengths(spec: str) -> laws.Lengths:
-    """A law of lengths from its specification.
-
-    Raises
-    ------
-    InputError
-        If it is none, or its file is.
-    """
-    name, _, rest = spec.partition(":")
-    if name == "trace" and rest:
-        return read_lengths(rest)
-    if name == "cdf" and rest.count(":"):
-        file, _, ratio = rest.rpartition(":")
-        return _cdf(Path(file), _number(ratio, spec, "cdf:FILE.json:PREFILL_TO_DECODE"))
-    if name == "quantiles" and rest.count(":"):
-        file, _, which = rest.rpartition(":")
-        path, document = _shape_file(file)
-        return _measured(document, which, path)
-    if name not in _LAWS:
-        known = ", ".join(f"{law}:{form}" for law, (_, form) in _LAWS.items())
-        raise InputError(
-            f"lengths {spec}: expected one of {known}, cdf:FILE.json:RATIO, quantiles:FILE.json:NAME, trace:FILE"
-        )
-    law, form = _LAWS[name]
-    parts = rest.split(":") if rest else []
-    if len(parts) != form.count(":") + 1:
-        raise InputError(f"lengths {spec}: expected {name}:{form}")
-    values: list[float] = [_number(part, spec, f"{name}:{form}") for part in parts]
-    for at in range(_WHOLE_NUMBERS[name]):
-        if values[at] != int(values[at]):
-            raise InputError(f"lengths {spec}: {parts[at]} must be a whole number of tokens")
-        values[at] = int(values[at])
-    return law(*values)
-
-
-def _number(text: str, spec: str, form: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"lengths {spec}: {text!r} is not a number; expected {form}")
-    return value
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
-
-
-def _cdf(path: Path, prefill_to_decode: float) -> laws.TotalCdf:
-    document = _json(path)
-    pairs = document.get("cdf") if isinstance(document, dict) else document
-    try:
-        table = np.asarray(pairs, dtype=np.float64)
-        tokens, cumulative = table.T
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected [[tokens, cumulative probability], ...]") from error
-    try:
-        return laws.TotalCdf(tokens, cumulative, prefill_to_decode)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-@dataclass(frozen=True)
-class DailyShape:
-    """A day's relative rates from local midnight, shape (n,), and the lengths that go with it."""
-
-    factors: NDArray[np.float64]
-    lengths: laws.Lengths | None
-
-
-def read_daily_shape(name: str | Path) -> DailyShape:
-    """A daily shape from a JSON file, or by the name of one in ``data/traffic``.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it has no factors.
-    """
-    path, document = _shape_file(name)
-    try:
-        factors = np.asarray(document["hourly_factor"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f'{path}: expected {{"hourly_factor": [24 numbers]}}') from error
-    if factors.ndim != 1 or not len(factors) or not np.all(np.isfinite(factors) & (factors >= 0)):
-        raise InputError(f"{path}: hourly_factor must be a list of numbers >= 0")
-    lengths = document.get("lengths")
-    if lengths is None:
-        return DailyShape(factors, None)
-    if isinstance(lengths, str):
-        return DailyShape(factors, parse_lengths(lengths))
-    return DailyShape(factors, _measured(document, None, path))
-
-
-def _shape_file(name: str | Path) -> tuple[Path, Any]:
-    """Path and content of a JSON file, or of the one of that name in ``data/traffic``."""
-    path = Path(name)
-    if not path.suffix and not path.exists():
-        path = TRAFFIC_FOLDER / f"{name}.json"
-        if not path.exists():
-            known = ", ".join(sorted(file.stem for file in TRAFFIC_FOLDER.glob("*.json"))) or "none"
-            raise InputError(f"daily shape {name}: unknown (known: {known}); or give a .json or .csv file")
-    return path, _json(path)
-
-
-def _measured(document: Any, name: str | None, path: Path) -> laws.Quantiles:
-    """Lengths from the quantiles called `name` in a daily shape; the first if no name is given."""
-    named = document.get("lengths") if isinstance(document, dict) else None
-    if not isinstance(named, dict) or not named:
-        raise InputError(f"{path}: has no lengths with quantiles")
-    name = next(iter(named)) if name is None else name
-    if name not in named:
-        raise InputError(f"{path}: has no lengths {name}, only {', '.join(named)}")
-    try:
-        prompt, output = (named[name][part]["quantiles"] for part in ("prefill_tokens", "decode_tokens"))
-        return laws.Quantiles(document["quantile_percent"], prompt, output)
-    except InputError as error:
-        raise InputError(f"{path}: {name}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: lengths {name}: expected quantile_percent and quantiles of both parts"
-        ) from error
 
 
 def workload_from_options(
@@ -183,7 +26,7 @@ def workload_from_options(
     format: str = "auto",
     rate_per_s: float | None = None,
     cv: float = 1.0,
-    lengths: str | laws.Lengths | None = None,
+    lengths: str | Lengths | None = None,
     diurnal: str | Path | None = None,
     start_of_day_s: float = 0.0,
     num_requests: int | None = None,
@@ -191,7 +34,7 @@ def workload_from_options(
     time_scale: float = 1.0,
     rate_scale: float = 1.0,
     deferrable_share: float = 0.0,
-    defer_window_s: float | tuple[float, float] = DEFAULT_DEFER_WINDOW_S,
+    defer_window_s: float | Sequence[float] = DEFAULT_DEFER_WINDOW_S,
     seed: int = 42,
     tenant: int = 0,
 ) -> Workload:
@@ -216,7 +59,14 @@ def workload_from_options(
     ------
     InputError
         If options contradict each other, something is missing, or a file is broken.
+
+    Examples
+    --------
+    >>> block = workload_from_options(rate_per_s=2.0, lengths="fixed:512:128", seed=1).take(until_s=3600.0)
+    >>> 7000 < len(block) < 7400, int(block.prefill_tokens[0])
+    (True, 512)
     """
+    window_s = defer_window_s if isinstance(defer_window_s, int | float) else _pair(defer_window_s)
     if requests is not None:
         if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
             raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
@@ -228,7 +78,7 @@ def workload_from_options(
             max_requests=num_requests,
             horizon_s=horizon_s,
             deferrable_share=deferrable_share,
-            defer_window_s=defer_window_s,
+            defer_window_s=window_s,
             seed=seed,
             tenant=tenant,
         )
@@ -245,16 +95,26 @@ def workload_from_options(
         num_requests=num_requests,
         horizon_s=horizon_s,
         deferrable_share=deferrable_share,
-        defer_window_s=defer_window_s,
+        defer_window_s=window_s,
         tenant=tenant,
     )
 
 
+def _pair(window_s: Sequence[float]) -> tuple[float, float]:
+    if len(window_s) != 2:
+        raise InputError(f"workload: {len(window_s)} deferral windows, expected one or (shortest, longest)")
+    return float(window_s[0]), float(window_s[1])
+
+
+def _is_rate_profile(diurnal: str | Path) -> bool:
+    return str(diurnal).lower().endswith((".csv", ".csv.gz"))
+
+
 def _arrivals(
     rate_per_s: float | None, cv: float, diurnal: str | Path | None, start_of_day_s: float
-) -> tuple[Arrivals, laws.Lengths | None]:
+) -> tuple[Arrivals, Lengths | None]:
     """The arrival law, and the lengths that come with a daily shape."""
-    if diurnal is not None and str(diurnal).lower().endswith((".csv", ".csv.gz")):
+    if diurnal is not None and _is_rate_profile(diurnal):
         rates, interval_s = read_rates(diurnal)
         if rate_per_s is not None and rates.any():
             rates = rates * (rate_per_s / rates.mean())
@@ -265,3 +125,116 @@ def _arrivals(
         return (Poisson(rate_per_s) if cv == 1.0 else Gamma(rate_per_s, cv)), None
     shape = read_daily_shape(diurnal)
     return Diurnal(rate_per_s, shape.factors, start_of_day_s, cv), shape.lengths
+
+
+def workload_from_plain(options: Mapping[str, Any]) -> Workload:
+    """The workload of a mapping of options, as it crosses mosaik or stands in a file; see `workload_from_options`.
+
+    Raises
+    ------
+    InputError
+        As `workload_from_options`, and if an option is unknown.
+
+    Examples
+    --------
+    >>> workload_from_plain({"rate_per_s": 2.0, "lengths": "fixed:512:128", "horizon_s": 60}).exhausted
+    False
+    >>> workload_from_plain({"rate": 2.0})
+    Traceback (most recent call last):
+        ...
+    simulators.errors.InputError: workload: unknown option 'rate', expected requests, format, rate_per_s, cv, ...
+    """
+    known = list(inspect.signature(workload_from_options).parameters)
+    if unknown := sorted(set(options) - set(known)):
+        raise InputError(f"workload: unknown option {unknown[0]!r}, expected {', '.join(known[:4])}, ...")
+    return workload_from_options(**options)
+
+
+def workload_files(options: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """The files that a workload is read from: what each is, and its path.
+
+    Examples
+    --------
+    >>> [(what, path.name) for what, path in workload_files({"rate_per_s": 1.0, "diurnal": "diurnal_day"})]
+    [('daily shape of the traffic', 'diurnal_day.json')]
+    """
+    files: list[tuple[str, Path]] = []
+    if (requests := options.get("requests")) is not None:
+        return [("request trace", path) for path in trace_files(requests)]
+    if (diurnal := options.get("diurnal")) is not None:
+        if _is_rate_profile(diurnal):
+            files.append(("rate profile", Path(diurnal)))
+        else:
+            files += [("daily shape of the traffic", path) for path in shape_files(diurnal)]
+    if isinstance(lengths := options.get("lengths"), str):
+        files += [("lengths of the requests", path) for path in lengths_files(lengths)]
+    return files
+
+
+class TrafficOptions(BaseModel):
+    """What a user may choose about the requests of a site.
+
+    Examples
+    --------
+    >>> traffic = TrafficOptions(rate=0.5, lengths="fixed:600:250")
+    >>> plain = traffic.workload(start_of_day_s=8 * 3600.0, span_s=86_400.0, seed=1)
+    >>> plain["rate_per_s"], plain["diurnal"], plain["defer_window_s"]
+    (0.5, 'diurnal_day', 28800.0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trace: Path | None = Field(
+        None,
+        description="request trace instead of synthetic traffic (CSV: arrived_at, prefill_tokens, decode_tokens)",
+    )
+    rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
+    lengths: str | None = Field(
+        None,
+        description="prompt and output lengths, e.g. zipf:1024:4096:0.6:20  [default: the daily shape's]",
+    )
+    diurnal: str = Field(
+        "diurnal_day", description="daily shape of the request rate: a name in data/traffic or a file"
+    )
+    deferrable_share: float = Field(
+        0.3, ge=0, le=1, description="share of the requests a policy may hold back"
+    )
+    defer_hours: float = Field(8.0, gt=0, description="how long a deferrable request may be held back, h")
+
+    def workload(self, start_of_day_s: float, span_s: float, seed: int) -> dict[str, Any]:
+        """Options for `workload_from_plain`.
+
+        Parameters
+        ----------
+        start_of_day_s
+            Local time of day at which the run starts, s after midnight.
+        span_s
+            Length of the run, s.
+        seed
+            Seed of everything that is drawn.
+        """
+        deferral = {
+            "deferrable_share": self.deferrable_share,
+            "defer_window_s": self.defer_hours * 3600,
+            "seed": seed,
+        }
+        if self.trace is not None:
+            return {"requests": str(self.trace), **deferral}
+        return {
+            "rate_per_s": self.rate,
+            "lengths": self.lengths,
+            "diurnal": self.diurnal,
+            "start_of_day_s": start_of_day_s,
+            "horizon_s": span_s,
+            **deferral,
+        }
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The files the requests are read from: what each is, and its path.
+
+        Raises
+        ------
+        InputError
+            If the daily shape is unknown.
+        """
+        return workload_files(self.workload(0.0, 1.0, 0))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scenarios.site import DRAIN_S
 from simulators.recorder.summary import sha256
+from simulators.traffic.source import DRAIN_S
 from tests.conftest import ROOT, files_below
 
 from .runs import DATA, MORNING, QUICK, Result, result, simulate

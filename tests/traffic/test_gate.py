@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from simulators.inference.batching.state import REQUEST, Records
+from simulators.quantities.requests import RequestBlock
 from simulators.traffic.gate import Gate
-from tests.inference.runs import records
 
 GRID_S = 0.25
 """All times of the property tests are multiples of it, so sums and comparisons are exact."""
@@ -66,11 +66,22 @@ class PlainGate:
         return left
 
 
-def block(arrived_at: list[float], deferrable: list[bool], first_number: int = 0) -> Records:
-    rows = records([(at, 10, 10) for at in arrived_at])
-    rows["deferrable"] = deferrable
-    rows["request_id"] = first_number + np.arange(len(rows))
-    return np.asarray(rows.view(np.ndarray), dtype=REQUEST)
+def block(
+    arrived_at: list[float],
+    deferrable: list[bool],
+    first_number: int = 0,
+    deadlines: NDArray[np.float64] | float = np.inf,
+) -> RequestBlock:
+    rows = len(arrived_at)
+    ten = np.full(rows, 10)
+    return RequestBlock(
+        np.array(arrived_at, dtype=np.float64),
+        ten,
+        ten,
+        deferrable=np.array(deferrable, dtype=np.bool_),
+        deadline=np.broadcast_to(deadlines, rows),
+        request_id=first_number + np.arange(rows),
+    )
 
 
 @st.composite
@@ -105,8 +116,8 @@ def test_gate_against_one_request_at_a_time(steps):
             ]
         )
         rate = {None: 0.0, 0.0: np.inf}.get(step["gap_s"]) if not step["gap_s"] else 1.0 / step["gap_s"]
-        arrivals = block(arrived_at, step["deferrable"], count)
-        left = gate.pass_through(arrivals, deadlines, begins_at, until, step["hold"], rate)
+        arrivals = block(arrived_at, step["deferrable"], count, deadlines)
+        left = gate.pass_through(arrivals, begins_at, until, step["hold"], rate)
         requests = [Held(count + i, a, d) for i, (a, d) in enumerate(zip(arrived_at, deadlines, strict=True))]
         expected = plain.step(
             list(zip(requests, step["deferrable"], strict=True)),
@@ -115,8 +126,8 @@ def test_gate_against_one_request_at_a_time(steps):
             step["hold"],
             step["gap_s"],
         )
-        assert dict(zip(left["request_id"].tolist(), left["released_at"].tolist(), strict=True)) == expected
-        assert np.all(np.diff(left["released_at"]) >= 0)
+        assert dict(zip(left.request_id.tolist(), left.released_at.tolist(), strict=True)) == expected
+        assert np.all(np.diff(left.released_at) >= 0)
         count += len(arrivals)
         released += len(left)
         assert gate.held == len(plain.waiting) == count - released
@@ -134,23 +145,25 @@ def test_nothing_is_lost_late_early_or_without_reason(steps):
         begins_at = 10.0 * number
         until = 10.0 * (number + 1) if number < len(steps) else 1e9
         first = len(deadline_of)
-        arrivals = block(step["arrived_at"], step["deferrable"], first)
         deadlines = np.where(
             step["deferrable"], np.array(step["arrived_at"]) + np.array(step["patience_s"]), np.inf
         )
         for i, (deadline, deferrable) in enumerate(zip(deadlines, step["deferrable"], strict=True)):
             deadline_of[first + i], deferrable_of[first + i] = float(deadline), deferrable
         rate = np.inf if not step["gap_s"] else 1.0 / step["gap_s"]
-        for request in gate.pass_through(arrivals, deadlines, begins_at, until, step["hold"], rate):
-            request_id = int(request["request_id"])
+        arrivals = block(step["arrived_at"], step["deferrable"], first, deadlines)
+        left = gate.pass_through(arrivals, begins_at, until, step["hold"], rate)
+        for request_id, arrived_at, released_at in zip(
+            left.request_id.tolist(), left.arrived_at.tolist(), left.released_at.tolist(), strict=True
+        ):
             assert request_id not in seen
             seen.add(request_id)
-            assert begins_at <= request["released_at"] < until
-            assert request["arrived_at"] <= request["released_at"]
+            assert begins_at <= released_at < until
+            assert arrived_at <= released_at
             if deferrable_of[request_id]:
-                assert request["released_at"] <= max(deadline_of[request_id], request["arrived_at"])
+                assert released_at <= max(deadline_of[request_id], arrived_at)
             else:
-                assert request["released_at"] == request["arrived_at"]
+                assert released_at == arrived_at
     assert seen == set(deadline_of)
     assert gate.held == 0
 
@@ -159,20 +172,19 @@ def held_gate(deadlines: list[float]) -> Gate:
     """A gate that holds requests which arrived in the first 10 s."""
     gate = Gate()
     n = len(deadlines)
-    arrivals = block(np.linspace(0, 9, n).tolist(), [True] * n)
-    assert len(gate.pass_through(arrivals, np.array(deadlines), 0.0, 10.0, True, np.inf)) == 0
+    arrivals = block(np.linspace(0, 9, n).tolist(), [True] * n, 0, np.array(deadlines))
+    assert len(gate.pass_through(arrivals, 0.0, 10.0, True, np.inf)) == 0
     return gate
 
 
-def nothing() -> tuple[Records, np.ndarray]:
-    return block([], []), np.zeros(0)
+NOTHING = block([], [])
 
 
 def test_the_earliest_deadline_leaves_first():
     gate = held_gate([500.0, 300.0, 400.0, 200.0])
-    left = gate.pass_through(*nothing(), 10.0, 20.0, False, 0.5)
-    assert left["request_id"].tolist() == [3, 1, 2, 0]
-    assert left["released_at"].tolist() == [10.0, 12.0, 14.0, 16.0]
+    left = gate.pass_through(NOTHING, 10.0, 20.0, False, 0.5)
+    assert left.request_id.tolist() == [3, 1, 2, 0]
+    assert left.released_at.tolist() == [10.0, 12.0, 14.0, 16.0]
 
 
 def test_a_slow_release_keeps_its_pace_across_steps():
@@ -180,22 +192,22 @@ def test_a_slow_release_keeps_its_pace_across_steps():
     gate = held_gate([1e6] * 6)
     times: list[float] = []
     for begins_at in np.arange(10.0, 110.0, 10.0):
-        left = gate.pass_through(*nothing(), begins_at, begins_at + 10, False, 1 / 25)
-        times += left["released_at"].tolist()
+        left = gate.pass_through(NOTHING, begins_at, begins_at + 10, False, 1 / 25)
+        times += left.released_at.tolist()
     assert times == pytest.approx([10.0, 35.0, 60.0, 85.0])
 
 
 def test_a_rate_of_zero_releases_only_what_is_due():
     gate = held_gate([15.0, 400.0])
-    left = gate.pass_through(*nothing(), 10.0, 20.0, False, 0.0)
-    assert left["released_at"].tolist() == [15.0]
+    left = gate.pass_through(NOTHING, 10.0, 20.0, False, 0.0)
+    assert left.released_at.tolist() == [15.0]
     assert gate.held == 1
-    assert gate.pass_through(*nothing(), 20.0, 30.0, False, np.inf)["released_at"].tolist() == [20.0]
+    assert gate.pass_through(NOTHING, 20.0, 30.0, False, np.inf).released_at.tolist() == [20.0]
 
 
 def test_new_arrivals_pass_those_still_held():
     """While held requests trickle out, a new deferrable one need not queue behind them."""
     gate = held_gate([1e6] * 3)
-    left = gate.pass_through(block([12.0], [True], 3), np.array([1e6]), 10.0, 20.0, False, 1 / 8)
-    assert left["request_id"].tolist() == [0, 3, 1]
-    assert left["released_at"].tolist() == [10.0, 12.0, 18.0]
+    left = gate.pass_through(block([12.0], [True], 3, 1e6), 10.0, 20.0, False, 1 / 8)
+    assert left.request_id.tolist() == [0, 3, 1]
+    assert left.released_at.tolist() == [10.0, 12.0, 18.0]

@@ -7,16 +7,8 @@ import pytest
 from scipy import stats
 
 from simulators.errors import InputError
-from simulators.traffic.lengths import (
-    Empirical,
-    Fixed,
-    LogNormal,
-    Rows,
-    TotalCdf,
-    Uniform,
-    Zipf,
-    split,
-)
+from simulators.traffic.lengths import Fixed, LogNormal, Uniform, Zipf, split
+from simulators.traffic.measured import Empirical, Rows, TotalCdf
 
 
 def draw(law, n=200_000, seed=7):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.traffic import options
+from simulators.traffic import shapes
 from simulators.traffic.lengths import Fixed, LogNormal, Uniform, Zipf
-from simulators.traffic.options import parse_lengths, read_daily_shape, workload_from_options
+from simulators.traffic.options import TrafficOptions, workload_from_options, workload_from_plain
+from simulators.traffic.shapes import parse_lengths, read_daily_shape
 
 TRACE = "arrived_at,prefill_tokens,decode_tokens\n1,10,1\n2,20,2\n3,30,3\n"
 
@@ -125,7 +126,7 @@ def test_daily_shape_with_its_own_lengths(tmp_path):
 
 def test_daily_shape_by_name(tmp_path, monkeypatch):
     shape_file(tmp_path)
-    monkeypatch.setattr(options, "TRAFFIC_FOLDER", tmp_path)
+    monkeypatch.setattr(shapes, "TRAFFIC_FOLDER", tmp_path)
     assert len(read_daily_shape("shape").factors) == 24
     with pytest.raises(InputError, match=r"daily shape night: unknown \(known: shape\)"):
         read_daily_shape("night")
@@ -202,9 +203,9 @@ def test_unknown_quantiles_are_named(tmp_path):
         parse_lengths(f"quantiles:{shape_file(tmp_path, **QUANTILES)}:poem")
 
 
-@pytest.mark.skipif(not (options.TRAFFIC_FOLDER / "diurnal_day.json").exists(), reason="data not there")
+@pytest.mark.skipif(not (shapes.TRAFFIC_FOLDER / "diurnal_day.json").exists(), reason="data not there")
 def test_the_shape_that_comes_with_the_project():
-    document = json.loads((options.TRAFFIC_FOLDER / "diurnal_day.json").read_text())
+    document = json.loads((shapes.TRAFFIC_FOLDER / "diurnal_day.json").read_text())
     assert np.mean(read_daily_shape("diurnal_day").factors) == pytest.approx(1.0, abs=0.001)
     for name, stated in document["lengths"].items():
         prefill, decode = parse_lengths(f"quantiles:diurnal_day:{name}").draw(
@@ -228,3 +229,60 @@ def test_published_length_distributions(name, median):
         np.random.default_rng(1), 50_000
     )
     assert np.median(prefill + decode) == pytest.approx(median, rel=0.05)
+
+
+def test_plain_options_are_enough(tmp_path):
+    """As they come out of JSON: paths as text, pairs as lists."""
+    path = tmp_path / "t.csv"
+    path.write_text(TRACE)
+    plain = json.loads(
+        json.dumps({"requests": str(path), "deferrable_share": 1.0, "defer_window_s": [60, 60]})
+    )
+    block = workload_from_plain(plain).take(np.inf)
+    np.testing.assert_array_equal(block.deadline, [61.0, 62.0, 63.0])
+    with pytest.raises(InputError, match="3 deferral windows, expected one or"):
+        workload_from_plain(plain | {"defer_window_s": [1, 2, 3]})
+    with pytest.raises(InputError, match="unknown option 'days', expected requests"):
+        workload_from_plain(plain | {"days": 3})
+
+
+def test_every_file_that_is_read_is_told(tmp_path):
+    trace, cdf, rates = tmp_path / "t.csv", tmp_path / "cdf.json", tmp_path / "r.csv"
+    trace.write_text(TRACE)
+    shape = shape_file(tmp_path, lengths=f"cdf:{cdf}:3")
+    told = {
+        "trace": TrafficOptions(trace=trace),
+        "shape": TrafficOptions(diurnal=str(shape)),
+        "rates": TrafficOptions(diurnal=str(rates), lengths=f"trace:{trace}"),
+        "quantiles": TrafficOptions(lengths="quantiles:diurnal_day:chat"),
+        "law": TrafficOptions(lengths="fixed:1:1"),
+    }
+    bundled = shapes.TRAFFIC_FOLDER / "diurnal_day.json"
+    daily = "daily shape of the traffic"
+    assert {name: options.files() for name, options in told.items()} == {
+        "trace": [("request trace", trace)],
+        "shape": [(daily, shape), (daily, cdf)],
+        "rates": [("rate profile", rates), ("lengths of the requests", trace)],
+        "quantiles": [(daily, bundled), ("lengths of the requests", bundled)],
+        "law": [(daily, bundled)],
+    }
+
+
+def test_the_files_of_serve_gens_clients_are_told_one_by_one(tmp_path):
+    names = ["chunk-1-dataset.json", "chunk-1-trace.csv", "chunk-2-dataset.json", "chunk-2-trace.csv"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    files = TrafficOptions(trace=tmp_path).files()
+    assert sorted(path.name for _, path in files) == names
+
+
+def test_traffic_options_make_the_workload():
+    chosen = TrafficOptions(rate=2.0, lengths="fixed:7:8", deferrable_share=1.0, defer_hours=2.0)
+    block = workload_from_plain(json.loads(json.dumps(chosen.workload(0.0, 600.0, 5)))).take(np.inf)
+    expected = workload_from_options(
+        rate_per_s=2.0, lengths="fixed:7:8", diurnal="diurnal_day", horizon_s=600.0, deferrable_share=1.0,
+        defer_window_s=7200.0, seed=5,
+    ).take(np.inf)  # fmt: skip
+    assert block.to_plain() == expected.to_plain()
+    trace = TrafficOptions(trace=shapes.TRAFFIC_FOLDER / "sample_trace.csv").workload(0.0, 600.0, 5)
+    assert workload_from_plain(json.loads(json.dumps(trace))).take(np.inf).deferrable.any()

@@ -18,6 +18,6 @@ CSV and JSON files may be compressed with gzip. A request without output tokens 
 one that comes with the prompt; BurstGPT marks failed requests that way, so there it is left out.
 """
 
-from simulators.traffic.traces.open import Trace, open_trace, read_lengths, read_rates
+from simulators.traffic.traces.open import Trace, open_trace, read_lengths, read_rates, trace_files
 
-__all__ = ["Trace", "open_trace", "read_lengths", "read_rates"]
+__all__ = ["Trace", "open_trace", "read_lengths", "read_rates", "trace_files"]

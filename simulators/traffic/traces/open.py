@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock, Workload
-from simulators.traffic.lengths import Rows
+from simulators.traffic.measured import Rows
 from simulators.traffic.stream import Blocks, Merged, Stream, child_seeds, with_deferral
 from simulators.traffic.traces import rows, servegen, tables
 from simulators.traffic.traces.formats import LAYOUTS, SERVEGEN, SERVEGEN_FILE, Layout, detect
@@ -49,6 +49,20 @@ def recognise(path: str | Path, format: str = "auto") -> Trace:
         raise InputError(f"{path}: is a folder, expected a file")
     layout = LAYOUTS[format] if format != "auto" else detect(tables.columns(path), str(path))
     return Trace(path, layout)
+
+
+def trace_files(path: str | Path) -> list[Path]:
+    """The files that a trace is read from: itself, or those of ServeGen's clients.
+
+    Raises
+    ------
+    InputError
+        If a folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir() and not SERVEGEN_FILE.search(path.name):
+        return [path]
+    return [file for client in servegen.clients(path) for file in (client, servegen.dataset(client))]
 
 
 def open_trace(

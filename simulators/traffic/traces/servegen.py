@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.arrivals import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
-from simulators.traffic.lengths import Empirical
+from simulators.traffic.measured import Empirical
 from simulators.traffic.traces import tables
 from simulators.traffic.traces.formats import SERVEGEN_FILE
 
@@ -45,7 +45,7 @@ def clients(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [(int(match[1]), file) for file in path.iterdir() if (match := SERVEGEN_FILE.search(file.name))]
-    with_lengths = [file for _, file in sorted(found) if _dataset(file).exists()]
+    with_lengths = [file for _, file in sorted(found) if dataset(file).exists()]
     if not with_lengths:
         raise InputError(f"{path}: no client files, expected chunk-N-trace.csv beside chunk-N-dataset.json")
     return with_lengths
@@ -58,7 +58,7 @@ def requests(path: Path, seed: np.random.SeedSequence) -> Iterator[RequestBlock]
         raise InputError(f"{path}: a ServeGen client file is named chunk-N-trace.csv")
     tenant = int(match[1])
     windows = _windows(path)
-    starts_s, laws = _length_laws(_dataset(path))
+    starts_s, laws = _length_laws(dataset(path))
     arrival_rng, length_rng = (np.random.default_rng(child) for child in seed.spawn(2))
     for start_s, rate_per_s, law in windows:
         times = start_s + _within(law, rate_per_s, arrival_rng)
@@ -80,7 +80,7 @@ def _within(law: GapLaw, rate_per_s: float, rng: np.random.Generator) -> NDArray
     return operational[: np.searchsorted(operational, expected)] / rate_per_s
 
 
-def _dataset(path: Path) -> Path:
+def dataset(path: Path) -> Path:
     """The file with the token distributions that belongs to a client's trace, compressed or not."""
     plain = path.with_name(path.name.removesuffix(".gz").replace("-trace.csv", "-dataset.json"))
     packed = plain.with_name(plain.name + ".gz")

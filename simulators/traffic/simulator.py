@@ -1,0 +1,204 @@
+"""Traffic in a mosaik world: sources of requests with their gates, and the router between sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from mosaik_api_v3.types import CreateResult, ModelDescription
+
+from simulators.adapter import Adapter, Given
+from simulators.errors import InputError
+from simulators.quantities.commands import Command, Release, Route, command_from_plain
+from simulators.quantities.requests import RequestBlock
+from simulators.traffic.options import workload_files, workload_from_plain
+from simulators.traffic.routing import SiteRouter
+from simulators.traffic.source import DRAIN_S, Source
+
+Refused = list[dict[str, Any]]
+
+
+class _Part(Protocol):
+    """An entity: a source, a router or one of its destinations."""
+
+    def advance(self, given: Given, begins_at: float, until: float) -> None: ...
+
+    def output(self, attribute: str) -> Any: ...
+
+    def summary(self) -> dict[str, Any]: ...
+
+
+class _Origin:
+    """A source and what it let go in the present step."""
+
+    def __init__(self, workload: Mapping[str, Any], span_s: float | None, drain_s: float) -> None:
+        self._source = Source(workload_from_plain(workload), span_s, drain_s)
+        self._files = workload_files(workload)
+        self._block = RequestBlock.concatenate([])
+        self._arrived = 0
+        self._refused: Refused = []
+
+    def advance(self, given: Given, begins_at: float, until: float) -> None:
+        self._refused = _refusals(given.joined("commands"), Release.kind, self._source.command)
+        before = self._source.arrived
+        self._block = self._source.advance(begins_at, until)
+        self._arrived = self._source.arrived - before
+
+    def output(self, attribute: str) -> Any:
+        match attribute:
+            case "requests":
+                return self._block.to_plain()
+            case "arrived[1]":
+                return self._arrived
+            case "held[1]":
+                return self._source.held
+            case _:
+                return self._refused
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "arrived": self._source.arrived,
+            "held": self._source.held,
+            "inputs": [{"what": what, "file": str(path)} for what, path in self._files],
+        }
+
+
+class _Destination:
+    """What a router sends to one site in the present step."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, list[Any]] = {}
+
+    def advance(self, given: Given, begins_at: float, until: float) -> None:
+        """The router it belongs to has stepped before it."""
+
+    def output(self, attribute: str) -> Any:
+        return self.requests
+
+    def summary(self) -> dict[str, Any]:
+        return {}
+
+
+class _Crossing:
+    """A router, its destinations by site, and how many requests went where."""
+
+    def __init__(self, eid: str, router: SiteRouter) -> None:
+        self._eid = eid
+        self._router = router
+        self.destinations = {site: _Destination() for site in router.sites}
+        self._routed = {origin: dict.fromkeys(router.sites, 0) for origin in router.sites}
+        self._refused: Refused = []
+
+    def advance(self, given: Given, begins_at: float, until: float) -> None:
+        self._refused = []
+        for sender, commands in given.by_source("commands").items():
+            origin = self._origin(sender)
+
+            def take(command: Command, origin: str = origin) -> str | None:
+                return self._router.command(origin, command)
+
+            self._refused += _refusals(commands or [], Route.kind, take)
+        parts: dict[str, list[dict[str, Any]]] = {site: [] for site in self._router.sites}
+        for sender, requests in given.by_source("requests").items():
+            origin = self._origin(sender)
+            block = RequestBlock.from_plain([requests])
+            for site, part in self._router.route(origin, block).items():
+                parts[site].append(part.to_plain())
+                self._routed[origin][site] += len(part)
+        for site, destination in self.destinations.items():
+            destination.requests = RequestBlock.from_plain(parts[site]).to_plain()
+
+    def _origin(self, sender: str) -> str:
+        """The site that an entity is of: its id is the site's name, or ends with it after a hyphen."""
+        for site in sorted(self._router.sites, key=len, reverse=True):
+            if sender == site or sender.endswith(f"-{site}"):
+                return site
+        sites = ", ".join(self._router.sites)
+        raise InputError(
+            f"{self._eid}: {sender} is connected, expected an entity named after a site ({sites})"
+        )
+
+    def output(self, attribute: str) -> Any:
+        return self._refused
+
+    def summary(self) -> dict[str, Any]:
+        return {"routed": self._routed}
+
+
+def _refusals(commands: Sequence[Any], kind: str, take: Callable[[Command], str | None]) -> Refused:
+    """Carry out the commands of a kind; those refused with the reason, others left to whom they concern."""
+    refused: Refused = []
+    for plain in commands:
+        if plain.get("kind") != kind:
+            continue
+        try:
+            reason = take(command_from_plain(plain))
+        except InputError as error:
+            reason = str(error)
+        if reason is not None:
+            refused.append({"kind": kind, "reason": reason})
+    return refused
+
+
+class Traffic(Adapter[_Part]):
+    """Requests of sites, step by step.
+
+    A ``Source`` makes them, holds back those a controller wants held (command ``release``) and hands out the ones
+    released in the step. A ``Router`` takes those of several sources, each entity named after its site, and gives every
+    site its share at the child ``<router>-<site>``; the weights of an origin change by the command ``route`` of the
+    controller named after it. Requests are columns as `RequestBlock.to_plain` makes them.
+    """
+
+    TAKES: ClassVar[tuple[str, ...]] = (Release.kind, Route.kind)
+    MODELS: ClassVar[dict[str, ModelDescription]] = {
+        "Source": {
+            "public": True,
+            "params": ["workload", "span_s", "drain_s"],
+            "attrs": ["commands", "requests", "arrived[1]", "held[1]", "refused"],
+        },
+        "Router": {
+            "public": True,
+            "params": ["sites", "weights", "seed"],
+            "attrs": ["commands", "requests", "refused"],
+        },
+        "Destination": {"public": False, "params": [], "attrs": ["requests"]},
+    }
+
+    def make(self, eid: str, model: str, **parameters: Any) -> _Part:
+        """A source or a router from plain values."""
+        if model == "Source":
+            return _made(eid, _origin, parameters)
+        return _made(eid, lambda **plain: _Crossing(eid, SiteRouter(**plain)), parameters)
+
+    def children(self, eid: str) -> dict[str, list[CreateResult]]:
+        """A router's destinations, one per site."""
+        router = self.entities[eid]
+        if not isinstance(router, _Crossing):
+            return {}
+        named = {f"{eid}-{site}": destination for site, destination in router.destinations.items()}
+        self.entities.update(named)
+        return {"children": [{"eid": name, "type": "Destination"} for name in named]}
+
+    def advance(self, eid: str, entity: _Part, given: Given) -> None:
+        """Make or route the requests of one step."""
+        entity.advance(given, float(self.now), float(self.now + self.step_size))
+
+    def outputs(self, eid: str, entity: _Part, attributes: list[str]) -> dict[str, Any]:
+        """Requests and counts of the present step."""
+        return {attribute: entity.output(attribute) for attribute in attributes}
+
+    def summarise(self, eid: str, entity: _Part) -> dict[str, Any]:
+        """Requests so far, and the files a source read."""
+        return entity.summary()
+
+
+def _origin(workload: Mapping[str, Any], span_s: float | None = None, drain_s: float = DRAIN_S) -> _Origin:
+    return _Origin(workload, span_s, drain_s)
+
+
+def _made(eid: str, make: Callable[..., _Part], parameters: Mapping[str, Any]) -> _Part:
+    """A part; whatever is wrong is said with the entity's id."""
+    try:
+        return make(**parameters)
+    except InputError as error:
+        raise InputError(f"{eid}: {error}") from None
