@@ -142,6 +142,7 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
 def _price(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
     ref = study.place.price or site.price
     if ref is None:
+        series.notes.append("No price of grid power is known for this site: bring one with --price FILE.")
         return
     profile = ref.read("price")
     series.price, series.price_unit = span.means(profile), profile.unit
