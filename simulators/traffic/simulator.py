@@ -11,6 +11,7 @@ from mosaik_api_v3.types import CreateResult, ModelDescription
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
+from simulators.paths import shown
 from simulators.quantities.commands import Command, Release, Route, command_from_plain
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_files, workload_from_plain
@@ -75,7 +76,7 @@ class _Origin:
         return {
             "arrived": self._source.arrived * self._copies,
             "held": self._source.held * self._copies,
-            "inputs": [{"what": what, "file": str(path)} for what, path in self._files],
+            "inputs": [{"what": what, "file": shown(path)} for what, path in self._files],
         }
 
 

@@ -114,7 +114,7 @@ def test_a_source_says_which_files_it_read():
     )
     [entry] = simulator.summary("ber")["inputs"]
     assert entry["what"] == "daily shape of the traffic"
-    assert entry["file"].endswith("data/traffic/diurnal_day.json")
+    assert entry["file"] == "data/traffic/diurnal_day.json"
 
 
 def columns(count: int, first_at: float) -> dict[str, Any]:
