@@ -62,4 +62,4 @@ def filled(
         if long.any():
             return values, int(starts[np.argmax(long)])
     inner = series.interpolate(limit_area="inside") if rule.rule == "interpolate" else series
-    return inner.ffill().bfill().to_numpy(dtype=np.float64), None
+    return np.asarray(inner.ffill().bfill(), dtype=np.float64), None
