@@ -23,6 +23,7 @@ from simulators.recorder.summary import sha256
 from simulators.scheduler.policies import needs_of
 from simulators.traffic.source import DRAIN_S
 
+
 def build(study: Study) -> Plan:
     """Read every file of a study, check that it covers the run, and lay out the world.
 

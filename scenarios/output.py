@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
-from simulators.quantities.latencies import LatencyRecord
 
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
+from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report import series

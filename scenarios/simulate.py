@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from mosaik.exceptions import SimulationError
 from mosaik_api_v3.connection import RemoteException
 from numpy.typing import ArrayLike
-from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
 
 from scenarios.build import build
@@ -19,6 +18,7 @@ from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.world import World
 from simulators.errors import InputError
+from simulators.quantities.latencies import LatencyRecord
 
 
 class Listener(Protocol):

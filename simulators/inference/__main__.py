@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import typer
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulators.commandline import main
+from simulators.commandline import command
 from simulators.inference.cluster import Cluster
+from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
@@ -121,7 +123,6 @@ def run(options: RunOptions) -> None:
     build = build_fleet if chosen.fleet else _build_one
     cluster, facts = build(
         groups,
-        workload_from_plain(plain),
         router_name=chosen.router,
         seed=options.seed,
         bins_per_interval=BINS,
@@ -136,7 +137,7 @@ def run(options: RunOptions) -> None:
     with RunFolder(output.out) as folder:
         folder.write_json("config.json", config)
         summary = run_to_end(
-            cluster,
+            Driver(cluster, workload_from_plain(plain)),
             BINS * output.power_interval,
             folder.folder,
             slo_ttft_s=output.slo_ttft,
@@ -151,9 +152,9 @@ def run(options: RunOptions) -> None:
     print(f"results: {target}")
 
 
-def _build_one(groups: list[Serving], *given: Any, **settings: Any) -> tuple[Cluster, dict[str, Any]]:
+def _build_one(groups: list[Serving], **settings: Any) -> tuple[Cluster, dict[str, Any]]:
     [serving] = groups
-    return build_cluster(serving, *given, **settings)
+    return build_cluster(serving, **settings)
 
 
 def _inputs(groups: list[Serving], workload: dict[str, Any], fleet: Path | None) -> list[dict[str, str]]:
@@ -194,5 +195,12 @@ def _table(summary: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def app() -> typer.Typer:
+    """The command."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(command(RunOptions, run))
+    return made
+
+
 if __name__ == "__main__":
-    main(RunOptions, run)
+    app()()

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from simulators.errors import InputError
 from simulators.inference.batching.state import ITERATION, REQUEST, Records
-from simulators.inference.cluster import Cluster
+from simulators.inference.drive import Driver
 from simulators.inference.interval import SERIES, Interval, joined
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.metrics import Metrics
 
 REQUEST_COLUMNS = (
     "request_id",
@@ -33,7 +33,7 @@ LONGEST_PRELUDE_S = 30 * 86400.0
 
 
 def run_to_end(
-    cluster: Cluster,
+    driver: Driver,
     interval_s: float,
     out: Path,
     *,
@@ -49,8 +49,8 @@ def run_to_end(
 
     Parameters
     ----------
-    cluster
-        What to run; its workload must end.
+    driver
+        What to run, and its requests, which must end.
     interval_s
         Length of an interval, s.
     out
@@ -73,33 +73,28 @@ def run_to_end(
         If the workload holds no request, or none within `LONGEST_PRELUDE_S`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    metrics = Metrics(slo_ttft_s, slo_tpot_s)
-    until = 0.0
+    cluster, metrics, until = driver.cluster, Metrics(slo_ttft_s, slo_tpot_s), 0.0
     with (
         tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5) as bar,
         _Files(out) as files,
     ):
-        while not cluster.idle or until == 0.0:
-            if cluster.arrived == 0 and until > LONGEST_PRELUDE_S:
+        while not driver.idle or until == 0.0:
+            if driver.arrived == 0 and until > LONGEST_PRELUDE_S:
                 raise InputError(
                     f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from the "
                     "start of the run"
                 )
-            begins_at, until = until, until + interval_s
-            interval = cluster.advance(until)
-            check_conserved(cluster, interval)
+            until += interval_s
+            interval = driver.advance(until)
             rows = cluster.bins_per_interval
-            if cluster.idle:
-                # nothing happens after the last completion: the run ends there
-                last = max(r.counter("last_completion") for r in cluster.replicas)
-                ends_at = max(last, begins_at)
-                interval, rows = interval.cut(ends_at, cluster.standby_j(ends_at, until))
+            if driver.idle:  # nothing happens after the last completion: the run ends there
+                interval, rows = driver.cut(interval)
             metrics.add(interval)
-            files.add(cluster, interval, rows, interval_s / cluster.bins_per_interval)
-            if cluster.arrived:
+            files.add(driver, interval, rows, interval_s / cluster.bins_per_interval)
+            if driver.arrived:
                 reached(int(interval.ends_at))
             bar.update(interval.completed + interval.rejected)
-    if cluster.arrived == 0:
+    if driver.arrived == 0:
         raise InputError("workload: no request in it, expected at least one")
     summary = metrics.summary(cluster)
     summary["simulated_s"] = metrics.span_s
@@ -119,8 +114,9 @@ class _Files:
     def __enter__(self) -> _Files:
         return self
 
-    def add(self, cluster: Cluster, interval: Interval, rows: int, width_s: float) -> None:
+    def add(self, driver: Driver, interval: Interval, rows: int, width_s: float) -> None:
         """Write an interval: its first `rows` bins of `width_s`, its iterations and the requests whose turn it is."""
+        cluster = driver.cluster
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
         columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
@@ -134,7 +130,7 @@ class _Files:
                 )
         finished = joined([self._waiting, interval.finished])
         finished = finished[np.argsort(finished["request_id"], kind="stable")]
-        first_to_come = min(cluster.unfinished()["request_id"], default=cluster.arrived)
+        first_to_come = min(cluster.unfinished()["request_id"], default=driver.arrived)
         ready = int(np.searchsorted(finished["request_id"], first_to_come))
         self._write_requests(finished[:ready])
         self._waiting = finished[ready:].copy()
