@@ -120,6 +120,7 @@ def run(options: RunOptions) -> None:
     chosen, output = options.cluster, options.output
     groups = read_groups(chosen.fleet, options.serving) if chosen.fleet else [options.serving]
     plain = options.traffic.workload(options.seed)
+    workload = workload_from_plain(plain)
     build = build_fleet if chosen.fleet else _build_one
     cluster, facts = build(
         groups,
@@ -137,7 +138,7 @@ def run(options: RunOptions) -> None:
     with RunFolder(output.out) as folder:
         folder.write_json("config.json", config)
         summary = run_to_end(
-            Driver(cluster, workload_from_plain(plain)),
+            Driver(cluster, workload),
             BINS * output.power_interval,
             folder.folder,
             slo_ttft_s=output.slo_ttft,

@@ -172,6 +172,7 @@ class Cluster:
         """Have a parked replica serve again, as soon as it is loaded."""
         ready_at = self.parking.wake(number, self.now if at is None else at)
         if ready_at > self._env.now:
+            self._loading.add(number)
             self._env.process(self._load(number, ready_at))
 
     def standby_j(self, at: float, until: float) -> NDArray[np.float64]:
@@ -255,7 +256,6 @@ class Cluster:
 
     def _load(self, number: int, ready_at: float) -> Process:
         """A woken replica loads its model; until then it does not count as awake."""
-        self._loading.add(number)
         yield self._env.timeout(ready_at - self._env.now)
         self._loading.discard(number)
 

@@ -121,13 +121,13 @@ class Metrics:
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
             "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,
-            "batches": batches,
+            "batches": batches * self._copies,
             "batch_size_mean": sizes / batches if batches else 0.0,
             "kv_use_mean": s["kv_s"] / span_s if span_s else 0.0,
             "busy_mean": s["busy_s"] / span_s if span_s else 0.0,
             "mfu_mean": s["mfu_s"] / span_s if span_s else 0.0,
             "mbu_mean": s["mbu_s"] / span_s if span_s else 0.0,
-            "gpu_power_w_mean": energy_j / span_s / cluster.gpu_count if span_s else 0.0,
+            "gpu_power_w_mean": energy_j / span_s / (cluster.gpu_count * self._copies) if span_s else 0.0,
             "gpu_energy_j": {
                 "prefill": s["prefill_j"],
                 "decode": s["decode_j"],
@@ -150,8 +150,8 @@ class Metrics:
             total_j = sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
             tokens = round(sums["decode_tokens"])
             groups[group] = {
-                "replicas": len(own),
-                "gpus": sum(cluster.replicas[i].gpu_count for i in own),
+                "replicas": len(own) * self._copies,
+                "gpus": sum(cluster.replicas[i].gpu_count for i in own) * self._copies,
                 "gpu_energy_j": {
                     "prefill": sums["prefill_j"],
                     "decode": sums["decode_j"],
