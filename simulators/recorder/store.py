@@ -32,7 +32,7 @@ from simulators.errors import InputError
 from simulators.recorder import manifest, swap
 from simulators.recorder.interruptions import Interruptions
 from simulators.recorder.lock import Lock
-from simulators.recorder.parquet import ParquetStream
+from simulators.recorder.parquet import DESCRIBED, ParquetStream
 from simulators.recorder.summary import plain, versions
 
 NOTE = "INCOMPLETE.txt"
@@ -131,7 +131,8 @@ class RunFolder:
         """Append rows to ``<table>.parquet``; every call brings the same columns, arrays of one length."""
         with self.uninterrupted():
             if table not in self._streams:
-                self._streams[table] = ParquetStream(self.path(f"{table}.parquet"))
+                path = self.path(f"{table}.parquet")
+                self._streams[table] = ParquetStream(path, described=DESCRIBED.get(table))
             self._streams[table].append(columns)
 
     def frame(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:

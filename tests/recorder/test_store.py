@@ -271,6 +271,7 @@ import mosaik
 from mosaik.basic_simulators import InputSimulator
 from mosaik.starters import PythonStarter
 from simulators.recorder.simulator import Recorder
+from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
 
 def slow(t):
@@ -283,7 +284,9 @@ start = datetime(2016, 8, 1, tzinfo=UTC)
 with RunFolder({str(tmp_path / "run")!r}, start=start, until_s=60 * 100_000) as run:
     with mosaik.World(cache=False, skip_greetings=True, configure_logging=False) as world:
         source = world.start(PythonStarter(InputSimulator), "load", step_size=60).Function(function=slow)
-        recorder = world.start(PythonStarter(Recorder), "recorder", run=run, start=start).Recorder()
+        recorder = world.start(PythonStarter(Recorder, args=(FolderSink(run),)), "recorder", start=start).Recorder(
+            columns=[[source.full_id, "P[MW]", "a", "it_mw"]]
+        )
         world.connect(source, recorder, ("value", "P[MW]"))
         world.run(60 * 100_000, print_progress=False, lazy_stepping=True)
     run.write_json("summary.json", {{}})
