@@ -1,176 +1,178 @@
-"""mosaik adapter: writes every connected attribute, step by step, into a `RunFolder`."""
+"""mosaik adapter: hands what is connected to it, step by step, to a `Sink`.
+
+It is the one adapter that stays in the process of the world: its sink is a Python object (a folder, memory, a
+progress bar), not a plain value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Any
+from typing import ClassVar
 
-import mosaik_api_v3
-import numpy as np
 import pandas as pd
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
-from numpy.typing import ArrayLike, NDArray
+from mosaik_api_v3.types import InputData, ModelDescription
 
-from simulators.recorder.store import RunFolder
+from simulators.adapter import Adapter
+from simulators.errors import InputError
+from simulators.recorder.rows import Clock, FastRows, Inputs, Recorded, RequestRows, SeriesRows
+from simulators.recorder.sinks import Sink, StoringSink
 
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
+__all__ = ["Recorder", "Sink"]
+
+FINISHED = "finished"
+SERIES = "P_series[MW]"
+ROWS_AT_ONCE = 32_768
+"""Requests and parts of steps that are buffered at most."""
+
+
+class _Tables:
+    """The tables of a run and the steps that are buffered in them."""
+
+    def __init__(
+        self, columns: Sequence[Recorded], tables: Mapping[str, str], sites: Sequence[str], step_s: int
+    ) -> None:
+        self.series = SeriesRows(columns, sites)
+        self.requests = RequestRows()
+        self.fast = FastRows(step_s)
+        self.site_of = dict(tables)
+        self.times: list[int] = []
+        self.checked = False
+        self.serves = False
+
+    def add(self, time: int, inputs: Inputs) -> None:
+        if not self.checked:
+            self._check(inputs)
+        if finished := inputs.get(FINISHED):
+            self.serves = True
+            for source in sorted(finished):
+                self.requests.add(time, self.site_of[source], finished[source])
+        if series := inputs.get(SERIES):
+            by_site: dict[str, list[Sequence[float]]] = {}
+            for source in sorted(series):
+                if series[source] is not None and len(series[source]):
+                    by_site.setdefault(self.site_of[source], []).append(series[source])
+            self.fast.add(time, by_site)
+        self.series.add(time, inputs)
+        self.times.append(time)  # last: a step counts once it is whole
+
+    def _check(self, inputs: Inputs) -> None:
+        self.series.check(inputs, (FINISHED, SERIES))
+        for attribute in (FINISHED, SERIES):
+            for source in inputs.get(attribute, {}):
+                if source not in self.site_of:
+                    raise InputError(
+                        f"recorder: {source} {attribute} is connected, expected its site in tables"
+                    )
+        self.checked = True
+
+    @property
+    def full(self) -> bool:
+        return max(self.requests.waiting, self.fast.waiting) >= ROWS_AT_ONCE
+
+
+class Recorder(Adapter[_Tables]):
+    """Buffers steps and hands whole ones to a sink.
+
+    Parameters
+    ----------
+    sink
+        Who gets the rows. One that is a `StoringSink`, too, gets each step in all its tables or not at all,
+        even if the run is interrupted.
+
+    Notes
+    -----
+    Parameters of the simulator: `start` of the run (ISO 8601 with offset, or an aware datetime), `buffer_steps`
+    between two hand-overs.
+
+    Parameters of the model: `columns`, a list of ``[source's full id, attribute, site, column]``; `sites`, in the
+    order of their rows; `tables`, the site of each cluster whose requests and power are recorded, by full id.
+
+    The time series (``timeseries``) has one row per step and site: `time` (start of the step, UTC), `site`, and
+    the columns in the order of the schema. Values are numbers; None is stored as NaN. What is recorded for
+    the site ``*`` stands in every site's row. ``finished`` of a cluster, a dictionary of equally long lists, goes to
+    ``requests``, in the order in which requests finish, with `site`. ``P_series[MW]``, the power in equal parts
+    of the step, goes to ``power_fast`` (`time`, `site`, `gpu_w`).
+    """
+
+    MODELS: ClassVar[dict[str, ModelDescription]] = {
         "Recorder": {
             "public": True,
             "any_inputs": True,
-            "params": ["columns"],
-            "attrs": ["requests", "P_series[MW]"],
+            "params": ["columns", "tables", "sites"],
+            "attrs": [FINISHED, SERIES],
         },
-    },
-    "extra_methods": [],
-}
-REQUESTS = "requests"
-SERIES = "P_series[MW]"
-TABLES = (REQUESTS, SERIES)  # what does not go into a row of the time series
+    }
 
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+        self._buffer_steps = 1440
 
-class Recorder(mosaik_api_v3.Simulator):
-    """Buffers one row per step and hands whole blocks to the run's folder.
-
-    Simulator parameters (Python objects, so it runs in mosaik's own process)
-        `run` the open `RunFolder`; `start` of the run, UTC; `step_size` in s; `buffer_steps`, rows between
-        two writes; `progress`, called after each step with the seconds simulated so far.
-
-    Model parameter
-        `columns` names columns: ``{("Battery.Battery-0", "SoC[1]"): "soc"}``, the key being the source's
-        `full_id` and attribute. Sources that share a column are added up. What is not named becomes
-        ``<full_id>.<attribute>``.
-
-    The attribute ``requests`` takes a mapping of equally long arrays, a list of such mappings, or None; its
-    rows go to ``requests.parquet``. ``P_series[MW]`` takes the power in equal parts of the step, an array; those
-    of several sources are added up and go to ``power_fast.parquet``, in W. Every other attribute must be a
-    number (None is stored as NaN) and be there in every step.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._names: dict[tuple[str, str], str] = {}
-        self._places: dict[str, dict[str, int]] | None = None
-        self._columns: list[str] = []
-        self._rows: NDArray[np.float64] = np.empty((0, 0))
-        self._times: list[int] = []
-        self._requests: list[Mapping[str, ArrayLike]] = []
-        self._created = False
-
-    def init(  # type: ignore[override]
-        self,
-        sid: str,
-        time_resolution: float = 1.0,
-        *,
-        run: RunFolder,
-        start: datetime,
-        step_size: int = 60,
-        buffer_steps: int = 1440,
-        progress: Callable[[int], None] | None = None,
-    ) -> Meta:
-        self._run = run
-        self._start = pd.Timestamp(start).tz_convert("UTC").tz_localize(None).to_datetime64()
-        self._step_size = step_size
+    def set_up(  # type: ignore[override]
+        self, *, start: datetime | str, buffer_steps: int = 1440
+    ) -> None:
+        """Take the start of the run and the size of the buffer."""
+        moment = pd.Timestamp(start)
+        if moment.tzinfo is None:
+            raise InputError(
+                f"recorder: start {start} has no offset, expected e.g. 2016-08-01T07:00:00+00:00"
+            )
+        self._clock = Clock(moment.to_pydatetime())
         self._buffer_steps = buffer_steps
-        self._progress = progress
-        run.before_closing(self.flush)
-        return self.meta
+        if isinstance(self._sink, StoringSink):
+            self._sink.before_closing(self.flush)
 
-    def create(  # type: ignore[override]
-        self, num: int, model: str, columns: Mapping[tuple[str, str], str] | None = None
-    ) -> list[CreateResult]:
-        if num != 1 or self._created:
-            raise ValueError("one Recorder writes one results folder; start another simulator for another")
-        self._created = True
-        self._names = dict(columns or {})
-        return [{"eid": "Recorder", "type": model}]
+    def make(  # type: ignore[override]
+        self,
+        eid: str,
+        model: str,
+        columns: Sequence[Sequence[str]] = (),
+        tables: Mapping[str, str] | None = None,
+        sites: Sequence[str] = (),
+    ) -> _Tables:
+        """The tables of the run; a recorder has one entity."""
+        if self.entities:
+            raise InputError(f"{eid}: this recorder has its tables, expected another recorder for more")
+        for entry in columns:
+            if len(entry) != 4:
+                raise InputError(
+                    f"{eid}: columns entry {list(entry)}, expected [source, attribute, site, column]"
+                )
+        return _Tables([Recorded(*entry) for entry in columns], tables or {}, sites, self.step_size)
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
-        values = inputs.get("Recorder", {})
-        if self._places is None:
-            self._lay_out(values)
-        with self._run.uninterrupted():  # a step is kept whole, its requests with its row, or not at all
-            self._record(time, values)
-            for _, blocks in sorted(values.get(REQUESTS, {}).items()):
-                self._requests.extend(_blocks(blocks))
-            if values.get(SERIES):
-                self._run.append("power_fast", self._fast(time, values[SERIES]))
-            if len(self._times) == self._buffer_steps:
-                self.flush()
-        if self._progress is not None:
-            self._progress(time + self._step_size)
-        return time + self._step_size
-
-    def get_data(self, outputs: OutputRequest) -> OutputData:
-        raise NotImplementedError("the Recorder has no outputs")
-
-    def finalize(self) -> None:
-        self.flush()
+        """Buffer what is connected in [time, time + step size)."""
+        for eid, tables in self.entities.items():
+            with self._whole():
+                tables.add(time, inputs.get(eid, {}))
+                if len(tables.times) >= self._buffer_steps or tables.full:
+                    self.flush()
+        self._sink.reached(time + self.step_size)
+        return time + self.step_size
 
     def flush(self) -> None:
-        """Hand the buffered rows to the folder; whole steps only, each exactly once."""
-        with self._run.uninterrupted():
-            if not self._times:
-                return
-            if self._requests:
-                blocks, self._requests = self._requests, []
-                names = list(blocks[0])
-                self._run.append(
-                    REQUESTS,
-                    {name: np.concatenate([np.asarray(block[name]) for block in blocks]) for name in names},
-                )
-            times, self._times = self._times, []
-            rows = self._rows[: len(times)]
-            stamps = self._start + np.asarray(times, dtype="timedelta64[s]")
-            table: dict[str, ArrayLike] = {"time": pd.DatetimeIndex(stamps, tz="UTC")}
-            table.update({name: rows[:, index].copy() for index, name in enumerate(self._columns)})
-            self._run.append("timeseries", table)
-            self._run.reached(times[-1] + self._step_size)
+        """Hand over the buffered steps; whole ones only, each once."""
+        for tables in self.entities.values():
+            with self._whole():
+                if not tables.times:
+                    continue
+                times, tables.times = tables.times, []
+                until = times[-1] + 1
+                requests, fast = tables.requests.take(until), tables.fast.take(until, self._clock)
+                self._sink.rows("timeseries", tables.series.take(times, self._clock))
+                if requests is not None:
+                    self._sink.rows("requests", requests)
+                if fast is not None:
+                    self._sink.rows("power_fast", fast)
 
-    def _fast(self, time: int, series: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-        """The power within one step as rows of their own."""
-        power_mw = np.sum([np.asarray(series[source], float) for source in sorted(series)], axis=0)
-        offsets_ns = (np.arange(len(power_mw)) * (self._step_size * 1e9 / len(power_mw))).round()
-        stamps = self._start + np.timedelta64(time, "s") + offsets_ns.astype("timedelta64[ns]")
-        return {"time": pd.DatetimeIndex(stamps, tz="UTC"), "gpu_w": power_mw * 1e6}
+    def finalize(self) -> None:
+        """Hand over the rest; a run that serves has a table of requests, even an empty one."""
+        self.flush()
+        for tables in self.entities.values():
+            if tables.serves and not tables.requests.written:
+                self._sink.rows("requests", tables.requests.empty())
 
-    def _lay_out(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give each source and attribute of the first step its column."""
-        # mosaik's order changes from run to run; a fixed one gives equal files and equal sums
-        sources = sorted((source, attr) for attr in values if attr not in TABLES for source in values[attr])
-        unknown = sorted(set(self._names) - set(sources))
-        if unknown:
-            raise ValueError(f"columns names {unknown[0]}, but nothing of that name is connected")
-        names = [self._names.get((source, attr), f"{source}.{attr}") for source, attr in sources]
-        self._columns = list(dict.fromkeys([*self._names.values(), *names]))
-        self._places = {attr: {} for _, attr in sources}
-        for (source, attr), name in zip(sources, names, strict=True):
-            self._places[attr][source] = self._columns.index(name)
-        self._rows = np.zeros((self._buffer_steps, len(self._columns)))
-
-    def _record(self, time: int, values: Mapping[str, Mapping[str, Any]]) -> None:
-        assert self._places is not None
-        row = self._rows[len(self._times)]
-        row[:] = 0.0
-        for attr, places in self._places.items():
-            given = values.get(attr, {})
-            for source, place in places.items():
-                if source not in given:
-                    raise ValueError(f"{source} did not hand over {attr} at {time} s")
-                value = given[source]
-                try:
-                    row[place] += np.nan if value is None else value
-                except (TypeError, ValueError):
-                    raise ValueError(
-                        f"{source} handed over {attr} = {value!r} at {time} s, not a number"
-                    ) from None
-        self._times.append(time)  # last: a row counts once it is whole
-
-
-def _blocks(blocks: Any) -> Sequence[Mapping[str, ArrayLike]]:
-    if blocks is None:
-        return ()
-    return (blocks,) if isinstance(blocks, Mapping) else tuple(blocks)
+    def _whole(self) -> AbstractContextManager[None]:
+        return self._sink.uninterrupted() if isinstance(self._sink, StoringSink) else nullcontext()

@@ -1,35 +1,42 @@
-"""Results on disk: whole or clearly marked as incomplete, never half-written.
+"""Results on disk: whole or clearly marked as incomplete, never half-written, never at a user's cost.
 
-A run writes into a hidden folder beside its target, `.<name>.partial-XXXXXXXX`. `RunFolder.finish` renames it
-to `<name>`; only then is an older result of that name removed. If the run stops before, by Ctrl-C, SIGTERM or
-an exception, everything simulated so far is flushed, the Parquet footers are closed, and the folder becomes
-`<name>.incomplete` with a note that says how far it came.
+A run writes into a hidden folder beside its target, `.<name>.partial-XXXXXXXX`. `RunFolder.finish` writes
+``manifest.json``, the hash of every file WattLoop wrote, and puts the folder in its place. What of an older result
+is unchanged goes; what the user added or changed is in the new folder (`swap` says exactly what is promised). If
+the run stops before, by Ctrl-C, SIGTERM or an exception, everything simulated so far is flushed, the Parquet
+footers are closed, and the folder becomes `<name>.incomplete` with a note that says how far it came.
+
+A process killed outright (SIGKILL, out of memory, power cut) leaves the hidden folder as it is: the tables in it
+lack their footer and cannot be read. The next run of the same name says that it lies there.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
-from simulators.recorder.parquet import ParquetStream
+from simulators.recorder import manifest, swap
+from simulators.recorder.interruptions import Interruptions
+from simulators.recorder.lock import Lock
+from simulators.recorder.parquet import DESCRIBED, ParquetStream
 from simulators.recorder.summary import plain, versions
 
-MARKS = ("config.json", "summary.json")  # what every finished result holds, and how one is recognised
 NOTE = "INCOMPLETE.txt"
+_OLDER = ("config.json", "summary.json")  # a result from before there were manifests
 
 
 class RunFolder:
@@ -38,7 +45,7 @@ class RunFolder:
     Parameters
     ----------
     out
-        Target folder, e.g. ``results/solar``. It may exist if it is empty or a finished result.
+        Target folder, e.g. ``results/solar``. It may exist if it is empty or holds an earlier result.
     start
         Start of the run, for the note in an incomplete folder.
     until_s
@@ -47,23 +54,35 @@ class RunFolder:
     Raises
     ------
     InputError
-        If the target is a file, a link, or a folder with something in it that is not a result.
+        If the target is a file, a link, a mount point, a folder with something in it that is no result of this
+        version, or, on entering, if another process writes there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> out = Path(tempfile.mkdtemp()) / "night"
+    >>> with RunFolder(out) as run:
+    ...     run.append("timeseries", {"hour": [0, 1], "it_mw": [0.25, 0.5]})
+    ...     run.write_json("summary.json", {"it_mwh": 0.75})
+    ...     _ = run.finish()
+    >>> sorted(path.name for path in out.iterdir())
+    ['config.json', 'manifest.json', 'summary.json', 'timeseries.parquet']
+    >>> pd.read_parquet(out / "timeseries.parquet")["it_mw"].tolist()
+    [0.25, 0.5]
     """
 
     def __init__(self, out: Path | str, *, start: datetime | None = None, until_s: int | None = None) -> None:
-        self.target = Path(out).absolute()
+        self.target = Path(os.path.abspath(out))
         self.start = start
         self.until_s = until_s
         self.simulated_s = 0
         self._folder: Path | None = None
         self._streams: dict[str, ParquetStream] = {}
         self._flushers: list[Callable[[], None]] = []
-        self._handlers: dict[signal.Signals, Any] = {}
-        self._guards = 0
-        self._signal: signal.Signals | None = None  # the last one that came
-        self._pending = False  # it came in a guarded block and is still to be raised
+        self._interruptions = Interruptions()
         self._finished = False
         _check_replaceable(self.target)
+        self._lock = Lock(self.target)
 
     @property
     def folder(self) -> Path:
@@ -81,13 +100,20 @@ class RunFolder:
     def __enter__(self) -> Self:
         partial = self.target.with_name(f".{self.target.name}.partial-{secrets.token_hex(4)}")
         try:
-            partial.mkdir(parents=True)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.__enter__()
+            try:
+                _mend(self.target)
+                partial.mkdir()
+            except BaseException:
+                self._lock.__exit__(None, None, None)
+                raise
         except OSError as error:
             raise InputError(
                 f"{self.target}: cannot create a folder here ({error.strerror}), expected a writable place"
             ) from None
         self._folder = partial
-        self._watch_signals()
+        self._interruptions.watch()
         return self
 
     def __exit__(
@@ -95,18 +121,18 @@ class RunFolder:
     ) -> None:
         try:
             if not self._finished:
-                self._guards += 1  # a second Ctrl-C must not spoil the files; it has nothing left to stop
+                self._interruptions.ignore()  # a second Ctrl-C must not spoil the files
                 self._keep_incomplete(error)
         finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-            self._handlers.clear()
+            self._lock.__exit__(None, None, None)
+            self._interruptions.unwatch()
 
     def append(self, table: str, columns: Mapping[str, ArrayLike] | pd.DataFrame) -> None:
         """Append rows to ``<table>.parquet``; every call brings the same columns, arrays of one length."""
         with self.uninterrupted():
             if table not in self._streams:
-                self._streams[table] = ParquetStream(self.path(f"{table}.parquet"))
+                path = self.path(f"{table}.parquet")
+                self._streams[table] = ParquetStream(path, described=DESCRIBED.get(table))
             self._streams[table].append(columns)
 
     def frame(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
@@ -122,23 +148,16 @@ class RunFolder:
         self.path(name).write_text(text + "\n", encoding="utf-8")
 
     def reached(self, simulated_s: int) -> None:
-        """Note that everything before `simulated_s` (s from the start) has been handed over."""
+        """Note that everything before `simulated_s` (s from the start) is simulated."""
         self.simulated_s = max(self.simulated_s, simulated_s)
 
     def before_closing(self, flush: Callable[[], None]) -> None:
         """Register a function that hands over what its owner still buffers; called before tables close."""
         self._flushers.append(flush)
 
-    @contextmanager
-    def uninterrupted(self) -> Iterator[None]:
+    def uninterrupted(self) -> AbstractContextManager[None]:
         """Ctrl-C and SIGTERM wait until the block is left, so that what it writes is whole."""
-        self._guards += 1
-        try:
-            yield
-        finally:
-            self._guards -= 1
-        if self._pending and self._guards == 0:
-            self._stop()
+        return self._interruptions.guarded()
 
     def finish(self) -> Path:
         """Close everything and put the folder in its place; returns the target.
@@ -148,8 +167,8 @@ class RunFolder:
         RuntimeError
             If the simulation stopped before `until_s`, or no ``summary.json`` was written.
         """
-        if self._signal is not None:
-            self._stop()  # a library in between swallowed the interruption
+        if self._interruptions.last is not None:
+            self._interruptions.stop()  # a library in between swallowed the interruption
         with self.uninterrupted():
             self._flush()
             if self.until_s is not None and self.simulated_s < self.until_s:
@@ -161,36 +180,18 @@ class RunFolder:
             if not (self.folder / "config.json").exists():
                 self.write_json("config.json", {"versions": versions()})
             _check_replaceable(self.target)
-            _replace(self.folder, self.target)
-            self._folder = self.target
+            self._put(self.target)
             self._finished = True
         return self.target
+
+    def _put(self, target: Path) -> None:
+        manifest.write(self.folder)
+        _tell(target, swap.put(self.folder, target))
+        self._folder = target
 
     def _flush(self) -> None:
         for flush in self._flushers:
             flush()
-
-    def _watch_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # Python delivers signals to the main thread alone
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            # what the caller ignores (nohup, a shell's background job) stays ignored
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                self._handlers[number] = signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signal = signal.Signals(number)
-        self._pending = True
-        if self._guards == 0:
-            self._stop()
-
-    def _stop(self) -> None:
-        self._pending = False
-        if self._signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self._signal is not None:
-            raise SystemExit(128 + self._signal)  # the shell's convention for a process ended by a signal
 
     def _keep_incomplete(self, error: BaseException | None) -> None:
         troubles = []
@@ -208,7 +209,8 @@ class RunFolder:
         if self.simulated_s == 0 and not any(stream.rows for stream in self._streams.values()):
             shutil.rmtree(self.folder)
             return
-        cause = self._signal.name if self._signal else repr(error) if error else "finish() was not called"
+        signal = self._interruptions.last
+        cause = signal.name if signal else repr(error) if error else "finish() was not called"
         lines = [
             "This run did not finish; what was simulated until then is here.",
             f"Simulated until: {self._until()}",
@@ -219,11 +221,10 @@ class RunFolder:
         self.path(NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
         kept = self.target.with_name(f"{self.target.name}.incomplete")
         number = 1
-        while kept.exists() and not (kept / NOTE).exists():  # somebody else's folder
+        while not _is_incomplete_or_free(kept):
             number += 1
             kept = self.target.with_name(f"{self.target.name}.incomplete-{number}")
-        _replace(self.folder, kept)
-        self._folder = kept
+        self._put(kept)
         print(f"Stopped early: simulated until {self._until()}, kept in {kept}", file=sys.stderr)
 
     def _until(self) -> str:
@@ -233,29 +234,60 @@ class RunFolder:
         return f"{self.start + timedelta(seconds=self.simulated_s):%Y-%m-%d %H:%M:%S %Z} ({length})"
 
 
+def heal(out: Path | str) -> None:
+    """Put a result right whose writer was killed while it replaced an older one; for readers of results.
+
+    Raises
+    ------
+    InputError
+        If a process is writing there.
+    """
+    target = Path(os.path.abspath(out))
+    with Lock(target):
+        _mend(target)
+
+
+def _mend(target: Path) -> None:
+    """Finish what killed runs left undone, and say which of their folders lie there."""
+    _check_replaceable(target)
+    _tell(target, swap.mend(target))
+    form = re.compile(rf"\.{re.escape(target.name)}\.partial-[0-9a-f]{{8}}")
+    for path in sorted(target.parent.iterdir()):
+        if form.fullmatch(path.name):
+            _tell(target, [f"{path} is left of a run that was killed, and may be deleted"])
+
+
+def _tell(target: Path, lines: list[str]) -> None:
+    for line in lines:
+        print(f"{target}: {line}", file=sys.stderr)
+
+
 def _check_replaceable(target: Path) -> None:
-    """Refuse a target whose replacement would destroy something that is not a result."""
+    """Refuse a target that holds something else than a result with its manifest."""
     if not target.name:
         raise InputError(f"{target}: is not a name for a results folder, expected e.g. results/solar")
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError(f"{target}: is a file or a link, expected a results folder or a new name")
-    if target.is_dir() and any(target.iterdir()) and not all((target / mark).is_file() for mark in MARKS):
+    if not target.is_dir():
+        return
+    if os.path.ismount(target):
+        raise InputError(f"{target}: is a mount point, expected a results folder inside it")
+    if any(target.iterdir()) and manifest.read(target) is None:
+        if all((target / name).is_file() for name in _OLDER):
+            raise InputError(
+                f"{target}: holds a result without {manifest.MANIFEST}, of an earlier version or changed by hand; "
+                "move or delete the folder, or choose another --out"
+            )
         raise InputError(
-            f"{target}: holds files that are not a finished result (no {' and '.join(MARKS)}), "
-            "expected a new or empty folder or an older result"
+            f"{target}: holds files that are not a finished result, "
+            "expected a new or empty folder or an earlier result"
         )
 
 
-def _replace(folder: Path, target: Path) -> None:
-    """Put `folder` in the place of `target`; the old one is deleted only once the new one stands."""
-    if not target.exists():
-        folder.rename(target)
-        return
-    old = target.with_name(f".{target.name}.old-{secrets.token_hex(4)}")
-    target.rename(old)
+def _is_incomplete_or_free(kept: Path) -> bool:
+    """Whether an incomplete run may be put here: nothing is here, or an earlier one."""
     try:
-        folder.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
+        _check_replaceable(kept)
+    except InputError:
+        return False
+    return not kept.is_dir() or not any(kept.iterdir()) or (kept / NOTE).exists()

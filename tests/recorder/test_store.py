@@ -25,9 +25,11 @@ def rows(start: int, n: int) -> dict[str, np.ndarray]:
     return {"time_s": np.arange(start, start + n), "power_mw": np.linspace(0.0, 1.0, n)}
 
 
-def finished(out: Path, value: int = 1) -> Path:
+def finished(out: Path, value: int = 1, figures: dict[str, bytes] | None = None) -> Path:
     with RunFolder(out) as run:
         run.append("timeseries", rows(0, 5))
+        for name, content in (figures or {}).items():
+            run.path(f"figures/{name}").write_bytes(content)
         run.write_json("config.json", {"value": value})
         run.write_json("summary.json", {"value": value})
         return run.finish()
@@ -54,7 +56,7 @@ def test_finished_run_is_whole_and_leaves_nothing_else(tmp_path):
         run.write_json("summary.json", {"b": 2, "a": np.float64(0.1)})
         assert not out.exists()
         assert run.finish() == out
-    assert names(out) == {"timeseries.parquet", "figures", "summary.json", "config.json"}
+    assert names(out) == {"timeseries.parquet", "figures", "summary.json", "config.json", "manifest.json"}
     assert names(out.parent) == {"solar"}
     frame = pd.read_parquet(out / "timeseries.parquet")
     assert frame["time_s"].tolist() == list(range(8))
@@ -63,12 +65,11 @@ def test_finished_run_is_whole_and_leaves_nothing_else(tmp_path):
 
 
 def test_older_result_is_replaced(tmp_path):
-    out = finished(tmp_path / "run", 1)
-    (out / "old.txt").write_text("of the older run")
+    out = finished(tmp_path / "run", 1, figures={"old.png": b"of the older run"})
     finished(out, 2)
     assert json.loads((out / "summary.json").read_text()) == {"value": 2}
     assert names(tmp_path) == {"run"}
-    assert "old.txt" not in names(out)
+    assert names(out) == {"timeseries.parquet", "summary.json", "config.json", "manifest.json"}
 
 
 def test_older_result_survives_a_failed_run(tmp_path):
@@ -79,7 +80,7 @@ def test_older_result_survives_a_failed_run(tmp_path):
     assert names(tmp_path) == {"run", "run.incomplete"}
 
 
-@pytest.mark.parametrize("content", ["thesis.tex", "config.json"])
+@pytest.mark.parametrize("content", ["thesis.tex", "config.json", "manifest.json"])
 def test_folder_of_somebody_else_is_refused_before_anything_runs(tmp_path, content):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / content).write_text("{}")
@@ -231,6 +232,7 @@ def test_json_refuses_numbers_that_are_not_finite(tmp_path):
 
 def test_equal_runs_give_equal_bytes(tmp_path):
     first, second = finished(tmp_path / "a"), finished(tmp_path / "b")
+    assert names(first) == names(second)
     for name in names(first):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
@@ -269,6 +271,7 @@ import mosaik
 from mosaik.basic_simulators import InputSimulator
 from mosaik.starters import PythonStarter
 from simulators.recorder.simulator import Recorder
+from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
 
 def slow(t):
@@ -281,7 +284,9 @@ start = datetime(2016, 8, 1, tzinfo=UTC)
 with RunFolder({str(tmp_path / "run")!r}, start=start, until_s=60 * 100_000) as run:
     with mosaik.World(cache=False, skip_greetings=True, configure_logging=False) as world:
         source = world.start(PythonStarter(InputSimulator), "load", step_size=60).Function(function=slow)
-        recorder = world.start(PythonStarter(Recorder), "recorder", run=run, start=start).Recorder()
+        recorder = world.start(PythonStarter(Recorder, args=(FolderSink(run),)), "recorder", start=start).Recorder(
+            columns=[[source.full_id, "P[MW]", "a", "it_mw"]]
+        )
         world.connect(source, recorder, ("value", "P[MW]"))
         world.run(60 * 100_000, print_progress=False, lazy_stepping=True)
     run.write_json("summary.json", {{}})
