@@ -46,7 +46,7 @@ def run(options: WhatIf) -> None:
     inputs = []
     ci_g_per_kwh = options.carbon_intensity
     if ci_g_per_kwh is None:
-        carbon = load_site(options.site).carbon()
+        carbon = load_site(options.site).carbon.read("carbon")
         ci_g_per_kwh = float(carbon.values.mean())
         inputs.append({"what": "carbon intensity", "file": carbon.source, "sha256": carbon.sha256})
     base = evaluate(options.serving.model_copy(update={"attribution": "work"}), options, ci_g_per_kwh)

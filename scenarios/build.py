@@ -21,9 +21,7 @@ from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
 from simulators.scheduler.policies import needs_of
-
-DRAIN_S = 900.0
-"""No request is held into the last quarter of an hour: runs that differ in policy end with the same work done."""
+from simulators.traffic.source import DRAIN_S
 
 
 def build(study: Study) -> Plan:
@@ -220,7 +218,7 @@ def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
             "routing: the sites' --mw makes different numbers of copies, expected the same everywhere"
         )
     config = {"sites": list(sites), "weights": study.routing, "seed": study.run.seed}
-    return [Entity(NETWORK, "router", "traffic", "Router", "router", config, children=tuple(sites))]
+    return [Entity(NETWORK, "router", "router", "Router", "router", config, children=tuple(sites))]
 
 
 def _network(study: Study) -> list[Entity]:

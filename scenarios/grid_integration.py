@@ -15,20 +15,20 @@ if __name__ == "__main__":
 
 import typer
 from pydantic import BaseModel, ConfigDict, Field
-from simulators.generation.options import GenerationOptions
-from simulators.grid.options import NetworkOptions
-from simulators.storage.options import StorageOptions
 
 from scenarios.output import Bar, Disk, OutputOptions, write_results
-from scenarios.simulate import simulate
+from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
 from simulators.errors import InputError
+from simulators.generation.options import GenerationOptions
 from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
+from simulators.grid.options import NetworkOptions
+from simulators.grid.plain import record_from_plain
 from simulators.grid.plot import network_figure
-from simulators.grid.record import record_from_plain
 from simulators.recorder.store import RunFolder
+from simulators.storage.options import StorageOptions
 
 STUDY = Study(
     run=RunOptions(days=2.0, step=300),

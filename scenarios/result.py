@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
-from simulators.quantities.latencies import LatencyRecord
 
 from scenarios.plan import Input, Plan
 from scenarios.study import Study
+from simulators.quantities.latencies import LatencyRecord
 
 
 class _Figures(BaseModel):

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from simulators.profiles.fileref import FileRef
 
 from scenarios.plan import Input
 from scenarios.study import SiteStudy
@@ -15,6 +14,7 @@ from simulators.errors import InputError
 from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.run import pv_for_run, wind_for_run
 from simulators.paths import shown
+from simulators.profiles.fileref import FileRef
 from simulators.profiles.profile import Profile
 from simulators.profiles.site import Site
 from simulators.profiles.weather import Weather
@@ -142,6 +142,7 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
 def _price(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
     ref = study.place.price or site.price
     if ref is None:
+        series.notes.append("No price of grid power is known for this site: bring one with --price FILE.")
         return
     profile = ref.read("price")
     series.price, series.price_unit = span.means(profile), profile.unit

@@ -25,16 +25,16 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from simulators.datacenter.options import FacilityOptions
-from simulators.generation.options import GenerationOptions
 from simulators.grid.options import NetworkOptions
-from simulators.profiles.fileref import FileRef
 from simulators.scheduler.options import ControlOptions
-from simulators.storage.options import ConnectionOptions, StorageOptions
 
+from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
+from simulators.generation.options import GenerationOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
+from simulators.profiles.fileref import FileRef
+from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.traffic.options import TrafficOptions
 
 SITE_SERVING = Serving(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from simulators.quantities.latencies import LatencyRecord
-
 from scenarios.result import (
     Balance,
     Carbon,
@@ -18,6 +16,7 @@ from scenarios.result import (
     Renewable,
     Serving,
 )
+from simulators.quantities.latencies import LatencyRecord
 
 
 def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Figures:

@@ -19,8 +19,9 @@ from simulators.datacenter.node import Node
 from simulators.errors import InputError
 from simulators.inference import attribution
 from simulators.inference.catalogue import gpu
+from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import Workload
 from simulators.traffic.options import workload_from_options
@@ -143,15 +144,14 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
     InputError
         If the configuration cannot be built.
     """
-    cluster, _ = build_cluster(serving, options.workload(), router_name=options.router, seed=options.seed)
+    cluster, _ = build_cluster(serving, router_name=options.router, seed=options.seed)
+    driver = Driver(cluster, options.workload())
     metrics, intervals, until = Metrics(), [], 0.0
-    while not cluster.idle or until == 0.0:
-        begins_at, until = until, until + INTERVAL_S
-        interval: Interval = cluster.advance(until)
-        check_conserved(cluster, interval)
-        if cluster.idle:
-            ends_at = max(begins_at, *(r.counter("last_completion") for r in cluster.replicas))
-            interval, _ = interval.cut(ends_at, cluster.standby_j(ends_at, until))
+    while not driver.idle or until == 0.0:
+        until += INTERVAL_S
+        interval: Interval = driver.advance(until)
+        if driver.idle:
+            interval, _ = driver.cut(interval)
         metrics.add(interval)
         intervals.append(interval)
     summary, meter = metrics.summary(cluster), attribution.phases(intervals)

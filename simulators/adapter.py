@@ -108,7 +108,7 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
         self.set_up(**parameters)
         return self.meta
 
-    def set_up(self) -> None:
+    def set_up(self, *values: Any, **parameters: Any) -> None:
         """Take the parameters of the simulator; a room that has some overrides this."""
 
     def create(self, num: int, model: str, name: str | None = None, **parameters: Any) -> list[CreateResult]:
@@ -143,7 +143,7 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
         """``{"children": [...]}`` of an entity that has some."""
         return {}
 
-    def make(self, eid: str, model: str, **parameters: Any) -> Entity:
+    def make(self, eid: str, model: str, *values: Any, **parameters: Any) -> Entity:
         """The model of a new entity from plain values."""
         raise NotImplementedError
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import mosaik_api_v3
@@ -65,7 +66,7 @@ def serve(room: str, address: str) -> None:
         raise InputError(f"--listen {address}: {error.strerror or error}, expected a free address") from None
 
 
-async def _serve(simulator: type[mosaik_api_v3.Simulator], host: str, port: int, room: str) -> None:
+async def _serve(simulator: Callable[[], mosaik_api_v3.Simulator], host: str, port: int, room: str) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = Channel(reader, writer)
         try:

@@ -19,7 +19,7 @@ AVERAGE_FROM = datetime(2017, 6, 8, 17, 35, tzinfo=ZoneInfo("America/Los_Angeles
 
 def _average_gross_kg(case: Case) -> float:
     """What the load would cause on California's average mix instead of the marginal plant, kg."""
-    profile = load_site("california").carbon()
+    profile = load_site("california").carbon.read("carbon")
     intensity = profile.means(AVERAGE_FROM, STEP_S, len(case.frame))
     return operational_kg(case.frame["facility_mw"] * 1e6, intensity, STEP_S)
 

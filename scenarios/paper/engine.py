@@ -14,7 +14,8 @@ from scenarios.paper.workloads import DEFAULT, Lengths, PaperRequests
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.cluster import Cluster
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.drive import Driver
+from simulators.inference.metrics import Metrics
 from simulators.inference.power.laws import law_for
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
@@ -128,8 +129,12 @@ def cluster_for(point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, l
     if law == "utilisation":  # calibrated on the data sheet's peak
         tables = tables._replace(peak_flops=device.peak("bf16"))
     replica = Replica(limits, tables, power, point.tp, log=log)
-    requests = PaperRequests(point.requests, point.rate_per_s, point.lengths, point.defer_window_s)
-    return Cluster([replica], requests, router("round_robin", 1, np.random.default_rng(0)))
+    return Cluster([replica], router("round_robin", 1, np.random.default_rng(0)))
+
+
+def requests_for(point: Point) -> PaperRequests:
+    """The requests of a point."""
+    return PaperRequests(point.requests, point.rate_per_s, point.lengths, point.defer_window_s)
 
 
 def run_point(
@@ -137,13 +142,13 @@ def run_point(
 ) -> Outcome:
     """Serve all requests; with `averages` also average the power of every iteration."""
     cluster = cluster_for(point, law, kernels, log=averages)
+    driver = Driver(cluster, requests_for(point))
     (replica,) = cluster.replicas
     metrics, kept = Metrics(), Averages()
     until = last = energy_j = work_s = busy_s = 0.0
-    while not cluster.idle or until == 0.0:
+    while not driver.idle or until == 0.0:
         until += INTERVAL_S
-        interval = cluster.advance(until)
-        check_conserved(cluster, interval)
+        interval = driver.advance(until)
         metrics.add(interval)
         if len(interval.finished):
             last = float(interval.finished["completed_at"].max())

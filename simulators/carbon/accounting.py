@@ -18,7 +18,8 @@ g/kWh, and the interval's length `step_s` in s. They are pure; carbon comes out 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -138,35 +139,50 @@ def own_discharge_w(
     return np.asarray(discharge * shares)
 
 
+NO_AVERAGE = (
+    "no average carbon intensity was given; a marginal one tells what a change causes, not what a site emits"
+)
+"""Why a figure that rests on the average intensity is missing."""
+
+
 @dataclass(frozen=True)
 class CarbonAccount:
     """A run's carbon and renewable figures; see the module for their definitions.
 
     Attributes
     ----------
-    operational_kg, embodied_kg, gross_kg
+    embodied_kg
         kgCO2eq.
-    offset_ratio, matched_ratio, self_consumption_ratio
-        Shares; only the offset ratio can exceed 1.
+    matched_ratio, self_consumption_ratio
+        Shares.
+    operational_kg, gross_kg
+        By the average intensity, kgCO2eq; None without one.
+    offset_ratio
+        Can exceed 1; None without an average intensity.
+    consequence_marginal_kg
+        What the import causes, by the marginal intensity, kgCO2eq; None without one. No emission of the site.
+    reasons
+        Why a figure is None, by the name it has in a summary.
     """
 
-    operational_kg: float
     embodied_kg: float
-    gross_kg: float
-    offset_ratio: float
     matched_ratio: float
     self_consumption_ratio: float
+    operational_kg: float | None = None
+    gross_kg: float | None = None
+    offset_ratio: float | None = None
+    consequence_marginal_kg: float | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def total_kg(self) -> float:
-        """Operational and embodied, kgCO2eq."""
-        return self.operational_kg + self.embodied_kg
+    def total_kg(self) -> float | None:
+        """Operational and embodied, kgCO2eq; None if the operational is not known."""
+        return None if self.operational_kg is None else self.operational_kg + self.embodied_kg
 
 
 def account(
     *,
     step_s: float,
-    ci_g_per_kwh: ArrayLike,
     load_w: ArrayLike,
     generation_w: ArrayLike,
     import_w: ArrayLike,
@@ -176,17 +192,42 @@ def account(
     discharge_w: ArrayLike,
     stored_wh: ArrayLike,
     initial_wh: float,
+    ci_g_per_kwh: ArrayLike | None = None,
+    marginal_g_per_kwh: ArrayLike | None = None,
     embodied_kg: float = 0.0,
 ) -> CarbonAccount:
-    """All figures of a run from its flows per interval, shape (n,) each."""
+    """All figures of a run from its flows per interval, shape (n,) each.
+
+    An average intensity (`ci_g_per_kwh`) makes emissions, a marginal one never does: it makes the consequence of the
+    import, under a name of its own.
+
+    Examples
+    --------
+    >>> flows = dict(load_w=[1e3], generation_w=[0.0], import_w=[1e3], export_w=[0.0], curtailed_w=[0.0],
+    ...              charge_w=[0.0], discharge_w=[0.0], stored_wh=[0.0], initial_wh=0.0)
+    >>> account(step_s=3600, ci_g_per_kwh=[300.0], **flows).operational_kg
+    0.3
+    >>> marginal = account(step_s=3600, marginal_g_per_kwh=[500.0], **flows)
+    >>> marginal.operational_kg, marginal.consequence_marginal_kg
+    (None, 0.5)
+    """
     own = own_discharge_w(load_w, generation_w, charge_w, discharge_w, stored_wh, initial_wh)
+    used_w = _array(generation_w) - _array(curtailed_w)
+    average = ci_g_per_kwh is not None
+    zero_w = np.zeros_like(_array(import_w))
     return CarbonAccount(
-        operational_kg=operational_kg(import_w, ci_g_per_kwh, step_s),
         embodied_kg=embodied_kg,
-        gross_kg=operational_kg(load_w, ci_g_per_kwh, step_s),
-        offset_ratio=offset_ratio(_array(generation_w) - _array(curtailed_w), load_w, ci_g_per_kwh),
         matched_ratio=matched_ratio(load_w, generation_w, own),
         self_consumption_ratio=self_consumption_ratio(generation_w, export_w, curtailed_w),
+        operational_kg=operational_kg(import_w, ci_g_per_kwh, step_s) if ci_g_per_kwh is not None else None,
+        gross_kg=operational_kg(load_w, ci_g_per_kwh, step_s) if ci_g_per_kwh is not None else None,
+        offset_ratio=offset_ratio(used_w, load_w, ci_g_per_kwh) if ci_g_per_kwh is not None else None,
+        consequence_marginal_kg=None
+        if marginal_g_per_kwh is None
+        else consequence_kg(zero_w, import_w, marginal_g_per_kwh, step_s),
+        reasons={}
+        if average
+        else dict.fromkeys(("operational", "total", "without_own_supply", "offset_ratio"), NO_AVERAGE),
     )
 
 

@@ -1,82 +1,89 @@
-"""mosaik adapter: replays a carbon intensity and hands out its forecast."""
+"""mosaik adapter: replays the carbon intensity of the grid and hands out its forecast."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mosaik_api_v3
 import numpy as np
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest, Time
 
-from simulators.carbon.forecast import Forecast
+from simulators.adapter import Adapter, Series
+from simulators.carbon.forecast import Forecast, forecast
 from simulators.errors import InputError
-
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "CarbonIntensity": {
-            "public": True,
-            "params": ["ci_g_per_kwh", "forecast"],
-            "attrs": ["CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]"],
-        }
-    },
-    "extra_methods": [],
-}
 
 
 @dataclass(frozen=True)
-class _Signal:
-    values: list[float]
+class _Grid:
+    average: Series | None
+    marginal: Series | None
     forecast: Forecast | None
 
 
-class Carbon(mosaik_api_v3.Simulator):
+class Carbon(Adapter[_Grid]):
     """Carbon intensities of grid power.
 
-    Each entity takes `ci_g_per_kwh` (mean of every step of the run, g/kWh, shape (steps,), >= 0) and
-    optionally a `forecast` (see `simulators.carbon.forecast`); without one the forecast handed out is the
-    current value alone.
+    ``CarbonIntensity(g_per_kwh=[...], marginal_g_per_kwh=[...], forecast={"name": "perfect", "horizon_s": 28800})``
+    takes the means of every step of the run, g/kWh, >= 0; either series may be left out, not both. The forecast is of
+    the average series, else of the marginal one; without one, the current value alone is handed out.
     """
 
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._signals: dict[str, _Signal] = {}
-        self._step_size = 1
-        self._now = 0
+    MODELS = {
+        "CarbonIntensity": {
+            "public": True,
+            "params": ["g_per_kwh", "marginal_g_per_kwh", "forecast"],
+            "attrs": ["CI[gCO2eq/kWh]", "CI_marginal[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]"],
+        }
+    }
 
-    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **sim_params: Any) -> Meta:
-        self._step_size = step_size
-        return self.meta
-
-    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
-        series = np.asarray(model_params["ci_g_per_kwh"], dtype=np.float64)
-        if series.ndim != 1 or not np.all(np.isfinite(series)) or np.any(series < 0):
+    def make(
+        self,
+        eid: str,
+        model: str,
+        g_per_kwh: Sequence[float] | None = None,
+        marginal_g_per_kwh: Sequence[float] | None = None,
+        forecast: Mapping[str, Any] | None = None,
+    ) -> _Grid:
+        if g_per_kwh is None and marginal_g_per_kwh is None:
             raise InputError("carbon intensity: expected one number >= 0 g/kWh for every step")
-        signal = _Signal(series.tolist(), model_params.get("forecast"))
-        created: list[CreateResult] = []
-        for _ in range(num):
-            eid = f"{model}-{len(self._signals)}"
-            self._signals[eid] = signal
-            created.append({"eid": eid, "type": model})
-        return created
+        average, marginal = (_checked(values) for values in (g_per_kwh, marginal_g_per_kwh))
+        ahead = g_per_kwh if g_per_kwh is not None else marginal_g_per_kwh
+        return _Grid(average, marginal, self._forecast(ahead, forecast))
 
-    def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
-        self._now = time // self._step_size
-        return time + self._step_size
+    def _forecast(self, values: Sequence[float] | None, options: Mapping[str, Any] | None) -> Forecast | None:
+        if values is None or options is None:
+            return None
+        rest = dict(options)
+        name = rest.pop("name", "perfect")
+        horizon_s = int(rest.pop("horizon_s", 86400))
+        return forecast(name, np.asarray(values, dtype=np.float64), self.step_size, horizon_s, **rest)
 
-    def get_data(self, outputs: OutputRequest) -> OutputData:
-        data: OutputData = {}
-        for eid, attrs in outputs.items():
-            signal = self._signals[eid]
-            if self._now >= len(signal.values):
-                raise InputError(
-                    f"{eid}: has values for {len(signal.values)} steps, the run goes on at step {self._now}"
-                )
-            now = signal.values[self._now]
-            data[eid] = {"CI[gCO2eq/kWh]": now}
-            if "CI_forecast[gCO2eq/kWh]" in attrs:
-                ahead = signal.forecast.at(self._now) if signal.forecast else np.array([now])
-                data[eid]["CI_forecast[gCO2eq/kWh]"] = ahead
-        return data
+    def outputs(self, eid: str, entity: _Grid, attributes: list[str]) -> dict[str, Any]:
+        step = self.now // self.step_size
+        found: dict[str, Any] = {}
+        for attribute in attributes:
+            if attribute == "CI_forecast[gCO2eq/kWh]":
+                found[attribute] = self._ahead(entity, step)
+                continue
+            series = entity.average if attribute == "CI[gCO2eq/kWh]" else entity.marginal
+            if series is None:
+                raise InputError(f"{eid}: has no {attribute}, expected its series on creation")
+            found[attribute] = series.at(step)
+        return found
+
+    def _ahead(self, entity: _Grid, step: int) -> list[float]:
+        if entity.forecast is not None:
+            ahead: list[float] = entity.forecast.at(step).tolist()
+            return ahead
+        series = entity.average or entity.marginal
+        assert series is not None
+        return [series.at(step)]
+
+
+def _checked(values: Sequence[float] | None) -> Series | None:
+    if values is None:
+        return None
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim != 1 or not np.all(np.isfinite(series)) or np.any(series < 0):
+        raise InputError("carbon intensity: expected one number >= 0 g/kWh for every step")
+    return Series(series.tolist(), "carbon intensity")

@@ -2,76 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import mosaik_api_v3
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest, Time
+from pydantic import ValidationError
 
+from simulators.adapter import Adapter, Given
 from simulators.datacenter.facility import Facility, FacilityPower
+from simulators.datacenter.options import FacilityOptions
+from simulators.errors import InputError
 
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
+
+@dataclass
+class _Building:
+    facility: Facility
+    copies: float
+    power: FacilityPower | None = None
+
+
+class DataCenter(Adapter[_Building]):
+    """Data centres.
+
+    ``DataCenter(facility={"gpus": 8, "pue": 1.2, "node_overhead": True, "copies": 1.0})``; everything may be left out.
+    `copies` equal buildings stand for one: what is connected to ``P_gpu[MW]`` is that of all of them, summed.
+    ``utilisation[1]`` is how busy the hosts are: the mean of what is connected, and 1 (the upper bound) if nothing is.
+    """
+
+    MODELS = {
         "DataCenter": {
             "public": True,
             "params": ["facility"],
             "attrs": [
-                "P_gpu[MW]",
-                "utilisation[1]",
-                "P_it[MW]",
-                "P_cooling[MW]",
-                "P_losses[MW]",
-                "P[MW]",
+                *("P_gpu[MW]", "utilisation[1]"),
+                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]"),
             ],
         }
-    },
-    "extra_methods": [],
-}
+    }
 
+    def make(self, eid: str, model: str, facility: Mapping[str, Any] | None = None) -> _Building:
+        given = dict(facility or {})
+        copies, gpus = float(given.pop("copies", 1.0)), int(given.pop("gpus", 0))
+        if not copies > 0:
+            raise InputError(f"{eid}: {copies} copies, expected a number above 0")
+        try:
+            options = FacilityOptions.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InputError(f"{eid}: facility {first['loc'][0]}: {first['msg'].lower()}") from None
+        if gpus == 0:
+            options = options.model_copy(update={"node_overhead": False})
+        return _Building(options.build(gpus), copies)
 
-class DataCenter(mosaik_api_v3.Simulator):
-    """Data centres; each entity takes a `facility` (`Facility()` if left out).
+    def advance(self, eid: str, entity: _Building, given: Given) -> None:
+        busy = given.values("utilisation[1]")
+        utilisation = sum(busy) / len(busy) if busy else 1.0
+        gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
+        entity.power = entity.facility.power(gpu_w, utilisation, self.now // self.step_size)
 
-    What is connected to ``P_gpu[MW]`` is summed. ``utilisation[1]`` is how busy the hosts are: the mean
-    of what is connected, and 1 (the upper bound) if nothing is.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._facilities: dict[str, Facility] = {}
-        self._power: dict[str, FacilityPower] = {}
-        self._step_size = 1
-
-    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **sim_params: Any) -> Meta:
-        self._step_size = step_size
-        return self.meta
-
-    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
-        created: list[CreateResult] = []
-        for _ in range(num):
-            eid = f"{model}-{len(self._facilities)}"
-            self._facilities[eid] = model_params.get("facility") or Facility()
-            created.append({"eid": eid, "type": model})
-        return created
-
-    def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
-        for eid, facility in self._facilities.items():
-            given = inputs.get(eid, {})
-            gpu_w = 1e6 * sum(given.get("P_gpu[MW]", {}).values())
-            busy = given.get("utilisation[1]", {}).values()
-            utilisation = sum(busy) / len(busy) if busy else 1.0
-            self._power[eid] = facility.power(gpu_w, utilisation, time // self._step_size)
-        return time + self._step_size
-
-    def get_data(self, outputs: OutputRequest) -> OutputData:
-        return {eid: self._outputs(self._power[eid]) for eid in outputs}
-
-    @staticmethod
-    def _outputs(power: FacilityPower) -> dict[str, float]:
+    def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
+        power = entity.power
+        assert power is not None, "asked for before the first step"
+        to_mw = entity.copies / 1e6
         return {
-            "P_it[MW]": power.it_w / 1e6,
-            "P_cooling[MW]": power.cooling_w / 1e6,
-            "P_losses[MW]": power.losses_w / 1e6,
-            "P[MW]": power.facility_w / 1e6,
+            "P_it[MW]": power.it_w * to_mw,
+            "P_cooling[MW]": power.cooling_w * to_mw,
+            "P_losses[MW]": power.losses_w * to_mw,
+            "P[MW]": power.facility_w * to_mw,
         }

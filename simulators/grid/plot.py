@@ -7,23 +7,26 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from simulators.grid.layout import Layout, layout, length_km
 from simulators.grid.network import Network
-from simulators.grid.record import RunRecord, network_summary, worst_breaches
-
-INK, MUTED, PALE, ALARM, SITE = "#22272E", "#68717D", "#C9CED5", "#C1121F", "#0B6E4F"
-_LOADING = LinearSegmentedColormap.from_list("loading", ["#C8CDD3", "#F2C14E", "#E4572E"])
-_VOLTAGE = LinearSegmentedColormap.from_list("voltage", ["#0B2545", "#3E7CB1", "#DCEBF7"])
-_LISTED = 8
+from simulators.grid.plot_side import (
+    ALARM,
+    INK,
+    LOADING,
+    MUTED,
+    PALE,
+    SITE,
+    VOLTAGE,
+    loading_norm,
+    side,
+    voltage_norm,
+)
+from simulators.grid.record import RunRecord
 
 Array = NDArray[np.float64]
 
@@ -59,7 +62,7 @@ def network_figure(network: Network, record: RunRecord, title: str = "") -> Figu
         _draw_ends(axes, network, places)
         if places.geographic:
             _scale_bar(axes, places)
-        _side(figure, network, record)
+        side(figure, network, record)
         figure.text(0.025, 0.955, title or f"Network {network.name}", fontsize=14, weight="bold", color=INK)
         kind = "map" if places.geographic else "schematic, distances mean nothing"
         figure.text(0.025, 0.92, f"{_headline(network, record)} ({kind})", fontsize=9.5, color=MUTED)
@@ -110,7 +113,7 @@ def _draw_lines(axes: Any, network: Network, record: RunRecord, places: Layout) 
     axes.add_collection(
         LineCollection(over, colors=ALARM, linewidths=7.0, alpha=0.25, zorder=2, capstyle="round")
     )
-    loading_map = LineCollection(used, cmap=_LOADING, norm=_loading_norm(), linewidths=2.4, zorder=3)
+    loading_map = LineCollection(used, cmap=LOADING, norm=loading_norm(), linewidths=2.4, zorder=3)
     loading_map.set_array(np.array(values))
     axes.add_collection(loading_map)
 
@@ -138,7 +141,7 @@ def _links(net: Any, places: Layout) -> list[list[tuple[float, float]]]:
 def _draw_trafos(axes: Any, network: Network, record: RunRecord, places: Layout) -> None:
     """Two rings per transformer, coloured like the lines; next to the bus where both its ends are drawn there."""
     ends = {"trafo": ("hv_bus", "lv_bus"), "trafo3w": ("hv_bus", "mv_bus", "lv_bus")}
-    norm = _loading_norm()
+    norm = loading_norm()
     for position, (table, index) in enumerate(network.trafos):
         row = network.net[table].loc[index]
         points = [places.buses[int(row[end])] for end in ends[table] if int(row[end]) in places.buses]
@@ -146,7 +149,7 @@ def _draw_trafos(axes: Any, network: Network, record: RunRecord, places: Layout)
             continue
         centre = np.mean(points, axis=0)
         loading = record.trafo_loading_max[position]
-        colour = PALE if math.isnan(loading) else _LOADING(norm(loading))
+        colour = PALE if math.isnan(loading) else LOADING(norm(loading))
         over = loading > network.limits.trafo_percent[position]
         if np.ptp(points, axis=0).max() > 0.0:
             axes.plot(*np.transpose(points), color=colour, linewidth=1.6, zorder=3)
@@ -184,8 +187,8 @@ def _draw_buses(axes: Any, network: Network, record: RunRecord, places: Layout) 
         *points.T,
         s=size,
         c=low,
-        cmap=_VOLTAGE,
-        norm=_voltage_norm(record),
+        cmap=VOLTAGE,
+        norm=voltage_norm(record),
         edgecolors=INK,
         linewidths=0.5,
         zorder=5,
@@ -235,85 +238,3 @@ def _scale_bar(axes: Any, places: Layout) -> None:
     axes.annotate(
         f"{bar_km:g} km", (0.5 * (x + end), y), (0, 4), textcoords="offset points", ha="center", color=INK
     )
-
-
-def _loading_norm() -> Normalize:
-    return Normalize(0.0, 100.0, clip=True)
-
-
-def _voltage_norm(record: RunRecord) -> Normalize:
-    """From the lowest voltage drawn (0.95 p.u. at the highest) to the highest minimum, in whole per cents."""
-    if np.isnan(record.vm_min).all():
-        return Normalize(0.9, 1.0)
-    low = min(0.95, math.floor(100.0 * float(np.nanmin(record.vm_min))) / 100.0)
-    return Normalize(low, max(1.0, math.ceil(100.0 * float(np.nanmax(record.vm_min))) / 100.0))
-
-
-def _side(figure: Figure, network: Network, record: RunRecord) -> None:
-    """Right-hand column: colour scales, symbols, and the run's numbers and violations."""
-    _scale(figure, 0.80, "Highest loading of lines and transformers, %", _LOADING, _loading_norm(), "max")
-    _scale(figure, 0.69, "Lowest voltage of buses, p.u.", _VOLTAGE, _voltage_norm(record), "neither")
-    symbols = [
-        Line2D([], [], marker="*", linestyle="none", markersize=13, color=SITE, label="site"),
-        Line2D([], [], marker="s", linestyle="none", markersize=8, color=INK, label="external grid"),
-        Line2D(
-            [],
-            [],
-            marker="o",
-            linestyle="none",
-            markersize=9,
-            mfc="none",
-            mec=INK,
-            mew=1.5,
-            label="transformer",
-        ),
-        Line2D([], [], color=PALE, linestyle="dotted", linewidth=1.4, label="open or unused line"),
-        Patch(color=ALARM, alpha=0.3, label="beyond its limit"),
-    ]
-    figure.legend(
-        handles=symbols, loc="upper left", bbox_to_anchor=(0.70, 0.635), frameon=False, ncols=2, fontsize=8.5
-    )
-    figure.text(0.71, 0.505, _numbers(network, record), va="top", fontsize=9, linespacing=1.6, color=INK)
-    worst = worst_breaches(record)
-    heading = "No limit exceeded" if not worst else f"Limits exceeded: {len(worst)}"
-    figure.text(0.71, 0.305, heading, va="top", weight="bold", color=ALARM if worst else SITE)
-    lines = [
-        f"{_shorten(network.violation_name(breach.worst), 22)}: {breach.worst.describe()}, {breach.hours:.3g} h"
-        for breach in worst[:_LISTED]
-    ]
-    if len(worst) > _LISTED:
-        lines.append(f"and {len(worst) - _LISTED} more")
-    figure.text(0.71, 0.27, "\n".join(lines), va="top", fontsize=8, linespacing=1.6, color=INK)
-
-
-def _shorten(name: str, most: int) -> str:
-    """A name cut to `most` characters."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _scale(
-    figure: Figure, bottom: float, label: str, colours: Colormap, norm: Normalize, extend: str
-) -> None:
-    axes = figure.add_axes((0.71, bottom, 0.26, 0.018))
-    bar = figure.colorbar(ScalarMappable(norm, colours), cax=axes, orientation="horizontal", extend=extend)
-    bar.outline.set_visible(False)
-    axes.set_title(label, fontsize=9, loc="left", color=INK)
-    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK)
-
-
-def _numbers(network: Network, record: RunRecord) -> str:
-    """Extremes and sums, one a line."""
-    summary = network_summary(record)
-    rows = []
-    for label, key, unit in (
-        ("Lowest voltage", "vm_pu_min", "p.u."),
-        ("Highest voltage", "vm_pu_max", "p.u."),
-        ("Line", "line_loading_percent_max", "%"),
-        ("Transformer", "trafo_loading_percent_max", "%"),
-    ):
-        if (extreme := summary[key]) is not None:
-            digits = 1 if unit == "%" else 4
-            rows.append(f"{label}: {extreme['value']:.{digits}f} {unit} ({extreme['element']})")
-    rows.append(f"Losses: {summary['losses_mwh']:.4g} MWh of {summary['external_grid_mwh']:.4g} MWh drawn")
-    rows.append(f"In violation: {summary['violation_hours']:.4g} of {summary['hours']:.4g} h")
-    return "\n".join(rows)

@@ -6,23 +6,31 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+import typer
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulators.commandline import main
+from simulators.commandline import command
+from simulators.inference.cluster import Cluster
+from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
-from simulators.quantities.requests import Workload
+from simulators.inference.sizing import serving_files
+from simulators.paths import shown
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
-from simulators.traffic.options import workload_from_options
+from simulators.traffic.options import workload_files, workload_from_plain
 
 BINS = 600
 """Rows of power.csv made in one go."""
 
 
-class RunOptions(Serving):
-    """A cluster, its requests, and what is to be written."""
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClusterOptions(_Part):
+    """The replicas together."""
 
     router: str = Field(
         "round_robin",
@@ -32,6 +40,11 @@ class RunOptions(Serving):
         None,
         description="TOML file of several kinds of replicas, one [[groups]] table with options as these for each",
     )
+
+
+class RequestOptions(_Part):
+    """The requests: recorded, or at a rate."""
+
     requests: Path | None = Field(
         None, description="recorded requests; a CSV needs arrived_at (s), prefill_tokens, decode_tokens"
     )
@@ -48,44 +61,54 @@ class RunOptions(Serving):
         description="prompt and output tokens at a rate: zipf:MIN:MAX:THETA:PREFILL_TO_DECODE, "
         "fixed:PROMPT:OUTPUT, uniform:..., lognormal:..., trace:FILE",
     )
-    slo_ttft: float = Field(
-        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
-    )
-    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
-    power_interval: float = Field(1.0, ge=0.01, le=3600, description="resolution of power.csv, s")
-    iterations: bool = Field(False, description="also write iterations.csv: one row per batch and stage")
-    seed: int = Field(42, ge=0, description="random seed")
-    out: Path = Field(Path("results/inference"), description="folder for the results")
-
-    @model_validator(mode="after")
-    def _has_requests(self) -> Self:
-        if self.requests is None and self.rate is None:
-            raise ValueError("--requests or --rate: neither given, expected recorded requests or a rate")
-        if self.rate is not None and self.lengths is None and self.requests is None:
-            raise ValueError("--lengths: not given, expected with --rate, e.g. zipf:1024:4096:0.6:20")
-        return self
-
-    @property
-    def serving(self) -> Serving:
-        """The cluster's part of the options."""
-        return Serving(**{name: getattr(self, name) for name in Serving.model_fields})
 
     @property
     def count(self) -> int | None:
         """Number of requests; None for all that are recorded."""
         return 1000 if self.requests is None and self.num_requests is None else self.num_requests
 
-    def workload(self) -> Workload:
-        """The stream of requests."""
-        return workload_from_options(
-            requests=self.requests,
-            rate_per_s=self.rate,
-            cv=self.cv,
-            lengths=self.lengths,
-            num_requests=self.count,
-            time_scale=self.time_scale,
-            seed=self.seed,
-        )
+    def workload(self, seed: int) -> dict[str, Any]:
+        """Options for `workload_from_plain`."""
+        return {
+            "requests": None if self.requests is None else str(self.requests),
+            "rate_per_s": self.rate,
+            "cv": self.cv,
+            "lengths": self.lengths,
+            "num_requests": self.count,
+            "time_scale": self.time_scale,
+            "seed": seed,
+        }
+
+
+class OutputOptions(_Part):
+    """What is to be written, and where."""
+
+    slo_ttft: float = Field(
+        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
+    )
+    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
+    power_interval: float = Field(1.0, ge=0.01, le=3600, description="resolution of power.csv, s")
+    iterations: bool = Field(False, description="also write iterations.csv: one row per batch and stage")
+    out: Path = Field(Path("results/inference"), description="folder for the results")
+
+
+class RunOptions(_Part):
+    """A cluster, its requests, and what is to be written."""
+
+    serving: Serving = Serving()
+    cluster: ClusterOptions = ClusterOptions()
+    traffic: RequestOptions = RequestOptions()
+    seed: int = Field(42, ge=0, description="random seed")
+    output: OutputOptions = OutputOptions()
+
+    @model_validator(mode="after")
+    def _has_requests(self) -> Self:
+        traffic = self.traffic
+        if traffic.requests is None and traffic.rate is None:
+            raise ValueError("--requests or --rate: neither given, expected recorded requests or a rate")
+        if traffic.requests is None and traffic.lengths is None:
+            raise ValueError("--lengths: not given, expected with --rate, e.g. zipf:1024:4096:0.6:20")
+        return self
 
 
 def run(options: RunOptions) -> None:
@@ -94,35 +117,33 @@ def run(options: RunOptions) -> None:
     Writes requests.csv, power.csv, summary.json and config.json (and iterations.csv) into the folder --out.
     """
     started = time.perf_counter()
-    settings: dict[str, Any] = {
-        "router_name": options.router,
-        "seed": options.seed,
-        "bins_per_interval": BINS,
-        "log": options.iterations,
-    }
-    if options.fleet:
-        groups = read_groups(options.fleet, options.serving)
-        cluster, facts = build_fleet(groups, options.workload(), **settings)
-    else:
-        cluster, facts = build_cluster(options.serving, options.workload(), **settings)
-    config: dict[str, Any] = {
+    chosen, output = options.cluster, options.output
+    groups = read_groups(chosen.fleet, options.serving) if chosen.fleet else [options.serving]
+    plain = options.traffic.workload(options.seed)
+    workload = workload_from_plain(plain)
+    build = build_fleet if chosen.fleet else _build_one
+    cluster, facts = build(
+        groups,
+        router_name=chosen.router,
+        seed=options.seed,
+        bins_per_interval=BINS,
+        log=output.iterations,
+    )
+    config = {
         "options": options.model_dump(mode="json"),
         "facts": facts,
         "versions": versions(),
-        "inputs": [],
+        "inputs": _inputs(groups, plain, chosen.fleet),
     }
-    for what, file in (("requests", options.requests), ("fleet", options.fleet)):
-        if file and file.is_file():
-            config["inputs"].append({"what": what, "file": str(file), "sha256": sha256(file)})
-    with RunFolder(options.out) as folder:
+    with RunFolder(output.out) as folder:
         folder.write_json("config.json", config)
         summary = run_to_end(
-            cluster,
-            BINS * options.power_interval,
+            Driver(cluster, workload),
+            BINS * output.power_interval,
             folder.folder,
-            slo_ttft_s=options.slo_ttft,
-            slo_tpot_s=options.slo_tpot,
-            total_requests=options.count,
+            slo_ttft_s=output.slo_ttft,
+            slo_tpot_s=output.slo_tpot,
+            total_requests=options.traffic.count,
             reached=folder.reached,
         )
         summary["wall_s"] = time.perf_counter() - started
@@ -130,6 +151,21 @@ def run(options: RunOptions) -> None:
         target = folder.finish()
     print(_table(summary))
     print(f"results: {target}")
+
+
+def _build_one(groups: list[Serving], **settings: Any) -> tuple[Cluster, dict[str, Any]]:
+    [serving] = groups
+    return build_cluster(serving, **settings)
+
+
+def _inputs(groups: list[Serving], workload: dict[str, Any], fleet: Path | None) -> list[dict[str, str]]:
+    """Every file the run reads, with its SHA-256."""
+    files = [*workload_files(workload), *([("fleet", fleet)] if fleet else [])]
+    for serving in groups:
+        files += serving_files(serving)
+    return [
+        {"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in dict.fromkeys(files)
+    ]
 
 
 def _table(summary: dict[str, Any]) -> str:
@@ -160,5 +196,12 @@ def _table(summary: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def app() -> typer.Typer:
+    """The command."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(command(RunOptions, run))
+    return made
+
+
 if __name__ == "__main__":
-    main(RunOptions, run)
+    app()()

@@ -1,48 +1,51 @@
-"""Replicas behind a router and a gate, driven by a SimPy event loop and advanced interval by interval.
+"""Replicas behind a router, driven by a SimPy event loop and advanced interval by interval with the requests they get.
 
-What happens inside a replica between two outside events is compiled (`batching/loop.py`). SimPy sequences the outside
-events: the start of each control interval, and every arrival where the router must see the replicas at that moment.
+What happens inside a replica between two outside events is compiled (`batching/loop.py`). SimPy sequences those events:
+arrivals where the router must see the replicas at that moment, changes of the controls, replicas that have loaded their
+model. One environment lives as long as the cluster; the compiled loop carries a replica from one of its events to the
+next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import (
-    BUSY_S,
-    BYTES,
-    DECODE_J,
-    FLOPS,
-    PREFILL_J,
-    REQUEST,
-    Records,
-)
-from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
+from simulators.errors import InputError
+from simulators.inference.actuators import actuate, check_command
+from simulators.inference.batching.state import REQUEST, Records
+from simulators.inference.interval import Interval
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
-from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
-from simulators.quantities.requests import RequestBlock, Workload
-from simulators.traffic.gate import Gate
+from simulators.inference.report import Report
+from simulators.inference.routing import Router
+from simulators.quantities.commands import Command
+from simulators.quantities.requests import RequestBlock
+
+Process = Generator[simpy.Event, None, None]
 
 
-def _records(block: RequestBlock) -> Records:
+def records_of(block: RequestBlock) -> Records:
     """A block of requests as the replicas keep them."""
     records = np.zeros(len(block), REQUEST)
-    records["request_id"] = block.request_id
-    records["arrived_at"], records["released_at"] = block.arrived_at, block.released_at
+    for name in (
+        "request_id",
+        "arrived_at",
+        "released_at",
+        "prefill_tokens",
+        "decode_tokens",
+        "deferrable",
+        "tenant",
+    ):
+        records[name] = getattr(block, name)
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
         records[name] = np.nan
-    records["prefill_tokens"] = records["target"] = block.prefill_tokens
-    records["decode_tokens"] = block.decode_tokens
-    records["deferrable"] = block.deferrable
-    records["tenant"] = block.tenant
+    records["target"] = block.prefill_tokens
     return records
 
 
@@ -53,52 +56,76 @@ class Cluster:
     ----------
     replicas
         They may differ in model, GPU and limits.
-    workload
-        Where requests come from.
     router
-        Where each goes.
+        Where each request goes.
     bins_per_interval
         Resolution of the power series handed out with every interval.
+    copies
+        How many such clusters stand for one: what an interval reports is that of all of them.
+
+    Attributes
+    ----------
+    received, completed, rejected
+        Requests of one copy since the start.
+
+    Examples
+    --------
+    >>> from simulators.inference.serving import Serving, build_cluster
+    >>> cluster, facts = build_cluster(Serving(gpu="a100", iteration_time="roofline"))
+    >>> two = RequestBlock.of(np.array([0.0, 1.0]), np.array([512, 512]), np.array([64, 64]))
+    >>> interval = cluster.advance(60.0, two)
+    >>> interval.completed, interval.decode_tokens, cluster.outstanding
+    (2, 128, 0)
     """
 
     def __init__(
-        self,
-        replicas: Sequence[Replica],
-        workload: Workload,
-        router: Router,
-        bins_per_interval: int = 1,
+        self, replicas: Sequence[Replica], router: Router, bins_per_interval: int = 1, copies: float = 1.0
     ) -> None:
+        if not copies > 0:
+            raise InputError(f"cluster: {copies} copies, expected a number above 0")
         self.replicas = list(replicas)
-        self.workload = workload
         self.router = router
         self.bins_per_interval = bins_per_interval
+        self.copies = copies
         self.parking = Parking(self.replicas)
-        self.hold = False
-        self.release_rate_per_s = np.inf
-        self.gate = Gate()
-        self.arrived = self.completed = self.rejected = 0
-        self.meter_j = self.idle_j = 0.0
+        self.received = self.rejected = 0
+        self._report = Report(self.replicas, self.parking, bins_per_interval)
         self._env = simpy.Environment()
         self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
         self._interval = (0.0, 0.0)
-        self._seen = np.zeros((len(self.replicas), 3))
-        self._constants = np.array(
-            [
-                (r.gpus, n := r.gpu_count, r.law.idle_w, n * r.tables.peak_flops, n * r.tables.peak_bytes)
-                for r in self.replicas
-            ]
-        )
-        self._counted = (0, 0)
+        self._orders: list[tuple[float, Command]] = []
+        self._loading: set[int] = set()
 
     @property
     def gpu_count(self) -> int:
-        """GPUs of all replicas."""
+        """GPUs of all replicas of one copy."""
         return sum(r.gpu_count for r in self.replicas)
 
     @property
+    def completed(self) -> int:
+        """Requests of one copy completed in the intervals so far."""
+        return self._report.completed
+
+    @property
     def outstanding(self) -> int:
-        """Requests that arrived and are neither completed nor rejected."""
-        return sum(r.outstanding for r in self.replicas) + self.gate.held
+        """Requests received and neither completed nor rejected."""
+        return sum(r.outstanding for r in self.replicas)
+
+    @property
+    def now(self) -> float:
+        """End of the last interval, s."""
+        return self._interval[1]
+
+    @property
+    def awake(self) -> int:
+        """Replicas that serve: neither parked, nor to be parked once drained, nor still loading."""
+        return len(self.replicas) - len(self._loading | self.parking.away)
+
+    @property
+    def slots(self) -> int:
+        """Requests that may run at once on the replicas that serve."""
+        away = self._loading | self.parking.away
+        return sum(r.limits.max_requests for n, r in enumerate(self.replicas) if n not in away)
 
     @property
     def power_cap_w(self) -> float:
@@ -115,136 +142,129 @@ class Cluster:
         for replica in self.replicas:
             replica.power_cap_w = cap_w
 
+    def command(self, command: Command, at: float | None = None) -> str | None:
+        """Carry out what a controller asks for.
+
+        Parameters
+        ----------
+        command
+            A batch cap, the number of awake replicas, a power cap or a clock limit.
+        at
+            When, s, within the coming interval; None: now.
+
+        Returns
+        -------
+        str or None
+            Why not; None if it is carried out (or will be).
+        """
+        reason = check_command(self, command)
+        if reason is None and at is not None and at > self.now:
+            self._orders.append((at, command))
+        elif reason is None:
+            self._carry_out(command, self.now)
+        return reason
+
     def park(self, number: int, state: State) -> None:
         """Send a replica no more requests and, once it has finished those it has, put it into `state`."""
-        self.parking.order(number, self._interval[1], state)
+        self.parking.order(number, self.now, state)
 
-    def wake(self, number: int) -> None:
+    def wake(self, number: int, at: float | None = None) -> None:
         """Have a parked replica serve again, as soon as it is loaded."""
-        self.parking.wake(number, self._interval[1])
+        ready_at = self.parking.wake(number, self.now if at is None else at)
+        if ready_at > self._env.now:
+            self._loading.add(number)
+            self._env.process(self._load(number, ready_at))
 
     def standby_j(self, at: float, until: float) -> NDArray[np.float64]:
         """Energy of each replica between two times of the present interval in which it served nothing, J.
 
-        Columns: all of it, and what of it fell on transitions; shape (replicas, 2).
+        Columns: all of it, and what of it fell on transitions; of all copies; shape (replicas, 2).
         """
         edges = np.array([at, until])
-        return np.array([r.gpu_count * r.standby.energy_j(edges)[0] for r in self.replicas])
-
-    @property
-    def attributed_j(self) -> float:
-        """Busy energy handed to requests, and that of the batches in flight up to now, J."""
-        return sum(r.attributed_j + r.in_flight_j(self._interval[1]) for r in self.replicas)
+        joules = [r.gpu_count * r.standby.energy_j(edges)[0] for r in self.replicas]
+        return self.copies * np.array(joules)
 
     def unfinished(self) -> Records:
-        """Requests at the replicas that are not finished, with the energy spent on each so far."""
-        return np.concatenate([r.unfinished(self._interval[1]) for r in self.replicas])
+        """Requests of one copy that are not finished, with the energy spent on each so far."""
+        return np.concatenate([r.unfinished(self.now) for r in self.replicas])
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is left to do: no request in the system and none to come."""
-        return self.workload.exhausted and self.outstanding == 0
+    def requests_j(self) -> float:
+        """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
+        return sum(r.requests_j(self.now) for r in self.replicas)
 
-    def advance(self, until: float) -> Interval:
-        """Simulate the interval from the present to `until`, s, under the present controls."""
+    def advance(self, until: float, requests: RequestBlock) -> Interval:
+        """Simulate the interval from the present to `until`, s.
+
+        Parameters
+        ----------
+        until
+            Its end.
+        requests
+            Those released in it, in order of `released_at`.
+        """
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
         self._bins = np.zeros((len(self.replicas), self.bins_per_interval, 5))
         for replica in self.replicas:
             replica.standby.forget(begins_at)
-        self._env.run(until=self._env.process(self._serve()))
+        orders, self._orders = self._orders, []
+        for at, command in orders:
+            self._env.process(self._change(at, command))
+        records = records_of(requests)
+        self.received += len(records)
+        self._env.run(until=self._env.process(self._serve(records)))
         if self._env.now < until:
             self._env.run(until=until)
-        width_s = (until - begins_at) / self.bins_per_interval
-        for replica, bins in zip(self.replicas, self._bins, strict=True):
-            replica.advance(until, bins, begins_at, width_s)
-            replica.meter_in_flight(bins, begins_at, width_s)
         for number in range(len(self.replicas)):
-            self.parking.settle(number, until)
-        return self._report(begins_at, until, width_s)
+            self._bring(number, until)
+            self.replicas[number].meter_in_flight(self._bins[number], begins_at, self._width_s)
+        interval = self._report.interval(begins_at, until, self._bins, self.received, self.rejected)
+        return interval if self.copies == 1 else interval.times(self.copies)
 
-    def _serve(self) -> Generator[simpy.Event, None, None]:
-        """Route one interval's requests: at once, or each at its own time if the router looks at the replicas."""
-        begins_at, until = self._interval
-        block = self.workload.take(until)
-        block = replace(block, request_id=self.arrived + np.arange(len(block)))
-        self.arrived += len(block)
-        records = _records(
-            self.gate.pass_through(block, begins_at, until, self.hold, self.release_rate_per_s)
-        )
-        looks = isinstance(self.router, LeastOutstanding | PowerOfTwo)
-        if looks or self.parking.active:
-            width_s = (until - begins_at) / self.bins_per_interval
+    @property
+    def _width_s(self) -> float:
+        return (self._interval[1] - self._interval[0]) / self.bins_per_interval
+
+    def _bring(self, number: int, at: float) -> None:
+        """Carry a replica to a time of the present interval."""
+        self.replicas[number].advance(at, self._bins[number], self._interval[0], self._width_s)
+        self.parking.settle(number, at)
+
+    def _serve(self, records: Records) -> Process:
+        """Route one interval's requests: at once, or each at its own time if the replicas must be looked at."""
+        if self.router.looks or self.parking.active:
             for i, at in enumerate(records["released_at"].tolist()):
                 yield self._env.timeout(max(0.0, at - self._env.now))
-                for number, replica in enumerate(self.replicas):
-                    replica.advance(at, self._bins[number], begins_at, width_s)
-                    self.parking.settle(number, at)
+                for number in range(len(self.replicas)):
+                    self._bring(number, at)
                 chosen = self.parking.choose(self.router)
-                self.parking.wake(chosen, at)
+                self.wake(chosen, at)
                 self._admit(chosen, records, i, i + 1)
             return
-        assert not isinstance(self.router, LeastOutstanding | PowerOfTwo)
         numbers = self.router.assign(len(records))
         for number in range(len(self.replicas)):
             routed = records[numbers == number] if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
 
+    def _change(self, at: float, command: Command) -> Process:
+        """Carry out a command in the middle of an interval."""
+        yield self._env.timeout(max(0.0, at - self._env.now))
+        for number in range(len(self.replicas)):
+            self._bring(number, at)
+        self._carry_out(command, at)
+
+    def _load(self, number: int, ready_at: float) -> Process:
+        """A woken replica loads its model; until then it does not count as awake."""
+        yield self._env.timeout(ready_at - self._env.now)
+        self._loading.discard(number)
+
+    def _carry_out(self, command: Command, at: float) -> None:
+        for number in actuate(self, command, at):
+            self.wake(number, at)
+
     def _admit(self, number: int, records: Records, first: int, last: int) -> None:
         """Queue `records[first:last]` at a replica; what could never run there is rejected."""
         records["replica"][first:last] = number
         taken = self.replicas[number].enqueue(records, first, last)
         self.rejected += last - first - taken
-
-    def _report(self, begins_at: float, until: float, width_s: float) -> Interval:
-        span_s = until - begins_at
-        bins, totals = self._bins, self._bins.sum(axis=1)
-        gpus, all_gpus, idle_w, peak_flops, peak_bytes = self._constants.T
-        edges = np.append(begins_at + width_s * np.arange(self.bins_per_interval), until)
-        standby_j = all_gpus[:, None, None] * self.parking.standby_j(edges)
-        idle_j = standby_j[:, :, 0] - (idle_w * gpus)[:, None] * bins[:, :, BUSY_S]
-        series = np.empty((self.bins_per_interval, len(SERIES)))
-        series[:, :2] = bins[:, :, [PREFILL_J, DECODE_J]].sum(axis=0) / width_s
-        series[:, 2] = idle_j.sum(axis=0) / width_s
-        series[:, 3] = bins[:, :, FLOPS].sum(axis=0) / (width_s * peak_flops.sum())
-        series[:, 4] = bins[:, :, BYTES].sum(axis=0) / (width_s * peak_bytes.sum())
-        counted = np.array([r.counts() for r in self.replicas])
-        new, self._seen = counted - self._seen, counted
-        parts = [r.take_finished() for r in self.replicas]
-        by_replica = np.column_stack(
-            (totals[:, PREFILL_J], totals[:, DECODE_J], idle_j.sum(axis=1), standby_j[:, :, 1].sum(axis=1),
-             new[:, :2], [len(part) for part in parts])
-        )  # fmt: skip
-        sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
-        finished = joined(parts)
-        finished = finished[np.argsort(finished["completed_at"], kind="stable")]
-        arrived_before, rejected_before = self._counted
-        self._counted = (self.arrived, self.rejected)
-        self.completed += len(finished)
-        self.meter_j += sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
-        self.idle_j += sums["idle_j"]
-        return Interval(
-            begins_at=begins_at,
-            ends_at=until,
-            prefill_j=sums["prefill_j"],
-            decode_j=sums["decode_j"],
-            idle_j=sums["idle_j"],
-            transition_j=sums["transition_j"],
-            series=series,
-            mfu=float(totals[:, FLOPS].sum() / (peak_flops.sum() * span_s)),
-            mbu=float(totals[:, BYTES].sum() / (peak_bytes.sum() * span_s)),
-            # rounding may pass 1
-            busy=min(1.0, float((gpus * totals[:, BUSY_S]).sum()) / (self.gpu_count * span_s)),
-            arrived=self.arrived - arrived_before,
-            completed=len(finished),
-            rejected=self.rejected - rejected_before,
-            running=sum(r.running for r in self.replicas),
-            waiting=sum(r.waiting for r in self.replicas),
-            held=self.gate.held,
-            prefill_tokens=round(sums["prefill_tokens"]),
-            decode_tokens=round(sums["decode_tokens"]),
-            kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in self.replicas) * span_s)),
-            finished=finished,
-            by_replica=by_replica,
-        )

@@ -29,7 +29,6 @@ from simulators.errors import InputError
 from simulators.inference.cluster import Cluster
 from simulators.inference.routing import router
 from simulators.inference.serving import Serving, build_replicas, group_name
-from simulators.quantities.requests import Workload
 
 
 def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
@@ -66,12 +65,12 @@ def _serving(path: Path, number: int, options: dict[str, Any]) -> Serving:
 
 def build_fleet(
     groups: Sequence[Serving],
-    workload: Workload,
     *,
     router_name: str = "least_outstanding",
     seed: int = 42,
     bins_per_interval: int = 1,
     log: bool = False,
+    copies: float = 1.0,
 ) -> tuple[Cluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
@@ -93,5 +92,7 @@ def build_fleet(
         replicas += own
         facts.append({"group": label} | own_facts)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
-    cluster = Cluster(replicas, workload, router(router_name, len(replicas), rng), bins_per_interval)
-    return cluster, {"gpus": cluster.gpu_count, "groups": facts}
+    cluster = Cluster(replicas, router(router_name, len(replicas), rng), bins_per_interval, copies)
+    first = {name: value for name, value in facts[0].items() if name != "group"}
+    names_told = {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
+    return cluster, first | names_told | {"gpus": cluster.gpu_count, "groups": facts}

@@ -36,16 +36,16 @@ class Interval:
         Achieved FLOP/s and memory traffic of all GPUs over their peaks, time-weighted, 1.
     busy
         Share of the GPU time in which iterations ran, 1.
-    arrived, completed, rejected
+    received, completed, rejected
         Requests, within the interval.
-    running, waiting, held
-        Requests at its end: holding KV cache; queued at a replica; held back by a scheduler.
+    running, waiting
+        Requests at its end: holding KV cache; queued at a replica.
     prefill_tokens, decode_tokens
         Tokens processed (recomputed ones included) and produced.
     kv_use
         Mean share of the KV blocks in use, 1.
     finished
-        The completed requests (`REQUEST` records).
+        The completed requests (`REQUEST` records), each once however many copies there are.
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
     """
@@ -60,14 +60,13 @@ class Interval:
     mfu: float
     mbu: float
     busy: float
-    arrived: int
-    completed: int
-    rejected: int
-    running: int
-    waiting: int
-    held: int
-    prefill_tokens: int
-    decode_tokens: int
+    received: float
+    completed: float
+    rejected: float
+    running: float
+    waiting: float
+    prefill_tokens: float
+    decode_tokens: float
     kv_use: float
     finished: Records
     by_replica: NDArray[np.float64]
@@ -76,6 +75,27 @@ class Interval:
     def energy_j(self) -> float:
         """The meter, J."""
         return self.prefill_j + self.decode_j + self.idle_j
+
+    def times(self, copies: float) -> Interval:
+        """The interval of so many equal clusters: joules, powers, requests and tokens together; shares stay."""
+        series = self.series.copy()
+        series[:, : SERIES.index("mfu")] *= copies
+        counts = (
+            "received",
+            "completed",
+            "rejected",
+            "running",
+            "waiting",
+            "prefill_tokens",
+            "decode_tokens",
+        )
+        joules = ("prefill_j", "decode_j", "idle_j", "transition_j")
+        return replace(
+            self,
+            **{name: copies * getattr(self, name) for name in (*joules, *counts)},
+            series=series,
+            by_replica=copies * self.by_replica,
+        )
 
     def cut(self, at: float, after_j: NDArray[np.float64]) -> tuple[Interval, int]:
         """The interval ended at `at`, after which nothing was served; and the bins that remain.

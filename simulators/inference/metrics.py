@@ -42,7 +42,7 @@ class Metrics:
             0.0,
         )
         self._counts: dict[str, float] = dict.fromkeys(
-            ("arrived", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
+            ("received", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
         )
         self._last: Interval | None = None
         self._by_replica: NDArray[np.float64] | float = 0.0
@@ -68,7 +68,7 @@ class Metrics:
         # a single token has no time per token to keep: NaN is not above the target
         good = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
         for name, count in (
-            ("arrived", interval.arrived),
+            ("received", interval.received),
             ("completed", interval.completed),
             ("rejected", interval.rejected),
             ("prefill_tokens", interval.prefill_tokens),
@@ -104,10 +104,10 @@ class Metrics:
         batches = sum(r.counter("batches") for r in cluster.replicas)
         sizes = sum(r.counter("batch_sizes") for r in cluster.replicas)
         return {
-            "requests_arrived": n["arrived"],
+            "requests_arrived": n["received"],
             "requests_completed": n["completed"],
             "requests_running": last.running if last else 0,
-            "requests_waiting": last.waiting + last.held if last else 0,
+            "requests_waiting": last.waiting if last else 0,
             "requests_rejected": n["rejected"],
             "requests_restarted": n["restarts"],
             "prefill_tokens": n["prefill_tokens"],
@@ -121,13 +121,13 @@ class Metrics:
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
             "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,
-            "batches": batches,
+            "batches": batches * self._copies,
             "batch_size_mean": sizes / batches if batches else 0.0,
             "kv_use_mean": s["kv_s"] / span_s if span_s else 0.0,
             "busy_mean": s["busy_s"] / span_s if span_s else 0.0,
             "mfu_mean": s["mfu_s"] / span_s if span_s else 0.0,
             "mbu_mean": s["mbu_s"] / span_s if span_s else 0.0,
-            "gpu_power_w_mean": energy_j / span_s / cluster.gpu_count if span_s else 0.0,
+            "gpu_power_w_mean": energy_j / span_s / (cluster.gpu_count * self._copies) if span_s else 0.0,
             "gpu_energy_j": {
                 "prefill": s["prefill_j"],
                 "decode": s["decode_j"],
@@ -150,8 +150,8 @@ class Metrics:
             total_j = sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
             tokens = round(sums["decode_tokens"])
             groups[group] = {
-                "replicas": len(own),
-                "gpus": sum(cluster.replicas[i].gpu_count for i in own),
+                "replicas": len(own) * self._copies,
+                "gpus": sum(cluster.replicas[i].gpu_count for i in own) * self._copies,
                 "gpu_energy_j": {
                     "prefill": sums["prefill_j"],
                     "decode": sums["decode_j"],
@@ -165,23 +165,3 @@ class Metrics:
                 "energy_j_per_output_token": total_j / tokens if tokens else None,
             }
         return groups
-
-
-def check_conserved(cluster: Cluster, interval: Interval) -> None:
-    """Requests and joules must add up at the end of every interval.
-
-    Raises
-    ------
-    RuntimeError
-        If they do not, naming the interval.
-    """
-    where = f"interval {interval.begins_at:g} s to {interval.ends_at:g} s"
-    accounted = cluster.completed + cluster.rejected + interval.running + interval.waiting + interval.held
-    if cluster.arrived != accounted:
-        raise RuntimeError(
-            f"{where}: {cluster.arrived} requests arrived, {accounted} are completed, running, waiting or rejected"
-        )
-    busy_j = cluster.meter_j - cluster.idle_j
-    handed_out_j = cluster.attributed_j
-    if abs(busy_j - handed_out_j) > 1e-9 * max(busy_j, 1.0):
-        raise RuntimeError(f"{where}: metered {busy_j} J of busy GPU energy, attributed {handed_out_j} J")

@@ -1,4 +1,4 @@
-"""Run a cluster until nothing is left to do, and put the results into files."""
+"""Run a cluster until nothing is left to do, and put the results into files as it goes on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pyarrow.csv
 from tqdm import tqdm
 
 from simulators.errors import InputError
-from simulators.inference.batching.state import ITERATION, Records
-from simulators.inference.cluster import Cluster
-from simulators.inference.interval import SERIES
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.batching.state import ITERATION, REQUEST, Records
+from simulators.inference.drive import Driver
+from simulators.inference.interval import SERIES, Interval, joined
+from simulators.inference.metrics import Metrics
 
 REQUEST_COLUMNS = (
     "request_id",
@@ -33,7 +33,7 @@ LONGEST_PRELUDE_S = 30 * 86400.0
 
 
 def run_to_end(
-    cluster: Cluster,
+    driver: Driver,
     interval_s: float,
     out: Path,
     *,
@@ -44,10 +44,13 @@ def run_to_end(
 ) -> dict[str, Any]:
     """Advance interval by interval until every request is done; write requests.csv, power.csv, iterations.csv.
 
+    The files grow with the run and memory does not. requests.csv is in order of arrival: a request is written once all
+    that arrived before it are finished or rejected.
+
     Parameters
     ----------
-    cluster
-        What to run; its workload must end.
+    driver
+        What to run, and its requests, which must end.
     interval_s
         Length of an interval, s.
     out
@@ -70,49 +73,28 @@ def run_to_end(
         If the workload holds no request, or none within `LONGEST_PRELUDE_S`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    metrics = Metrics(slo_ttft_s, slo_tpot_s)
-    finished: list[Records] = []
-    width_s = interval_s / cluster.bins_per_interval
-    bar = tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5)
-    until = 0.0
-    try:
-        with _Csv(out / "power.csv") as power, _Csv(out / "iterations.csv", lazy=True) as iterations:
-            while not cluster.idle or until == 0.0:
-                if cluster.arrived == 0 and until > LONGEST_PRELUDE_S:
-                    raise InputError(
-                        f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from "
-                        "the start of the run"
-                    )
-                begins_at, until = until, until + interval_s
-                interval = cluster.advance(until)
-                check_conserved(cluster, interval)
-                rows = cluster.bins_per_interval
-                if cluster.idle:
-                    # nothing happens after the last completion: the run ends there
-                    last = max(r.counter("last_completion") for r in cluster.replicas)
-                    ends_at = max(last, begins_at)
-                    interval, rows = interval.cut(ends_at, cluster.standby_j(ends_at, until))
-                metrics.add(interval)
-                finished.append(interval.finished)
-                if cluster.arrived:
-                    reached(int(interval.ends_at))
-                bar.update(interval.completed + interval.rejected)
-                columns = {"time_s": begins_at + width_s * np.arange(rows)}
-                columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
-                columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
-                power.write(columns)
-                for number, replica in enumerate(cluster.replicas):
-                    log = replica.take_log()
-                    if len(log):
-                        iterations.write(
-                            {"replica": np.full(len(log), number)}
-                            | {name: log[name] for name in ITERATION.names or ()}
-                        )
-    finally:
-        bar.close()
-        if finished:  # also of a run that is stopped halfway
-            _write_requests(out / "requests.csv", np.concatenate(finished))
-    if cluster.arrived == 0:
+    cluster, metrics, until = driver.cluster, Metrics(slo_ttft_s, slo_tpot_s), 0.0
+    with (
+        tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5) as bar,
+        _Files(out) as files,
+    ):
+        while not driver.idle or until == 0.0:
+            if driver.arrived == 0 and until > LONGEST_PRELUDE_S:
+                raise InputError(
+                    f"workload: no request in the first {until / 86400:.0f} days, expected arrival times in s from the "
+                    "start of the run"
+                )
+            until += interval_s
+            interval = driver.advance(until)
+            rows = cluster.bins_per_interval
+            if driver.idle:  # nothing happens after the last completion: the run ends there
+                interval, rows = driver.cut(interval)
+            metrics.add(interval)
+            files.add(driver, interval, rows, interval_s / cluster.bins_per_interval)
+            if driver.arrived:
+                reached(int(interval.ends_at))
+            bar.update(interval.completed + interval.rejected)
+    if driver.arrived == 0:
         raise InputError("workload: no request in it, expected at least one")
     summary = metrics.summary(cluster)
     summary["simulated_s"] = metrics.span_s
@@ -120,14 +102,49 @@ def run_to_end(
     return summary
 
 
-def _write_requests(path: Path, requests: Records) -> None:
-    """Finished requests in order of arrival."""
-    requests = requests[np.argsort(requests["request_id"], kind="stable")]
-    with _Csv(path) as table:
+class _Files:
+    """The tables of a run; also of one that is stopped halfway."""
+
+    def __init__(self, out: Path) -> None:
+        self._requests = _Csv(out / "requests.csv")
+        self._power = _Csv(out / "power.csv")
+        self._iterations = _Csv(out / "iterations.csv", lazy=True)
+        self._waiting: Records = np.zeros(0, REQUEST)  # finished, but not all that arrived before are
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def add(self, driver: Driver, interval: Interval, rows: int, width_s: float) -> None:
+        """Write an interval: its first `rows` bins of `width_s`, its iterations and the requests whose turn it is."""
+        cluster = driver.cluster
+        columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
+        columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
+        columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
+        self._power.write(columns)
+        for number, replica in enumerate(cluster.replicas):
+            log = replica.take_log()
+            if len(log):
+                self._iterations.write(
+                    {"replica": np.full(len(log), number)}
+                    | {name: log[name] for name in ITERATION.names or ()}
+                )
+        finished = joined([self._waiting, interval.finished])
+        finished = finished[np.argsort(finished["request_id"], kind="stable")]
+        first_to_come = min(cluster.unfinished()["request_id"], default=driver.arrived)
+        ready = int(np.searchsorted(finished["request_id"], first_to_come))
+        self._write_requests(finished[:ready])
+        self._waiting = finished[ready:].copy()
+
+    def _write_requests(self, requests: Records) -> None:
         columns = {name: requests[name] for name in REQUEST_COLUMNS}
         columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
         columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
-        table.write(columns)
+        self._requests.write(columns)
+
+    def __exit__(self, *_: object) -> None:
+        self._write_requests(self._waiting)
+        for table in (self._requests, self._power, self._iterations):
+            table.close()
 
 
 class _Csv:
@@ -139,9 +156,6 @@ class _Csv:
         if lazy:
             path.unlink(missing_ok=True)
 
-    def __enter__(self) -> _Csv:
-        return self
-
     def write(self, columns: dict[str, Any]) -> None:
         """Append rows."""
         table = pa.table({name: np.ascontiguousarray(values) for name, values in columns.items()})
@@ -151,6 +165,7 @@ class _Csv:
             )
         self._writer.write(table)
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the file."""
         if self._writer is not None:
             self._writer.close()

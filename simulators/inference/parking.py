@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
-from simulators.inference.routing import LeastOutstanding, PowerOfTwo, Router
+from simulators.inference.routing import Router
 
 
 class Parking:
@@ -25,11 +25,23 @@ class Parking:
     ----------
     replicas
         Of one cluster; the `rule` of their `standby` says which park by themselves.
+
+    Attributes
+    ----------
+    asleep
+        Replicas a controller has put to sleep: they are not woken because the others are full.
     """
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self._replicas = replicas
         self._ordered: dict[int, tuple[float, State]] = {}  # to be parked once drained, since when
+        self.asleep: set[int] = set()
+
+    @property
+    def away(self) -> set[int]:
+        """Replicas that are parked, or will be once drained."""
+        parked = {n for n, r in enumerate(self._replicas) if r.standby.state is not None}
+        return parked | self._ordered.keys()
 
     @property
     def active(self) -> bool:
@@ -61,26 +73,26 @@ class Parking:
             if idle_since + after_s <= now:
                 replica.standby.park(idle_since + after_s, state)
 
-    def wake(self, number: int, at: float) -> None:
-        """Make sure that a replica, advanced to `at`, serves or will."""
+    def wake(self, number: int, at: float) -> float:
+        """Make sure that a replica, advanced to `at`, serves or will; returns when it can, s."""
         self.settle(number, at)
         self._ordered.pop(number, None)
         replica = self._replicas[number]
-        if replica.standby.state is not None:
-            replica.serve_from(replica.standby.wake(at))
+        if replica.standby.state is None:
+            return at
+        ready_at = replica.standby.wake(at)
+        replica.serve_from(ready_at)
+        return ready_at
 
     def choose(self, router: Router) -> int:
         """Replica of the request that arrives now."""
         outstanding = np.array([r.outstanding for r in self._replicas])
-        away = np.array(
-            [n in self._ordered or r.standby.state is not None for n, r in enumerate(self._replicas)]
-        )
+        absent = self.away
+        away = np.array([n in absent for n in range(len(self._replicas))])
         wanted = ~away
-        if away.any():
+        if absent:
             room = wanted & (outstanding < np.array([r.limits.max_requests for r in self._replicas]))
-            wanted = room if room.any() else away
-        if isinstance(router, LeastOutstanding | PowerOfTwo):
-            number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))
-        else:
-            number = int(router.assign(1)[0])
+            may_wake = np.array([n in absent and n not in self.asleep for n in range(len(self._replicas))])
+            wanted = room if room.any() else may_wake if may_wake.any() else wanted
+        number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))
         return int((number + np.argmax(np.roll(wanted, -number))) % len(wanted))  # or the next one wanted

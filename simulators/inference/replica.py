@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
-from simulators.inference.batching.state import ITERATION, REQUEST, Limits, Records, grown, new_state
-from simulators.inference.compiled import resolved
+from simulators.inference.batching.policies import with_batch_cap
+from simulators.inference.batching.state import (
+    ITERATION,
+    REQUEST,
+    Limits,
+    Records,
+    capacity_for,
+    grown,
+    new_state,
+    widened,
+)
+from simulators.inference.compiled import readable, resolved
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
+from simulators.inference.power.states import State as ParkedState
 from simulators.inference.standby import Standby
 from simulators.inference.timing.tables import StageTables
 
@@ -66,9 +78,13 @@ class Replica:
         Whether to keep one record per iteration and stage.
     group
         What the replica is called in results, together with others of its kind.
+    states
+        What its GPUs can be parked in, by name.
 
     Attributes
     ----------
+    limits, capacity
+        What bounds its batches, and what its arrays have room for.
     standby
         What its GPUs draw while they serve nothing.
     """
@@ -82,21 +98,25 @@ class Replica:
         attribution: str = "work",
         log: bool = False,
         group: str = "",
+        states: Mapping[str, ParkedState] | None = None,
     ) -> None:
         self.limits = limits
+        self.capacity = capacity_for(limits)
+        self.states = dict(states or {})
         self.tables = tables = _uniform(tables)
         self.law = law = _uniform(law)
         self.gpus = gpus
         self.group = group
         self.standby = Standby(law.idle_w)
         self.split = attribution_split(attribution, tables)
-        self.state = new_state(limits, log=log)
+        self.state = new_state(self.capacity, log=log)
         interval = (np.zeros((1, 5)), 0.0, 0.0)
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
         self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
+        self._requests_j = resolved(meter.requests_j, self.state, limits, 0.0)
         self._finished: list[Records] = []
         self._log: list[Records] = []
         self.enqueued = 0
@@ -131,6 +151,24 @@ class Replica:
     def clock_limit(self, clock: float) -> None:
         self.law = self.law._replace(clock=float(check_clock(clock)))
 
+    @property
+    def batch_cap(self) -> int:
+        """Requests that may run at once, from the next batch on; running ones beyond it drain in smaller batches.
+
+        Setting raises `InputError` if it is below the pipeline stages or above the KV blocks.
+        """
+        return self.limits.max_requests
+
+    @batch_cap.setter
+    def batch_cap(self, requests: int) -> None:
+        limits = with_batch_cap(self.limits, requests)
+        room = capacity_for(limits).batch
+        if room > self.capacity.batch:
+            self._collect()
+            self.state = widened(self.state, room)
+            self.capacity = self.capacity._replace(batch=room)
+        self.limits = limits
+
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""
         self.state.counters.view(np.ndarray)["serves_from"][0] = at
@@ -159,18 +197,9 @@ class Replica:
         """Requests that have arrived and hold no KV blocks."""
         return self.outstanding - self.running - int(self.counter("inbox_size"))
 
-    @property
-    def attributed_j(self) -> float:
-        """Energy of the batches that have ended, all of it handed to requests, J."""
-        return float(self.counter("attributed_j"))
-
-    def in_flight_j(self, now: float) -> float:
-        """Energy up to `now` of the batches that have not ended, J."""
-        segments = self.state.segments.view(np.ndarray)
-        flights = (self.counter("flight_head") + np.arange(self.counter("flights"))) % self.limits.stages
-        s = segments[flights]
-        lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
-        return float(((s["prefill_w"] + s["decode_w"]) * lasted_s).sum())
+    def requests_j(self, now: float) -> float:
+        """Energy on the requests here that are not finished, that of the batches in flight up to `now` included, J."""
+        return float(self._requests_j(self.state, self.limits, now))
 
     def unfinished(self, now: float) -> Records:
         """The requests here that are not finished, with the energy spent on each up to `now` (`REQUEST` records).
@@ -210,7 +239,7 @@ class Replica:
         if live + last - first > len(state.requests):
             self._collect()
             self.state = state = grown(state, max(2 * len(state.requests), live + last - first))
-        taken = self._enqueue(state, self.limits, requests, first, last)
+        taken = self._enqueue(state, self.limits, readable(requests), first, last)
         self.enqueued += taken
         return taken
 

@@ -1,20 +1,39 @@
 """Which replica a request goes to.
 
-A stateless router assigns requests beforehand: `assign(count)` gives the replica of each of the next requests. A
-stateful one looks at the replicas at the moment of arrival: `choose(outstanding)` gets the unfinished requests of each,
-queued and running, shape (replicas,).
+A router that does not look at the replicas assigns requests beforehand: `assign(count)` gives the replica of each of
+the next requests. One that `looks` is asked at the moment of each arrival: `choose(outstanding)` gets the unfinished
+requests of each replica, queued and running, shape (replicas,). Every router can be asked request by request.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.options import nearest
+
+
+class Router(Protocol):
+    """What spreads requests over the replicas of a cluster."""
+
+    looks: ClassVar[bool]
+
+    def assign(self, count: int) -> NDArray[np.int64]:
+        """Replicas of the next `count` requests, whatever the replicas do; shape (count,)."""
+        ...
+
+    def choose(self, outstanding: NDArray[np.int64]) -> int:
+        """Replica of the next request."""
+        ...
 
 
 class RoundRobin:
     """One after the other."""
+
+    looks: ClassVar[bool] = False
 
     def __init__(self, replicas: int) -> None:
         self._replicas = replicas
@@ -25,9 +44,14 @@ class RoundRobin:
         self._next = (self._next + count) % self._replicas
         return chosen
 
+    def choose(self, outstanding: NDArray[np.int64]) -> int:
+        return int(self.assign(1)[0])
+
 
 class Random:
     """Uniformly at random."""
+
+    looks: ClassVar[bool] = False
 
     def __init__(self, replicas: int, rng: np.random.Generator) -> None:
         self._replicas = replicas
@@ -36,15 +60,25 @@ class Random:
     def assign(self, count: int) -> NDArray[np.int64]:
         return self._rng.integers(self._replicas, size=count)
 
+    def choose(self, outstanding: NDArray[np.int64]) -> int:
+        return int(self.assign(1)[0])
 
-class LeastOutstanding:
+
+class _Looking:
+    looks: ClassVar[bool] = True
+
+    def assign(self, count: int) -> NDArray[np.int64]:
+        raise NotImplementedError("this router must see the replicas at each arrival")
+
+
+class LeastOutstanding(_Looking):
     """The replica with the fewest unfinished requests, running ones included; the first of equals."""
 
     def choose(self, outstanding: NDArray[np.int64]) -> int:
         return int(np.argmin(outstanding))
 
 
-class PowerOfTwo:
+class PowerOfTwo(_Looking):
     """The less loaded of two replicas drawn at random (Mitzenmacher, IEEE TPDS 12(10), 2001)."""
 
     def __init__(self, replicas: int, rng: np.random.Generator) -> None:
@@ -58,7 +92,6 @@ class PowerOfTwo:
         return int(first if outstanding[first] <= outstanding[second] else second)
 
 
-Router = RoundRobin | Random | LeastOutstanding | PowerOfTwo
 ROUTERS = ("round_robin", "random", "least_outstanding", "power_of_two")
 
 
@@ -69,6 +102,11 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
     ------
     InputError
         Unknown name.
+
+    Examples
+    --------
+    >>> router("round_robin", 2, np.random.default_rng(0)).assign(3).tolist()
+    [0, 1, 0]
     """
     if name == "round_robin":
         return RoundRobin(replicas)
@@ -78,4 +116,5 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
         return LeastOutstanding()
     if name == "power_of_two":
         return PowerOfTwo(replicas, rng)
-    raise InputError(f"--router {name}: unknown, expected one of {', '.join(ROUTERS)}")
+    hint = nearest(name, ROUTERS)
+    raise InputError(f"--router {name}: unknown, expected one of {', '.join(ROUTERS)}{hint}")

@@ -19,7 +19,6 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
-from simulators.quantities.requests import Workload
 
 WeightPrecision = Annotated[
     Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
@@ -153,8 +152,9 @@ def build_replicas(
         law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
     law = law._replace(clock=check_clock(serving.clock_limit))
     group = group or group_name(serving)
+    states = states_for(device) if device.power.get("states") else None
     replicas = [
-        Replica(limits, tables, law, serving.tp, serving.attribution, log, group)
+        Replica(limits, tables, law, serving.tp, serving.attribution, log, group, states)
         for _ in range(serving.replicas)
     ]
     if serving.idle_off_s is not None:
@@ -181,15 +181,22 @@ def group_name(serving: Serving) -> str:
 
 def build_cluster(
     serving: Serving,
-    workload: Workload,
     *,
     router_name: str = "round_robin",
     seed: int = 42,
     bins_per_interval: int = 1,
     log: bool = False,
+    copies: float = 1.0,
 ) -> tuple[Cluster, dict[str, Any]]:
-    """A cluster of equal replicas behind a router; see `build_replicas`. Of several kinds: `fleet.build_fleet`."""
+    """A cluster of equal replicas behind a router; see `build_replicas`. Of several kinds: `fleet.build_fleet`.
+
+    Examples
+    --------
+    >>> cluster, facts = build_cluster(Serving(gpu="a100", replicas=2, iteration_time="roofline"))
+    >>> cluster.gpu_count, facts["iteration_time"]
+    (2, 'roofline')
+    """
     replicas, facts = build_replicas(serving, log)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     chosen = router(router_name, len(replicas), rng)
-    return Cluster(replicas, workload, chosen, bins_per_interval), facts
+    return Cluster(replicas, chosen, bins_per_interval, copies), facts

@@ -2,139 +2,167 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-import mosaik_api_v3
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
+import numpy as np
+from pydantic import ValidationError
 
+from simulators.adapter import Adapter, Given
+from simulators.errors import InputError
+from simulators.inference.actuators import TAKES
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
+from simulators.inference.conservation import Conservation
+from simulators.inference.fleet import build_fleet
 from simulators.inference.interval import Interval
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.metrics import Metrics
+from simulators.inference.serving import Serving, build_cluster
+from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
-
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "Cluster": {
-            "public": True,
-            "params": ["cluster", "metrics"],
-            "attrs": [
-                "hold[1]",
-                "release_rate[1/s]",
-                "power_cap[W]",
-                "P[MW]",
-                "P_prefill[MW]",
-                "P_decode[MW]",
-                "P_idle[MW]",
-                "P_series[MW]",
-                "mfu[1]",
-                "mbu[1]",
-                "busy[1]",
-                "arrived[1]",
-                "completed[1]",
-                "rejected[1]",
-                "running[1]",
-                "waiting[1]",
-                "held[1]",
-                "prefill_tokens[1]",
-                "decode_tokens[1]",
-                "kv_use[1]",
-                "ttft_mean[s]",
-                "e2e_mean[s]",
-                "requests",
-            ],
-        }
-    },
-}
+from simulators.quantities.requests import RequestBlock
+from simulators.quantities.schema import REQUESTS
 
 
-REQUEST_COLUMNS = (
-    "request_id",
-    "arrived_at",
-    "released_at",
-    "scheduled_at",
-    "prefill_completed_at",
-    "completed_at",
-    "prefill_tokens",
-    "decode_tokens",
-    "restarts",
-    "deferrable",
-    "replica",
-    "tenant",
-)
+@dataclass
+class Served:
+    """One cluster, what is gathered of it, and its last interval."""
+
+    cluster: Cluster
+    metrics: Metrics
+    facts: dict[str, Any]
+    conservation: Conservation
+    interval: Interval | None = None
+    refused: list[dict[str, str]] = field(default_factory=list)
 
 
-def _table(requests: Records) -> dict[str, Any]:
-    """Finished requests as columns."""
-    columns: dict[str, Any] = {name: requests[name] for name in REQUEST_COLUMNS}
-    columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
-    columns["deferrable"] = columns["deferrable"].astype(bool)
-    return columns
-
-
-class Inference(mosaik_api_v3.Simulator):
+class Inference(Adapter[Served]):
     """Steps clusters in lockstep with the rest of the site.
 
-    `create` takes a `Cluster` and the `Metrics` that gather its results. ``requests`` hands out the requests
-    finished in the step as arrays by column (in-process only), ``P_series[MW]`` the power in each of the cluster's
-    bins. ``power_cap[W]`` is per GPU and holds from its step on until another comes.
+    ``Cluster(groups=[{"model": ..., "gpu": "h100", "replicas": 2}], router="round_robin", seed=42)``: options of
+    `Serving` for each kind of replica. ``requests`` (`RequestBlock.to_plain`) are served from several sources;
+    ``commands`` that a cluster takes hold from the step on, what it cannot do is in ``refused``. ``finished`` hands
+    out the requests finished in the step as lists by column, ``P_series[MW]`` the power in `bins` parts of the step.
     """
 
+    TAKES: ClassVar[tuple[str, ...]] = TAKES
+    MODELS = {
+        "Cluster": {
+            "public": True,
+            "params": [
+                *("groups", "router", "seed", "bins", "copies"),
+                *("slo_ttft_s", "slo_tpot_s", "span_s"),
+            ],
+            "attrs": [
+                *("requests", "commands", "refused", "finished"),
+                *("P[MW]", "P_prefill[MW]", "P_decode[MW]", "P_idle[MW]", "P_series[MW]"),
+                *("mfu[1]", "mbu[1]", "busy[1]", "kv_use[1]", "ttft_mean[s]", "e2e_mean[s]"),
+                *("received[1]", "completed[1]", "rejected[1]", "running[1]", "waiting[1]"),
+                *("prefill_tokens[1]", "decode_tokens[1]", "replicas[1]", "awake[1]", "slots[1]"),
+            ],
+        }
+    }
+
     def __init__(self) -> None:
-        super().__init__(META)
-        self._step_size = 60
-        self._clusters: dict[str, tuple[Cluster, Metrics]] = {}
-        self._intervals: dict[str, Interval] = {}
+        super().__init__()
+        self.meta["extra_methods"].append("facts")
 
-    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60) -> Meta:  # type: ignore[override]
-        self._step_size = step_size
-        return self.meta
+    def make(
+        self,
+        eid: str,
+        model: str,
+        groups: Sequence[Mapping[str, Any]] = ({},),
+        router: str = "round_robin",
+        seed: int = 42,
+        bins: int = 1,
+        copies: float = 1.0,
+        slo_ttft_s: float = 2.0,
+        slo_tpot_s: float = 0.1,
+        span_s: float = 0.0,
+    ) -> Served:
+        servings = [_serving(eid, group) for group in groups]
+        given: dict[str, Any] = {
+            "router_name": router, "seed": seed, "bins_per_interval": bins, "copies": copies,
+        }  # fmt: skip
+        if len(servings) == 1:
+            cluster, facts = build_cluster(servings[0], **given)
+        else:
+            cluster, facts = build_fleet(servings, **given)
+        metrics = Metrics(slo_ttft_s, slo_tpot_s, span_s=span_s, copies=copies)
+        return Served(cluster, metrics, facts | {"copies": copies}, Conservation(cluster))
 
-    def create(  # type: ignore[override]
-        self, num: int, model: str, cluster: Cluster, metrics: Metrics
-    ) -> list[CreateResult]:
-        if num != 1:
-            raise ValueError("a cluster object makes one entity")
-        eid = f"Cluster-{len(self._clusters)}"
-        self._clusters[eid] = (cluster, metrics)
-        return [{"eid": eid, "type": model}]
+    def advance(self, eid: str, entity: Served, given: Given) -> None:
+        entity.refused = []
+        for plain in given.joined("commands"):
+            if plain["kind"] in self.TAKES:
+                reason = entity.cluster.command(command_from_plain(plain))
+                if reason is not None:
+                    entity.refused.append({"kind": plain["kind"], "reason": reason})
+        requests = RequestBlock.from_plain(given.values("requests"))
+        interval = entity.cluster.advance(float(self.now + self.step_size), requests)
+        entity.conservation.check(interval)
+        entity.metrics.add(interval)
+        entity.interval = interval
 
-    def step(self, time: int, inputs: InputData, max_advance: int) -> int:
-        for eid, (cluster, metrics) in self._clusters.items():
-            control = inputs.get(eid, {})
-            if "hold[1]" in control:
-                cluster.hold = any(value > 0 for value in control["hold[1]"].values())
-            if "release_rate[1/s]" in control:
-                cluster.release_rate_per_s = min(control["release_rate[1/s]"].values())
-            if "power_cap[W]" in control:
-                cluster.power_cap_w = min(control["power_cap[W]"].values())
-            interval = cluster.advance(float(time + self._step_size))
-            check_conserved(cluster, interval)
-            metrics.add(interval)
-            self._intervals[eid] = interval
-        return time + self._step_size
+    def outputs(self, eid: str, entity: Served, attributes: list[str]) -> dict[str, Any]:
+        return {attribute: self._value(entity, attribute) for attribute in attributes}
 
-    def get_data(self, outputs: OutputRequest) -> OutputData:
-        return {
-            eid: {attr: self._value(self._intervals[eid], attr) for attr in attrs}
-            for eid, attrs in outputs.items()
-        }
+    def _value(self, entity: Served, attribute: str) -> Any:
+        interval, cluster = entity.interval, entity.cluster
+        assert interval is not None, "asked for before the first step"
+        to_mw = 1e-6 / self.step_size
+        match attribute:
+            case "P[MW]":
+                return interval.energy_j * to_mw
+            case "P_prefill[MW]":
+                return interval.prefill_j * to_mw
+            case "P_decode[MW]":
+                return interval.decode_j * to_mw
+            case "P_idle[MW]":
+                return interval.idle_j * to_mw
+            case "P_series[MW]":
+                return (interval.series[:, :3].sum(axis=1) * 1e-6).tolist()
+            case "finished":
+                return finished_columns(interval.finished, cluster.copies)
+            case "refused":
+                return entity.refused
+            case "replicas[1]":
+                return len(cluster.replicas)
+            case "awake[1]" | "slots[1]":
+                return getattr(cluster, attribute.removesuffix("[1]"))
+            case "ttft_mean[s]" | "e2e_mean[s]":
+                values = latencies(interval.finished)[f"{attribute.partition('_')[0]}_s"]
+                return float(values.mean()) if len(values) else None
+        return getattr(interval, attribute.removesuffix("[1]"))
 
-    def _value(self, interval: Interval, attr: str) -> Any:
-        to_mw = 1e-6 / self._step_size
-        if attr in ("ttft_mean[s]", "e2e_mean[s]"):
-            values = latencies(interval.finished)[attr.partition("_")[0] + "_s"]
-            return float(values.mean()) if len(values) else None
-        if attr == "P_series[MW]":
-            return interval.series[:, :3].sum(axis=1) * 1e-6
-        if attr == "requests":
-            return _table(interval.finished)
-        values_of = {
-            "P[MW]": interval.energy_j * to_mw,
-            "P_prefill[MW]": interval.prefill_j * to_mw,
-            "P_decode[MW]": interval.decode_j * to_mw,
-            "P_idle[MW]": interval.idle_j * to_mw,
-        }
-        return values_of[attr] if attr in values_of else getattr(interval, attr.removesuffix("[1]"))
+    def summarise(self, eid: str, entity: Served) -> dict[str, Any]:
+        return entity.metrics.summary(entity.cluster) | {"latencies": entity.metrics.record.to_plain()}
+
+    def facts(self, eid: str) -> dict[str, Any]:
+        """What was built: GPUs, kernels, KV blocks."""
+        return self.entities[eid].facts
+
+
+def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
+    try:
+        return Serving.model_validate(dict(group))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{eid}: {name}: {first['input']!r} given, {first['msg'].lower()}") from None
+
+
+def finished_columns(requests: Records, copies: float) -> dict[str, list[Any]]:
+    """Finished requests as lists by the names of `schema.REQUESTS`; empty for none."""
+    if not len(requests):
+        return {}
+    columns: dict[str, Any] = {
+        column.name: requests[column.name]
+        for column in REQUESTS
+        if column.name in (requests.dtype.names or ())
+    }
+    columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
+    columns["deferrable"] = columns["deferrable"].astype(bool)
+    columns["copies"] = np.full(len(requests), float(copies))
+    return {column.name: columns[column.name].tolist() for column in REQUESTS}

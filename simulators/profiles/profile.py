@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+
+Kind = Literal["average", "marginal"]
+"""Of a carbon intensity: of the mix, or of what a change in demand brings about; one never stands for the other."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Profile:
         File or description for the report; `sha256` of the file, empty if there is none.
     cyclic
         A typical year without a real date: it is aligned by its position in the year and wraps round.
+    kind
+        Of a carbon intensity; None for all else.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Profile:
     source: str
     sha256: str = ""
     cyclic: bool = False
+    kind: Kind | None = None
 
     @property
     def end(self) -> datetime:
@@ -54,6 +61,12 @@ class Profile:
         ------
         InputError
             If the profile does not cover the span (and is not cyclic).
+
+        Examples
+        --------
+        >>> noon = datetime(2024, 6, 1, 12, tzinfo=UTC)
+        >>> Profile("load", "W", noon, 3600, np.array([100.0, 200.0]), "example").means(noon, 1800, 4).tolist()
+        [100.0, 100.0, 200.0, 200.0]
         """
         if start.tzinfo is None:
             raise ValueError("start must carry a time zone")

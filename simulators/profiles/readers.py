@@ -9,7 +9,7 @@ exports, WattTime and SGIP marginal rates, EIA averages, OpenDC parquet.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.profiles.profile import Profile
+from simulators.options import nearest
+from simulators.profiles.fill import FillRule, filled, parse_fill
+from simulators.profiles.profile import Kind, Profile
 from simulators.profiles.quantities import (
     Quantity,
     accepted_units,
@@ -29,8 +31,9 @@ from simulators.profiles.quantities import (
 from simulators.profiles.tables import Table, read_table
 from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step, zone
 
-Fill = Literal["interpolate", "previous"]
-Label = Literal["start", "end"]
+Label = Literal["start", "end", "instant"]
+OPTIONS = {"pv": "pv-profile", "wind": "wind-profile"}
+"""Where a quantity's options on the command line do not begin with its name."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,11 @@ def read_csv_profile(
     column: str | None = None,
     timezone: str = "UTC",
     label: Label = "start",
-    fill: Fill | None = None,
+    fill: str | None = None,
     unit: str | None = None,
     start: datetime | None = None,
     cyclic: bool = False,
+    kind: Kind | None = None,
 ) -> Profile:
     """Read one value column of a table file.
 
@@ -78,37 +82,63 @@ def read_csv_profile(
     timezone
         Zone of times that carry no offset (IANA name).
     label
-        Whether a time stands at the start or at the end of its interval.
+        Whether a time stands at the start or at the end of its interval, or is an instant whose value holds until
+        the next.
     fill
-        What to do with NaN and missing rows: None refuses them.
+        What to do with NaN and missing rows: None refuses them; ``previous`` or ``interpolate``, with the longest
+        hole that is filled if you like: ``previous:3h``.
     unit
         Unit of the column; goes before the header's.
     start
         Meaning of 0 for a time column that counts seconds.
     cyclic
         The file is a typical year: aligned by its position in the year, wrapping round.
+    kind
+        Of a carbon intensity, where the file itself does not tell: average (what is taken if nobody says) or marginal.
 
     Raises
     ------
     InputError
         One line with file, row and what was expected.
+
+    Examples
+    --------
+    >>> from simulators.paths import DATA
+    >>> profile = read_csv_profile(DATA / "carbon" / "germany_2021-2024.csv.gz", "carbon", column="lifecycle")
+    >>> profile.unit, profile.kind, profile.step_s
+    ('gCO2eq/kWh', 'average', 3600)
     """
     wanted = quantity_named(quantity)
-    _check_options(label, fill, timezone)
-    table = read_table(path)
+    rule = _check_options(label, fill, timezone)
+    table = replace(read_table(path), option=OPTIONS.get(quantity, quantity))
     time_column = find_time_column(table)
     if base_name(time_column) in {"period_end", "interval_end"}:
         label = "end"
     name, remark = _value_column(table, time_column, wanted, column)
-    axis = read_axis(table, time_column, timezone, label, fill, start)
+    axis = read_axis(table, time_column, timezone, label, rule, start)
     if remark == "marginal carbon intensity" and unit is None and split_header(name)[1] is None:
         unit = "kgCO2/kWh" if base_name(name) == "moer" else None
     values, result_unit = read_values(table, name, wanted, unit)
-    values, note = on_axis(table, name, axis, values, fill)
+    values, note = on_axis(table, name, axis, values, rule)
     if cyclic:
         _check_cyclic(table, axis, len(values))
     source = f"{table.path}{note}"
-    return Profile(remark, result_unit, axis.start, axis.step_s, values, source, table.sha256, cyclic)
+    found = _kind(table, wanted, remark, kind)
+    if found == "marginal" and remark == wanted.label:
+        remark = "marginal carbon intensity"
+    return Profile(remark, result_unit, axis.start, axis.step_s, values, source, table.sha256, cyclic, found)
+
+
+def _kind(table: Table, quantity: Quantity, remark: str, said: Kind | None) -> Kind | None:
+    """Average or marginal: what the file is known to be, else what was said of it, else average."""
+    if quantity.label != "carbon intensity":
+        return None
+    known: Kind | None = "marginal" if "marginal" in remark else "average" if "average" in remark else None
+    if known and said and known != said:
+        raise InputError(
+            f"{table.path}: is a {known} carbon intensity, {said} given, expected {table.advice('kind', known)}"
+        )
+    return known or said or "average"
 
 
 def read_axis(
@@ -116,7 +146,7 @@ def read_axis(
     time_column: str,
     timezone: str,
     label: Label,
-    fill: Fill | None,
+    fill: FillRule | None,
     start: datetime | None = None,
 ) -> Axis:
     """Read and check the time column of `table`."""
@@ -140,7 +170,8 @@ def read_values(
             if not low <= mean <= high:
                 raise InputError(
                     f"{table.path}: column '{column}' names no unit and its mean {mean:.4g} is implausible "
-                    f"in {quantity.unit}; expected the unit in the header: {accepted_units(quantity)}"
+                    f"in {quantity.unit}; expected the unit in the header, or "
+                    f"{table.advice('unit', quantity.unit)}; known are {accepted_units(quantity)}"
                 )
     else:
         found = conversion(quantity, header_unit)
@@ -164,7 +195,7 @@ def read_values(
 
 
 def on_axis(
-    table: Table, column: str, axis: Axis, values: NDArray[np.float64], fill: Fill | None
+    table: Table, column: str, axis: Axis, values: NDArray[np.float64], fill: FillRule | None
 ) -> tuple[NDArray[np.float64], str]:
     """Put the rows on the uniform axis, fill holes by the user's rule; (values, note on what was filled)."""
     holes = np.flatnonzero(np.isnan(values))
@@ -173,7 +204,7 @@ def on_axis(
             raise table.error(
                 int(holes[0]),
                 f"column '{column}' has no value (NaN or empty, {len(holes)} in all)",
-                "a number, or ask for a fill rule (interpolate, previous)",
+                f"a number, or a fill rule: {table.advice('fill', 'previous')}",
             )
         return values, ""
     if len(holes) == len(values):
@@ -181,10 +212,14 @@ def on_axis(
     full = np.full(int(axis.positions[-1]) + 1, np.nan)
     full[axis.positions] = values
     missing = int(np.isnan(full).sum())
-    series = pd.Series(full)
-    filled = series.interpolate(limit_area="inside") if fill == "interpolate" else series
-    result = filled.ffill().bfill().to_numpy(dtype=np.float64)
-    note = f" ({missing} of {len(full)} values filled: {fill})" if missing else ""
+    result, long = filled(full, fill, axis.step_s)
+    if long is not None:
+        at = axis.start + timedelta(seconds=long * axis.step_s)
+        raise InputError(
+            f"{table.path}: column '{column}' has no value from {at:%Y-%m-%d %H:%M} UTC on for more than the fill "
+            f"rule's {fill.limit_s:g} s; expected numbers, or a longer limit: {table.advice('fill', 'previous:12h')}"
+        )
+    note = f" ({missing} of {len(full)} values filled: {fill.rule})" if missing else ""
     return result, note
 
 
@@ -196,7 +231,8 @@ def _value_column(table: Table, time_column: str, quantity: Quantity, column: st
             name for name in others if split_header(name)[0].lower() == column.lower()
         ]
         if len(same) != 1:
-            raise InputError(f"{table.path}: no column '{column}'; expected one of {table.columns()}")
+            hint = nearest(column, [split_header(name)[0] for name in others])
+            raise InputError(f"{table.path}: no column '{column}'; expected one of {table.columns()}{hint}")
         return same[0], quantity.label
     if quantity.label == "carbon intensity":
         native = _native_carbon(table, others)
@@ -211,7 +247,8 @@ def _value_column(table: Table, time_column: str, quantity: Quantity, column: st
     if not numeric:
         raise InputError(f"{table.path}: no value column beside '{time_column}', found {table.columns()}")
     raise InputError(
-        f"{table.path}: several columns could be the {quantity.label}: expected column=NAME, one of "
+        f"{table.path}: several columns could be the {quantity.label}: expected "
+        f"{table.advice('column', 'NAME')}, one of "
         + ", ".join(f"'{name}'" for name in (named or numeric)[:20])
     )
 
@@ -240,20 +277,14 @@ def _is_numeric(table: Table, column: str) -> bool:
     return bool(sample.notna().any())
 
 
-def _check_options(label: str, fill: str | None, timezone: str) -> None:
+def _check_options(label: str, fill: str | None, timezone: str) -> FillRule | None:
     zone(timezone)
-    if label not in ("start", "end"):
-        raise InputError(f"label '{label}': expected start or end")
-    if fill not in (None, "interpolate", "previous"):
-        raise InputError(f"fill '{fill}': expected interpolate or previous")
+    if label not in ("start", "end", "instant"):
+        raise InputError(f"label '{label}': expected start, end or instant")
+    return None if fill is None else parse_fill(fill)
 
 
 def _check_cyclic(table: Table, axis: Axis, rows: int) -> None:
     days = rows * axis.step_s / 86400
     if days not in (365.0, 366.0):
         raise InputError(f"{table.path}: covers {days:g} days; expected a whole year for a typical year")
-
-
-def renamed(profile: Profile, name: str, source: str) -> Profile:
-    """Return the same values under another name and source, for a site that knows more about its files."""
-    return replace(profile, name=name, source=source)

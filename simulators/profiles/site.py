@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     AwareDatetime,
@@ -22,51 +22,14 @@ from pydantic import (
 
 from simulators.errors import InputError
 from simulators.paths import DATA
-from simulators.profiles.profile import Profile
-from simulators.profiles.readers import Fill, Label, read_csv_profile, renamed
+from simulators.profiles.fileref import FileRef
 from simulators.profiles.times import zone
-from simulators.profiles.weather import Weather, read_weather
+from simulators.profiles.weather import Weather
 
 SITES = DATA / "sites"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SeriesFile(_Strict):
-    """One column of one file; the options of `read_csv_profile`."""
-
-    file: str
-    column: str | None = None
-    unit: str | None = None
-    timezone: str = "UTC"
-    label: Label = "start"
-    fill: Fill | None = None
-    cyclic: bool = False
-    licence: str = ""
-    note: str = ""
-
-
-class CarbonFile(SeriesFile):
-    """Carbon intensity; `kind` says whether it is average or marginal."""
-
-    kind: Literal["average", "marginal"]
-
-
-class WeatherFile(_Strict):
-    """A weather file; the options of `read_weather`."""
-
-    file: str
-    timezone: str = "UTC"
-    label: Label = "start"
-    fill: Fill | None = None
-    cyclic: bool | None = None
-    licence: str = ""
-    note: str = ""
-
-
-class Site(_Strict):
+class Site(BaseModel):
     """A site and its files.
 
     Attributes
@@ -81,11 +44,14 @@ class Site(_Strict):
         IANA name, for labels.
     start
         Where a run starts if the user names no date.
-    carbon, price, weather, wind_weather, pv, wind
-        Files; None where the site has none. `wind_weather` is weather for wind turbines, if it comes from elsewhere.
+    carbon, marginal, price, weather, wind_weather, pv, wind
+        Files; None where the site has none. `marginal` is the marginal carbon intensity beside the average one;
+        `wind_weather` is weather for wind turbines, if it comes from elsewhere.
     notes
-        What a reader of results must know about these data.
+        What a reader of results must know whatever files are read; what belongs to a file is that file's `note`.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
@@ -94,14 +60,15 @@ class Site(_Strict):
     altitude_m: float = Field(default=0.0, ge=-500, le=9000)
     timezone: str = "UTC"
     start: AwareDatetime
-    carbon_file: CarbonFile = Field(alias="carbon")
-    price_file: SeriesFile | None = Field(default=None, alias="price")
-    weather_file: WeatherFile | None = Field(default=None, alias="weather")
-    wind_weather_file: WeatherFile | None = Field(default=None, alias="wind_weather")
-    pv_file: SeriesFile | None = Field(default=None, alias="pv")
-    wind_file: SeriesFile | None = Field(default=None, alias="wind")
+    carbon: FileRef
+    marginal: FileRef | None = None
+    price: FileRef | None = None
+    weather: FileRef | None = None
+    wind_weather: FileRef | None = None
+    pv: FileRef | None = None
+    wind: FileRef | None = None
     notes: tuple[str, ...] = ()
-    _folder: Path = PrivateAttr(default=SITES)
+    _path: Path = PrivateAttr(default=SITES)
 
     @field_validator("timezone")
     @classmethod
@@ -109,69 +76,31 @@ class Site(_Strict):
         zone(value)
         return value
 
-    def carbon(self) -> Profile:
-        """Carbon intensity, gCO2eq/kWh; the name says average or marginal."""
-        profile = self._series(self.carbon_file, "carbon")
-        return renamed(profile, f"{self.carbon_file.kind} carbon intensity", profile.source)
+    @property
+    def path(self) -> Path:
+        """The file it was read from."""
+        return self._path
 
-    def price(self) -> Profile | None:
-        """Price per kWh, with its currency in the unit; None if the site has none."""
-        return None if self.price_file is None else self._series(self.price_file, "price")
+    @property
+    def bundled(self) -> bool:
+        """Whether it comes with the project."""
+        return self._path.parent == SITES
 
-    def pv_per_unit(self) -> Profile | None:
-        """PV power per unit of its rating; None if the site's PV comes from weather."""
-        return None if self.pv_file is None else self._series(self.pv_file, "pv")
+    def read_weather(self) -> Weather | None:
+        """Weather at the site, for PV and cooling; None if it has none."""
+        if self.weather is None:
+            return None
+        return self.weather.read_weather(self.latitude, self.longitude, self.altitude_m)
 
-    def wind_per_unit(self) -> Profile | None:
-        """Wind power per unit of its rating; None if the site's wind comes from weather."""
-        return None if self.wind_file is None else self._series(self.wind_file, "wind")
-
-    def weather(self) -> Weather | None:
-        """Weather for PV and cooling; None if the site has none."""
-        return None if self.weather_file is None else self._weather(self.weather_file, at_site=True)
-
-    def wind_weather(self) -> Weather | None:
+    def read_wind_weather(self) -> Weather | None:
         """Weather with wind speed for turbines: the site's own, or the stand-in it names; None if neither."""
-        if self.wind_weather_file is not None:
-            return self._weather(self.wind_weather_file, at_site=False)
-        own = self.weather()
+        if self.wind_weather is not None:
+            return self.wind_weather.read_weather()
+        own = self.read_weather()
         return own if own is not None and own.wind_speed_m_s is not None else None
 
-    def all_notes(self) -> list[str]:
-        """Return the site's notes and those of its files, in the order to print."""
-        files = (
-            self.carbon_file,
-            self.price_file,
-            self.weather_file,
-            self.wind_weather_file,
-            self.pv_file,
-            self.wind_file,
-        )
-        return [*self.notes, *(entry.note for entry in files if entry is not None and entry.note)]
 
-    def _series(self, entry: SeriesFile, quantity: str) -> Profile:
-        return read_csv_profile(
-            (self._folder / entry.file).resolve(),
-            quantity,
-            column=entry.column,
-            timezone=entry.timezone,
-            label=entry.label,
-            fill=entry.fill,
-            unit=entry.unit,
-            cyclic=entry.cyclic,
-        )
-
-    def _weather(self, entry: WeatherFile, at_site: bool) -> Weather:
-        return read_weather(
-            (self._folder / entry.file).resolve(),
-            latitude=self.latitude if at_site else None,
-            longitude=self.longitude if at_site else None,
-            altitude_m=self.altitude_m if at_site else None,
-            timezone=entry.timezone,
-            label=entry.label,
-            fill=entry.fill,
-            cyclic=entry.cyclic,
-        )
+FILES = ("carbon", "marginal", "price", "weather", "wind_weather", "pv", "wind")
 
 
 def known_sites() -> list[str]:
@@ -186,6 +115,11 @@ def load_site(name_or_path: str | Path) -> Site:
     ------
     InputError
         Unknown name, no such file, or an entry that is missing, unknown or wrong; names file and entry.
+
+    Examples
+    --------
+    >>> load_site("germany").timezone
+    'Europe/Berlin'
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -203,10 +137,12 @@ def load_site(name_or_path: str | Path) -> Site:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
     try:
-        site = Site.model_validate({"name": path.stem, **entries})
+        read = Site.model_validate({"name": path.stem, **entries})
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: entry '{entry}': {first['msg'].lower()}") from error
-    site._folder = path.parent
+    refs = {name: ref.resolved(path.parent) for name in FILES if (ref := getattr(read, name)) is not None}
+    site = read.model_copy(update=refs)
+    site._path = path.resolve()
     return site

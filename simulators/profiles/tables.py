@@ -35,6 +35,8 @@ class Table:
         ``key: value`` pairs from leading lines that start with ``#``.
     sha256
         Of the file on disk.
+    option
+        What the file's options begin with on the command line, for advice in messages.
     """
 
     path: Path
@@ -42,6 +44,11 @@ class Table:
     first_row: int
     comments: dict[str, str]
     sha256: str
+    option: str = "weather"
+
+    def advice(self, field: str, value: str) -> str:
+        """How to say something about the file: on the command line, and in a study."""
+        return f'--{self.option}-{field} {value} (in a study: {field} = "{value}")'
 
     def row(self, index: int) -> str:
         """Name data row `index` (from 0) the way a person finds it."""

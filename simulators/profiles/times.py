@@ -204,19 +204,21 @@ def _refuse(table: Table, stamps: pd.DatetimeIndex, index: int, gap: float, step
     row = index + 1
     if gap == 0:
         what = f"duplicate time {after:%Y-%m-%d %H:%M}"
-        raise table.error(row, what + (f" {dst}" if dst else ""), _zone_hint() if dst else "every time once")
+        raise table.error(
+            row, what + (f" {dst}" if dst else ""), _zone_hint(table) if dst else "every time once"
+        )
     if gap < 0:
         what = f"time {after:%Y-%m-%d %H:%M} is earlier than {before:%Y-%m-%d %H:%M} in the row above"
         raise table.error(
-            row, what + (f" {dst}" if dst else ""), _zone_hint() if dst else "times in ascending order"
+            row, what + (f" {dst}" if dst else ""), _zone_hint(table) if dst else "times in ascending order"
         )
     if gap % step == 0:
         missing = round(gap / step) - 1
         what = f"{missing} row{'s' if missing > 1 else ''} missing before {after:%Y-%m-%d %H:%M}"
         expected = (
-            _zone_hint()
+            _zone_hint(table)
             if dst
-            else f"one row every {step:g} s, or ask for a fill rule (interpolate, previous)"
+            else f"one row every {step:g} s, or a fill rule: {table.advice('fill', 'previous')}"
         )
         raise table.error(row, what + (f" {dst}" if dst else ""), expected)
     raise table.error(
@@ -235,5 +237,5 @@ def _clock_change(before: pd.Timestamp, gap: float, step: float) -> str:
     return ""
 
 
-def _zone_hint() -> str:
-    return "UTC, or the file's local time zone named, e.g. Europe/Berlin or America/New_York"
+def _zone_hint(table: Table) -> str:
+    return f"UTC, or the file's local time zone: {table.advice('timezone', 'Europe/Berlin')}"

@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from pvlib import irradiance, solarposition
 
 from simulators.errors import InputError
+from simulators.profiles.fill import parse_fill
 from simulators.profiles.profile import Profile
 from simulators.profiles.quantities import quantity_named
-from simulators.profiles.readers import Fill, Label
+from simulators.profiles.readers import Label
 from simulators.profiles.weather_formats import read_raw
 from simulators.profiles.weather_tables import RawWeather
 
@@ -142,7 +143,7 @@ def read_weather(
     altitude_m: float | None = None,
     timezone: str = "UTC",
     label: Label = "start",
-    fill: Fill | None = None,
+    fill: str | None = None,
     cyclic: bool | None = None,
 ) -> Weather:
     """Read TMY3, EPW, PVGIS TMY (CSV, JSON), NSRDB PSM, Open-Meteo JSON, windpowerlib CSV or a generic CSV.
@@ -169,7 +170,7 @@ def read_weather(
     InputError
         One line with file, row and what was expected.
     """
-    raw = read_raw(Path(path), timezone, label, fill)
+    raw = read_raw(Path(path), timezone, label, None if fill is None else parse_fill(fill))
     site = _Site(
         raw.latitude if latitude is None else latitude, raw.longitude if longitude is None else longitude
     )

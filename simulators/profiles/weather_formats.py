@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pvlib import iotools
 
 from simulators.errors import InputError
+from simulators.profiles.fill import FillRule
 from simulators.profiles.quantities import quantity_named
-from simulators.profiles.readers import Axis, Fill, Label, on_axis, read_values
+from simulators.profiles.readers import Axis, Label, on_axis, read_values
 from simulators.profiles.tables import Table, check_lengths, decode, read_bytes, read_table
 from simulators.profiles.weather_tables import (
     COLUMNS,
@@ -30,7 +31,7 @@ NOMINAL_YEAR = 1990  # of typical years; not a leap year
 _IN_PLANE = "is a PVGIS series in the plane of the modules; expected a PVGIS TMY (horizontal irradiance)"
 
 
-def read_raw(path: Path, timezone: str, label: Label, fill: Fill | None) -> RawWeather:
+def read_raw(path: Path, timezone: str, label: Label, fill: FillRule | None) -> RawWeather:
     """Recognise the format by the file's content and parse it."""
     raw, digest = read_bytes(path)
     if raw[:4] == b"PAR1":
@@ -58,7 +59,7 @@ def read_raw(path: Path, timezone: str, label: Label, fill: Fill | None) -> RawW
 
 
 def _checked(
-    path: Path, frame: pd.DataFrame, first_row: int, digest: str, fill: Fill | None, step_s: int
+    path: Path, frame: pd.DataFrame, first_row: int, digest: str, fill: FillRule | None, step_s: int
 ) -> tuple[dict[str, NDArray[np.float64]], str]:
     """Check the columns of a fixed format, already uniform in time and in canonical units."""
     table = Table(path, frame, first_row, {}, digest)
@@ -106,7 +107,7 @@ def _check_year(path: Path, stamps: pd.DatetimeIndex, kind: str, first_row: int)
         )
 
 
-def _tmy3(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def _tmy3(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     check_lengths(path, text.rstrip().splitlines(), header=1)
     frame, meta = _parsed(path, "TMY3", iotools.read_tmy3, io.StringIO(text), coerce_year=NOMINAL_YEAR)
     _check_year(path, pd.DatetimeIndex(frame.index) - pd.Timedelta(hours=1), "TMY3", 3)
@@ -128,7 +129,7 @@ def _tmy3(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     )
 
 
-def _epw(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def _epw(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     _epw_row_length(path, text)
     frame, meta = _parsed(path, "EPW", iotools.read_epw, io.StringIO(text))
     _check_year(path, pd.DatetimeIndex(frame.index), "EPW", 9)
@@ -171,7 +172,7 @@ def _epw_row_length(path: Path, text: str) -> None:
             )
 
 
-def _pvgis(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def _pvgis(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     if "time(UTC)" not in text:
         raise InputError(f"{path}: {_IN_PLANE}")
     frame, meta = _parsed(
@@ -184,7 +185,7 @@ def _pvgis(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
 
 
 def _pvgis_tmy(
-    path: Path, frame: pd.DataFrame, meta: dict[str, Any], digest: str, fill: Fill | None, first_row: int
+    path: Path, frame: pd.DataFrame, meta: dict[str, Any], digest: str, fill: FillRule | None, first_row: int
 ) -> RawWeather:
     """PVGIS values hold `irradiance_time_offset` after the hour; a row stands for the hour around that."""
     _check_year(path, pd.DatetimeIndex(frame.index), "PVGIS TMY", first_row)
@@ -208,7 +209,7 @@ def _pvgis_tmy(
     )
 
 
-def _nsrdb(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def _nsrdb(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     """NSRDB rows are instants: each stands for the interval centred on it."""
     check_lengths(path, text.rstrip().splitlines(), header=2)
     frame, meta = _parsed(path, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(text))
@@ -229,7 +230,7 @@ def _nsrdb(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
     )  # fmt: skip
 
 
-def _json(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def _json(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:

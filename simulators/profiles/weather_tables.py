@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.fill import FillRule
 from simulators.profiles.quantities import QUANTITIES, split_header
-from simulators.profiles.readers import Fill, Label, on_axis, read_axis, read_values
+from simulators.profiles.readers import Label, on_axis, read_axis, read_values
 from simulators.profiles.tables import Table, parse_text
 from simulators.profiles.times import find_time_column
 
@@ -49,7 +50,7 @@ _OPEN_METEO = {
 }
 
 
-def read_open_meteo(path: Path, content: dict[str, Any], digest: str, fill: Fill | None) -> RawWeather:
+def read_open_meteo(path: Path, content: dict[str, Any], digest: str, fill: FillRule | None) -> RawWeather:
     """Irradiance is the mean of the preceding hour; of the rest the mean of both ends stands for the hour."""
     try:
         frame, units = pd.DataFrame(content["hourly"]), dict(content["hourly_units"])
@@ -80,7 +81,7 @@ def read_open_meteo(path: Path, content: dict[str, Any], digest: str, fill: Fill
     return RawWeather(path, start, axis.step_s, columns, digest, latitude, longitude, altitude_m, note=note)
 
 
-def read_windpowerlib(path: Path, text: str, digest: str, fill: Fill | None) -> RawWeather:
+def read_windpowerlib(path: Path, text: str, digest: str, fill: FillRule | None) -> RawWeather:
     """Read windpowerlib's layout (heights in row 2, K, Pa) and take the highest wind speed."""
     lines = text.rstrip().splitlines()
     if len(lines) < 4:
@@ -124,7 +125,7 @@ def read_windpowerlib(path: Path, text: str, digest: str, fill: Fill | None) -> 
     )
 
 
-def read_generic(table: Table, timezone: str, label: Label, fill: Fill | None) -> RawWeather:
+def read_generic(table: Table, timezone: str, label: Label, fill: FillRule | None) -> RawWeather:
     """Read a CSV or parquet file with one column per quantity, recognised by its name."""
     time_column = find_time_column(table)
     found: dict[str, str] = {}

@@ -32,6 +32,14 @@ class RequestBlock:
         Number in order of arrival at its source; -1 before it has one.
     released_at
         When it was let go to a cluster, s; its arrival unless a gate held it back.
+
+    Examples
+    --------
+    >>> block = RequestBlock.of(np.array([0.0, 2.5]), np.array([512, 900]), np.array([128, 1]))
+    >>> len(block), block[1:].released_at.tolist()
+    (2, [2.5])
+    >>> RequestBlock.from_plain([block.to_plain(), None]).prefill_tokens.tolist()
+    [512, 900]
     """
 
     arrived_at: NDArray[np.float64]

@@ -1,108 +1,137 @@
-"""mosaik adapter: asks a policy once per step and hands its decision to the inference room."""
+"""mosaik adapter: asks a policy once per step and hands its commands to the actuators of its site."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
-import mosaik_api_v3
 import numpy as np
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest, Time
 
+from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
-from simulators.scheduler.policies import Decision, NoPolicy, Observation, Policy
+from simulators.own_code import own_file
+from simulators.quantities.commands import Command, Release
+from simulators.scheduler.observation import Observation
+from simulators.scheduler.policies import in_force
+from simulators.scheduler.policy import Policy
 
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "Controller": {
-            "public": True,
-            "params": ["policy"],
-            "attrs": [
-                "CI[gCO2eq/kWh]",
-                "CI_forecast[gCO2eq/kWh]",
-                "P_gen[MW]",
-                "P_load[MW]",
-                "SoC[1]",
-                "held[1]",
-                "waiting[1]",
-                "price[1/kWh]",
-                "vm_pu[1]",
-                "hold[1]",
-                "release_rate[1/s]",
-            ],
-        }
-    },
-    "extra_methods": [],
-}
+MOST_TOLD = 20
+"""Different refusals that a summary lists."""
 
 
-class Scheduler(mosaik_api_v3.Simulator):
-    """Controllers of deferrable requests; each takes a `policy` (none if left out).
+@dataclass
+class _Controller:
+    spec: str
+    site: str
+    policy: Policy
+    commands: list[Command] = field(default_factory=list)
+    refused: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    holding: bool = False
 
-    Powers and request counts are summed over what is connected, of voltages the lowest counts, of
-    everything else there may be one source.
+
+class Scheduler(Adapter[_Controller]):
+    """Controllers of sites.
+
+    ``Controller(policy="carbon:quantile=0.2", defaults={"carbon": {"window_s": 28800}}, site="here")``. Powers and
+    request counts are summed over what is connected, of voltages the lowest counts, of everything else there may be one
+    source. ``commands`` are dictionaries (`simulators.quantities.commands`); what actuators refused comes back through
+    ``refused`` and is seen by the policy one step later.
     """
 
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._policies: dict[str, Policy] = {}
-        self._decisions: dict[str, Decision] = {}
-        self._step_size = 1
+    MODELS = {
+        "Controller": {
+            "public": True,
+            "params": ["policy", "defaults", "site"],
+            "attrs": [
+                *("CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]", "CI_marginal[gCO2eq/kWh]", "price[1/kWh]"),
+                *("P_gen[MW]", "P_load[MW]", "SoC[1]", "vm_pu[1]", "line_loading_max[%]"),
+                *("held[1]", "arrived[1]", "waiting[1]", "running[1]", "awake[1]", "slots[1]", "refused"),
+                *("commands", "hold[1]", "refused[1]"),
+            ],
+        }
+    }
 
-    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **sim_params: Any) -> Meta:
-        self._step_size = step_size
-        return self.meta
+    def make(
+        self,
+        eid: str,
+        model: str,
+        policy: str = "none",
+        defaults: Mapping[str, Mapping[str, Any]] | None = None,
+        site: str = "",
+    ) -> _Controller:
+        return _Controller(policy, site, in_force(policy, defaults))
 
-    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
-        if num > 1 and "policy" in model_params:
-            raise InputError("scheduler: one policy object makes one controller; create them one by one")
-        created: list[CreateResult] = []
-        for _ in range(num):
-            eid = f"{model}-{len(self._policies)}"
-            self._policies[eid] = model_params.get("policy") or NoPolicy()
-            created.append({"eid": eid, "type": model})
-        return created
+    def advance(self, eid: str, entity: _Controller, given: Given) -> None:
+        observation = self._observe(entity, given)
+        entity.refused = len(observation.refused)
+        entity.refusals.update(observation.refused)
+        entity.commands = self._decide(entity, observation)
+        for command in entity.commands:
+            entity.counts[command.kind] += 1
+            if isinstance(command, Release):
+                entity.holding = command.hold
 
-    def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
-        for eid, policy in self._policies.items():
-            self._decisions[eid] = policy.decide(self._observe(time, inputs.get(eid, {})))
-        return time + self._step_size
-
-    def _observe(self, time: Time, given: dict[str, dict[str, Any]]) -> Observation:
-        voltages = given.get("vm_pu[1]", {}).values()
+    def _observe(self, entity: _Controller, given: Given) -> Observation:
+        voltages = given.values("vm_pu[1]")
+        average = given.only("CI[gCO2eq/kWh]")
+        marginal = given.only("CI_marginal[gCO2eq/kWh]")
         return Observation(
-            time_s=time,
-            step_s=self._step_size,
-            ci_g_per_kwh=_only(given, "CI[gCO2eq/kWh]", nan),
-            ci_forecast_g_per_kwh=np.asarray(_only(given, "CI_forecast[gCO2eq/kWh]", ()), dtype=np.float64),
-            generation_w=1e6 * _total(given, "P_gen[MW]", nan),
-            load_w=1e6 * _total(given, "P_load[MW]", nan),
-            soc=_only(given, "SoC[1]", nan),
-            held=_total(given, "held[1]", 0.0),
-            waiting=_total(given, "waiting[1]", 0.0),
-            price_per_kwh=_only(given, "price[1/kWh]", nan),
+            time_s=self.now,
+            step_s=self.step_size,
+            site=entity.site,
+            ci_g_per_kwh=marginal if np.isnan(average) else average,
+            ci_forecast_g_per_kwh=np.asarray(given.only("CI_forecast[gCO2eq/kWh]", ()), dtype=np.float64),
+            marginal_ci_g_per_kwh=marginal,
+            generation_w=1e6 * given.total("P_gen[MW]", nan),
+            load_w=1e6 * given.total("P_load[MW]", nan),
+            soc=given.only("SoC[1]"),
+            held=given.total("held[1]"),
+            waiting=given.total("waiting[1]"),
+            running=given.total("running[1]"),
+            arrived=given.total("arrived[1]"),
+            awake=given.total("awake[1]", nan),
+            slots=given.total("slots[1]", nan),
+            price_per_kwh=given.only("price[1/kWh]"),
             vm_pu=min(voltages) if voltages else nan,
+            line_loading_percent=given.only("line_loading_max[%]"),
+            refused=tuple((entry["kind"], entry["reason"]) for entry in given.joined("refused")),
         )
 
-    def get_data(self, outputs: OutputRequest) -> OutputData:
+    def _decide(self, entity: _Controller, observation: Observation) -> list[Command]:
+        """What the policy commands; a user's own policy that fails is an input error, a bundled one a bug."""
+        if own_file(entity.spec) is None:
+            return list(entity.policy.decide(observation))
+        where = f"policy {entity.spec} at {observation.time_s} s"
+        try:
+            found = entity.policy.decide(observation)
+            commands = [] if found is None else list(found)
+        except Exception as error:
+            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+        for command in commands:
+            if not isinstance(command, Command):
+                raise InputError(
+                    f"{where}: returned {command!r}, expected commands such as Release(hold=True)"
+                )
+        return commands
+
+    def outputs(self, eid: str, entity: _Controller, attributes: list[str]) -> dict[str, Any]:
         return {
-            eid: {
-                "hold[1]": int(self._decisions[eid].hold),
-                "release_rate[1/s]": self._decisions[eid].release_rate_per_s,
-            }
-            for eid in outputs
+            "commands": [command.to_plain() for command in entity.commands],
+            "hold[1]": int(entity.holding),
+            "refused[1]": entity.refused,
         }
 
-
-def _only(given: dict[str, dict[str, Any]], attribute: str, absent: Any) -> Any:
-    values = list(given.get(attribute, {}).values())
-    if len(values) > 1:
-        raise InputError(f"scheduler: {attribute} has {len(values)} sources, expected one")
-    return values[0] if values else absent
-
-
-def _total(given: dict[str, dict[str, Any]], attribute: str, absent: float) -> float:
-    values = given.get(attribute, {}).values()
-    return float(sum(values)) if values else absent
+    def summarise(self, eid: str, entity: _Controller) -> dict[str, Any]:
+        return {
+            "policy": entity.spec,
+            "commands": dict(sorted(entity.counts.items())),
+            "refused": [
+                {"kind": kind, "reason": reason, "count": count}
+                for (kind, reason), count in entity.refusals.most_common(MOST_TOLD)
+            ],
+        }

@@ -6,8 +6,7 @@ A rule sees the interval's load, generation and signals and answers with the ter
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from math import inf, isnan, nan
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
+from simulators.options import nearest
+from simulators.own_code import load_class, made, own_file, parse_options
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def thresholds(
     return {"charge_at_or_below": float(low), "discharge_at_or_above": float(high)}
 
 
-DISPATCHES: dict[str, Callable[..., Dispatch]] = {
+DISPATCHES: dict[str, type[Any]] = {
     "none": NoDispatch,
     "self-consumption": SelfConsumption,
     "carbon": CarbonAware,
@@ -173,24 +174,36 @@ DISPATCHES: dict[str, Callable[..., Dispatch]] = {
 
 
 def dispatch(name: str, **options: Any) -> Dispatch:
-    """The rule called `name`, one of `DISPATCHES`.
+    """The rule called `name`, one of `DISPATCHES`; ``name:option=value,...``; or a user's own, ``FILE.py:CLASS``.
+
+    An own rule is a class with ``power_w(situation)``; `options` go to it.
 
     Raises
     ------
     InputError
-        If the name or an option is unknown, or one is missing.
+        If the name or an option is unknown, one is missing, or the own class cannot be had.
+
+    Examples
+    --------
+    >>> dispatch("peak-shaving:import_limit_w=2000").power_w(Situation(load_w=2500.0, generation_w=0.0))
+    -500.0
     """
-    if name not in DISPATCHES:
-        raise InputError(f"battery dispatch: {name!r} is unknown, expected one of {', '.join(DISPATCHES)}")
-    rule = DISPATCHES[name]
-    known = {option.name: option for option in fields(rule)}  # type: ignore[arg-type]
-    if unknown := set(options) - set(known):
-        raise InputError(
-            f"battery dispatch {name!r}: unknown option {sorted(unknown)[0]!r}, "
-            f"expected one of {', '.join(known) or 'none at all'}"
+    if own_file(name) is not None:
+        own, rest = load_class(name, "battery rule")
+        if not callable(getattr(own, "power_w", None)):
+            raise InputError(
+                f"battery rule {name}: has no method power_w(situation), expected one that returns W"
+            )
+        rule: Dispatch = made(
+            own, parse_options(rest, f"battery rule {name}") | options, f"battery rule {name}"
         )
-    if missing := [
-        name for name, option in known.items() if option.default is MISSING and name not in options
-    ]:
-        raise InputError(f"battery dispatch {name!r}: option {missing[0]!r} is missing")
-    return rule(**options)
+        return rule
+    name, _, rest = name.partition(":")
+    if name not in DISPATCHES:
+        hint = nearest(name, list(DISPATCHES))
+        raise InputError(
+            f"battery dispatch: {name!r} is unknown, expected one of {', '.join(DISPATCHES)}{hint}"
+        )
+    what = f"battery dispatch {name!r}"
+    bundled: Dispatch = made(DISPATCHES[name], parse_options(rest, what) | options, what)
+    return bundled

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf, nan
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite, nan
+from typing import Any, ClassVar
 
-import mosaik_api_v3
-from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest, Time
-
+from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
-from simulators.storage.battery import Battery
-from simulators.storage.dispatch import Dispatch, SelfConsumption, Situation
-from simulators.storage.exchange import check, exchange
-
-META: Meta = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "Battery": {
-            "public": True,
-            "params": ["battery", "dispatch", "export_limit_w"],
-            "attrs": [
-                "P_load[MW]",
-                "P_gen[MW]",
-                "CI[gCO2eq/kWh]",
-                "price[1/kWh]",
-                "P_charge[MW]",
-                "P_discharge[MW]",
-                "P_import[MW]",
-                "P_export[MW]",
-                "P_exchange[MW]",
-                "P_curtailed[MW]",
-                "SoC[1]",
-                "SoC_end[1]",
-                "E[MWh]",
-            ],
-        }
-    },
-    "extra_methods": ["max_relative_residual"],
-}
+from simulators.storage.battery import Battery, BatteryConfig
+from simulators.storage.dispatch import Dispatch, Situation, dispatch
+from simulators.storage.exchange import Exchange, check, exchange
 
 
 @dataclass
@@ -47,86 +19,151 @@ class _Site:
     battery: Battery | None
     dispatch: Dispatch
     export_limit_w: float
-    outputs: dict[str, float]
+    initial_wh: float
+    max_residual: float = 0.0
+    outputs: dict[str, Any] = field(default_factory=dict)
+    refused: list[dict[str, str]] = field(default_factory=list)
 
 
-class Storage(mosaik_api_v3.Simulator):
+class Storage(Adapter[_Site]):
     """A site's battery and grid connection.
 
-    Each entity takes `battery` (a `Battery`, or None for a site without one), `dispatch` (a rule;
-    self-consumption if left out) and `export_limit_w` (W; no limit if left out). What is connected to
-    ``P_load[MW]`` and ``P_gen[MW]`` is summed; the balance is checked in every step.
+    ``Battery(battery={"capacity_wh": 1e4, ...}, dispatch="self-consumption", export_limit_w=5e3)``: fields of
+    `BatteryConfig` or None for a site without one; a rule by name, as a table or as a class in a file (`dispatch`).
+    What is connected to ``P_load[MW]`` and ``P_gen[MW]`` is summed; the balance is checked in every step. ``commands``
+    may set the battery's power in place of the rule, and curtail generation; what cannot be done is in ``refused``.
     """
 
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._sites: dict[str, _Site] = {}
-        self._step_size = 1
-        self._max_residual = 0.0
+    TAKES: ClassVar[tuple[str, ...]] = ("battery", "curtail")
+    MODELS = {
+        "Battery": {
+            "public": True,
+            "params": ["battery", "dispatch", "export_limit_w"],
+            "attrs": [
+                *("P_load[MW]", "P_gen[MW]", "CI[gCO2eq/kWh]", "price[1/kWh]", "commands"),
+                *("P_charge[MW]", "P_discharge[MW]", "P_import[MW]", "P_export[MW]", "P_exchange[MW]"),
+                *("P_curtailed[MW]", "SoC[1]", "SoC_end[1]", "E[MWh]", "refused"),
+            ],
+        }
+    }
 
-    def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **sim_params: Any) -> Meta:
-        self._step_size = step_size
-        return self.meta
-
-    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
-        battery: Battery | None = model_params.get("battery")
-        export_limit_w = float(model_params.get("export_limit_w", inf))
-        if num > 1 and battery is not None:
-            raise InputError("storage: one battery object makes one entity; create them one by one")
+    def make(
+        self,
+        eid: str,
+        model: str,
+        battery: Mapping[str, Any] | None = None,
+        dispatch: str | Mapping[str, Any] = "self-consumption",
+        export_limit_w: float = inf,
+    ) -> _Site:
         if not export_limit_w >= 0:
             raise InputError(f"storage: export limit is {export_limit_w} W, expected a number >= 0")
-        created: list[CreateResult] = []
-        for _ in range(num):
-            eid = f"{model}-{len(self._sites)}"
-            rule = model_params.get("dispatch") or SelfConsumption()
-            self._sites[eid] = _Site(battery, rule, export_limit_w, {})
-            created.append({"eid": eid, "type": model})
-        return created
+        made = None
+        if battery is not None:
+            known = BatteryConfig.__dataclass_fields__
+            if unknown := sorted(set(battery) - set(known)):
+                raise InputError(f"battery: unknown entry {unknown[0]!r}, expected one of {', '.join(known)}")
+            made = Battery(BatteryConfig(**battery))
+        rule = dispatch_rule(dispatch)
+        return _Site(made, rule, float(export_limit_w), made.energy_wh if made else 0.0)
 
-    def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
-        for eid, site in self._sites.items():
-            given = inputs.get(eid, {})
-            load_w = 1e6 * sum(given.get("P_load[MW]", {}).values())
-            generation_w = 1e6 * sum(given.get("P_gen[MW]", {}).values())
-            situation = Situation(
-                load_w,
-                generation_w,
-                next(iter(given.get("CI[gCO2eq/kWh]", {}).values()), nan),
-                next(iter(given.get("price[1/kWh]", {}).values()), nan),
-            )
-            self._advance(eid, site, situation, time)
-        return time + self._step_size
-
-    def _advance(self, eid: str, site: _Site, situation: Situation, time: Time) -> None:
-        battery = site.battery
+    def advance(self, eid: str, entity: _Site, given: Given) -> None:
+        situation = Situation(
+            1e6 * given.total("P_load[MW]"),
+            1e6 * given.total("P_gen[MW]"),
+            float(given.only("CI[gCO2eq/kWh]", nan)),
+            float(given.only("price[1/kWh]", nan)),
+        )
+        commands = {c["kind"]: c for c in given.joined("commands") if c["kind"] in self.TAKES}
+        entity.refused = []
+        spilled_w = self._spilled_w(entity, commands.get("curtail"), situation.generation_w)
+        usable = Situation(
+            situation.load_w,
+            situation.generation_w - spilled_w,
+            situation.ci_g_per_kwh,
+            situation.price_per_kwh,
+        )
+        battery = entity.battery
         soc = battery.soc if battery else 0.0
-        power_w = 0.0
-        if battery:
-            low_w, high_w = battery.feasible_range(self._step_size)
-            power_w = min(max(site.dispatch.power_w(situation), low_w), high_w)
-            battery.step(power_w, self._step_size)
-        flows = exchange(situation.load_w, situation.generation_w, power_w, site.export_limit_w)
-        interval = f"{eid}, {time} to {time + self._step_size} s"
-        self._max_residual = max(self._max_residual, check(flows, interval))
-        site.outputs = {
-            "P_load[MW]": flows.load_w / 1e6,
-            "P_gen[MW]": flows.generation_w / 1e6,
-            "P_charge[MW]": flows.charge_w / 1e6,
-            "P_discharge[MW]": flows.discharge_w / 1e6,
-            "P_import[MW]": flows.import_w / 1e6,
-            "P_export[MW]": flows.export_w / 1e6,
-            "P_exchange[MW]": (flows.import_w - flows.export_w) / 1e6,
-            "P_curtailed[MW]": flows.curtailed_w / 1e6,
-            "SoC[1]": soc,
-            "SoC_end[1]": battery.soc if battery else 0.0,
-            "E[MWh]": battery.energy_wh / 1e6 if battery else 0.0,
-        }
+        power_w = self._battery_w(entity, usable, commands.get("battery"))
+        flows = exchange(usable.load_w, usable.generation_w, power_w, entity.export_limit_w)
+        if spilled_w:
+            flows = Exchange(
+                **vars(flows)
+                | {"generation_w": situation.generation_w, "curtailed_w": flows.curtailed_w + spilled_w}
+            )
+        interval = f"{eid}, {self.now} to {self.now + self.step_size} s"
+        entity.max_residual = max(entity.max_residual, check(flows, interval))
+        entity.outputs = _outputs(flows, battery, soc) | {"refused": entity.refused}
 
-    def get_data(self, outputs: OutputRequest) -> OutputData:
+    def _spilled_w(self, entity: _Site, command: Mapping[str, Any] | None, generation_w: float) -> float:
+        """Generation that a command leaves unused, W."""
+        if command is None:
+            return 0.0
+        most_w = command["watts"]
+        if not most_w >= 0:
+            reason = f"{most_w} W of generation, expected a number >= 0"
+            entity.refused.append({"kind": "curtail", "reason": reason})
+            return 0.0
+        return max(0.0, generation_w - float(most_w))
+
+    def _battery_w(self, entity: _Site, situation: Situation, command: Mapping[str, Any] | None) -> float:
+        """Terminal power of the battery, W: as commanded, else by the rule, within what is possible."""
+        battery = entity.battery
+        if battery is None:
+            if command is not None:
+                entity.refused.append({"kind": "battery", "reason": "the site has no battery"})
+            return 0.0
+        low_w, high_w = battery.feasible_range(self.step_size)
+        wished_w = entity.dispatch.power_w(situation)
+        if command is not None:
+            asked_w = float(command["watts"])
+            if isfinite(asked_w) and low_w <= asked_w <= high_w:
+                wished_w = asked_w
+            else:
+                reason = f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible"
+                entity.refused.append({"kind": "battery", "reason": reason})
+        if not isfinite(wished_w):
+            raise InputError(
+                f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a finite number"
+            )
+        power_w = min(max(wished_w, low_w), high_w)
+        battery.step(power_w, self.step_size)
+        return power_w
+
+    def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:
+        return {attribute: entity.outputs[attribute] for attribute in attributes}
+
+    def summarise(self, eid: str, entity: _Site) -> dict[str, Any]:
+        battery = entity.battery
         return {
-            eid: {attr: self._sites[eid].outputs[attr] for attr in attrs} for eid, attrs in outputs.items()
+            "max_relative_residual": entity.max_residual,
+            "initial_wh": entity.initial_wh,
+            "final_wh": battery.energy_wh if battery else 0.0,
+            "charged_wh": battery.charged_wh if battery else 0.0,
+            "discharged_wh": battery.discharged_wh if battery else 0.0,
+            "lost_wh": battery.lost_wh if battery else 0.0,
         }
 
-    def max_relative_residual(self) -> float:
-        """Largest relative residual of the energy balance so far."""
-        return self._max_residual
+
+def dispatch_rule(rule: str | Mapping[str, Any]) -> Dispatch:
+    """A rule from its name, ``name:option=value``, ``file.py:Class``, or a table with its ``name`` and options."""
+    if isinstance(rule, Mapping):
+        options = dict(rule)
+        return dispatch(str(options.pop("name", "")), **options)
+    return dispatch(rule)
+
+
+def _outputs(flows: Exchange, battery: Battery | None, soc: float) -> dict[str, Any]:
+    return {
+        "P_load[MW]": flows.load_w / 1e6,
+        "P_gen[MW]": flows.generation_w / 1e6,
+        "P_charge[MW]": flows.charge_w / 1e6,
+        "P_discharge[MW]": flows.discharge_w / 1e6,
+        "P_import[MW]": flows.import_w / 1e6,
+        "P_export[MW]": flows.export_w / 1e6,
+        "P_exchange[MW]": (flows.import_w - flows.export_w) / 1e6,
+        "P_curtailed[MW]": flows.curtailed_w / 1e6,
+        "SoC[1]": soc,
+        "SoC_end[1]": battery.soc if battery else 0.0,
+        "E[MWh]": battery.energy_wh / 1e6 if battery else 0.0,
+    }

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import gamma as gamma_function
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.traffic.gaps import ExponentialGaps, GammaGaps, GapLaw, Times, check_positive, gap_law
 
 CHUNK = 4096
 DAY_S = 86_400.0
-
-Times = NDArray[np.float64]
 
 
 class Arrivals(Protocol):
@@ -40,73 +38,6 @@ class Arrivals(Protocol):
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """Arrival times, s from the start of the run, ascending within and across chunks."""
         ...
-
-
-class GapLaw(Protocol):
-    """The law of the gaps between arrivals, scaled to mean 1."""
-
-    def gaps(self, rng: np.random.Generator, n: int) -> Times:
-        """Independent gaps, shape (n,)."""
-        ...
-
-    def residual(self, rng: np.random.Generator) -> float:
-        """Time from an arbitrary moment to the next arrival."""
-        ...
-
-
-@dataclass(frozen=True)
-class ExponentialGaps:
-    """Gaps of the Poisson process: no memory, coefficient of variation 1."""
-
-    def gaps(self, rng: np.random.Generator, n: int) -> Times:
-        """See `GapLaw`."""
-        return rng.standard_exponential(n)
-
-    def residual(self, rng: np.random.Generator) -> float:
-        """See `GapLaw`."""
-        return float(rng.standard_exponential())
-
-
-@dataclass(frozen=True)
-class GammaGaps:
-    """Gamma gaps of mean 1; coefficient of variation 1 / sqrt(shape)."""
-
-    shape: float
-
-    def gaps(self, rng: np.random.Generator, n: int) -> Times:
-        """See `GapLaw`."""
-        return rng.standard_gamma(self.shape, n) / self.shape
-
-    def residual(self, rng: np.random.Generator) -> float:
-        """See `GapLaw`: a uniform part of a gap weighted by its own length, again gamma with shape + 1."""
-        return float(rng.random() * rng.standard_gamma(self.shape + 1) / self.shape)
-
-
-@dataclass(frozen=True)
-class WeibullGaps:
-    """Weibull gaps of mean 1; the smaller the shape, the burstier."""
-
-    shape: float
-
-    def gaps(self, rng: np.random.Generator, n: int) -> Times:
-        """See `GapLaw`."""
-        return rng.weibull(self.shape, n) / gamma_function(1 + 1 / self.shape)
-
-    def residual(self, rng: np.random.Generator) -> float:
-        """See `GapLaw`: a length-weighted gap to the power of the shape is gamma with 1 + 1 / shape."""
-        gap = rng.standard_gamma(1 + 1 / self.shape) ** (1 / self.shape) / gamma_function(1 + 1 / self.shape)
-        return float(rng.random() * gap)
-
-
-def gap_law(cv: float) -> GapLaw:
-    """Gaps with standard deviation / mean = `cv`: exponential at 1, gamma otherwise."""
-    _positive("coefficient of variation", cv)
-    return ExponentialGaps() if cv == 1.0 else GammaGaps(1.0 / cv**2)
-
-
-def _positive(what: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"arrivals: the {what} must be a positive number, got {value:g}")
 
 
 def _unit_renewal(law: GapLaw, rng: np.random.Generator) -> Iterator[Times]:
@@ -124,13 +55,20 @@ def _unit_renewal(law: GapLaw, rng: np.random.Generator) -> Iterator[Times]:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Poisson arrivals at a constant rate, 1/s."""
+    """Poisson arrivals at a constant rate, 1/s.
+
+    Examples
+    --------
+    >>> times = next(Poisson(rate_per_s=2.0).chunks(np.random.default_rng(1)))
+    >>> len(times), bool(1900 < times[-1] < 2200)
+    (4096, True)
+    """
 
     rate_per_s: float
     bounded = False
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate_per_s)
+        check_positive("rate", self.rate_per_s)
 
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """See `Arrivals`."""
@@ -140,15 +78,22 @@ class Poisson:
 
 @dataclass(frozen=True)
 class Gamma:
-    """Renewal arrivals with gamma gaps: rate in 1/s; `cv` > 1 comes in bursts, < 1 is more regular."""
+    """Renewal arrivals with gamma gaps: rate in 1/s; `cv` > 1 comes in bursts, < 1 is more regular.
+
+    Examples
+    --------
+    >>> gaps = np.diff(next(Gamma(rate_per_s=2.0, cv=0.1).chunks(np.random.default_rng(1))))
+    >>> round(float(gaps.mean()), 2), round(float(gaps.std() / gaps.mean()), 1)
+    (0.5, 0.1)
+    """
 
     rate_per_s: float
     cv: float
     bounded = False
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate_per_s)
-        _positive("coefficient of variation", self.cv)
+        check_positive("rate", self.rate_per_s)
+        check_positive("coefficient of variation", self.cv)
 
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """See `Arrivals`."""
@@ -176,6 +121,13 @@ class Modulated:
     ------
     InputError
         If a rate is negative or not a number, or all are zero.
+
+    Examples
+    --------
+    >>> quiet_then_busy = Modulated([0.0, 2.0], interval_s=600.0)
+    >>> times = np.concatenate(list(quiet_then_busy.chunks(np.random.default_rng(1))))
+    >>> bool(600 <= times.min() < times.max() < 1200), 1100 < len(times) < 1300
+    (True, True)
     """
 
     def __init__(
@@ -188,7 +140,7 @@ class Modulated:
         cv: float = 1.0,
     ) -> None:
         rates = np.asarray(rates_per_s, dtype=np.float64)
-        _positive("interval", interval_s)
+        check_positive("interval", interval_s)
         if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or np.any(rates < 0):
             raise InputError("arrivals: the rates must be a list of numbers >= 0")
         if not rates.any():
@@ -243,6 +195,13 @@ class Diurnal(Modulated):
         Local time of day at the start of the run, s after midnight.
     cv
         Coefficient of variation of the gaps; 1 is the non-homogeneous Poisson process.
+
+    Examples
+    --------
+    >>> by_day = Diurnal(rate_per_s=0.01, factors=[0, 1], start_offset_s=6 * 3600.0)
+    >>> times = next(by_day.chunks(np.random.default_rng(1)))
+    >>> bool(times[0] >= 6 * 3600.0)  # noon
+    True
     """
 
     def __init__(
@@ -252,7 +211,7 @@ class Diurnal(Modulated):
         start_offset_s: float = 0.0,
         cv: float = 1.0,
     ) -> None:
-        _positive("rate", rate_per_s)
+        check_positive("rate", rate_per_s)
         shape = np.asarray(factors, dtype=np.float64)
         mean = float(shape.mean()) if shape.size else 0.0
         if not (np.isfinite(mean) and mean > 0):
@@ -268,12 +227,17 @@ class Replay:
     ----------
     times_s
         Arrival times, s, ascending, >= 0; shape (n,).
+
+    Examples
+    --------
+    >>> next(Replay([0.0, 1.5, 4.0], time_scale=2.0).chunks(np.random.default_rng(1))).tolist()
+    [0.0, 3.0, 8.0]
     """
 
     bounded = True
 
     def __init__(self, times_s: Sequence[float] | NDArray[np.float64], time_scale: float = 1.0) -> None:
-        _positive("time scale", time_scale)
+        check_positive("time scale", time_scale)
         times = np.asarray(times_s, dtype=np.float64)
         if not len(times):
             raise InputError("arrivals: nothing to replay, the list of times is empty")

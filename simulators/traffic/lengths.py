@@ -40,14 +40,26 @@ def check_ratio(value: float) -> None:
 
 
 def split(total: Tokens, prefill_to_decode: float) -> tuple[Tokens, Tokens]:
-    """Divide total tokens (>= 2) into prefill and decode by the ratio; both >= 1 and their sum the total."""
+    """Divide total tokens (>= 2) into prefill and decode by the ratio; both >= 1 and their sum the total.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in split(np.array([2, 100, 1000]), prefill_to_decode=4.0)]
+    [[1, 80, 800], [1, 20, 200]]
+    """
     decode = np.clip((total / (1.0 + prefill_to_decode)).astype(np.int64), 1, total - 1)
     return total - decode, decode
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Every request alike, tokens."""
+    """Every request alike, tokens.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in Fixed(512, 128).draw(np.random.default_rng(1), 2)]
+    [[512, 512], [128, 128]]
+    """
 
     prefill_tokens: int
     decode_tokens: int
@@ -63,7 +75,15 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Total tokens uniform over minimum..maximum, both included, split by the ratio."""
+    """Total tokens uniform over minimum..maximum, both included, split by the ratio.
+
+    Examples
+    --------
+    >>> prefill, decode = Uniform(100, 200, prefill_to_decode=4.0).draw(np.random.default_rng(1), 1000)
+    >>> total = prefill + decode
+    >>> total.min().item(), total.max().item()
+    (100, 200)
+    """
 
     minimum: int
     maximum: int
@@ -94,6 +114,12 @@ class Zipf:
     uniform). It is the meaning of Vidur's Zipf lengths (which approximate it after Gray et al., SIGMOD 1994,
     doi:10.1145/191839.191886) without their optional scrambling of totals, which depends on the interpreter's
     hash seed.
+
+    Examples
+    --------
+    >>> prefill, decode = Zipf(1024, 4096, theta=0.6, prefill_to_decode=20.0).draw(np.random.default_rng(1), 10_000)
+    >>> bool(1024 <= (prefill + decode).min()), bool(1500 < np.median(prefill + decode) < 1650)
+    (True, True)
     """
 
     minimum: int
@@ -139,6 +165,12 @@ class LogNormal:
     With s2 = ln(1 + cv**2) and m = ln(mean) - s2 / 2 the variable exp(N(m, s2)) has that mean and that ratio
     of standard deviation to mean (Johnson, Kotz, Balakrishnan, *Continuous Univariate Distributions 1*, 1994,
     ch. 14). Values are rounded to whole tokens, at least 1.
+
+    Examples
+    --------
+    >>> prefill, _ = LogNormal(1000.0, 0.5, 200.0, 1.0).draw(np.random.default_rng(1), 100_000)
+    >>> round(float(prefill.mean()), -1), round(float(prefill.std() / prefill.mean()), 1)
+    (1000.0, 0.5)
     """
 
     prefill_mean: float

@@ -13,6 +13,13 @@ class Empirical:
     """Prompt and output independent, each from a table of token counts and probabilities.
 
     Probabilities are scaled to sum 1; a count of 0 becomes 1 token.
+
+    Examples
+    --------
+    >>> law = Empirical([100, 900], [1, 3], [50], [1])
+    >>> prefill, decode = law.draw(np.random.default_rng(1), 10_000)
+    >>> round(float((prefill == 900).mean()), 2), set(decode.tolist())
+    (0.75, {50})
     """
 
     def __init__(
@@ -55,6 +62,13 @@ class TotalCdf:
     ----------
     tokens, cumulative
         Ascending lengths and P(total <= length), the last 1; each of shape (n,).
+
+    Examples
+    --------
+    >>> law = TotalCdf([1000, 4000], [0.8, 1.0], prefill_to_decode=3.0)
+    >>> prefill, decode = law.draw(np.random.default_rng(1), 10_000)
+    >>> round(float((prefill + decode <= 1000).mean()), 1)
+    0.8
     """
 
     def __init__(self, tokens: ArrayLike, cumulative: ArrayLike, prefill_to_decode: float) -> None:
@@ -96,6 +110,13 @@ class Quantiles:
         Ascending from 0 to 100; shape (n,).
     prefill_tokens, decode_tokens
         The quantiles at `percent`, ascending; each of shape (n,).
+
+    Examples
+    --------
+    >>> law = Quantiles([0, 50, 100], [100, 500, 900], [10, 40, 70])
+    >>> prefill, _ = law.draw(np.random.default_rng(1), 10_000)
+    >>> bool(490 < np.median(prefill) < 510)
+    True
     """
 
     def __init__(self, percent: ArrayLike, prefill_tokens: ArrayLike, decode_tokens: ArrayLike) -> None:
@@ -132,7 +153,14 @@ def _quantiles(what: str, tokens: ArrayLike, n: int) -> NDArray[np.float64]:
 
 
 class Rows:
-    """Rows of a recorded trace, drawn with replacement: prompt and output stay together."""
+    """Rows of a recorded trace, drawn with replacement: prompt and output stay together.
+
+    Examples
+    --------
+    >>> prefill, decode = Rows(np.array([10, 20]), np.array([1, 2])).draw(np.random.default_rng(1), 100)
+    >>> bool((prefill == 10 * decode).all())
+    True
+    """
 
     def __init__(self, prefill_tokens: Tokens, decode_tokens: Tokens) -> None:
         if not len(prefill_tokens) or len(prefill_tokens) != len(decode_tokens):

@@ -52,6 +52,15 @@ def parse_lengths(spec: str) -> laws.Lengths:
     ------
     InputError
         If it is none, or its file is.
+
+    Examples
+    --------
+    >>> parse_lengths("fixed:512:128")
+    Fixed(prefill_tokens=512, decode_tokens=128)
+    >>> parse_lengths("fixed:512")
+    Traceback (most recent call last):
+        ...
+    simulators.errors.InputError: lengths fixed:512: expected fixed:PROMPT:OUTPUT
     """
     name, _, rest = spec.partition(":")
     if name == "trace" and rest:
@@ -138,6 +147,12 @@ def read_daily_shape(name: str | Path) -> DailyShape:
     ------
     InputError
         If there is no such file, or it has no factors.
+
+    Examples
+    --------
+    >>> shape = read_daily_shape("diurnal_day")
+    >>> len(shape.factors), int(shape.factors.argmax())
+    (24, 20)
     """
     path, document = _shape_file(name)
     try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import Any, ClassVar, Protocol
 
 from mosaik_api_v3.types import CreateResult, ModelDescription
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
+from simulators.paths import shown
 from simulators.quantities.commands import Command, Release, Route, command_from_plain
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_files, workload_from_plain
@@ -29,37 +32,51 @@ class _Part(Protocol):
 
 
 class _Origin:
-    """A source and what it let go in the present step."""
+    """A source and what it let go in the present step; counts and rates are of all copies of the site."""
 
-    def __init__(self, workload: Mapping[str, Any], span_s: float | None, drain_s: float) -> None:
+    def __init__(
+        self,
+        workload: Mapping[str, Any],
+        span_s: float | None = None,
+        drain_s: float = DRAIN_S,
+        copies: float = 1,
+    ) -> None:
+        if not 0 < copies < inf:
+            raise InputError(f"traffic: {copies!r} copies, expected a number above 0")
         self._source = Source(workload_from_plain(workload), span_s, drain_s)
         self._files = workload_files(workload)
+        self._copies = int(copies) if copies == int(copies) else copies
         self._block = RequestBlock.concatenate([])
         self._arrived = 0
         self._refused: Refused = []
 
     def advance(self, given: Given, begins_at: float, until: float) -> None:
-        self._refused = _refusals(given.joined("commands"), Release.kind, self._source.command)
+        self._refused = _refusals(given.joined("commands"), Release.kind, self._take)
         before = self._source.arrived
         self._block = self._source.advance(begins_at, until)
         self._arrived = self._source.arrived - before
+
+    def _take(self, command: Command) -> str | None:
+        if isinstance(command, Release) and isinstance(command.rate_per_s, int | float):
+            command = replace(command, rate_per_s=command.rate_per_s / self._copies)
+        return self._source.command(command)
 
     def output(self, attribute: str) -> Any:
         match attribute:
             case "requests":
                 return self._block.to_plain()
             case "arrived[1]":
-                return self._arrived
+                return self._arrived * self._copies
             case "held[1]":
-                return self._source.held
+                return self._source.held * self._copies
             case _:
                 return self._refused
 
     def summary(self) -> dict[str, Any]:
         return {
-            "arrived": self._source.arrived,
-            "held": self._source.held,
-            "inputs": [{"what": what, "file": str(path)} for what, path in self._files],
+            "arrived": self._source.arrived * self._copies,
+            "held": self._source.held * self._copies,
+            "inputs": [{"what": what, "file": shown(path)} for what, path in self._files],
         }
 
 
@@ -146,14 +163,15 @@ class Traffic(Adapter[_Part]):
     A ``Source`` makes them, holds back those a controller wants held (command ``release``) and hands out the ones
     released in the step. A ``Router`` takes those of several sources, each entity named after its site, and gives every
     site its share at the child ``<router>-<site>``; the weights of an origin change by the command ``route`` of the
-    controller named after it. Requests are columns as `RequestBlock.to_plain` makes them.
+    controller named after it. Requests are columns as `RequestBlock.to_plain` makes them. Of a site that stands for
+    `copies` of its cluster, each request stands for so many: counts are times the copies, and release rates of all.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = (Release.kind, Route.kind)
     MODELS: ClassVar[dict[str, ModelDescription]] = {
         "Source": {
             "public": True,
-            "params": ["workload", "span_s", "drain_s"],
+            "params": ["workload", "span_s", "drain_s", "copies"],
             "attrs": ["commands", "requests", "arrived[1]", "held[1]", "refused"],
         },
         "Router": {
@@ -167,7 +185,7 @@ class Traffic(Adapter[_Part]):
     def make(self, eid: str, model: str, **parameters: Any) -> _Part:
         """A source or a router from plain values."""
         if model == "Source":
-            return _made(eid, _origin, parameters)
+            return _made(eid, _Origin, parameters)
         return _made(eid, lambda **plain: _Crossing(eid, SiteRouter(**plain)), parameters)
 
     def children(self, eid: str) -> dict[str, list[CreateResult]]:
@@ -190,10 +208,6 @@ class Traffic(Adapter[_Part]):
     def summarise(self, eid: str, entity: _Part) -> dict[str, Any]:
         """Requests so far, and the files a source read."""
         return entity.summary()
-
-
-def _origin(workload: Mapping[str, Any], span_s: float | None = None, drain_s: float = DRAIN_S) -> _Origin:
-    return _Origin(workload, span_s, drain_s)
 
 
 def _made(eid: str, make: Callable[..., _Part], parameters: Mapping[str, Any]) -> _Part:

@@ -33,6 +33,12 @@ class Stream:
         End before the first request at or after this time, s.
     bounded
         Whether `blocks` ends by itself. A source without end can only be taken up to a finite time.
+
+    Examples
+    --------
+    >>> stream = Stream(iter([RequestBlock.of(np.arange(5.0), np.full(5, 512), np.full(5, 128))]))
+    >>> stream.take(until_s=3.0).arrived_at.tolist(), stream.exhausted
+    ([0.0, 1.0, 2.0], False)
     """
 
     def __init__(
@@ -121,6 +127,14 @@ class SyntheticWorkload(Stream):
         uniformly.
     tenant
         Index written into every request.
+
+    Examples
+    --------
+    >>> from simulators.traffic.arrivals import Poisson
+    >>> from simulators.traffic.lengths import Fixed
+    >>> block = SyntheticWorkload(Poisson(2.0), Fixed(512, 128), seed=1, deferrable_share=0.25).take(until_s=3600.0)
+    >>> 7000 < len(block) < 7400, bool(0.23 < block.deferrable.mean() < 0.27)
+    (True, True)
     """
 
     def __init__(
@@ -205,7 +219,15 @@ def _deferred(
 
 
 class Merged:
-    """Several sources (tenants) as one, by arrival; of equal times the earlier source comes first."""
+    """Several sources (tenants) as one, by arrival; of equal times the earlier source comes first.
+
+    Examples
+    --------
+    >>> tokens = np.array([9, 9])
+    >>> one, other = (Stream(iter([RequestBlock.of(np.array(at), tokens, tokens)])) for at in ([0.0, 4.0], [1.0, 4.0]))
+    >>> Merged([one, other]).take(until_s=10.0).arrived_at.tolist()
+    [0.0, 1.0, 4.0, 4.0]
+    """
 
     def __init__(self, sources: Sequence[Workload]) -> None:
         if not sources:

@@ -39,7 +39,11 @@ CARBON: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("huge_exponent.csv", {}, "row 7 (line of the file): '3e4009000000000' is out of range"),
     ("open_quote.csv", {}, "row 7 (line of the file): has an open quotation mark"),
-    ("several_columns.csv", {}, "expected column=NAME, one of 'north', 'south'"),
+    (
+        "several_columns.csv",
+        {},
+        "--carbon-column NAME (in a study: column = \"NAME\"), one of 'north', 'south'",
+    ),
     ("several_columns.csv", {"column": "east"}, "no column 'east'; expected one of 'time', 'north', 'south'"),
     ("no_time_column.csv", {}, "no time column; expected one named time"),
     ("wrong_unit.csv", {}, "has the unit 'm/s'; expected one of gCO2eq/kWh"),
@@ -51,8 +55,8 @@ CARBON: list[tuple[str, dict[str, Any], str]] = [
     ("binary.csv", {}, "is not a text file"),
     ("damaged.csv.gz", {}, "damaged archive"),
     ("damaged.parquet", {}, "damaged parquet file"),
-    ("nan.csv", {"fill": "guess"}, "fill 'guess': expected interpolate or previous"),
-    ("nan.csv", {"label": "middle"}, "label 'middle': expected start or end"),
+    ("nan.csv", {"fill": "guess"}, "fill 'guess': expected interpolate or previous, with a limit"),
+    ("nan.csv", {"label": "middle"}, "label 'middle': expected start, end or instant"),
     ("nan.csv", {"timezone": "Europe/Atlantis"}, "unknown time zone 'Europe/Atlantis'"),
     ("short.csv", {"cyclic": True}, "covers 0.5 days; expected a whole year"),
 ]
@@ -151,7 +155,7 @@ def test_site_file(name: str, said: str) -> None:
 
 def test_site_that_names_a_missing_file() -> None:
     site = load_site(HERE / "site_missing_file.toml")
-    assert "nowhere.csv: no such file" in refusal(site.carbon, "nowhere.csv")
+    assert "nowhere.csv: no such file" in refusal(lambda: site.carbon.read("carbon"), "nowhere.csv")
 
 
 def test_unknown_site_and_quantity() -> None:

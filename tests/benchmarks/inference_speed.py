@@ -33,6 +33,7 @@ RATE_PER_S = 6.45
 
 def measure(name: str, requests: int, started: float) -> dict[str, object]:
     """Run one case in this process."""
+    from simulators.inference.drive import Driver
     from simulators.inference.metrics import Metrics
     from simulators.inference.serving import Serving, build_cluster
     from simulators.traffic.options import workload_from_options
@@ -42,13 +43,13 @@ def measure(name: str, requests: int, started: float) -> dict[str, object]:
         rate_per_s=RATE_PER_S, lengths=options.pop("lengths"), num_requests=requests, seed=42
     )
     serving = Serving(model="meta-llama/Meta-Llama-3-8B", gpu="a100", **options)
-    cluster, facts = build_cluster(serving, workload)
-    metrics = Metrics()
+    cluster, facts = build_cluster(serving)
+    driver, metrics = Driver(cluster, workload), Metrics()
     ready = time.perf_counter()
     until = 0.0
-    while not cluster.idle:
+    while not driver.idle:
         until += 600.0
-        metrics.add(cluster.advance(until))
+        metrics.add(driver.advance(until))
     elapsed_s = time.perf_counter() - ready
     iterations = sum(int(r.counter("batches")) for r in cluster.replicas)
     return {

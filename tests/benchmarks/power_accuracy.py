@@ -36,7 +36,6 @@ from simulators.inference.power.laws import law_for, loaded_idle_w, utilisation_
 from simulators.inference.power.measurements import read_measurements
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import RequestBlock
-from simulators.traffic.stream import Stream
 
 MEASUREMENTS = (
     Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "gpu_power" / "mlenergy_v3_give.csv"
@@ -136,8 +135,8 @@ def cap_in_the_loop() -> list[dict[str, float | str]]:
         for cap_w in (None, CAP_SHARE * gpu("h100").tdp_w):
             full = np.ones(count, dtype=np.int64)
             block = RequestBlock.of(np.zeros(count), prompt * full, output * full)
-            cluster, _ = build_cluster(base.model_copy(update={"power_cap_w": cap_w}), Stream(iter([block])))
-            interval = cluster.advance(1000.0)
+            cluster, _ = build_cluster(base.model_copy(update={"power_cap_w": cap_w}))
+            interval = cluster.advance(1000.0, block)
             busy_s = interval.busy * 1000.0
             seconds.append(busy_s)
             watts.append((interval.prefill_j + interval.decode_j) / busy_s)

@@ -21,7 +21,7 @@ from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP
 from simulators.traffic.stream import Stream
 
-from .runs import FLAT, flat_tables
+from .runs import FLAT, Fed, flat_tables
 from .test_cluster import block, busy_jobs
 from .test_equality import random_tables, workloads
 
@@ -50,7 +50,7 @@ def mixed_cluster(jobs: list[Any], data: st.DataObject) -> Cluster:
             replica.standby.rule = IdleRule(OFF, data.draw(st.sampled_from([0.0, 3.0, 50.0])))
         replicas.append(replica)
     chosen = router(data.draw(st.sampled_from(ROUTERS)), len(replicas), np.random.default_rng(1))
-    return Cluster(replicas, Stream(iter([block(jobs)])), chosen, data.draw(st.sampled_from([1, 7])))
+    return Fed(Cluster(replicas, chosen, data.draw(st.sampled_from([1, 7]))), Stream(iter([block(jobs)])))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -83,10 +83,12 @@ def one_batch(rule: str) -> Any:
     """Two prompts in one iteration, the second three times as long; one output token each."""
     limits = limits_for("vllm_v1", total_blocks=100, batch_cap=8)
     tables = flat_tables(1.0)._replace(flops_per_token=2.0, flops_per_pair=0.5)
-    cluster = Cluster(
-        [Replica(limits, tables, FLAT, attribution=rule)],
+    cluster = Fed(
+        Cluster(
+            [Replica(limits, tables, FLAT, attribution=rule)],
+            router("round_robin", 1, np.random.default_rng(1)),
+        ),
         Stream(iter([block([(0.0, 10, 1), (0.0, 30, 1)])])),
-        router("round_robin", 1, np.random.default_rng(1)),
     )
     return cluster.advance(2.0)
 
@@ -160,10 +162,11 @@ def test_restarted_requests_bear_what_they_cost_again():
     """A cache too small for two: one is evicted and computed again, and its energy is more than its share."""
     limits = limits_for("vllm_v1", total_blocks=4, batch_cap=4)
     jobs = [(0.0, 20, 20), (0.0, 20, 20)]
-    cluster = Cluster(
-        [Replica(limits, flat_tables(1.0), FLAT)],
+    cluster = Fed(
+        Cluster(
+            [Replica(limits, flat_tables(1.0), FLAT)], router("round_robin", 1, np.random.default_rng(1))
+        ),
         Stream(iter([block(jobs)])),
-        router("round_robin", 1, np.random.default_rng(1)),
     )
     done = cluster.advance(200.0).finished
     done = done[np.argsort(done["request_id"])]
@@ -175,12 +178,9 @@ def test_a_long_run_adds_up():
     """Rounding of times far from zero must not leak joules."""
     jobs = [(t + 6e5, p, d) for t, p, d in busy_jobs(5, count=2000)]
     limits = limits_for("vllm_v1", total_blocks=200, batch_cap=8)
-    cluster = Cluster(
-        [Replica(limits, random_tables(3, LOOKUP, grid=False), LAWS[2])],
-        Stream(iter([block(jobs)])),
-        router("round_robin", 1, np.random.default_rng(1)),
-        bins_per_interval=6,
-    )
+    replica = Replica(limits, random_tables(3, LOOKUP, grid=False), LAWS[2])
+    made = Cluster([replica], router("round_robin", 1, np.random.default_rng(1)), bins_per_interval=6)
+    cluster = Fed(made, Stream(iter([block(jobs)])))
     intervals = [cluster.advance(6e5)]
     while not cluster.idle:
         intervals.append(cluster.advance(intervals[-1].ends_at + 60.0))

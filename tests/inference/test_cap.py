@@ -11,12 +11,13 @@ from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
-from simulators.inference.metrics import Metrics, check_conserved
 from simulators.inference.power.laws import law_for
 from simulators.inference.serving import Serving, build_cluster
-from simulators.inference.simulator import Inference
+from simulators.quantities.commands import ClockLimit, PowerCap
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.stream import Stream
+
+from .runs import Fed
 
 H100 = Serving(gpu="h100", power_law="utilisation", iteration_time="roofline")
 CAP_W = 0.6 * 700
@@ -28,9 +29,8 @@ def served(
     """A block of equal requests, served to its end within one interval."""
     full = np.full(count, 1)
     block = RequestBlock.of(gap_s * np.arange(count), full * prompts, full * outputs)
-    cluster, _ = build_cluster(serving, Stream(iter([block])), log=True)
-    interval = cluster.advance(2000.0)
-    check_conserved(cluster, interval)
+    cluster, _ = build_cluster(serving, log=True)
+    interval = cluster.advance(2000.0, block)
     assert interval.completed == count
     return cluster, interval
 
@@ -80,13 +80,13 @@ def test_no_cap_and_an_unreached_cap_change_no_bit():
 
 def test_a_cap_set_between_intervals_holds_from_the_next_iteration_on():
     full = np.full(40, 1)
-    stream = Stream(iter([RequestBlock.of(np.zeros(40), full * 3000, full * 2)]))
-    cluster, _ = build_cluster(H100, stream, log=True)
+    made, _ = build_cluster(H100, log=True)
+    cluster = Fed(made, Stream(iter([RequestBlock.of(np.zeros(40), full * 3000, full * 2)])))
     assert cluster.power_cap_w == math.inf
     cluster.advance(1.0)
-    cluster.power_cap_w = CAP_W
+    made.power_cap_w = CAP_W
     cluster.advance(2.0)
-    cluster.power_cap_w = math.inf
+    made.power_cap_w = math.inf
     cluster.advance(10.0)
     log = cluster.replicas[0].take_log()
     # an iteration that has begun keeps its pace
@@ -97,27 +97,35 @@ def test_a_cap_set_between_intervals_holds_from_the_next_iteration_on():
 
 
 def test_a_cap_an_idle_gpu_exceeds_is_refused_and_changes_nothing():
-    cluster, _ = build_cluster(H100, Stream(iter([])))
+    cluster, _ = build_cluster(H100)
     with pytest.raises(InputError, match=r"power cap: 100 W is not above the 115.3 W an idle GPU draws"):
         cluster.power_cap_w = 100.0
     assert cluster.power_cap_w == math.inf
     with pytest.raises(InputError, match="power cap: 90 W"):
-        build_cluster(H100.model_copy(update={"power_cap_w": 90.0}), Stream(iter([])))
+        build_cluster(H100.model_copy(update={"power_cap_w": 90.0}))
     with pytest.raises(InputError, match=r"clock limit: 0.05 of full clock given, expected 0.174"):
-        build_cluster(H100.model_copy(update={"clock_limit": 0.05}), Stream(iter([])))
+        build_cluster(H100.model_copy(update={"clock_limit": 0.05}))
 
 
-def test_the_adapter_takes_the_cap_and_keeps_it_until_another_comes():
-    cluster, _ = build_cluster(H100, Stream(iter([])))
-    adapter = Inference()
-    adapter.init("Inference", step_size=10)
-    adapter.create(1, "Cluster", cluster=cluster, metrics=Metrics())
-    adapter.step(0, {"Cluster-0": {"power_cap[W]": {"a": 500.0, "b": 420.0}}}, 1000)
+def test_a_command_sets_the_cap_until_another_comes_and_says_what_it_cannot_do():
+    cluster, _ = build_cluster(H100)
+    assert cluster.command(PowerCap(420.0)) is None
     assert cluster.power_cap_w == 420.0
-    adapter.step(10, {}, 1000)
+    cluster.advance(10.0, RequestBlock.concatenate([]))
     assert cluster.power_cap_w == 420.0
-    with pytest.raises(InputError, match="power cap"):
-        adapter.step(20, {"Cluster-0": {"power_cap[W]": {"a": 1.0}}}, 1000)
+    assert "power cap: 100 W is not above" in (cluster.command(PowerCap(100.0)) or "")
+    assert "clock limit" in (cluster.command(ClockLimit(0.01)) or "")
+    assert cluster.power_cap_w == 420.0
+
+
+def test_a_command_may_come_in_the_middle_of_an_interval():
+    full = np.full(40, 1)
+    cluster, _ = build_cluster(H100, log=True)
+    assert cluster.command(PowerCap(CAP_W), at=1.0) is None
+    cluster.advance(10.0, RequestBlock.of(np.zeros(40), full * 3000, full * 2))
+    log = cluster.replicas[0].take_log()
+    assert log["power_w"][log["start_s"] < 1.0].min() > CAP_W
+    assert log["power_w"][log["start_s"] > 1.0].max() <= CAP_W * (1 + 1e-9)
 
 
 def test_every_law_can_be_capped():

@@ -12,10 +12,12 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.fleet import build_fleet, read_groups
-from simulators.inference.metrics import Metrics, check_conserved
+from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.stream import Stream
+
+from .runs import Fed
 
 FLEET = """
 iteration_time = "roofline"
@@ -60,13 +62,13 @@ def test_groups_of_a_file_stand_on_its_top(fleet_file: Path):
 
 
 def test_a_fleet_serves_and_its_groups_add_up(fleet_file: Path):
-    cluster, facts = build_fleet(read_groups(fleet_file), stream(200, 8.0))
+    made, facts = build_fleet(read_groups(fleet_file))
+    cluster = Fed(made, stream(200, 8.0))
     assert facts["gpus"] == cluster.gpu_count == 2 + 1 + 4
     assert cluster.replicas[0].power_cap_w == 500.0
     metrics = Metrics()
     while not cluster.idle:
         interval = cluster.advance(metrics.span_s + 10.0)
-        check_conserved(cluster, interval)
         metrics.add(interval)
     summary = metrics.summary(cluster)
     groups = summary["groups"]
@@ -84,7 +86,7 @@ def test_a_fleet_serves_and_its_groups_add_up(fleet_file: Path):
 
 def test_groups_of_the_same_name_are_numbered():
     small = Serving(iteration_time="roofline", gpu="h100")
-    cluster, facts = build_fleet([small, small.model_copy(update={"power_cap_w": 400.0})], stream(4, 1.0))
+    cluster, facts = build_fleet([small, small.model_copy(update={"power_cap_w": 400.0})])
     assert [r.group for r in cluster.replicas] == [
         "Meta-Llama-3-8B on h100 (1)",
         "Meta-Llama-3-8B on h100 (2)",
@@ -96,7 +98,7 @@ def test_one_cap_for_all_must_suit_all():
     groups = [
         Serving(iteration_time="roofline", power_law="utilisation", gpu=name) for name in ("a100", "h100")
     ]
-    cluster, _ = build_fleet(groups, stream(4, 1.0))
+    cluster, _ = build_fleet(groups)
     with pytest.raises(InputError, match="power cap: 100 W"):  # above an idle A100, below an idle H100
         cluster.power_cap_w = 100.0
     assert cluster.power_cap_w == np.inf
@@ -126,12 +128,12 @@ def test_a_missing_file_and_no_group_are_said():
     with pytest.raises(InputError, match="no such file"):
         read_groups(Path("nowhere.toml"))
     with pytest.raises(InputError, match="no group"):
-        build_fleet([], stream(1, 1.0))
+        build_fleet([])
 
 
 def test_an_unknown_gpu_is_one_line(tmp_path: Path):
     with pytest.raises(InputError, match="h1000"):
-        build_fleet([Serving(gpu="h1000")], stream(1, 1.0))
+        build_fleet([Serving(gpu="h1000")])
 
 
 def test_the_command_takes_a_fleet(fleet_file: Path, tmp_path: Path):

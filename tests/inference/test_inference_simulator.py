@@ -1,103 +1,114 @@
-"""The cluster in a mosaik world: what a step hands out, and what a control changes from then on."""
+"""The adapter: plain values in and out, what a step hands out, and what a command changes from then on."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
-from mosaik.starters import PythonStarter
 
-from simulators.inference.metrics import Metrics
+from simulators.errors import InputError
+from simulators.inference.drive import Driver
+from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.simulator import Inference
-from simulators.recorder.summary import latencies
-from tests.contract.worlds import STEP_S, TinyWorld
+from simulators.quantities.commands import BatchCap, PowerCap
+from simulators.quantities.latencies import LatencyRecord
+from simulators.quantities.schema import REQUESTS
+from simulators.traffic.options import workload_from_options
+from simulators.traffic.source import Source
 
-from .runs import FLAT, flat_tables
-from .test_cluster import busy_jobs, cluster, finish, requests
-
-README = Path(__file__).resolve().parents[2] / "simulators" / "README.md"
-JOBS = busy_jobs(11, count=4000, rate_per_s=1.1)
-"""About an hour: four steps of the small world."""
-
-
-def test_everything_the_architecture_promises_is_handed_out():
-    line = next(line for line in README.read_text().splitlines() if line.startswith("| `inference` Cluster"))
-    promised = set(re.findall(r"`(\w+\[[^\]]*\])`", line))
-    assert (
-        {"P[MW]", "hold[1]", "ttft_mean[s]"}
-        <= promised
-        <= set(Inference().meta["models"]["Cluster"]["attrs"])
-    )
+GROUP = {
+    "model": "meta-llama/Meta-Llama-3-8B",
+    "gpu": "h100",
+    "power_law": "utilisation",
+    "iteration_time": "roofline",
+}
+STEP_S = 60
+STEPS = 20
 
 
-def run(*attributes, hold=None, rate=None, steps=5):
-    with TinyWorld() as tiny:
-        c = cluster(JOBS, flat_tables(0.05), law=FLAT, gpus=2, patience_s=1500.0)
-        metrics = Metrics()
-        entity = tiny.start(Inference, "Inference").Cluster(cluster=c, metrics=metrics)
-        if hold:
-            tiny.world.connect(tiny.source(hold), entity, ("value", "hold[1]"))
-        if rate:
-            tiny.world.connect(tiny.source(rate), entity, ("value", "release_rate[1/s]"))
-        tiny.record(entity, *attributes)
-        return tiny.series(steps), c, metrics
+def workload():
+    return workload_from_options(rate_per_s=2.0, lengths="fixed:300:60", horizon_s=900.0, seed=3)
+
+
+def stepped(commands=lambda step: [], steps=STEPS, **parameters):
+    """Outputs of every step, through JSON as over a socket; and the adapter."""
+    adapter = Inference()
+    adapter.init("Inference", step_size=STEP_S)
+    adapter.create(1, "Cluster", name="here", groups=[GROUP], **json.loads(json.dumps(parameters)))
+    attributes = adapter.meta["models"]["Cluster"]["attrs"]
+    outputs = [name for name in attributes if name not in ("requests", "commands")]
+    source, rows = Source(workload()), []
+    for step in range(steps):
+        block = source.advance(STEP_S * step, STEP_S * (step + 1))
+        given = {"here": {"requests": {"a": block.to_plain()}, "commands": {"c": commands(step)}}}
+        adapter.step(STEP_S * step, json.loads(json.dumps(given)), STEP_S * steps)
+        rows.append(json.loads(json.dumps(adapter.get_data({"here": outputs})["here"])))
+    return rows, adapter
 
 
 def test_steps_hand_out_what_the_cluster_did():
-    names = ("P[MW]", "P_prefill[MW]", "P_decode[MW]", "P_idle[MW]", "completed[1]", "mfu[1]", "ttft_mean[s]")
-    series, c, metrics = run(*names)
-    alone = cluster(JOBS, flat_tables(0.05), law=FLAT, gpus=2)
-    intervals = [alone.advance(900.0 * k) for k in range(1, 6)]
-    np.testing.assert_allclose(series["P[MW]"], [i.energy_j / 900 / 1e6 for i in intervals], rtol=1e-12)
-    parts = np.sum([series[name] for name in names[1:4]], axis=0)
-    np.testing.assert_allclose(parts, series["P[MW]"], rtol=1e-12)
-    assert series["completed[1]"] == [i.completed for i in intervals]
-    assert series["mfu[1]"] == [i.mfu for i in intervals]
-    ttft = [(i.finished["prefill_completed_at"] - i.finished["arrived_at"]).mean() for i in intervals[:4]]
-    np.testing.assert_allclose(series["ttft_mean[s]"][:4], ttft, rtol=1e-12)
-    assert metrics.summary(c)["requests_completed"] == sum(series["completed[1]"]) == len(JOBS)
+    rows, adapter = stepped(bins=4)
+    driver = Driver(build_cluster(Serving(**GROUP), bins_per_interval=4)[0], workload())
+    intervals = [driver.advance(STEP_S * (k + 1)) for k in range(STEPS)]
+    for row, interval in zip(rows, intervals, strict=True):
+        assert row["P[MW]"] == interval.energy_j / STEP_S * 1e-6 or row["P[MW]"] == pytest.approx(
+            interval.energy_j / STEP_S * 1e-6, rel=1e-15
+        )
+        assert sum(row[f"P_{part}[MW]"] for part in ("prefill", "decode", "idle")) == pytest.approx(
+            row["P[MW]"]
+        )
+        assert np.mean(row["P_series[MW]"]) == pytest.approx(row["P[MW]"])
+        for name in ("received", "completed", "running", "waiting", "mfu", "decode_tokens"):
+            assert row[f"{name}[1]"] == getattr(interval, name)
+    assert rows[-1]["ttft_mean[s]"] is None  # nothing finishes any more
+    assert rows[-1]["finished"] == {}
+    finished = [columns for row in rows if (columns := row["finished"])]
+    assert all(list(columns) == [c.name for c in REQUESTS] for columns in finished)
+    done = np.concatenate([columns["completed_at"] for columns in finished])
+    assert done.tolist() == np.concatenate([i.finished["completed_at"] for i in intervals]).tolist()
+    summary = json.loads(json.dumps(adapter.summary("here")))
+    assert summary["requests_completed"] == len(done)
+    assert LatencyRecord.from_plain(summary["latencies"]).sketch("e2e_s").count == len(done)
+    assert adapter.facts("here")["gpus"] == 1
 
 
-def test_a_step_in_which_nothing_finishes_has_no_latency():
-    series, _, _ = run("ttft_mean[s]", "e2e_mean[s]", "arrived[1]", steps=7)
-    assert series["arrived[1]"][-1] == 0
-    assert series["ttft_mean[s]"][-1] is series["e2e_mean[s]"][-1] is None
+def test_commands_hold_from_their_step_on_and_refusals_are_handed_out():
+    def commands(step):
+        if step == 5:
+            return [PowerCap(420.0).to_plain(), BatchCap(0).to_plain(), {"kind": "release", "hold": True}]
+        return []
+
+    rows, adapter = stepped(commands)
+    cluster = adapter.entities["here"].cluster
+    assert cluster.power_cap_w == 420.0
+    assert [len(row["refused"]) for row in rows] == [0] * 5 + [1] + [0] * (STEPS - 6)
+    assert rows[5]["refused"][0]["kind"] == "batch_cap"
 
 
-def test_holding_acts_from_the_step_it_is_decided_in():
-    """Held in the second step, released at a rate in the third."""
-    series, _, metrics = run(
-        "held[1]", "arrived[1]", "completed[1]", hold=lambda n: int(n == 1), rate=lambda n: 0.2, steps=7
-    )
-    held = series["held[1]"]
-    assert held[0] == 0
-    assert held[1] == pytest.approx(series["arrived[1]"][1] / 2, abs=1)  # every other request may be held
-    assert held[1] - 0.2 * STEP_S - 1 <= held[2] < held[1]
-    assert sum(series["completed[1]"]) == len(JOBS)
-    assert metrics.record.sketch("held_s").largest <= 1500.0 + 1e-9
+def test_copies_are_told_with_every_finished_request():
+    rows, _ = stepped(copies=3.0)
+    single, _ = stepped()
+    for many, one in zip(rows, single, strict=True):
+        for name in ("P[MW]", "completed[1]", "decode_tokens[1]", "waiting[1]"):
+            assert many[name] == pytest.approx(3 * one[name]), name
+        if one["finished"]:
+            assert set(many["finished"]["copies"]) == {3.0}
+            assert many["finished"]["energy_j"] == one["finished"]["energy_j"]
 
 
-def test_finished_requests_come_as_columns_the_recorder_understands():
-    import pandas as pd
-
-    series, _, metrics = run("requests", steps=7)
-    frame = pd.concat([pd.DataFrame(columns) for columns in series["requests"]]).set_index("request_id")
-    alone = requests(finish(cluster(JOBS, flat_tables(0.05), law=FLAT, gpus=2)))
-    frame = frame.sort_index()
-    assert list(frame["completed_at"]) == list(alone["completed_at"])
-    assert frame["deferrable"].dtype == bool
-    np.testing.assert_allclose(frame["energy_j"], alone["prefill_j"] + alone["decode_j"], rtol=1e-12)
-    # the recorder derives the same latencies as the metrics
-    for name in ("ttft_s", "e2e_s", "tpot_s"):
-        ours, theirs = latencies(frame)[name].dropna(), metrics.record.sketch(name)
-        assert theirs.count == len(ours)
-        assert theirs.mean == pytest.approx(ours.mean(), rel=1e-12)
-
-
-def test_one_cluster_is_one_entity():
-    with TinyWorld() as tiny:
-        simulator = tiny.world.start(PythonStarter(Inference), sim_id="Inference", step_size=STEP_S)
-        with pytest.raises(ValueError, match="one entity"):
-            simulator.Cluster.create(2, cluster=cluster([(0.0, 1, 1)]), metrics=Metrics())
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"groups": [{"gpu": "h1000"}]}, "gpu: 'h1000'"),
+        ({"groups": [{"tp": 0}]}, "here: tp: 0 given"),
+        ({"groups": [{"gpux": "h100"}]}, "here: gpux: 'h100' given"),
+        ({"router": "robin"}, "--router robin: unknown"),
+        ({"copies": 0.0}, "0.0 copies, expected a number above 0"),
+    ],
+)
+def test_wrong_configuration_is_one_line(parameters, message):
+    adapter = Inference()
+    adapter.init("Inference", step_size=60)
+    with pytest.raises(InputError, match=message):
+        adapter.create(1, "Cluster", name="here", **({"groups": [GROUP]} | parameters))

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from simulators.errors import InputError
+from simulators.inference.drive import Driver
 from simulators.inference.serving import Serving, build_cluster, build_replicas
 from simulators.traffic.options import workload_from_options
 
@@ -112,8 +113,8 @@ def test_the_router_draws_apart_from_the_workload():
         workload = workload_from_options(
             rate_per_s=20.0, lengths="zipf:64:256:0.6:4", num_requests=50, seed=7
         )
-        cluster, _ = build_cluster(Serving(replicas=2), workload, router_name=name, seed=7)
-        done = cluster.advance(1e4).finished
+        cluster, _ = build_cluster(Serving(replicas=2), router_name=name, seed=7)
+        done = Driver(cluster, workload).advance(1e4).finished
         done.sort(order="request_id")
         arrivals.append(done[["arrived_at", "prefill_tokens", "decode_tokens"]])
     assert (arrivals[0] == arrivals[1]).all()

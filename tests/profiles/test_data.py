@@ -34,21 +34,22 @@ def test_known_sites() -> None:
 @pytest.mark.parametrize("name", ["california", "germany"])
 def test_everything_covers_a_week_from_the_default_start(name: str) -> None:
     site = load_site(name)
-    series = [site.carbon(), site.price(), site.pv_per_unit(), site.wind_per_unit()]
-    weather, wind = site.weather(), site.wind_weather()
+    refs = {"carbon": site.carbon, "price": site.price, "pv": site.pv, "wind": site.wind}
+    series = [ref.read(quantity) for quantity, ref in refs.items() if ref is not None]
+    weather, wind = site.read_weather(), site.read_wind_weather()
     series += [weather.column("ghi_w_m2")] if weather else []
     series += [wind.column("wind_speed_m_s")] if wind else []
     means = {p.name: p.means(site.start, 900, 7 * 96) for p in series if p is not None}
     assert len(means) >= 3
     assert all(np.isfinite(values).all() for values in means.values())
     assert all(len(p.sha256) == 64 for p in series if p is not None)
-    assert site.all_notes()
-    assert all("\n" not in note for note in site.all_notes())
+    assert site.carbon.note
+    assert all("\n" not in ref.note for ref in refs.values() if ref is not None)
 
 
 def test_california_weather_is_hour_ending_standard_time(california: Site) -> None:
     """GHI >= DNI cos(zenith) holds in every hour with the sun at its middle, and a quarter-hour off it fails."""
-    weather = california.weather()
+    weather = california.read_weather()
     assert weather is not None
     assert weather.start == datetime(2016, 8, 1, 7, tzinfo=UTC)  # 23:00 PST on 31 July
     ghi, dni = weather.column("ghi_w_m2").values, weather.column("dni_w_m2").values
@@ -66,8 +67,8 @@ def test_california_weather_is_hour_ending_standard_time(california: Site) -> No
 
 
 def test_california_price_follows_the_local_clock_through_both_changes(california: Site) -> None:
-    price = california.price()
-    assert price is not None
+    assert california.price is not None
+    price = california.price.read("price")
     hours = pd.date_range(price.start, periods=len(price.values), freq="h").tz_convert("America/Los_Angeles")
     peak = (hours.hour >= 16) & (hours.hour < 21)
     assert price.values[peak].min() >= 0.4
@@ -78,7 +79,7 @@ def test_california_price_follows_the_local_clock_through_both_changes(californi
 
 def test_california_carbon_does_not_jump_at_the_clock_changes(california: Site) -> None:
     """The morning ramp keeps its place on the local clock: lag 0 fits best on both sides of either change."""
-    carbon = california.carbon()
+    carbon = california.carbon.read("carbon")
     assert carbon.values.mean() == pytest.approx(156.5, abs=0.1)
     hours = pd.date_range(carbon.start, periods=len(carbon.values), freq="h").tz_convert(
         "America/Los_Angeles"
@@ -101,11 +102,13 @@ def test_california_carbon_does_not_jump_at_the_clock_changes(california: Site) 
 
 
 def test_germany(germany: Site) -> None:
-    carbon, pv, wind = germany.carbon(), germany.pv_per_unit(), germany.wind_per_unit()
-    assert germany.price() is None
-    assert germany.weather() is None
-    assert pv is not None
-    assert wind is not None
+    assert germany.price is None
+    assert germany.read_weather() is None
+    assert germany.pv is not None
+    assert germany.wind is not None
+    carbon = germany.carbon.read("carbon")
+    pv, wind = germany.pv.read("pv"), germany.wind.read("wind")
+    assert (carbon.kind, pv.kind) == ("average", None)
     assert (carbon.start, carbon.end) == (datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
     yearly = [carbon.means(datetime(year, 1, 1, tzinfo=UTC), 86400, 365).mean() for year in range(2021, 2025)]
     np.testing.assert_allclose(yearly, [437.7, 479.3, 366.8, 332.5], atol=0.5)
@@ -146,8 +149,8 @@ def test_own_site_names_files_relative_to_itself(tmp_path: Path) -> None:
         '[carbon]\nfile = "ci.csv"\nkind = "marginal"\n'
     )
     site = load_site(tmp_path / "mine.toml")
-    assert (site.name, site.carbon().name) == ("mine", "marginal carbon intensity")
-    assert site.carbon().values.tolist() == [100, 200]
-    assert site.wind_weather() is None
+    assert (site.name, site.carbon.read("carbon").name) == ("mine", "marginal carbon intensity")
+    assert site.carbon.read("carbon").values.tolist() == [100, 200]
+    assert site.read_wind_weather() is None
     with pytest.raises(InputError, match="covers 2023-01-01 00:00 to 2023-01-01 02:00 UTC"):
-        site.carbon().means(site.start, 3600, 3)
+        site.carbon.read("carbon").means(site.start, 3600, 3)

@@ -23,7 +23,7 @@ pytestmark = [
 # what cannot be read as it is -> what the line must say
 REFUSED = {
     "dcrl_eia_CA_2022_NG_avgCI.csv.gz": "row 108 (line of the file): column 'avg_CI' has no value",
-    "letswaitawhile_fr_production_2020.csv.gz": "expected column=NAME, one of 'Biomass'",
+    "letswaitawhile_fr_production_2020.csv.gz": "one of 'Biomass'",
     "letswaitawhile_ger_ci_2020.csv.gz": "row 35135 (line of the file): 1 row missing before 2020-12-19 23:30",
     "watttime2023_caiso-north.zip": "watttime2023_caiso-north.zip/watttime2023_caiso-north_actual.csv",
     "de_dayahead_2024_hourly.csv.gz": "looks like daylight saving time",
@@ -164,7 +164,7 @@ def test_refused_files_are_read_with_the_option_the_line_asks_for() -> None:
 def test_german_carbon_agrees_with_the_publishers_export() -> None:
     """The bundled series against Electricity Maps' own file of 2023: same hours, later revision of the values."""
     export = read_csv_profile(SHARED / "carbon" / "electricitymaps_DE-LU_2023_hourly.csv.gz", "carbon")
-    bundled = load_site("germany").carbon().means(export.start, 3600, len(export.values))
+    bundled = load_site("germany").carbon.read("carbon").means(export.start, 3600, len(export.values))
     assert np.abs(bundled - export.values).mean() < 2
     assert np.abs(bundled[1:] - export.values[:-1]).mean() > 5
 
@@ -172,7 +172,7 @@ def test_german_carbon_agrees_with_the_publishers_export() -> None:
 def test_german_generation_agrees_with_simbench() -> None:
     path = SHARED / "grid" / "simbench_1-MV-rural_renewables_2016_15min.csv.gz"
     original = read_csv_profile(path, "pv", column="PV3", timezone="Europe/Berlin")
-    bundled = load_site("germany").pv_per_unit()
+    bundled = load_site("germany").pv.read("pv")
     assert bundled is not None
     assert (original.start, original.end) == (bundled.start, bundled.end)
     np.testing.assert_allclose(bundled.values, original.values, atol=2e-4)

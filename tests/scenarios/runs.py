@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
 from scenarios.options import SiteOptions
+
 from scenarios.solar_datacenter import run
 from tests.conftest import ROOT, Ended, call
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-
 from scenarios.options import SiteOptions
+
 from simulators.commandline import checked
 from simulators.errors import InputError
 from simulators.inference.serving import Serving

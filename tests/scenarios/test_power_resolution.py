@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-
 from scenarios.options import SiteOptions
 from scenarios.site import prepare
+
 from scenarios.world import SiteWorld
 from simulators.errors import InputError
 from simulators.recorder.parquet import ROWS_PER_GROUP

@@ -9,16 +9,8 @@ import pytest
 from scipy import stats
 
 from simulators.errors import InputError
-from simulators.traffic.arrivals import (
-    DAY_S,
-    Diurnal,
-    Gamma,
-    Modulated,
-    Poisson,
-    Replay,
-    WeibullGaps,
-    gap_law,
-)
+from simulators.traffic.arrivals import DAY_S, Diurnal, Gamma, Modulated, Poisson, Replay
+from simulators.traffic.gaps import WeibullGaps, gap_law
 
 
 def draw(arrivals, n, seed=1):

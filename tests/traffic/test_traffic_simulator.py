@@ -91,6 +91,22 @@ def test_what_a_source_cannot_do_is_refused_in_that_step_and_other_kinds_are_lef
     assert "a field is missing" in refused[3][0]["reason"]
 
 
+def test_a_site_of_many_copies_counts_all_and_releases_for_all():
+    asked = [{"Source-0": release(True)}, {"Source-0": release(False, rate_per_s=0.05)}]
+    outputs = []
+    for copies in (1, 2.5):
+        simulator = started()
+        simulator.create(1, "Source", workload=WORKLOAD, copies=copies)
+        outputs.append([step["Source-0"] for step in driven(simulator, asked)])
+    one, many = outputs
+    assert [step["arrived[1]"] for step in many] == [2.5 * step["arrived[1]"] for step in one]
+    assert one[0]["requests"] == many[0]["requests"]
+    assert many[0]["held[1]"] == 2.5 * one[0]["held[1]"]
+    # 0.05/s in a quarter of an hour are 45 requests of all copies, 18 of each
+    left = [one[0]["held[1]"] - one[1]["held[1]"], (many[0]["held[1]"] - many[1]["held[1]"]) / 2.5]
+    assert left == [45, 18]
+
+
 def test_a_source_says_which_files_it_read():
     simulator = started()
     simulator.create(
@@ -98,7 +114,7 @@ def test_a_source_says_which_files_it_read():
     )
     [entry] = simulator.summary("ber")["inputs"]
     assert entry["what"] == "daily shape of the traffic"
-    assert entry["file"].endswith("data/traffic/diurnal_day.json")
+    assert entry["file"] == "data/traffic/diurnal_day.json"
 
 
 def columns(count: int, first_at: float) -> dict[str, Any]:
@@ -158,6 +174,7 @@ def test_who_is_named_after_no_site_may_not_be_connected():
         ("Source", {"workload": {"rate": 1.0}}, "Source-0: workload: unknown option 'rate'"),
         ("Source", {"workload": WORKLOAD, "span_s": -1.0}, "Source-0: traffic: the span is -1.0 s"),
         ("Source", {"workload": {"requests": "none.csv"}}, "Source-0: none.csv: no such file"),
+        ("Source", {"workload": WORKLOAD, "copies": 0}, "Source-0: traffic: 0 copies"),
         ("Router", {"sites": []}, "Router-0: router: sites none"),
         (
             "Router",

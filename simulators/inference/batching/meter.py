@@ -71,3 +71,27 @@ def log_iteration(
     row.kv_blocks_used = limits.total_blocks - c.free_blocks
     row.waiting = c.queue_size
     c.logged += 1
+
+
+@compiled
+def requests_j(state: State, limits: Limits, now: float) -> float:
+    """Energy on the requests that are not finished, J: their own, and that of the batches in flight up to `now`."""
+    c = state.counters[0]
+    total = 0.0
+    for k in range(c.queue_size):
+        r = state.requests[state.queue[(c.queue_head + k) % len(state.queue)]]
+        total += r.prefill_j + r.decode_j
+    for k in range(c.ready_size):
+        r = state.requests[state.ready[k]]
+        total += r.prefill_j + r.decode_j
+    for k in range(c.flights):
+        flight = (c.flight_head + k) % limits.stages
+        for i in range(state.flights[flight].members):
+            r = state.requests[state.members[flight, i]]
+            total += r.prefill_j + r.decode_j
+        for stage in range(limits.stages):
+            s = state.segments[flight, stage]
+            lasted_s = min(now, s.ends_at) - s.starts_at
+            if lasted_s > 0.0:
+                total += (s.prefill_w + s.decode_w) * lasted_s
+    return total

@@ -105,15 +105,13 @@ def limits_for(
             f"{scheduler} reserves {reserve} KV blocks per request ({max_model_len} tokens), "
             f"the cache has only {total_blocks}"
         )
-    # request-level reservations bound a batch as well: each stage's share of the cache
-    slots = total_blocks // reserve // stages if policy.reserves else batch_cap
-    max_batch = max(1, min(batch_cap, slots)) if policy.reserves else batch_cap // stages
+    max_requests, max_batch = _shared_out(batch_cap, stages, total_blocks, reserve)
     budget = {"max_batch_tokens": max_batch_tokens, "chunk_size": chunk_size, None: UNBOUNDED}[policy.budget]
     keeps_watermark = scheduler in ("vllm", "sarathi")
     return Limits(
         policy=policy.code,
         stages=stages,
-        max_requests=max_batch * stages if policy.reserves else batch_cap,
+        max_requests=max_requests,
         max_batch=max_batch,
         max_tokens=budget,
         block_tokens=block_tokens,
@@ -122,3 +120,31 @@ def limits_for(
         reserve_blocks=reserve,
         whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
     )
+
+
+def _shared_out(batch_cap: int, stages: int, total_blocks: int, reserve: int) -> tuple[int, int]:
+    """Requests that may run at once, and in one batch, under a batch cap."""
+    if reserve == 0:
+        return batch_cap, batch_cap // stages
+    # request-level reservations bound a batch as well: each stage's share of the cache
+    max_batch = max(1, min(batch_cap, total_blocks // reserve // stages))
+    return max_batch * stages, max_batch
+
+
+def with_batch_cap(limits: Limits, batch_cap: int) -> Limits:
+    """The same limits under another batch cap.
+
+    Raises
+    ------
+    InputError
+        If a pipeline stage would never get work, or no more than the KV blocks could run.
+    """
+    if not limits.stages <= batch_cap <= limits.total_blocks:
+        raise InputError(
+            f"batch cap {batch_cap}: expected {limits.stages} (the pipeline stages) to {limits.total_blocks} (the KV "
+            "blocks)"
+        )
+    max_requests, max_batch = _shared_out(
+        batch_cap, limits.stages, limits.total_blocks, limits.reserve_blocks
+    )
+    return limits._replace(max_requests=max_requests, max_batch=max_batch)

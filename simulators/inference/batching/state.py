@@ -136,8 +136,26 @@ class State(NamedTuple):
     counters: RecordArray  # (1,) COUNTERS
 
 
+class Capacity(NamedTuple):
+    """What a replica's arrays are allocated for; unlike `Limits`, it does not change on command.
+
+    Attributes
+    ----------
+    stages
+        Pipeline stages; as many batches are in flight.
+    total_blocks
+        KV blocks: every running request holds at least one, so no more can run.
+    batch
+        Requests the arrays have room for at present; `widened` makes more, up to `total_blocks`.
+    """
+
+    stages: int
+    total_blocks: int
+    batch: int
+
+
 class Limits(NamedTuple):
-    """What bounds a replica's batches.
+    """What bounds a replica's batches; the batch cap may change while it runs.
 
     Attributes
     ----------
@@ -175,13 +193,18 @@ class Limits(NamedTuple):
     whole_prompts: int
 
 
-def new_state(limits: Limits, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
+def capacity_for(limits: Limits) -> Capacity:
+    """Room for the batches that limits allow."""
+    return Capacity(limits.stages, limits.total_blocks, max(limits.max_requests, limits.max_batch))
+
+
+def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
     """An empty replica at time 0.
 
     Parameters
     ----------
-    limits
-        Bounds of the batches.
+    capacity
+        What must fit.
     slots
         Requests that fit at first; `grown` makes room for more.
     buffer
@@ -189,9 +212,12 @@ def new_state(limits: Limits, slots: int = 1024, buffer: int = 4096, log: bool =
     log
         Whether every iteration is recorded.
     """
-    batch = max(limits.max_requests, limits.max_batch) + 1
+    batch, stages = capacity.batch + 1, capacity.stages
+    buffer = max(
+        buffer, 2 * batch
+    )  # a batch that ends must fit, or the loop would ask to be collected for ever
     counters = np.zeros(1, COUNTERS).view(np.recarray)
-    counters[0].free_blocks = limits.total_blocks
+    counters[0].free_blocks = capacity.total_blocks
     counters[0].free_slots = slots
     counters[0].log_on = int(log)
     return State(
@@ -201,13 +227,13 @@ def new_state(limits: Limits, slots: int = 1024, buffer: int = 4096, log: bool =
         ready=np.zeros(batch, np.int64),
         spare=np.zeros(batch, np.int64),
         free=np.arange(slots, dtype=np.int64)[::-1].copy(),
-        flights=np.zeros(limits.stages, FLIGHT).view(np.recarray),
-        members=np.zeros((limits.stages, batch), np.int64),
-        chunks=np.zeros((limits.stages, batch), np.int64),
-        segments=np.zeros((limits.stages, limits.stages), SEGMENT).view(np.recarray),
-        stage_free_at=np.zeros(limits.stages),
+        flights=np.zeros(stages, FLIGHT).view(np.recarray),
+        members=np.zeros((stages, batch), np.int64),
+        chunks=np.zeros((stages, batch), np.int64),
+        segments=np.zeros((stages, stages), SEGMENT).view(np.recarray),
+        stage_free_at=np.zeros(stages),
         finished=np.zeros(buffer, REQUEST).view(np.recarray),
-        log=np.zeros(buffer * limits.stages if log else limits.stages, ITERATION).view(np.recarray),
+        log=np.zeros(buffer * stages if log else stages, ITERATION).view(np.recarray),
         counters=counters,
     )
 
@@ -226,3 +252,23 @@ def grown(state: State, slots: int) -> State:
     c.inbox_head = c.queue_head = 0
     c.free_slots += slots - old
     return state._replace(requests=requests, inbox=inbox, queue=queue, free=free)
+
+
+def widened(state: State, batch: int) -> State:
+    """The same replica with room for batches of `batch` requests (at least as many as before)."""
+    width = batch + 1
+
+    def wider(array: NDArray[np.int64]) -> NDArray[np.int64]:
+        new = np.zeros((*array.shape[:-1], width), array.dtype)
+        new[..., : array.shape[-1]] = array
+        return new
+
+    finished = np.zeros(max(len(state.finished), 2 * width), REQUEST).view(np.recarray)
+    finished[: len(state.finished)] = state.finished
+    return state._replace(
+        ready=wider(state.ready),
+        spare=wider(state.spare),
+        members=wider(state.members),
+        chunks=wider(state.chunks),
+        finished=finished,
+    )

@@ -110,6 +110,13 @@ def open_trace(
     ------
     InputError
         The file is missing, empty or broken (see `rows.requests`), or an option is out of range.
+
+    Examples
+    --------
+    >>> from simulators.paths import DATA
+    >>> block = open_trace(DATA / "traffic" / "sample_trace.csv", max_requests=3).take(until_s=np.inf)
+    >>> len(block), bool((block.prefill_tokens >= 1).all())
+    (3, True)
     """
     for name, scale in (("time scale", time_scale), ("rate scale", rate_scale)):
         if not (np.isfinite(scale) and scale > 0):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock
-from simulators.traffic.arrivals import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
+from simulators.traffic.gaps import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
 from simulators.traffic.measured import Empirical
 from simulators.traffic.traces import tables
 from simulators.traffic.traces.formats import SERVEGEN_FILE

@@ -1,0 +1,49 @@
+"""A run's record of a network as plain values, so that it can be drawn in another process than it was made in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from simulators.grid.limits import Violation
+from simulators.grid.network import Network
+from simulators.grid.record import Breach, Extreme, RunRecord
+
+_SUMS = ("hours", "unsolved_hours", "violation_hours", "losses_mwh", "slack_mwh")
+_EXTREMES = ("highest_line", "highest_trafo", "lowest_vm", "highest_vm")
+_ARRAYS = ("line_loading_max", "trafo_loading_max", "vm_min", "vm_max", "site_mwh", "site_p_max_mw")
+
+
+def record_to_plain(record: RunRecord) -> dict[str, Any]:
+    """The record as numbers, lists and dictionaries; what nobody could compute is NaN."""
+    return {
+        "sites": [{"bus": int(site.bus), "name": site.name} for site in record.network.sites],
+        **{name: float(getattr(record, name)) for name in _SUMS},
+        **{name: asdict(getattr(record, name)) for name in _EXTREMES},
+        **{name: getattr(record, name).tolist() for name in _ARRAYS},
+        "breaches": [
+            {"worst": asdict(breach.worst), "at_s": breach.at_s, "hours": breach.hours}
+            for breach in record.breaches.values()
+        ],
+    }
+
+
+def record_from_plain(network: Network, plain: Mapping[str, Any]) -> RunRecord:
+    """The record again, on the same network without its sites: they are attached here."""
+    for site in plain["sites"]:
+        network.attach(site["bus"], site["name"])
+    record = RunRecord(network)
+    for name in _SUMS:
+        setattr(record, name, plain[name])
+    for name in _EXTREMES:
+        setattr(record, name, Extreme(**plain[name]))
+    for name in _ARRAYS:
+        setattr(record, name, np.array(plain[name], dtype=np.float64))
+    for entry in plain["breaches"]:
+        worst = Violation(**entry["worst"])
+        key = (worst.element, worst.index, worst.kind)
+        record.breaches[key] = Breach(worst, entry["at_s"], entry["hours"])
+    return record

@@ -1,0 +1,52 @@
+"""Requests and joules must add up in every interval, counted on the requests themselves."""
+
+from __future__ import annotations
+
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import Interval
+
+
+class Conservation:
+    """Checks the intervals of one cluster, one after the other.
+
+    Parameters
+    ----------
+    cluster
+        Before its first interval.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._before_j = cluster.requests_j()
+
+    def check(self, interval: Interval) -> None:
+        """Check the interval that the cluster has just reported.
+
+        Requests: received = completed + rejected + running + waiting. Joules: what the finished requests of the
+        interval carry, and what those still there carry more than before, is the busy energy of the meter.
+
+        Raises
+        ------
+        RuntimeError
+            If they do not add up; names the interval.
+        """
+        cluster, copies = self._cluster, self._cluster.copies
+        where = f"interval {interval.begins_at:g} s to {interval.ends_at:g} s"
+        inside = (interval.running + interval.waiting) / copies
+        accounted = cluster.completed + cluster.rejected + inside
+        if abs(cluster.received - accounted) > 1e-6:
+            raise RuntimeError(
+                f"{where}: {cluster.received} requests received, {accounted:g} are completed, running, waiting or "
+                "rejected"
+            )
+        finished, left_j = interval.finished, cluster.requests_j()
+        on_finished_j = float(finished["prefill_j"].sum() + finished["decode_j"].sum())
+        handed_out_j = copies * (on_finished_j + left_j - self._before_j)
+        busy_j = interval.prefill_j + interval.decode_j
+        # what is carried over from before is summed as well: its rounding counts
+        scale_j = max(busy_j, copies * (on_finished_j + left_j + self._before_j), 1.0)
+        self._before_j = left_j
+        if abs(busy_j - handed_out_j) > 1e-9 * scale_j:
+            raise RuntimeError(
+                f"{where}: metered {busy_j} J of busy GPU energy, the requests carry {handed_out_j} J of it"
+            )

@@ -1,0 +1,100 @@
+"""From the meters of the replicas to what a cluster reports of an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, PREFILL_J
+from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
+from simulators.inference.parking import Parking
+from simulators.inference.replica import Replica
+
+
+class Report:
+    """Sums up a cluster's intervals, one copy of it; each only tells what is new since the last.
+
+    Attributes
+    ----------
+    completed
+        Requests completed since the start.
+    """
+
+    def __init__(self, replicas: Sequence[Replica], parking: Parking, bins: int) -> None:
+        self._replicas = replicas
+        self._parking = parking
+        self._bins = bins
+        self.completed = 0
+        self._seen = np.zeros((len(replicas), 3))
+        self._counted = (0, 0)
+        self._constants = np.array(
+            [
+                (r.gpus, n := r.gpu_count, r.law.idle_w, n * r.tables.peak_flops, n * r.tables.peak_bytes)
+                for r in replicas
+            ]
+        )
+
+    def interval(
+        self, begins_at: float, until: float, bins: NDArray[np.float64], received: int, rejected: int
+    ) -> Interval:
+        """What happened in [begins_at, until).
+
+        Parameters
+        ----------
+        begins_at, until
+            s.
+        bins
+            What the replicas metered; shape (replicas, bins, 5).
+        received, rejected
+            Requests since the start.
+        """
+        replicas = self._replicas
+        span_s, width_s = until - begins_at, (until - begins_at) / self._bins
+        totals = bins.sum(axis=1)
+        gpus, all_gpus, idle_w, peak_flops, peak_bytes = self._constants.T
+        edges = np.append(begins_at + width_s * np.arange(self._bins), until)
+        standby_j = all_gpus[:, None, None] * self._parking.standby_j(edges)
+        idle_j = standby_j[:, :, 0] - (idle_w * gpus)[:, None] * bins[:, :, BUSY_S]
+        series = np.empty((self._bins, len(SERIES)))
+        series[:, :2] = bins[:, :, [PREFILL_J, DECODE_J]].sum(axis=0) / width_s
+        series[:, 2] = idle_j.sum(axis=0) / width_s
+        series[:, 3] = bins[:, :, FLOPS].sum(axis=0) / (width_s * peak_flops.sum())
+        series[:, 4] = bins[:, :, BYTES].sum(axis=0) / (width_s * peak_bytes.sum())
+        counted = np.array([r.counts() for r in replicas])
+        new, self._seen = counted - self._seen, counted
+        parts = [r.take_finished() for r in replicas]
+        by_replica = np.column_stack(
+            (totals[:, PREFILL_J], totals[:, DECODE_J], idle_j.sum(axis=1), standby_j[:, :, 1].sum(axis=1),
+             new[:, :2], [len(part) for part in parts])
+        )  # fmt: skip
+        sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
+        finished = joined(parts)
+        finished = finished[np.argsort(finished["completed_at"], kind="stable")]
+        self.completed += len(finished)
+        received_before, rejected_before = self._counted
+        self._counted = (received, rejected)
+        return Interval(
+            begins_at=begins_at,
+            ends_at=until,
+            prefill_j=sums["prefill_j"],
+            decode_j=sums["decode_j"],
+            idle_j=sums["idle_j"],
+            transition_j=sums["transition_j"],
+            series=series,
+            mfu=float(totals[:, FLOPS].sum() / (peak_flops.sum() * span_s)),
+            mbu=float(totals[:, BYTES].sum() / (peak_bytes.sum() * span_s)),
+            # rounding may pass 1
+            busy=min(1.0, float((gpus * totals[:, BUSY_S]).sum()) / (float(all_gpus.sum()) * span_s)),
+            received=received - received_before,
+            completed=len(finished),
+            rejected=rejected - rejected_before,
+            running=sum(r.running for r in replicas),
+            waiting=sum(r.waiting for r in replicas),
+            prefill_tokens=round(sums["prefill_tokens"]),
+            decode_tokens=round(sums["decode_tokens"]),
+            kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in replicas) * span_s)),
+            finished=finished,
+            by_replica=by_replica,
+        )

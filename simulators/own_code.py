@@ -1,0 +1,137 @@
+"""A user's own class from a Python file: a policy, a battery rule.
+
+``my_policy.py:MyPolicy`` names file and class; what follows another colon is the caller's (``:quantile=0.2``). The
+file is run, with all it imports: name only files you trust.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from simulators.errors import InputError
+from simulators.options import nearest
+
+_SPEC = re.compile(r"(?P<file>.+?\.py):(?P<name>\w+)(?::(?P<rest>.*))?", re.DOTALL)
+
+
+def own_file(spec: str) -> Path | None:
+    """The file of ``FILE.py:CLASS``; None of anything else.
+
+    Examples
+    --------
+    >>> own_file("rules/mine.py:Mine:limit=3")
+    PosixPath('rules/mine.py')
+    >>> own_file("carbon:quantile=0.2")
+    """
+    match = _SPEC.fullmatch(spec)
+    return Path(match["file"]) if match else None
+
+
+def load_class(spec: str, what: str) -> tuple[type[Any], str]:
+    """The class a specification names, and what stands after it.
+
+    Parameters
+    ----------
+    spec
+        ``FILE.py:CLASS`` or ``FILE.py:CLASS:REST``.
+    what
+        What it is for, e.g. ``policy``; opens every message.
+
+    Raises
+    ------
+    InputError
+        No such file or class, or the file cannot be run; one line that names it.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise InputError(f"{what} {spec!r}: expected FILE.py:CLASS")
+    path = Path(match["file"])
+    if not path.is_file():
+        raise InputError(f"{what} {path}: no such file")
+    try:
+        source = path.read_bytes()
+        compile(source, str(path), "exec")
+    except (OSError, SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise InputError(
+            f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {error}"
+        ) from None
+    name = f"own_{hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]}"
+    module = sys.modules.get(name)
+    if module is None:
+        described = importlib.util.spec_from_file_location(name, path)
+        assert described is not None
+        assert described.loader is not None
+        module = importlib.util.module_from_spec(described)
+        sys.modules[name] = module  # dataclasses look their module up
+        try:
+            described.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise InputError(f"{what} {path}: fails on import: {type(error).__name__}: {error}") from None
+    found = getattr(module, match["name"], None)
+    if not isinstance(found, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise InputError(f"{what} {path}: has no class {match['name']!r}{nearest(match['name'], classes)}")
+    return found, match["rest"] or ""
+
+
+def parse_options(text: str, what: str) -> dict[str, Any]:
+    """Options from ``name=value,name=value``; values as Python literals, else as text.
+
+    Examples
+    --------
+    >>> parse_options("quantile=0.2,spread=false,limit=none", "policy")
+    {'quantile': 0.2, 'spread': False, 'limit': None}
+    """
+    found: dict[str, Any] = {}
+    for entry in filter(None, text.split(",")):
+        name, equals, value = entry.partition("=")
+        if not equals:
+            raise InputError(f"{what}: {entry!r} given, expected name=value")
+        found[name.strip().replace("-", "_")] = _literal(value.strip())
+    return found
+
+
+def _literal(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None, "inf": float("inf")}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
+    """An instance with these options.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown (the nearest is suggested), missing or refused.
+    """
+    if is_dataclass(cls):
+        known = {entry.name: entry for entry in fields(cls) if entry.init and not entry.name.startswith("_")}
+        if unknown := sorted(set(options) - set(known)):
+            names = ", ".join(known) or "none at all"
+            raise InputError(
+                f"{what}: unknown option {unknown[0]!r}, expected one of {names}{nearest(unknown[0], list(known))}"
+            )
+        for name, entry in known.items():
+            if entry.default is MISSING and entry.default_factory is MISSING and name not in options:
+                raise InputError(f"{what}: option {name!r} is missing")
+    try:
+        return cls(**options)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: {error}") from None

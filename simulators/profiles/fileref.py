@@ -1,0 +1,145 @@
+"""A file in a study, and what must be known to read it.
+
+A path alone is enough where the file says the rest. In a study it is a string or a table::
+
+    carbon = "my.csv"
+    price = {path = "prices.csv", column = "DE", unit = "EUR/MWh", timezone = "Europe/Berlin", fill = "previous:3h"}
+
+On the command line the same is `--carbon my.csv`, and `--price prices.csv --price-column DE --price-unit EUR/MWh ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from simulators.errors import InputError
+from simulators.profiles.fill import parse_fill
+from simulators.profiles.profile import Kind, Profile
+from simulators.profiles.readers import Label, read_csv_profile
+from simulators.profiles.times import zone
+from simulators.profiles.weather import Weather, read_weather
+
+
+class FileRef(BaseModel):
+    """A file and how to read it.
+
+    Attributes
+    ----------
+    path, column, unit, timezone, label, fill, kind
+        See `read_csv_profile`.
+    cyclic
+        A typical year, aligned by its position in the year; None: as the format says.
+    licence, note
+        Where it comes from; what a reader of results must know of it.
+
+    Examples
+    --------
+    >>> FileRef.model_validate("my.csv").path.name
+    'my.csv'
+    >>> FileRef(path="my.csv", fill="previous:3h").model_dump(exclude_defaults=True, mode="json")
+    {'path': 'my.csv', 'fill': 'previous:3h'}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    bare_field: ClassVar[str] = "path"
+
+    path: Path
+    column: str | None = Field(None, description="its column, where several could be meant")
+    unit: str | None = Field(None, description="its unit, where the header names none or a wrong one")
+    timezone: str | None = Field(
+        None, description="its time zone, for times without an offset, e.g. Europe/Berlin  [default: UTC]"
+    )
+    label: Label | None = Field(
+        None,
+        description="what its times stand at: start, end or instant (holds until the next)  [default: start]",
+    )
+    fill: str | None = Field(
+        None,
+        description="rule for missing values: previous or interpolate, e.g. previous:3h  [default: an error]",
+    )
+    kind: Kind | None = Field(
+        None, description="average or marginal, where the file does not say  [default: average]"
+    )
+    cyclic: bool | None = None
+    licence: str = ""
+    note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        if isinstance(value, str | Path):
+            return {"path": value}
+        if isinstance(value, Mapping) and "file" in value and "path" not in value:
+            return {("path" if name == "file" else name): entry for name, entry in value.items()}
+        return value
+
+    @field_validator("fill")
+    @classmethod
+    def _rule(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_fill(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone(value)
+        return value
+
+    def resolved(self, folder: Path) -> FileRef:
+        """The same file, with its path taken from a folder."""
+        return self.model_copy(update={"path": (folder / self.path).resolve()})
+
+    def read(self, quantity: str) -> Profile:
+        """Read it as a series of a quantity (`quantities.QUANTITIES`).
+
+        Raises
+        ------
+        InputError
+            Whatever is wrong with the file; one line that names it, and the option that may help.
+        """
+        return read_csv_profile(
+            self.path,
+            quantity,
+            column=self.column,
+            timezone=self.timezone or "UTC",
+            label=self.label or "start",
+            fill=self.fill,
+            unit=self.unit,
+            cyclic=bool(self.cyclic),
+            kind=self.kind,
+        )
+
+    def read_weather(
+        self,
+        latitude: float | None = None,
+        longitude: float | None = None,
+        altitude_m: float | None = None,
+    ) -> Weather:
+        """Read it as weather; a place goes before what the file says.
+
+        Raises
+        ------
+        InputError
+            As `read`; also for a column, unit or kind, which weather files settle themselves.
+        """
+        for name in ("column", "unit", "kind"):
+            if getattr(self, name) is not None:
+                raise InputError(
+                    f"{self.path}: weather files settle their {name} themselves, expected no --weather-{name}"
+                )
+        return read_weather(
+            self.path,
+            latitude=latitude,
+            longitude=longitude,
+            altitude_m=altitude_m,
+            timezone=self.timezone or "UTC",
+            label=self.label or "start",
+            fill=self.fill,
+            cyclic=self.cyclic,
+        )

@@ -1,0 +1,143 @@
+"""The policies by name, and how one is made from what a user writes.
+
+``carbon`` is a bundled policy, ``carbon:quantile=0.2,spread=false`` one with parameters, ``my_policy.py:MyPolicy`` a
+class of the user's own with ``decide(observation)``, ``my_policy.py:MyPolicy:factor=2`` that with parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, cast
+
+from simulators.errors import InputError
+from simulators.options import nearest
+from simulators.own_code import load_class, made, own_file, parse_options
+from simulators.scheduler.observation import NEEDS
+from simulators.scheduler.policies.carbon import CarbonThreshold
+from simulators.scheduler.policies.none import NoPolicy
+from simulators.scheduler.policies.price import PriceThreshold
+from simulators.scheduler.policies.solar import SolarFollowing
+from simulators.scheduler.policies.unhurried import Unhurried
+from simulators.scheduler.policies.voltage import VoltageThreshold
+from simulators.scheduler.policy import Policy
+
+POLICIES: dict[str, type[Any]] = {
+    "none": NoPolicy,
+    "carbon": CarbonThreshold,
+    "solar": SolarFollowing,
+    "price": PriceThreshold,
+    "voltage": VoltageThreshold,
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a policy: its name, default and meaning with its unit."""
+
+    name: str
+    default: object
+    about: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """A bundled policy: its name, what it does in one line, its parameters."""
+
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+
+
+def policies() -> list[Known]:
+    """The bundled policies.
+
+    Examples
+    --------
+    >>> [policy.name for policy in policies()]
+    ['none', 'carbon', 'solar', 'price', 'voltage']
+    """
+    return [
+        Known(name, (cls.__doc__ or "").splitlines()[0], _parameters(cls)) for name, cls in POLICIES.items()
+    ]
+
+
+def _parameters(cls: type[Any]) -> tuple[Parameter, ...]:
+    told: dict[str, str] = {}
+    names: list[str] = []
+    for line in (cls.__doc__ or "").partition("Attributes\n")[2].splitlines()[1:]:
+        if line.startswith("        "):
+            for name in names:
+                told[name] = f"{told.get(name, '')} {line.strip()}".strip()
+        elif line.strip():
+            names = [name.strip() for name in line.split(",")]
+    return tuple(
+        Parameter(entry.name, entry.default, told.get(entry.name, ""))
+        for entry in fields(cls)
+        if entry.init and entry.default is not MISSING
+    )
+
+
+def policy(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Policy:
+    """The policy a specification names.
+
+    Parameters
+    ----------
+    spec
+        As the module says.
+    defaults
+        Parameters by the name of a bundled policy; what the specification says goes before them.
+
+    Raises
+    ------
+    InputError
+        If the name or a parameter is unknown, a parameter is out of range, or the user's class cannot be had.
+
+    Examples
+    --------
+    >>> policy("carbon:quantile=0.2").quantile
+    0.2
+    """
+    if own_file(spec) is not None:
+        cls, rest = load_class(spec, "policy")
+        if not callable(getattr(cls, "decide", None)):
+            raise InputError(
+                f"policy {spec}: has no method decide(observation), expected one that returns commands"
+            )
+        return cast(Policy, made(cls, parse_options(rest, f"policy {spec}"), f"policy {spec}"))
+    name, _, rest = spec.partition(":")
+    if name not in POLICIES:
+        hint = nearest(name, list(POLICIES))
+        raise InputError(
+            f"policy: {name!r} is unknown, expected one of {', '.join(POLICIES)} or FILE.py:CLASS{hint}"
+        )
+    options = dict((defaults or {}).get(name, {})) | parse_options(rest, f"policy {name!r}")
+    return cast(Policy, made(POLICIES[name], options, f"policy {name!r}"))
+
+
+def in_force(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Policy:
+    """The policy as a site runs it: a bundled one releases nothing while requests queue, a user's own is left alone."""
+    chosen = policy(spec, defaults)
+    return chosen if own_file(spec) is not None else Unhurried(chosen)
+
+
+def needs_of(spec: str) -> frozenset[str]:
+    """The signals a policy asks for; a user's own class that does not say asks for all.
+
+    Raises
+    ------
+    InputError
+        As `policy`; also if it asks for what there is not.
+
+    Examples
+    --------
+    >>> sorted(needs_of("price"))
+    ['price', 'queue']
+    """
+    chosen = in_force(spec)
+    needs = getattr(chosen, "needs", None)
+    if needs is None:
+        return frozenset(NEEDS)
+    if unknown := sorted(set(needs) - set(NEEDS)):
+        raise InputError(f"policy {spec}: needs {unknown[0]!r}, expected some of {', '.join(NEEDS)}")
+    return frozenset(needs)

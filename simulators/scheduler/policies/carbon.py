@@ -1,0 +1,77 @@
+"""Hold while grid power is dirty, release while it is clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from simulators.errors import InputError
+from simulators.quantities.commands import Command, Release
+from simulators.scheduler.observation import Observation
+from simulators.scheduler.policy import HOLD, expect, need, quantile, release
+
+
+@dataclass(frozen=True)
+class CarbonThreshold:
+    """Hold while grid power is dirty for the hours that matter, release while it is clean.
+
+    The threshold is fixed, or moves along as the `quantile` of the forecast over the coming `window_s`.
+    The window should be as long as requests may be deferred: only then can waiting pay off. (Threshold
+    waiting as in P. Wiesner, I. Behnke, D. Scheinert, K. Gontarska, L. Thamsen, "Let's Wait Awhile",
+    Middleware 2021.)
+
+    Attributes
+    ----------
+    quantile
+        Share of the coming window that counts as clean, above 0 to 1.
+    window_s
+        How far ahead to look, s; a shorter forecast is used as far as it goes.
+    threshold_g_per_kwh
+        Fixed threshold in place of the quantile.
+    spread
+        Release evenly over the rest of the clean spell, so that no flood ends it; else at once.
+    least_spread_s
+        Release over at least this time, s, however short the spell.
+    surplus_is_clean
+        Own generation above the load counts as clean, whatever the grid's intensity.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"carbon", "carbon_forecast", "generation", "load", "queue"})
+
+    quantile: float = 0.3
+    window_s: float = 8 * 3600.0
+    threshold_g_per_kwh: float | None = None
+    spread: bool = True
+    least_spread_s: float = 0.0
+    surplus_is_clean: bool = True
+
+    def __post_init__(self) -> None:
+        expect(0 < self.quantile <= 1, "carbon", f"a quantile above 0 to 1, not {self.quantile}")
+        expect(self.window_s > 0, "carbon", f"a positive window, not {self.window_s} s")
+        limit = self.threshold_g_per_kwh
+        expect(limit is None or limit >= 0, "carbon", f"a threshold >= 0 g/kWh, not {limit}")
+
+    def decide(self, observation: Observation) -> Iterator[Command]:
+        now = need(observation.ci_g_per_kwh, "CI[gCO2eq/kWh]", "carbon")
+        steps = max(1, round(self.window_s / observation.step_s))
+        ahead = observation.ci_forecast_g_per_kwh[:steps]
+        if self.threshold_g_per_kwh is not None:
+            threshold = self.threshold_g_per_kwh
+        elif len(ahead):
+            threshold = quantile(np.sort(ahead), self.quantile)
+        else:
+            raise InputError("policy 'carbon': needs CI_forecast[gCO2eq/kWh], or a fixed threshold")
+        surplus = self.surplus_is_clean and observation.generation_w > observation.load_w
+        if now > threshold and not surplus:
+            yield HOLD
+            return
+        if not self.spread:
+            yield Release(hold=False)
+            return
+        dirty = np.flatnonzero(ahead > threshold)
+        clean_steps = int(dirty[0]) if len(dirty) else max(len(ahead), 1)
+        spell_s = max(clean_steps, 1) * observation.step_s
+        yield release(observation.held, max(spell_s, self.least_spread_s))

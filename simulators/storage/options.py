@@ -1,0 +1,84 @@
+"""What a study says about the battery and the connection to the grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from simulators.errors import InputError
+from simulators.own_code import own_file
+from simulators.storage.dispatch import dispatch
+
+
+class StorageOptions(BaseModel):
+    """The battery of a site and its rule."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    battery_kwh: float = Field(40.0, gt=0, description="battery capacity, kWh")
+    battery_hours: float = Field(2.0, gt=0, description="capacity over power of the battery, h")
+    soc_start: float = Field(0.5, ge=0, le=1, description="state of charge at the start")
+    soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
+    dispatch: str = Field(
+        "self-consumption",
+        description="battery rule: self-consumption, none, peak-shaving:import_limit_w=W, or your own FILE.py:CLASS",
+    )
+
+    @field_validator("battery_kwh", mode="wrap")
+    @classmethod
+    def _positive(cls, value, handler):  # type: ignore[no-untyped-def]
+        try:
+            return handler(value)
+        except ValueError as error:
+            raise ValueError("expected a number above 0; leave it out with --without battery") from error
+
+    @field_validator("dispatch")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        dispatch(value)
+        return value
+
+    def battery(self) -> dict[str, Any]:
+        """What the battery can do, as `BatteryConfig` takes it.
+
+        Raises
+        ------
+        InputError
+            If it starts below its lowest state of charge.
+        """
+        if self.soc_start < self.soc_min:
+            raise InputError(
+                f"--soc-start: {self.soc_start} given, expected at least --soc-min {self.soc_min}"
+            )
+        capacity_wh = self.battery_kwh * 1e3
+        power_w = capacity_wh / self.battery_hours
+        return {
+            "capacity_wh": capacity_wh,
+            "max_charge_w": power_w,
+            "max_discharge_w": power_w,
+            "soc_min": self.soc_min,
+            "soc_initial": self.soc_start,
+        }
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The file of an own rule."""
+        file = own_file(self.dispatch)
+        return [("battery rule", file)] if file else []
+
+
+class ConnectionOptions(BaseModel):
+    """The connection to the grid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    export_limit_kw: float | None = Field(
+        None, ge=0, description="most the grid takes, kW; the rest is curtailed  [default: no limit]"
+    )
+    bus: str | None = Field(None, description="bus of the network the site is at: index or name")
+
+    @field_validator("bus", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,112 @@
+"""What a controller can change of a live cluster, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulators.inference.batching.policies import POLICIES
+from simulators.inference.serving import Serving, build_cluster
+from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap, Release
+from simulators.quantities.requests import RequestBlock
+
+from .runs import FLAT, flat_tables
+from .test_cluster import busy_jobs, cluster, requests
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_the_batch_cap_of_a_live_replica_goes_up_and_down(data):
+    """Far above what the arrays were made for, and far below what runs: nothing hangs, nothing is lost."""
+    scheduler = data.draw(st.sampled_from(sorted(POLICIES)))
+    stages = data.draw(st.sampled_from([1, 2]))
+    c = cluster(busy_jobs(5, count=150, rate_per_s=4.0), scheduler=scheduler, stages=stages, batch_cap=4)
+    intervals = []
+    for _ in range(40):
+        cap = data.draw(st.integers(stages, 120))
+        assert c.command(BatchCap(cap)) is None
+        intervals.append(c.advance(c.now + data.draw(st.sampled_from([0.7, 5.0, 30.0]))))
+    while not c.idle:
+        assert c.now < 1e5, "something waits for ever"
+        intervals.append(c.advance(c.now + 1e3))
+    assert len(requests(intervals)) + c.rejected == 150
+
+
+def test_a_higher_cap_is_used_and_a_lower_one_kept():
+    c = cluster([(0.0, 5, 200) for _ in range(60)], flat_tables(1.0), batch_cap=4, total_blocks=5000)
+    assert c.advance(5.0).running == 4
+    assert c.command(BatchCap(50)) is None
+    assert c.advance(10.0).running == 50
+    assert c.command(BatchCap(3)) is None
+    before = c.replicas[0].counter("batches"), c.replicas[0].counter("batch_sizes")
+    c.advance(20.0)
+    after = c.replicas[0].counter("batches"), c.replicas[0].counter("batch_sizes")
+    assert (
+        after[1] - before[1] <= 3 * (after[0] - before[0]) + 50
+    )  # the batch in flight at the change may be larger
+
+
+def test_a_cap_of_thousands_does_not_hang():
+    c = cluster([(0.0, 5, 3)], flat_tables(1.0), batch_cap=6000, total_blocks=9000)
+    assert c.advance(60.0).completed == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (BatchCap(0), "batch cap 0: expected 1 .the pipeline stages. to 200 .the KV blocks."),
+        (BatchCap(201), "batch cap 201"),
+        (PowerCap(50.0), "power cap: 50 W"),
+        (ClockLimit(0.01), "clock limit"),
+        (Awake(0), "0 replicas awake: expected 1 to 2"),
+        (Awake(1), "state 'off': expected one of none is known"),
+        (Release(hold=True), "a cluster takes batch_cap, awake, power_cap, clock, not release"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(command, reason):
+    c = cluster(busy_jobs(1), replicas=2, law=FLAT)
+    limits = [r.limits for r in c.replicas]
+    assert re.search(reason, c.command(command) or "")
+    assert [r.limits for r in c.replicas] == limits
+
+
+def h100s(replicas: int):
+    return build_cluster(
+        Serving(gpu="h100", power_law="utilisation", replicas=replicas, iteration_time="roofline")
+    )[0]
+
+
+def one_by_one(count: int, gap_s: float) -> RequestBlock:
+    return RequestBlock.of(gap_s * np.arange(count), np.full(count, 200), np.full(count, 20))
+
+
+def test_fewer_awake_replicas_serve_everything_and_draw_less():
+    few, all_awake = h100s(4), h100s(4)
+    nothing = RequestBlock.concatenate([])
+    assert few.command(Awake(1)) is None
+    assert few.awake == 1
+    requests_of_a_minute = one_by_one(60, 1.0)
+    small, large = few.advance(60.0, requests_of_a_minute), all_awake.advance(60.0, requests_of_a_minute)
+    assert small.completed == large.completed >= 59
+    assert set(small.finished["replica"]) == {0}
+    assert small.energy_j < 0.75 * large.energy_j
+    assert few.slots * 4 == all_awake.slots
+    # raised again, they load their models first, as a process of the event loop
+    assert few.command(Awake(3)) is None
+    assert few.awake == 1
+    few.advance(600.0, nothing)
+    assert few.awake == 3
+
+
+def test_what_runs_is_finished_before_a_replica_sleeps():
+    c = h100s(2)
+    c.advance(1.0, one_by_one(8, 0.1))
+    assert c.command(Awake(1)) is None
+    interval = c.advance(120.0, RequestBlock.concatenate([]))
+    assert c.outstanding == 0
+    assert interval.transition_j >= 0.0
+    assert c.awake == 1

@@ -1,0 +1,70 @@
+"""Machine code: the same numbers without it, and a cache that only its owner can write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulators.inference import compiled
+from tests.conftest import ROOT
+
+RUN = """
+import numpy as np
+from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.drive import Driver
+from simulators.traffic.options import workload_from_options
+cluster, _ = build_cluster(Serving(gpu="a100", iteration_time="roofline", replicas=2), router_name="least_outstanding")
+driver = Driver(cluster, workload_from_options(rate_per_s=3.0, lengths="uniform:50:120:4", num_requests=25, seed=5))
+until, rows = 0.0, []
+while not driver.idle:
+    until += 7.0
+    interval = driver.advance(until)
+    rows += [repr(float(v)) for v in (interval.prefill_j, interval.decode_j, interval.idle_j)]
+    rows += [repr(float(v)) for v in interval.finished["completed_at"]]
+print(" ".join(rows))
+"""
+
+
+def run(**environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_everything_runs_without_the_compiler_and_says_the_same():
+    plain, fast = run(NUMBA_DISABLE_JIT="1").split(), run().split()
+    assert len(plain) == len(fast) > 20
+    assert [float(v) for v in plain] == pytest.approx([float(v) for v in fast], rel=1e-12)
+
+
+def test_importing_the_room_leaves_numbas_settings_alone():
+    code = "import numba; before = numba.config.CACHE_DIR; import simulators.inference.replica; "
+    code += "print(numba.config.CACHE_DIR == before)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_a_folder_others_can_write_is_no_cache(tmp_path: Path):
+    mine, theirs, linked = tmp_path / "mine", tmp_path / "theirs", tmp_path / "linked"
+    assert compiled.private(mine)
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    assert not compiled.private(theirs)
+    linked.symlink_to(mine)
+    assert not compiled.private(linked)
+
+
+def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "getuid")
+    assert compiled.cache_folder() is not None
