@@ -114,7 +114,7 @@ def kinds(field: FieldInfo) -> list[Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What a TOML or JSON file holds; names with dashes are those with underscores.
+    """What a TOML or JSON file holds.
 
     Raises
     ------
@@ -135,8 +135,7 @@ def read_config(path: Path) -> dict[str, Any]:
     entries = entries.get("options", entries)
     if not isinstance(entries, dict):
         raise InputError(f"--config {path}: expected a table of options, name by name")
-    named: dict[str, Any] = _underscored(entries)
-    return named
+    return entries
 
 
 def _underscored(value: Any) -> Any:
@@ -182,6 +181,7 @@ class Tree:
             If a name is neither a leaf nor a part; the message suggests the nearest.
         """
         tree: dict[str, Any] = self._default.model_dump(mode="python")
+        entries = _underscored(dict(entries))
         names = sorted(entries, key=lambda name: not isinstance(entries[name], Mapping | list))  # parts first
         for name in names:
             value = entries[name]

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import csv
 import datetime
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -25,6 +24,7 @@ import typer
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, gpu, model
 from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu, weight_bytes_per_gpu
+from simulators.inference.sampler import Sample, Sampler
 
 COLUMNS = (
     "gpu", "model", "precision", "tp", "batch", "context", "tokens_per_s", "power_w",
@@ -33,19 +33,8 @@ COLUMNS = (
 SETTLE_S = 2.0
 """Cut from the start of every window: NVML averages power over up to 1 s on Ampere and newer, and clocks need as
 long."""
-SAMPLE_S = 0.05
 MEMORY_FRACTION = 0.85
 """Of the GPU's memory, for weights, KV cache and activations."""
-
-
-class Sample(NamedTuple):
-    """One reading: seconds since the window's start, W, MHz, MHz, degrees Celsius."""
-
-    at_s: float
-    power_w: float
-    sm_clock_mhz: float
-    memory_clock_mhz: float
-    temperature_c: float
 
 
 def whole_numbers(text: str, option: str) -> list[int]:
@@ -134,51 +123,6 @@ def load_libraries() -> tuple[Any, Any]:
     except pynvml.NVMLError as error:
         raise InputError(f"measure needs NVML, which does not start: {error}") from None
     return torch, pynvml
-
-
-class Sampler:
-    """Reads a GPU's power, clocks and temperature in a thread while a block runs."""
-
-    def __init__(self, pynvml: Any, index: int) -> None:
-        self.nvml = pynvml
-        self.handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        self.samples: list[Sample] = []
-        self.stop = threading.Event()
-
-    def name(self) -> str:
-        """The device's name as NVML has it."""
-        return str(self.nvml.nvmlDeviceGetName(self.handle))
-
-    def driver(self) -> str:
-        """The driver's version."""
-        return str(self.nvml.nvmlSystemGetDriverVersion())
-
-    def read(self, at_s: float) -> Sample:
-        """One reading."""
-        nvml, handle = self.nvml, self.handle
-        return Sample(
-            at_s,
-            nvml.nvmlDeviceGetPowerUsage(handle) / 1000.0,
-            nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-            nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
-            nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-        )
-
-    def __enter__(self) -> Sampler:
-        self.samples = []
-        self.stop.clear()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join()
-
-    def _run(self) -> None:
-        begin = time.monotonic()
-        while not self.stop.wait(SAMPLE_S):
-            self.samples.append(self.read(time.monotonic() - begin))
 
 
 def decoder(torch: Any, shape: Model, device: Any) -> Callable[[int, int], Callable[[], None]]:

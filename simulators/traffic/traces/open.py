@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import simulators.traffic.traces.rows as rows
+import simulators.traffic.traces.servegen as servegen
+import simulators.traffic.traces.tables as tables
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.measured import Rows
 from simulators.traffic.stream import Blocks, Merged, Stream, child_seeds, with_deferral
-from simulators.traffic.traces import rows, servegen, tables
 from simulators.traffic.traces.formats import LAYOUTS, SERVEGEN, SERVEGEN_FILE, Layout, detect
 
 

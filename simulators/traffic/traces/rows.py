@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import simulators.traffic.traces.tables as tables
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.lengths import MAX_TOKENS
-from simulators.traffic.traces import tables
 from simulators.traffic.traces.formats import Layout, find
 
 

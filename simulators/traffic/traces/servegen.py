@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import simulators.traffic.traces.tables as tables
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.gaps import ExponentialGaps, GammaGaps, GapLaw, WeibullGaps
 from simulators.traffic.measured import Empirical
-from simulators.traffic.traces import tables
 from simulators.traffic.traces.formats import SERVEGEN_FILE
 
 WINDOW_S = 600.0
