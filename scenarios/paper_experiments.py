@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import typer
 
@@ -86,7 +87,7 @@ def run(which: str, quick: bool, out: Path) -> Path:
     return target
 
 
-def main(
+def _main(
     which: Annotated[Which, typer.Argument(metavar="EXPERIMENT", help="what to run")] = Which.all,
     quick: Annotated[bool, typer.Option("--quick", help="fewer points and requests, below a minute")] = False,
     out: Annotated[
@@ -103,5 +104,12 @@ def main(
         raise typer.Exit(2) from None
 
 
+def app() -> typer.Typer:
+    """The command."""
+    commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    commands.command()(_main)
+    return commands
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()()

@@ -10,31 +10,33 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from scenarios.options import SiteOptions
-from scenarios.paper.engine import Law, Point, cluster_for
+from scenarios.build import build
+from scenarios.output import Bar, Disk
+from scenarios.paper.engine import Law
 from scenarios.paper.published import CASE
-from scenarios.site import Setup, prepare
-from scenarios.summary import carbon_of
-from scenarios.world import SiteWorld
-from simulators.carbon.accounting import CarbonAccount
-from simulators.carbon.forecast import forecast
+from scenarios.paper.stand_ins import PaperInference, PaperTraffic
+from scenarios.plan import Input, Plan
+from scenarios.result import Figures, Result
+from scenarios.simulation import simulate_plan
+from scenarios.study import PlaceOptions, RunOptions, SiteStudy, Study
+from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
-from simulators.inference.interval import Interval
-from simulators.inference.simulator import Inference
+from simulators.generation.options import GenerationOptions
+from simulators.inference.serving import Serving
 from simulators.recorder.store import RunFolder
-from simulators.report.progress import Progress
-from simulators.scheduler.policies import Policy, Unhurried, policy
-from simulators.storage.battery import Battery, BatteryConfig
+from simulators.recorder.summary import sha256
+from simulators.scheduler.options import ControlOptions
+from simulators.storage.options import StorageOptions
 
 Array = NDArray[np.float64]
 
@@ -50,6 +52,33 @@ SOLAR = SHARED / "weather" / "solcast2022_global.zip"
 CARBON = SHARED / "carbon" / "watttime2023_caiso-north_actual.csv"
 START = datetime(2022, 6, 9, 0, 35, tzinfo=UTC)
 """17:35 at the site; both series are taken from their first row on, as published."""
+MARGINAL = "a marginal rate, summed like an average intensity, as published"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Carbon and renewable figures of one run, all of which the case study has: it has an intensity for every step.
+
+    Attributes
+    ----------
+    operational_kg, gross_kg
+        Of the imports, and of the load without any supply of its own, kgCO2eq.
+    offset_ratio, matched_ratio
+        See `simulators.carbon.accounting`.
+    """
+
+    operational_kg: float
+    gross_kg: float
+    offset_ratio: float
+    matched_ratio: float
+
+    @classmethod
+    def of(cls, figures: Figures) -> Account:
+        """The account within the figures of a run."""
+        carbon, renewable = figures.carbon_kg, figures.renewable
+        known = (carbon.operational, carbon.without_own_supply, renewable.offset_ratio)
+        operational_kg, gross_kg, offset_ratio = (value for value in known if value is not None)
+        return cls(operational_kg, gross_kg, offset_ratio, renewable.matched_ratio)
 
 
 @dataclass(frozen=True)
@@ -73,7 +102,7 @@ class Case:
     name: str
     title: str
     frame: pd.DataFrame
-    account: CarbonAccount
+    account: Account
     completed: int
     decode_tokens: int
     wait_mean_s: float
@@ -83,25 +112,39 @@ class Case:
         return float(self.frame[column].sum() * STEP_S / 3.6)
 
 
-class _PublishedInference(Inference):
-    """The cluster's power as published: the plain mean over the step's iterations."""
+@dataclass(frozen=True)
+class Run:
+    """What tells the runs of the case study apart.
 
-    def step(self, time: int, inputs: Any, max_advance: int) -> int:
-        following = super().step(time, inputs, max_advance)
-        (cluster, _), *_ = self._clusters.values()
-        watts = np.concatenate([replica.take_log()["power_w"] for replica in cluster.replicas])
-        idle_w = cluster.replicas[0].law.idle_w
-        self._published_mw = (float(watts.mean()) if len(watts) else idle_w) * 1e-6
-        return following
+    Attributes
+    ----------
+    name, title
+        Short name; what is different about it.
+    hours, requests
+        How long, and how many requests.
+    law
+        Power law.
+    policy
+        When requests may wait, as a study says it; ``none``: none may.
+    published
+        Whether the power is the plain mean over iterations.
+    """
 
-    def _value(self, interval: Interval, attr: str) -> Any:
-        return self._published_mw if attr == "P[MW]" else super()._value(interval, attr)
+    name: str
+    title: str
+    hours: float
+    requests: int
+    law: Law = "mfu"
+    policy: str = "none"
+    published: bool = False
 
 
-class _PublishedWorld(SiteWorld):
-    def start(self, simulator: type, name: str, **parameters: Any) -> Any:
-        chosen = _PublishedInference if simulator is Inference else simulator
-        return super().start(chosen, name, **parameters)
+class _Series(Disk):
+    """Keeps the time series alone: nobody reads a row for each of 400,000 requests."""
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        if table == "timeseries":
+            super().rows(table, columns)
 
 
 def original_files() -> bool:
@@ -140,128 +183,106 @@ def original_series(steps: int) -> tuple[Array, Array]:
     return series[0] * PV_W, series[1]
 
 
-def _setup(hours: float, law: Law, requests: int, rule: Policy | None, published: bool) -> Setup:
-    options = SiteOptions(
-        site="california", days=hours / 24, step=STEP_S, model=CASE, gpu="a100", tp=1, replicas=1,
-        start=None if original_files() else "2017-06-08T17:35", policy="none" if rule is None else "carbon",
-        pv_kw=PV_W / 1e3, battery_kwh=CAPACITY_WH / 1e3, soc_start=SOC_START, soc_min=SOC_MIN,
-        without=("wind",), node_overhead=False, pue=1.0, iteration_time="roofline",
-    )  # fmt: skip
-    base = prepare(options)
-    window_s = None if rule is None else WINDOW_H * 3600
-    point = Point(CASE, requests, RATE_PER_S, defer_window_s=window_s)
+def _study(run: Run) -> Study:
+    """The site, as far as the library's options can say it."""
+    site = SiteStudy(
+        place=PlaceOptions(site="california"),
+        serving=Serving(model=CASE, gpu="a100", tp=1, replicas=1, iteration_time="roofline"),
+        facility=FacilityOptions(node_overhead=False, pue=1.0),
+        generation=GenerationOptions(pv_kw=PV_W / 1e3),
+        storage=StorageOptions(battery_kwh=CAPACITY_WH / 1e3, soc_start=SOC_START, soc_min=SOC_MIN),
+        control=ControlOptions(policy=run.policy),
+        without=("wind",),
+    )
+    start = None if original_files() else "2017-06-08T17:35"
+    return Study(run=RunOptions(start=start, days=run.hours / 24, step=STEP_S), sites=(site,))
+
+
+def _plan(run: Run) -> Plan:
+    """The site's plan with the paper's requests, replica, battery and, where they are there, series."""
+    plan = build(_study(run))
+    window_s = None if run.policy == "none" else WINDOW_H * 3600
+    point = {"model": CASE, "requests": run.requests, "rate_per_s": RATE_PER_S, "defer_window_s": window_s}
+    config = {entity.part: dict(entity.config) for entity in plan.entities}
+    config["traffic"] = {"point": point}
+    config["cluster"] = {"point": point, "law": run.law, "log": run.published}
+    config["carbon"]["forecast"] = {"name": "perfect", "horizon_s": int(WINDOW_H * 3600)}
     # lossless and without a limit of its own, as the published battery
-    battery = Battery(
-        BatteryConfig(
-            CAPACITY_WH,
-            max_charge_w=1e3,
-            max_discharge_w=1e3,
-            charge_efficiency=1.0,
-            discharge_efficiency=1.0,
-            soc_min=SOC_MIN,
-            soc_initial=SOC_START,
-        )
-    )
-    pv_w, carbon = base.pv_w, base.carbon_g_per_kwh
-    start = base.start
+    config["storage"]["battery"] |= {
+        "max_charge_w": 1e3,
+        "max_discharge_w": 1e3,
+        "charge_efficiency": 1.0,
+        "discharge_efficiency": 1.0,
+    }
     if original_files():
-        pv_w, carbon = original_series(options.steps)
-        start = START
-    return replace(
-        base,
-        start=start,
-        pv_w=pv_w,
-        carbon_g_per_kwh=carbon,
-        cluster=cluster_for(point, law, log=published),
-        battery=battery,
-        policy=rule or base.policy,
-        forecast=forecast("perfect", carbon, STEP_S, int(WINDOW_H * 3600)),
-        embodied_kg=0.0,
-    )
+        pv_w, carbon = original_series(plan.study.run.steps)
+        config["pv"]["power_w"], config["carbon"]["g_per_kwh"] = pv_w.tolist(), carbon.tolist()
+        plan = replace(plan, start=START, inputs=_original_inputs(plan))
+    entities = (replace(entity, config=config[entity.part]) for entity in plan.entities)
+    return replace(plan, entities=tuple(entities))
 
 
-def _run(
-    name: str,
-    title: str,
-    out: Path,
-    hours: float,
-    requests: int,
-    law: Law = "mfu",
-    rule: Policy | None = None,
-    published: bool = False,
-) -> Case:
-    setup = _setup(hours, law, requests, rule, published)
-    world = _PublishedWorld if published else SiteWorld
-    length_s = setup.options.steps * STEP_S
-    target = out / name
-    with RunFolder(target, start=setup.start, until_s=length_s) as folder:
-        with Progress(setup.start, length_s) as progress:
-            world(setup, folder, progress).run(keep_requests=False)
-        frame = folder.frame("timeseries")
-        folder.write_json("config.json", {"case": name, "title": title, "hours": hours, "requests": requests})
-        folder.write_json("summary.json", {"rows": len(frame)})
+def _original_inputs(plan: Plan) -> tuple[Input, ...]:
+    """The files of a plan, the original series in place of the bundled ones."""
+    replaced = ("carbon intensity", "PV per unit", "weather for PV")
+    originals = [
+        Input("PV per unit", str(SOLAR), sha256(SOLAR)),
+        Input("carbon intensity", str(CARBON), sha256(CARBON), kind="marginal", note=MARGINAL),
+    ]
+    return (*(file for file in plan.inputs if file.what not in replaced), *originals)
+
+
+def _held_mean_s(result: Result) -> float:
+    """Mean time a request was held back, those that were not included, s."""
+    record = result.latencies["site"]
+    held, served = record.sketch("held_s"), record.sketch("ttft_s")
+    return held.mean * held.weight / served.weight if held.count else 0.0
+
+
+def simulate_run(run: Run, out: Path) -> Case:
+    """One run; its time series lies in `out`/name."""
+    plan = _plan(run)
+    options: dict[str, Any] = asdict(run)
+    with RunFolder(out / run.name, start=plan.start, until_s=plan.study.run.length_s) as folder:
+        with Bar() as bar:
+            result = simulate_plan(
+                plan,
+                listeners=(_Series(folder, options), bar),
+                simulators={"inference": PaperInference, "traffic": PaperTraffic},
+            )
+        folder.write_json("summary.json", {"rows": len(result.timeseries)})
         folder.finish()
-    figures = carbon_of(setup, frame)
-    summary = setup.metrics.summary(setup.cluster)
-    held, served = (setup.metrics.record.sketch(latency) for latency in ("held_s", "ttft_s"))
+    served = result.figures.inference
     return Case(
-        name,
-        title,
-        frame,
-        figures,
-        summary["requests_completed"],
-        summary["decode_tokens"],
-        held.mean * held.weight / served.weight if held.count else 0.0,
+        run.name,
+        run.title,
+        result.timeseries,
+        Account.of(result.figures),
+        round(served.requests_completed),
+        round(served.decode_tokens),
+        _held_mean_s(result),
     )
+
+
+def runs(quick: bool = False) -> list[Run]:
+    """What is run; `quick` takes 2 hours and 5 % of the requests."""
+    hours, requests = (2.0, 20_000) if quick else (HOURS, REQUESTS)
+    policy_hours = 2.5 if quick else POLICY_HOURS
+    # least_spread_s: a site would stretch what it lets go, the paper's policy does not
+    carbon = f"carbon:window_s={WINDOW_H * 3600:g},quantile=0.5,least_spread_s=0"
+    solar = "solar:release_at=0.3,hold_below=0.2"
+    return [
+        Run("published", "as published: plain mean over iterations", hours, requests, published=True),
+        Run("corrected", "published law, mean over time", hours, requests),
+        Run("calibrated", "law fitted to measurements", hours, requests, law="utilisation"),
+        Run("policy-none", "serve at once", policy_hours, requests),
+        Run("policy-carbon", "wait for a clean grid", policy_hours, requests, policy=carbon),
+        Run("policy-solar", "wait for the sun", policy_hours, requests, policy=solar),
+    ]
 
 
 def run_case_study(out: Path, quick: bool = False) -> dict[str, Case]:
-    """All runs of the case study, by name; their series lie below `out`/case-study.
-
-    `quick` takes 2 hours and 5 % of the requests.
-    """
+    """All runs of the case study, by name; their series lie below `out`/case-study. See `runs` for `quick`."""
     folder = out / "case-study"
     shutil.rmtree(folder, ignore_errors=True)
-    hours = 2.0 if quick else HOURS
-    requests = 20_000 if quick else REQUESTS
-    policy_hours = 2.5 if quick else POLICY_HOURS
-    window_s = WINDOW_H * 3600
-    runs: list[tuple[str, str, Callable[[str, str], Case]]] = [
-        (
-            "published",
-            "as published: plain mean over iterations",
-            lambda n, t: _run(n, t, folder, hours, requests, published=True),
-        ),
-        (
-            "corrected",
-            "published law, mean over time",
-            lambda n, t: _run(n, t, folder, hours, requests),
-        ),
-        (
-            "calibrated",
-            "law fitted to measurements",
-            lambda n, t: _run(n, t, folder, hours, requests, "utilisation"),
-        ),
-        (
-            "policy-none",
-            "serve at once",
-            lambda n, t: _run(n, t, folder, policy_hours, requests),
-        ),
-        (
-            "policy-carbon",
-            "wait for a clean grid",
-            lambda n, t: _run(
-                n, t, folder, policy_hours, requests,
-                rule=Unhurried(policy("carbon", window_s=window_s, quantile=0.5)),
-            ),
-        ),
-        (
-            "policy-solar",
-            "wait for the sun",
-            lambda n, t: _run(
-                n, t, folder, policy_hours, requests,
-                rule=Unhurried(policy("solar", release_at=0.3, hold_below=0.2)),
-            ),
-        ),
-    ]  # fmt: skip
-    return {name: make(name, title) for name, title, make in runs}
+    return {run.name: simulate_run(run, folder) for run in runs(quick)}

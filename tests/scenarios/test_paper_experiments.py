@@ -203,8 +203,7 @@ class TestCaseStudy:
     @pytest.mark.shared
     @needs_shared
     def test_the_headline_with_the_original_files(self, tmp_path: Path) -> None:
-        hours, requests = case_study.HOURS, case_study.REQUESTS
-        case = case_study._run("published", "", tmp_path, hours, requests, published=True)
+        case = case_study.simulate_run(case_study.runs()[0], tmp_path)
         assert 100 * case.account.offset_ratio == pytest.approx(69.2, abs=0.5)
         assert case.account.gross_kg == pytest.approx(2.47, rel=0.02)
         assert case.account.matched_ratio == pytest.approx(0.45, abs=0.01)
