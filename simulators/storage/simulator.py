@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -121,10 +121,8 @@ class Storage(Adapter[_Site]):
             else:
                 reason = f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible"
                 entity.refused.append({"kind": "battery", "reason": reason})
-        if not isfinite(wished_w):
-            raise InputError(
-                f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a finite number"
-            )
+        if isnan(wished_w):  # inf: all that is possible
+            raise InputError(f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a number")
         power_w = min(max(wished_w, low_w), high_w)
         battery.step(power_w, self.step_size)
         return power_w
@@ -138,8 +136,8 @@ class Storage(Adapter[_Site]):
             wished_w: Any = entity.dispatch.power_w(situation)
         except Exception as error:
             raise InputError(f"{where}: {type(error).__name__}: {error}") from error
-        if not isinstance(wished_w, Real) or not isfinite(wished_w):
-            raise InputError(f"{where}: asks for {wished_w!r}, expected a finite number of W")
+        if not isinstance(wished_w, Real) or isnan(wished_w):
+            raise InputError(f"{where}: asks for {wished_w!r}, expected a number of W")
         return float(wished_w)
 
     def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:

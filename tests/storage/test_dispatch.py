@@ -133,7 +133,7 @@ def test_a_missing_file_of_a_rule_is_named():
         dispatch("nowhere.py:Mine")
 
 
-def stepped(dispatch_, loads_w=(2500.0, 1500.0, 2500.0)):
+def stepped(dispatch_, loads_w=(2500.0, 1500.0, 2500.0), **given):
     """Outputs of a site without generation, through JSON."""
     adapter = Storage()
     adapter.init("Storage", step_size=900)
@@ -142,7 +142,7 @@ def stepped(dispatch_, loads_w=(2500.0, 1500.0, 2500.0)):
     adapter.create(1, "Battery", name="here", **plain)
     rows = []
     for number, load_w in enumerate(loads_w):
-        adapter.step(900 * number, {"here": {"P_load[MW]": {"a": load_w / 1e6}}}, 10**6)
+        adapter.step(900 * number, {"here": {"P_load[MW]": {"a": load_w / 1e6}} | given}, 10**6)
         asked = {"here": ["P_charge[MW]", "P_discharge[MW]", "P_import[MW]"]}
         rows.append(json.loads(json.dumps(list(adapter.get_data(asked)["here"].values()))))
     return np.array(rows) * 1e6
@@ -156,6 +156,14 @@ def test_peak_shaving_in_the_adapter(rule):
     np.testing.assert_allclose(stepped(rule), expected, rtol=1e-9)
 
 
+def test_a_rule_may_ask_for_all_that_is_possible(tmp_path):
+    clean = {"CI[gCO2eq/kWh]": {"Carbon": 150.0}}
+    expected = [[10000.0, 0.0, 12500.0]]
+    carbon = "carbon:charge_at_or_below=200,discharge_at_or_above=400"
+    for rule in (carbon, own(tmp_path, "return float('inf')")):
+        np.testing.assert_allclose(stepped(rule, (2500.0,), **clean), expected, rtol=1e-9)
+
+
 def test_an_own_rule_in_the_adapter(tmp_path):
     expected = [[0.0, 1250.0, 1250.0], [0.0, 750.0, 750.0]]
     for rule in (f"{own(tmp_path)}:factor=-0.5", {"name": own(tmp_path), "factor": -0.5}):
@@ -166,9 +174,9 @@ def test_an_own_rule_in_the_adapter(tmp_path):
     ("body", "message"),
     [
         ("return 1 / 0 if situation.load_w > 2000 else 0.0", "ZeroDivisionError: division by zero"),
-        ("return None if situation.load_w > 2000 else 0.0", "asks for None, expected a finite number of W"),
-        ("return float('nan') if situation.load_w > 2000 else 0", "asks for nan, expected a finite number"),
-        ("return float('inf') if situation.load_w > 2000 else 0", "asks for inf, expected a finite number"),
+        ("return None if situation.load_w > 2000 else 0.0", "asks for None, expected a number of W"),
+        ("return float('nan') if situation.load_w > 2000 else 0", "asks for nan, expected a number of W"),
+        ("return 'full' if situation.load_w > 2000 else 0", "asks for 'full', expected a number of W"),
     ],
 )
 def test_an_own_rule_that_fails_is_named_with_the_time(tmp_path, body, message):
