@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,25 @@ def _literal(text: str) -> Any:
         return text
 
 
+def _unfit(annotation: Any, value: Any) -> str:
+    """What a field of this type expects in place of a value; empty if it will do or the type is another one."""
+    kinds = set(str(getattr(annotation, "__name__", annotation)).replace(" ", "").split("|"))
+    words = {
+        "a number": kinds & {"float", "int"},
+        "true or false": kinds & {"bool"},
+        "none": kinds & {"None"},
+    }
+    if value is None:
+        found = "none"
+    elif isinstance(value, bool):
+        found = "true or false"
+    else:
+        found = "a number" if isinstance(value, Real) else ""
+    if not kinds <= {"float", "int", "bool", "None"} or words.get(found):
+        return ""
+    return " or ".join(word for word, meant in words.items() if meant)
+
+
 def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
     """An instance with these options.
 
@@ -129,6 +149,8 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
         for name, entry in known.items():
             if entry.default is MISSING and entry.default_factory is MISSING and name not in options:
                 raise InputError(f"{what}: option {name!r} is missing")
+            if name in options and (expected := _unfit(entry.type, options[name])):
+                raise InputError(f"{what}: {name} is {options[name]!r}, expected {expected}")
     try:
         return cls(**options)
     except InputError:

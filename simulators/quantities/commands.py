@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from simulators.errors import InputError
 
 ParkedState = Literal["off", "sleep", "context_idle"]
@@ -30,7 +32,14 @@ class Command:
         >>> PowerCap(watts=420.0).to_plain()
         {'kind': 'power_cap', 'watts': 420.0}
         """
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, **{name: _plain(value) for name, value in asdict(self).items()}}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which JSON does not know, as Python's."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)

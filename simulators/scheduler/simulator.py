@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import nan
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from simulators.scheduler.policy import Policy
 
 MOST_TOLD = 20
 """Different refusals that a summary lists."""
+
+_FIELDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
+    "bool": ((bool, np.bool_), "True or False"),
+    "int": ((Integral,), "a whole number"),
+    "float": ((Real,), "a number"),
+    "ParkedState": ((str,), "a state's name"),
+    "Mapping[str, float]": ((Mapping,), "shares by site"),
+}
+"""What the fields of commands may hold, by their type."""
 
 
 @dataclass
@@ -117,6 +127,12 @@ class Scheduler(Adapter[_Controller]):
                 raise InputError(
                     f"{where}: returned {command!r}, expected commands such as Release(hold=True)"
                 )
+            for entry in fields(command):
+                kind, expected = _FIELDS[str(entry.type)]
+                if not isinstance(value := getattr(command, entry.name), kind):
+                    raise InputError(
+                        f"{where}: {entry.name} of {command!r} is {value!r}, expected {expected}"
+                    )
         return commands
 
     def outputs(self, eid: str, entity: _Controller, attributes: list[str]) -> dict[str, Any]:

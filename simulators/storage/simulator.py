@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
+from numbers import Real
 from typing import Any, ClassVar
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
+from simulators.own_code import made, own_file
 from simulators.storage.battery import Battery, BatteryConfig
 from simulators.storage.dispatch import Dispatch, Situation, dispatch
 from simulators.storage.exchange import Exchange, check, exchange
@@ -18,6 +20,7 @@ from simulators.storage.exchange import Exchange, check, exchange
 class _Site:
     battery: Battery | None
     dispatch: Dispatch
+    own_rule: str | None
     export_limit_w: float
     initial_wh: float
     max_residual: float = 0.0
@@ -57,14 +60,10 @@ class Storage(Adapter[_Site]):
     ) -> _Site:
         if not export_limit_w >= 0:
             raise InputError(f"storage: export limit is {export_limit_w} W, expected a number >= 0")
-        made = None
-        if battery is not None:
-            known = BatteryConfig.__dataclass_fields__
-            if unknown := sorted(set(battery) - set(known)):
-                raise InputError(f"battery: unknown entry {unknown[0]!r}, expected one of {', '.join(known)}")
-            made = Battery(BatteryConfig(**battery))
+        store = None if battery is None else Battery(made(BatteryConfig, battery, "battery"))
+        own = own_rule(dispatch)
         rule = dispatch_rule(dispatch)
-        return _Site(made, rule, float(export_limit_w), made.energy_wh if made else 0.0)
+        return _Site(store, rule, own, float(export_limit_w), store.energy_wh if store else 0.0)
 
     def advance(self, eid: str, entity: _Site, given: Given) -> None:
         situation = Situation(
@@ -114,7 +113,7 @@ class Storage(Adapter[_Site]):
                 entity.refused.append({"kind": "battery", "reason": "the site has no battery"})
             return 0.0
         low_w, high_w = battery.feasible_range(self.step_size)
-        wished_w = entity.dispatch.power_w(situation)
+        wished_w = self._wished_w(entity, situation)
         if command is not None:
             asked_w = float(command["watts"])
             if isfinite(asked_w) and low_w <= asked_w <= high_w:
@@ -122,13 +121,24 @@ class Storage(Adapter[_Site]):
             else:
                 reason = f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible"
                 entity.refused.append({"kind": "battery", "reason": reason})
-        if not isfinite(wished_w):
-            raise InputError(
-                f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a finite number"
-            )
+        if isnan(wished_w):  # inf: all that is possible
+            raise InputError(f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a number")
         power_w = min(max(wished_w, low_w), high_w)
         battery.step(power_w, self.step_size)
         return power_w
+
+    def _wished_w(self, entity: _Site, situation: Situation) -> float:
+        """What the rule asks for, W; a user's own rule that fails is an input error, a bundled one a bug."""
+        if entity.own_rule is None:
+            return entity.dispatch.power_w(situation)
+        where = f"battery rule {entity.own_rule} at {self.now} s"
+        try:
+            wished_w: Any = entity.dispatch.power_w(situation)
+        except Exception as error:
+            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+        if not isinstance(wished_w, Real) or isnan(wished_w):
+            raise InputError(f"{where}: asks for {wished_w!r}, expected a number of W")
+        return float(wished_w)
 
     def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:
         return {attribute: entity.outputs[attribute] for attribute in attributes}
@@ -143,6 +153,12 @@ class Storage(Adapter[_Site]):
             "discharged_wh": battery.discharged_wh if battery else 0.0,
             "lost_wh": battery.lost_wh if battery else 0.0,
         }
+
+
+def own_rule(rule: str | Mapping[str, Any]) -> str | None:
+    """The name of a rule if it is a user's own."""
+    name = str(rule.get("name", "")) if isinstance(rule, Mapping) else rule
+    return name if own_file(name) else None
 
 
 def dispatch_rule(rule: str | Mapping[str, Any]) -> Dispatch:

@@ -48,10 +48,11 @@ class TinyWorld:
         factory = self.world.start(PythonStarter(InputSimulator), sim_id=name, step_size=STEP_S)
         return factory.Function(function=lambda time: function(time // STEP_S))
 
-    def record(self, entity: Any, *attributes: str) -> None:
+    def record(self, entity: Any, *attributes: str, prefix: str = "") -> None:
+        """Keep attributes of an entity; `prefix` tells those of several apart in what `series` returns."""
         for attribute in attributes:
             self.world.connect(entity, self._dict, attribute)
-            self._names[attribute] = (entity.full_id, attribute)
+            self._names[prefix + attribute] = (entity.full_id, attribute)
 
     def series(self, steps: int) -> dict[str, list[Any]]:
         """Run `steps` steps; what was recorded, by attribute, one value per step."""
@@ -59,6 +60,6 @@ class TinyWorld:
         by_time = self._recorder.get_dict(self._dict.eid)
         assert sorted(by_time) == [i * STEP_S for i in range(steps)]
         return {
-            attribute: [by_time[time][attribute][full_id] for time in sorted(by_time)]
-            for full_id, attribute in self._names.values()
+            name: [by_time[time][attribute][full_id] for time in sorted(by_time)]
+            for name, (full_id, attribute) in self._names.items()
         }

@@ -1,11 +1,15 @@
 """The map: that everything is on it, where it belongs, in the colour it should have."""
 
+import json
+from io import BytesIO
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
 from simulators.grid.layout import layout, length_km
 from simulators.grid.network import Network
+from simulators.grid.plain import record_from_plain, record_to_plain
 from simulators.grid.plot import network_figure
 from simulators.grid.record import RunRecord
 from tests.grid.networks import shipped, two_buses
@@ -47,12 +51,18 @@ def test_a_bus_without_coordinates_stands_between_its_neighbours():
     assert (placed <= around.max(axis=0)).all()
 
 
+def crossed(record: RunRecord, network: Network) -> RunRecord:
+    """The record on the same network elsewhere, after a way through JSON."""
+    return record_from_plain(network, json.loads(json.dumps(record_to_plain(record))))
+
+
 def test_the_figure_shows_loadings_voltages_and_violations(tmp_path):
     network = Network(two_buses())
     network.attach("end", "inference site")
     record = RunRecord(network)
     record.add(network.step(20.0), 0, 3600)
-    figure = network_figure(network, record, title="Two buses")
+    elsewhere = Network(two_buses())
+    figure = network_figure(elsewhere, crossed(record, elsewhere), title="Two buses")
     figure.savefig(tmp_path / "network.png")
     collections = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
     (loaded,) = [c for c in collections if c.get_array() is not None]
@@ -77,6 +87,22 @@ def test_a_run_without_a_solved_step_still_draws():
     network.attach("end", "site")
     record = RunRecord(network)
     record.add(network.step(5000.0), 0, 3600)
-    figure = network_figure(network, record)
+    elsewhere = Network(two_buses())
+    figure = network_figure(elsewhere, crossed(record, elsewhere))
     figure.canvas.draw()
     assert any("the power flow has no solution" in t.get_text() for t in figure.texts)
+
+
+def test_a_plain_record_draws_the_same_picture():
+    network = shipped("mv_oberrhein")
+    network.attach(100, "site")
+    record = RunRecord(network)
+    for number, p_mw in enumerate((1.0, 30.0)):
+        record.add(network.step(p_mw), number * 3600, 3600)
+    elsewhere = shipped("mv_oberrhein")
+    pictures = []
+    for drawn, values in ((network, record), (elsewhere, crossed(record, elsewhere))):
+        file = BytesIO()
+        network_figure(drawn, values).savefig(file)
+        pictures.append(file.getvalue())
+    assert pictures[0] == pictures[1]

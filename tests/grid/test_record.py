@@ -9,6 +9,7 @@ import pytest
 from simulators.errors import InputError
 from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
+from simulators.grid.plain import record_from_plain, record_to_plain
 from simulators.grid.record import RunRecord, network_summary
 from tests.grid.networks import shipped, two_buses
 
@@ -55,6 +56,64 @@ def test_the_summary_says_what_where_and_when(run):
     (site,) = summary["sites"]
     assert site["vm_pu_min"] == results[1].vm_pu[1]
     assert site["energy_mwh"] == pytest.approx(0.25 * 5043.0)
+
+
+def same(a, b):
+    """Equal values of equal types, NaN equal to itself."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and (a == b or (a != a and b != b))
+
+
+def through_json(record, network):
+    plain = record_to_plain(record)
+    crossed = json.loads(json.dumps(plain))
+    assert same(crossed, plain)
+    again = record_from_plain(network, crossed)
+    assert same(record_to_plain(again), plain)
+    return again
+
+
+def test_a_record_survives_json(run):
+    _, record, _ = run
+    again = through_json(record, Network(two_buses()))
+    assert same(network_summary(again), network_summary(record))
+    assert [site.name for site in again.network.sites] == ["site"]
+    for name, value in vars(record).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(again, name), value)
+        elif name not in ("network", "breaches"):
+            assert str(getattr(again, name)) == str(value), name  # NaN is in some
+    assert list(again.breaches) == list(record.breaches)
+    assert str(again.breaches) == str(record.breaches)
+
+
+def test_a_record_goes_on_where_it_was(run):
+    network, record, results = run
+    again = through_json(record, Network(two_buses()))
+    longer = RunRecord(network)
+    for number, result in enumerate([*results, results[1]]):
+        longer.add(result, number * STEP_S, STEP_S)
+    again.add(results[1], 4 * STEP_S, STEP_S)
+    assert same(record_to_plain(again), record_to_plain(longer))
+
+
+def test_a_record_of_a_real_network_survives_json():
+    network = shipped("mv_oberrhein")
+    for bus in (100, 80):
+        network.attach(bus, f"site {bus}")
+    record = RunRecord(network)
+    for number, p_mw in enumerate((1.0, 30.0)):
+        record.add(network.step([p_mw, 2.0]), number * STEP_S, STEP_S)
+    again = through_json(record, shipped("mv_oberrhein"))
+    assert same(network_summary(again), network_summary(record))
+
+
+def test_an_empty_record_survives_json():
+    network = Network(two_buses())
+    through_json(RunRecord(network), Network(two_buses()))
 
 
 def test_an_empty_run_has_a_summary_without_nan():

@@ -1,5 +1,6 @@
 """The adapter in a real mosaik world."""
 
+import json
 import math
 
 import mosaik
@@ -8,13 +9,13 @@ from mosaik.basic_simulators import InputSimulator, OutputSimulator
 from mosaik.starters import PythonStarter
 
 from simulators.errors import InputError
-from simulators.grid.simulator import META, PowerGrid
+from simulators.grid.simulator import PowerGrid
 from tests.grid.networks import shipped, two_buses
 
 STEP_S = 900
 STEPS = 4
 SIMULATORS = {"In": PythonStarter(InputSimulator), "Out": PythonStarter(OutputSimulator)}
-GRID_OUTPUTS = [a for a in META["models"]["Grid"]["attrs"] if "scaling" not in a]
+GRID_OUTPUTS = [a for a in PowerGrid.MODELS["Grid"]["attrs"] if "scaling" not in a]
 
 
 def p_mw(time):
@@ -22,12 +23,11 @@ def p_mw(time):
 
 
 def run_grid(connect, **grid):
-    """Run a world with one grid; `connect(world, inputs, grid)` wires it. Returns outputs by time, and the adapter."""
-    adapter = PowerGrid()
+    """Run a world with one grid; `connect(world, inputs, grid)` wires it. Outputs by time, record, summary."""
     with mosaik.World(SIMULATORS, cache=False) as world:
         inputs = world.start("In", step_size=STEP_S)
         out = world.start("Out")
-        factory = world.start(PythonStarter(lambda: adapter), sim_id="Grid", step_size=STEP_S)
+        factory = world.start(PythonStarter(PowerGrid), sim_id="Grid", step_size=STEP_S)
         entity = factory.Grid(**grid)
         connect(world, inputs, entity)
         sink = out.Dict()
@@ -39,7 +39,7 @@ def run_grid(connect, **grid):
             time: {(source, attr): value for attr, by in data.items() for source, value in by.items()}
             for time, data in out.get_dict(sink.eid).items()
         }
-        return received, adapter, factory.get_summary(entity.eid)
+        return received, factory.record(entity.eid), factory.summary(entity.eid)
 
 
 def test_what_mosaik_hands_out_is_the_models_answer():
@@ -48,7 +48,7 @@ def test_what_mosaik_hands_out_is_the_models_answer():
         world.connect(inputs.Function(function=p_mw), grid.children[0], ("value", "P[MW]"))
         world.connect(inputs.Constant(constant=1.0), grid.children[0], ("value", "P[MW]"))  # sources add up
 
-    received, adapter, summary = run_grid(connect, network="mv_oberrhein", buses=[100])
+    received, record, summary = run_grid(connect, network="mv_oberrhein", buses=[100])
     model = shipped("mv_oberrhein")
     site = model.attach(100, "site")
     at = model.buses.tolist().index(site.bus)
@@ -71,9 +71,10 @@ def test_what_mosaik_hands_out_is_the_models_answer():
             (grid, "converged[1]"): 1.0,
         }
         assert data == pytest.approx(expected, rel=1e-9)
-    assert summary["hours"] == 1.0
+    assert summary["hours"] == record["hours"] == 1.0
+    assert json.loads(json.dumps([summary, record])) == [summary, record]
     assert summary["sites"][0]["energy_mwh"] == pytest.approx(sum(0.25 * (p_mw(t) + 1.0) for t in received))
-    assert adapter.records["Grid-0"].line_loading_max.max() == summary["line_loading_percent_max"]["value"]
+    assert max(record["line_loading_max"]) == summary["line_loading_percent_max"]["value"]
 
 
 def test_two_sites_given_q_and_a_step_without_solution():
@@ -120,6 +121,8 @@ def test_the_networks_own_load_follows_a_profile():
         ({"network": "cigre_mv", "buses": []}, "no buses given"),
         ({"network": "cigre_mv", "buses": [99]}, "bus '99'"),
         ({"network": "cigre_mv", "buses": [3, "3"]}, "bus '3' given twice"),
+        ({"network": "cigre_mv", "buses": [3], "power_factor": 0.0}, "power factor"),
+        ({"network": "cigre_mv", "buses": [3], "voltage_limits": [1.1, 0.9]}, "voltage limits"),
     ],
 )
 def test_wrong_options_are_named(options, message):
@@ -132,6 +135,37 @@ def test_wrong_start_options_are_named():
         PowerGrid().init("Grid", time_resolution=60.0)
     with pytest.raises(InputError, match="step size 0"):
         PowerGrid().init("Grid", step_size=0)
+
+
+def step(grid, number, given):
+    """A step with inputs as they come through a socket."""
+    grid.step(number * STEP_S, json.loads(json.dumps(given)), STEP_S)
+
+
+def test_everything_from_plain_values_by_a_name_of_its_own():
+    grid = PowerGrid()
+    grid.init("Grid", step_size=STEP_S)
+    options = {"network": "mv_oberrhein", "buses": ["100", 80], "voltage_limits": [0.97, 1.03]}
+    [made] = json.loads(json.dumps(grid.create(1, "Grid", name="south", **json.loads(json.dumps(options)))))
+    assert made["eid"] == "south"
+    assert [bus["eid"] for bus in made["children"]] == ["south-Bus-100", "south-Bus-80"]
+    step(grid, 0, {"south-Bus-100": {"P[MW]": {"b": 1.5, "a": 0.5}}})
+    [found] = json.loads(json.dumps(grid.get_data({"south": GRID_OUTPUTS}))).values()
+    model = shipped("mv_oberrhein")
+    for bus in (100, 80):
+        model.attach(bus, str(bus))
+    result = model.step([2.0, 0.0])
+    assert found["vm_min[1]"] == pytest.approx(result.vm_min, rel=1e-12)
+    assert found["violations[1]"] > len(result.violations)  # the band was narrowed
+    assert [site["name"] for site in grid.summary("south")["sites"]] == ["site 1", "site 2"]
+
+
+def test_a_grid_has_nothing_to_tell_before_its_first_step():
+    grid = PowerGrid()
+    grid.init("Grid", step_size=STEP_S)
+    grid.create(1, "Grid", network="cigre_mv", buses=[9])
+    assert math.isnan(grid.get_data({"Grid-0": ["vm_min[1]"]})["Grid-0"]["vm_min[1]"])
+    assert grid.summary("Grid-0")["converged_share"] is None
 
 
 def test_agrees_with_the_offis_adapter():

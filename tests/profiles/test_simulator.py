@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,17 +51,21 @@ def profile(name: str, values: list[float], step_s: int = 3600) -> Profile:
     return Profile(name, "1", START, step_s, np.array(values), "test")
 
 
+def means(of: Profile, step_s: int = 900, steps: int = 8) -> list[float]:
+    """One value per step, as it goes to the adapter in plain JSON."""
+    values: list[float] = json.loads(json.dumps(of.means(START, step_s, steps).tolist()))
+    return values
+
+
 def test_every_step_gets_its_mean() -> None:
     rows: list[tuple[int, float, float]] = []
     configuration = {"Replay": PythonStarter(ProfileReplay), "Sink": PythonStarter(Sink)}
     with mosaik.World(configuration, cache=False) as world:
-        replay = world.start(
-            "Replay", start=START, step_size=900, steps=8, attributes=["price[1/kWh]", "T[degC]"]
-        )
+        replay = world.start("Replay", step_size=900, attributes=["price[1/kWh]", "T[degC]"])
         sink = world.start("Sink", rows=rows).Sink()
-        price = replay.Profile(profile=profile("price", [0.1, 0.3]), attribute="price[1/kWh]")
+        price = replay.Profile(values=means(profile("price", [0.1, 0.3])))
         temperature = replay.Profile(
-            profile=profile("T", [10, 20, 30, 40, 50, 60], 1200), attribute="T[degC]"
+            values=means(profile("T", [10, 20, 30, 40, 50, 60], 1200)), attribute="T[degC]"
         )
         world.connect(price, sink, "price[1/kWh]")
         world.connect(temperature, sink, "T[degC]")
@@ -75,10 +80,37 @@ def test_every_step_gets_its_mean() -> None:
     )
 
 
-def test_a_profile_that_does_not_cover_the_run_is_refused_at_creation() -> None:
-    simulator = ProfileReplay()
-    simulator.init("Replay", 1.0, start=START, step_size=900, steps=9, attributes=["price[1/kWh]"])
+def test_a_profile_that_does_not_cover_the_run_is_refused_before_it() -> None:
     with pytest.raises(InputError, match="the run needs 2023-06-05 00:00 to 2023-06-05 02:15 UTC"):
-        simulator.create(1, "Profile", profile=profile("price", [0.1, 0.3]), attribute="price[1/kWh]")
-    with pytest.raises(ValueError, match="not declared"):
-        simulator.create(1, "Profile", profile=profile("price", [0.1, 0.3]), attribute="other")
+        means(profile("price", [0.1, 0.3]), steps=9)
+
+
+def replay(**parameters: Any) -> ProfileReplay:
+    simulator = ProfileReplay()
+    simulator.init("Replay", 1.0, step_size=900, **parameters)
+    return simulator
+
+
+def test_an_attribute_is_a_declared_one() -> None:
+    with pytest.raises(InputError, match=r"'other' was not declared, expected one of price\[1/kWh\]"):
+        replay().create(1, "Profile", values=[0.1, 0.3], attribute="other")
+    with pytest.raises(InputError, match=r"'price\[1/kWh\]' was not declared, expected one of T\[degC\]"):
+        replay(attributes=["T[degC]"]).create(1, "Profile", values=[0.1, 0.3])
+
+
+@pytest.mark.parametrize("values", [[], [0.1, float("nan")], [[0.1, 0.3]], 0.1])
+def test_values_are_one_number_for_every_step(values: Any) -> None:
+    with pytest.raises(InputError, match="here: expected one number for every step"):
+        replay().create(1, "Profile", name="here", values=values)
+
+
+def test_a_run_longer_than_its_values_ends() -> None:
+    simulator = replay()
+    simulator.create(1, "Profile", name="here", values=[0.1])
+    asked = {"here": ["price[1/kWh]"]}
+    simulator.step(0, {}, 900)
+    assert json.loads(json.dumps(simulator.get_data(asked))) == {"here": {"price[1/kWh]": 0.1}}
+    assert simulator.summary("here") == {}
+    simulator.step(900, {}, 900)
+    with pytest.raises(InputError, match="here: has values for 1 steps, the run goes on at step 1"):
+        simulator.get_data(asked)

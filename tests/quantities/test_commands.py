@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import inf
 
+import numpy as np
 import pytest
 
 from simulators.errors import InputError
@@ -39,6 +40,12 @@ def test_a_command_survives_json(command):
     plain = json.loads(json.dumps(command.to_plain()))
     assert plain["kind"] == command.kind
     assert command_from_plain(plain) == command
+
+
+def test_numpys_numbers_become_pythons():
+    mean = np.float32(0.25)
+    for command in (Release(mean > 0.1, mean), BatchCap(np.int64(3)), Route({"ber": mean, "sfo": 1 - mean})):
+        assert command_from_plain(json.loads(json.dumps(command.to_plain()))) == command
 
 
 def test_every_command_is_known_by_its_kind():

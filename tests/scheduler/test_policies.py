@@ -1,5 +1,6 @@
-"""Policies hold when they should and let go in time."""
+"""Policies hold when they should and let go in time; what a user writes makes the right one."""
 
+from dataclasses import fields
 from math import inf
 
 import numpy as np
@@ -8,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.scheduler.policies import Decision, Observation, Policy, Unhurried, policy
+from simulators.quantities.commands import BatchCap, PowerCap, Release
+from simulators.scheduler.observation import NEEDS, Observation
+from simulators.scheduler.policies import POLICIES, Unhurried, in_force, needs_of, policies, policy
+from simulators.scheduler.policies.carbon import CarbonThreshold
+from simulators.scheduler.policies.price import PriceThreshold
+from simulators.scheduler.policies.solar import SolarFollowing
+from simulators.scheduler.policies.voltage import VoltageThreshold
+from simulators.scheduler.policy import Policy
 
 
 def seen(**values) -> Observation:
@@ -18,101 +26,108 @@ def seen(**values) -> Observation:
     return Observation(**({"time_s": 0, "step_s": 900} | values))
 
 
+def decided(rule: Policy, **values) -> Release:
+    """The one command that a bundled policy gives."""
+    [command] = rule.decide(seen(**values))
+    assert isinstance(command, Release)
+    return command
+
+
 def test_none_never_holds():
-    assert policy("none").decide(seen()) == Decision(hold=False, release_rate_per_s=inf)
+    assert list(policy("none").decide(seen())) == [Release(hold=False, rate_per_s=inf)]
 
 
 def test_carbon_holds_until_a_cleaner_hour():
     day = [500.0] * 4 + [200.0] * 4 + [400.0] * 24
-    rule = policy("carbon", quantile=0.25, window_s=8 * 900)
-    assert rule.decide(seen(ci_forecast_g_per_kwh=day)).hold
-    assert not rule.decide(seen(ci_forecast_g_per_kwh=day[4:])).hold
-    assert not rule.decide(seen(ci_forecast_g_per_kwh=day[8:])).hold  # flat: nothing to wait for
+    rule = CarbonThreshold(quantile=0.25, window_s=8 * 900)
+    assert decided(rule, ci_forecast_g_per_kwh=day).hold
+    assert not decided(rule, ci_forecast_g_per_kwh=day[4:]).hold
+    assert not decided(rule, ci_forecast_g_per_kwh=day[8:]).hold  # flat: nothing to wait for
 
 
 def test_carbon_looks_no_further_than_its_window():
     day = [500.0] * 8 + [100.0] * 8
-    assert policy("carbon", window_s=16 * 900).decide(seen(ci_forecast_g_per_kwh=day)).hold
-    assert not policy("carbon", window_s=4 * 900).decide(seen(ci_forecast_g_per_kwh=day)).hold
+    assert decided(CarbonThreshold(window_s=16 * 900), ci_forecast_g_per_kwh=day).hold
+    assert not decided(CarbonThreshold(window_s=4 * 900), ci_forecast_g_per_kwh=day).hold
 
 
 def test_carbon_spreads_the_release_over_the_clean_spell():
     ahead = [200.0] * 4 + [500.0] * 8
-    rule = policy("carbon", quantile=0.3, window_s=12 * 900)
-    assert rule.decide(seen(ci_forecast_g_per_kwh=ahead, held=72)).release_rate_per_s == 72 / 3600
-    assert rule.decide(seen(ci_forecast_g_per_kwh=ahead)).release_rate_per_s == inf
-    flood = policy("carbon", quantile=0.3, window_s=12 * 900, spread=False)
-    assert flood.decide(seen(ci_forecast_g_per_kwh=ahead, held=72)).release_rate_per_s == inf
+    rule = CarbonThreshold(quantile=0.3, window_s=12 * 900)
+    assert decided(rule, ci_forecast_g_per_kwh=ahead, held=72).rate_per_s == 72 / 3600
+    assert decided(rule, ci_forecast_g_per_kwh=ahead).rate_per_s == inf
+    flood = CarbonThreshold(quantile=0.3, window_s=12 * 900, spread=False)
+    assert decided(flood, ci_forecast_g_per_kwh=ahead, held=72).rate_per_s == inf
 
 
 def test_carbon_empties_the_queue_by_the_end_of_the_spell():
     ahead, held = [200.0] * 4 + [500.0] * 8, 72.0
-    rule = policy("carbon", threshold_g_per_kwh=300.0)
+    rule = CarbonThreshold(threshold_g_per_kwh=300.0)
     for step in range(4):
-        decision = rule.decide(seen(ci_forecast_g_per_kwh=ahead[step:], held=held))
-        held = max(0.0, held - decision.release_rate_per_s * 900)
+        decision = decided(rule, ci_forecast_g_per_kwh=ahead[step:], held=held)
+        held = max(0.0, held - decision.rate_per_s * 900)
     assert held == pytest.approx(0.0, abs=1e-9)
 
 
 def test_carbon_with_a_fixed_threshold_needs_no_forecast():
-    rule = policy("carbon", threshold_g_per_kwh=300.0)
-    assert rule.decide(seen(ci_g_per_kwh=301.0)).hold
-    assert not rule.decide(seen(ci_g_per_kwh=300.0)).hold
+    rule = CarbonThreshold(threshold_g_per_kwh=300.0)
+    assert decided(rule, ci_g_per_kwh=301.0).hold
+    assert not decided(rule, ci_g_per_kwh=300.0).hold
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=60), st.floats(0.01, 1.0), st.integers(0, 500))
 def test_carbon_always_releases_in_its_cleanest_step(ahead, quantile, held):
     ahead = [min(ahead), *ahead]
-    decision = policy("carbon", quantile=quantile).decide(seen(ci_forecast_g_per_kwh=ahead, held=held))
+    decision = decided(CarbonThreshold(quantile=quantile), ci_forecast_g_per_kwh=ahead, held=held)
     assert not decision.hold
-    assert decision.release_rate_per_s > 0
+    assert decision.rate_per_s > 0
 
 
 def test_solar_follows_generation_without_flapping():
-    rule = policy("solar", spread_s=0)
+    rule = SolarFollowing(spread_s=0)
     steps = [(0, 500), (400, 500), (500, 500), (450, 500), (390, 500), (450, 500)]
-    holds = [rule.decide(seen(generation_w=float(g), load_w=float(p))).hold for g, p in steps]
+    holds = [decided(rule, generation_w=float(g), load_w=float(p)).hold for g, p in steps]
     assert holds == [True, True, False, False, True, True]
 
 
 def test_solar_remembers_the_load_that_holding_took_away():
-    rule = policy("solar", spread_s=0)
+    rule = SolarFollowing(spread_s=0)
     steps = [(500, 400), (300, 500), (300, 100), (450, 100), (500, 100)]
-    holds = [rule.decide(seen(generation_w=float(g), load_w=float(p))).hold for g, p in steps]
+    holds = [decided(rule, generation_w=float(g), load_w=float(p)).hold for g, p in steps]
     assert holds == [False, True, True, True, False]
 
 
 def test_solar_at_night_without_load_still_holds_and_a_full_battery_releases():
-    rule = policy("solar", spread_s=600.0)
-    assert rule.decide(seen(generation_w=0.0, load_w=0.0)).hold
-    decision = rule.decide(seen(generation_w=0.0, load_w=10.0, soc=0.96, held=30))
-    assert decision == Decision(hold=False, release_rate_per_s=30 / 600)
+    rule = SolarFollowing(spread_s=600.0)
+    assert decided(rule, generation_w=0.0, load_w=0.0).hold
+    decision = decided(rule, generation_w=0.0, load_w=10.0, soc=0.96, held=30)
+    assert decision == Release(hold=False, rate_per_s=30 / 600)
 
 
 def test_price_against_a_threshold_and_against_the_past_day():
-    fixed = policy("price", threshold_per_kwh=0.3)
-    assert fixed.decide(seen(price_per_kwh=0.31)).hold
-    assert not fixed.decide(seen(price_per_kwh=-0.1)).hold
-    moving = policy("price", quantile=0.5, window_s=4 * 900)
+    fixed = PriceThreshold(threshold_per_kwh=0.3)
+    assert decided(fixed, price_per_kwh=0.31).hold
+    assert not decided(fixed, price_per_kwh=-0.1).hold
+    moving = PriceThreshold(quantile=0.5, window_s=4 * 900)
     prices = [1.0, 2.0, 3.0, 1.5, 1.0, 1.0, 1.0, 1.0, 1.2]
-    holds = [moving.decide(seen(time_s=900 * i, price_per_kwh=price)).hold for i, price in enumerate(prices)]
+    holds = [decided(moving, time_s=900 * i, price_per_kwh=price).hold for i, price in enumerate(prices)]
     assert holds == [False, True, True, False, False, False, False, False, True]
 
 
 @given(st.lists(st.floats(-100, 1000), min_size=1, max_size=80), st.floats(0.01, 1.0), st.integers(1, 20))
 def test_price_threshold_is_the_quantile_of_its_window(prices, quantile, window):
-    rule = policy("price", quantile=quantile, window_s=window * 900)
+    rule = PriceThreshold(quantile=quantile, window_s=window * 900)
     for i, price in enumerate(prices):
         threshold = np.quantile(prices[max(0, i - window + 1) : i + 1], quantile)
         if abs(price - threshold) > 1e-9:
-            assert rule.decide(seen(time_s=900 * i, price_per_kwh=price)).hold == (price > threshold)
+            assert decided(rule, time_s=900 * i, price_per_kwh=price).hold == (price > threshold)
         else:
-            rule.decide(seen(time_s=900 * i, price_per_kwh=price))
+            decided(rule, time_s=900 * i, price_per_kwh=price)
 
 
 def test_voltage_recovers_before_release():
-    rule = policy("voltage")
-    assert [rule.decide(seen(vm_pu=v)).hold for v in (1.0, 0.96, 0.94, 0.96, 0.975)] == [
+    rule = VoltageThreshold()
+    assert [decided(rule, vm_pu=v).hold for v in (1.0, 0.96, 0.94, 0.96, 0.975)] == [
         False,
         False,
         True,
@@ -134,43 +149,177 @@ def test_voltage_recovers_before_release():
 )
 def test_a_missing_connection_is_named(rule: Policy, observation, attribute):
     with pytest.raises(InputError, match=f"needs {attribute}"):
-        rule.decide(observation)
+        list(rule.decide(observation))
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("green", {}, "'green' is unknown, expected one of none, carbon, solar, price, voltage"),
-        ("carbon", {"quantil": 0.3}, "unknown option 'quantil', expected one of quantile, window_s"),
-        ("solar", {"_released": True}, "unknown option '_released'"),
-        ("carbon", {"quantile": 0.0}, "a quantile above 0 to 1"),
-        ("carbon", {"window_s": -1}, "a positive window"),
-        ("carbon", {"threshold_g_per_kwh": -1}, "a threshold >= 0"),
-        ("solar", {"hold_below": 1.5}, "hold_below <= release_at"),
-        ("solar", {"release_at": 0.0}, "release_at above 0"),
-        ("price", {"spread_s": -1}, "spread_s >= 0"),
-        ("voltage", {"hold_below_pu": 0.99}, "hold_below_pu <= release_at_pu"),
-    ],
-)
-def test_bad_choice_is_named(name, options, message):
-    with pytest.raises(InputError, match=message):
-        policy(name, **options)
+BAD = [
+    ("green", "'green' is unknown, expected one of none, carbon, solar, price, voltage or FILE.py:CLASS"),
+    ("solr:spread_s=1", "'solr' is unknown, .*; did you mean solar\\?"),
+    (
+        "carbon:quantil=0.3",
+        "'carbon': unknown option 'quantil', expected one of quantile, window_s.*; did you mean quantile\\?",
+    ),
+    ("solar:_released=true", "unknown option '_released'"),
+    ("none:window_s=5", "'none': unknown option 'window_s', expected one of none at all"),
+    ("carbon:quantile", "'carbon': 'quantile' given, expected name=value"),
+    ("carbon:quantile=0.0", "a quantile above 0 to 1"),
+    ("carbon:window_s=-1", "a positive window"),
+    ("carbon:threshold_g_per_kwh=-1", "a threshold >= 0"),
+    ("solar:hold_below=1.5", "hold_below <= release_at"),
+    ("solar:release_at=0.0", "release_at above 0"),
+    ("price:spread_s=-1", "spread_s >= 0"),
+    ("voltage:hold_below_pu=0.99", "hold_below_pu <= release_at_pu"),
+    ("carbon:quantile=low", "'carbon': quantile is 'low', expected a number"),
+    ("carbon:window_s=true", "'carbon': window_s is True, expected a number"),
+    ("carbon:spread=no", "'carbon': spread is 'no', expected true or false"),
+    ("price:threshold_per_kwh=cheap", "'price': threshold_per_kwh is 'cheap', expected a number or none"),
+]
+
+
+@pytest.mark.parametrize(("spec", "message"), BAD)
+def test_bad_choice_is_named(spec, message):
+    with pytest.raises(InputError, match=message) as error:
+        policy(spec)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_parameters_are_numbers_truth_values_or_none():
+    rule = policy("carbon:quantile=0.2,window-s=3600,spread=false,threshold_g_per_kwh=none")
+    assert rule == CarbonThreshold(quantile=0.2, window_s=3600.0, spread=False, threshold_g_per_kwh=None)
+    assert policy("carbon:") == CarbonThreshold()
+
+
+def test_what_is_written_goes_before_the_defaults():
+    defaults = {"carbon": {"window_s": 3600.0, "quantile": 0.5}, "price": {"spread_s": 0.0}}
+    assert policy("carbon:quantile=0.2", defaults) == CarbonThreshold(quantile=0.2, window_s=3600.0)
+    assert policy("solar", defaults) == SolarFollowing()
+    with pytest.raises(InputError, match="a positive window"):
+        policy("carbon", {"carbon": {"window_s": 0.0}})
 
 
 def test_own_surplus_counts_as_clean():
-    dirty = seen(ci_g_per_kwh=500.0, generation_w=2.0, load_w=1.0)
-    assert not policy("carbon", threshold_g_per_kwh=300.0).decide(dirty).hold
-    assert policy("carbon", threshold_g_per_kwh=300.0, surplus_is_clean=False).decide(dirty).hold
+    dirty = {"ci_g_per_kwh": 500.0, "generation_w": 2.0, "load_w": 1.0}
+    assert not decided(CarbonThreshold(threshold_g_per_kwh=300.0), **dirty).hold
+    assert decided(CarbonThreshold(threshold_g_per_kwh=300.0, surplus_is_clean=False), **dirty).hold
 
 
 def test_a_short_clean_spell_is_no_flood():
-    decision = policy("carbon", threshold_g_per_kwh=300.0, least_spread_s=3600.0).decide(
-        seen(ci_g_per_kwh=100.0, held=7200)
-    )
-    assert decision.release_rate_per_s == 2.0
+    rule = CarbonThreshold(threshold_g_per_kwh=300.0, least_spread_s=3600.0)
+    assert decided(rule, ci_g_per_kwh=100.0, held=7200).rate_per_s == 2.0
+
+
+class Juggler:
+    """Releases, and asks for more."""
+
+    needs = frozenset({"carbon"})
+
+    def decide(self, observation):
+        return [PowerCap(500.0), Release(hold=False), BatchCap(4)]
 
 
 def test_unhurried_holds_while_requests_queue():
     rule = Unhurried(policy("none"), most_waiting=3)
-    assert not rule.decide(seen(waiting=3)).hold
-    assert rule.decide(seen(waiting=4)).hold
+    assert not decided(rule, waiting=3).hold
+    assert decided(rule, waiting=4).hold
+
+
+def test_unhurried_leaves_other_commands_alone():
+    rule = Unhurried(Juggler(), most_waiting=3)
+    assert list(rule.decide(seen(waiting=3))) == [PowerCap(500.0), Release(hold=False), BatchCap(4)]
+    assert list(rule.decide(seen(waiting=4))) == [Release(True, 0.0), PowerCap(500.0), BatchCap(4)]
+    assert rule.needs == {"carbon", "queue"}
+
+
+def test_a_bundled_policy_is_unhurried_and_an_own_one_is_left_alone(tmp_path):
+    assert in_force("carbon", {"carbon": {"quantile": 0.5}}) == Unhurried(CarbonThreshold(quantile=0.5))
+    assert type(in_force(own(tmp_path))).__name__ == "Mine"
+
+
+def own(folder, needs='frozenset({"carbon", "price"})') -> str:
+    file = folder / "mine.py"
+    file.write_text(
+        f"""
+from dataclasses import dataclass
+from simulators.quantities.commands import Release
+
+@dataclass
+class Mine:
+    limit: float
+    name: str = "x"
+    needs = {needs}
+
+    def decide(self, observation):
+        return [Release(hold=observation.ci_g_per_kwh > self.limit)]
+
+class Idle:
+    pass
+
+class Silent:
+    def decide(self, observation):
+        return []
+"""
+    )
+    return f"{file}:Mine:limit=300"
+
+
+def test_an_own_policy_comes_from_its_file(tmp_path):
+    rule = policy(own(tmp_path))
+    assert rule.limit == 300
+    assert decided(rule, ci_g_per_kwh=301.0).hold
+    assert policy(f"{tmp_path}/mine.py:Mine:limit=2,name=slow").name == "slow"
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("Mine", "option 'limit' is missing"),
+        ("Mine:limt=3", "unknown option 'limt', expected one of limit, name; did you mean limit"),
+        ("Mine:limit=much", "limit is 'much', expected a number"),
+        ("Mien", "has no class 'Mien'; did you mean Mine"),
+        ("Idle", r"has no method decide\(observation\), expected one that returns commands"),
+        ("Silent:x=1", "unexpected keyword|takes no arguments"),
+    ],
+)
+def test_a_bad_own_policy_is_one_line_with_its_file(tmp_path, rest, message):
+    own(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        policy(f"{tmp_path}/mine.py:{rest}")
+    assert f"{tmp_path}/mine.py" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_a_policy_needs_is_known(tmp_path):
+    assert needs_of("none") == {"queue"}
+    assert needs_of("carbon") == {"carbon", "carbon_forecast", "generation", "load", "queue"}
+    assert needs_of(own(tmp_path)) == {"carbon", "price"}
+    assert needs_of(f"{tmp_path}/mine.py:Silent") == set(NEEDS)
+    with pytest.raises(InputError, match="needs 'weather', expected some of carbon, carbon_forecast"):
+        needs_of(own(tmp_path, needs='{"carbon", "weather"}'))
+
+
+def test_every_need_fills_fields_of_an_observation():
+    known = {field.name for field in fields(Observation)}
+    filled = [name for names in NEEDS.values() for name in names]
+    assert set(filled) <= known
+    assert len(set(filled)) == len(filled)
+    assert known - set(filled) == {"time_s", "step_s", "site", "refused"}
+
+
+def test_every_parameter_of_every_policy_is_told():
+    told = {known.name: known for known in policies()}
+    assert list(told) == list(POLICIES)
+    for name, known in told.items():
+        assert known.summary.endswith("."), name
+        assert {entry.name: entry.default for entry in known.parameters} == {
+            field.name: field.default for field in fields(POLICIES[name]) if field.init
+        }
+        for entry in known.parameters:
+            assert len(entry.about) > 10, f"{name}:{entry.name}"
+            unit = entry.name.rpartition("_")[2]
+            if unit == "s":
+                assert ", s" in entry.about, f"{name}:{entry.name}"
+            assert "  " not in entry.about
+    carbon = {entry.name: entry for entry in told["carbon"].parameters}
+    assert carbon["quantile"].about == "Share of the coming window that counts as clean, above 0 to 1."
+    voltage = {entry.name: entry.about for entry in told["voltage"].parameters}
+    assert voltage["hold_below_pu"] == voltage["release_at_pu"] != ""
