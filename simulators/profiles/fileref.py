@@ -11,6 +11,7 @@ On the command line the same is `--carbon my.csv`, and `--price prices.csv --pri
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -103,17 +104,7 @@ class FileRef(BaseModel):
         InputError
             Whatever is wrong with the file; one line that names it, and the option that may help.
         """
-        return read_csv_profile(
-            self.path,
-            quantity,
-            column=self.column,
-            timezone=self.timezone or "UTC",
-            label=self.label or "start",
-            fill=self.fill,
-            unit=self.unit,
-            cyclic=bool(self.cyclic),
-            kind=self.kind,
-        )
+        return _series(self, quantity, _stamp(self.path))
 
     def read_weather(
         self,
@@ -133,13 +124,49 @@ class FileRef(BaseModel):
                 raise InputError(
                     f"{self.path}: weather files settle their {name} themselves, expected no --weather-{name}"
                 )
-        return read_weather(
-            self.path,
-            latitude=latitude,
-            longitude=longitude,
-            altitude_m=altitude_m,
-            timezone=self.timezone or "UTC",
-            label=self.label or "start",
-            fill=self.fill,
-            cyclic=self.cyclic,
-        )
+        return _weather(self, latitude, longitude, altitude_m, _stamp(self.path))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells that a file is the one read before; None of a member of an archive, or if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+# many studies in one process read the same few files, which takes longer than a short study itself
+@lru_cache(maxsize=64)
+def _series(ref: FileRef, quantity: str, stamp: tuple[int, int] | None) -> Profile:
+    return read_csv_profile(
+        ref.path,
+        quantity,
+        column=ref.column,
+        timezone=ref.timezone or "UTC",
+        label=ref.label or "start",
+        fill=ref.fill,
+        unit=ref.unit,
+        cyclic=bool(ref.cyclic),
+        kind=ref.kind,
+    )
+
+
+@lru_cache(maxsize=16)
+def _weather(
+    ref: FileRef,
+    latitude: float | None,
+    longitude: float | None,
+    altitude_m: float | None,
+    stamp: tuple[int, int] | None,
+) -> Weather:
+    return read_weather(
+        ref.path,
+        latitude=latitude,
+        longitude=longitude,
+        altitude_m=altitude_m,
+        timezone=ref.timezone or "UTC",
+        label=ref.label or "start",
+        fill=ref.fill,
+        cyclic=ref.cyclic,
+    )
