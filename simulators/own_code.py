@@ -59,7 +59,7 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
         raise InputError(f"{what} {path}: no such file")
     try:
         source = path.read_bytes()
-        compile(source, str(path), "exec")
+        code = compile(source, str(path), "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise InputError(
@@ -70,12 +70,11 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     if module is None:
         described = importlib.util.spec_from_file_location(name, path)
         assert described is not None
-        assert described.loader is not None
         module = importlib.util.module_from_spec(described)
         sys.modules[name] = module  # dataclasses look their module up
         try:
-            described.loader.exec_module(module)
-        except Exception as error:
+            exec(code, vars(module))  # not by its loader, which may take an older version from its cache
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise InputError(f"{what} {path}: fails on import: {type(error).__name__}: {error}") from None
     found = getattr(module, match["name"], None)
