@@ -119,12 +119,8 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
     ):
         if ref is None:
             continue
-        profile = ref.read("carbon")
+        profile = ref.read("marginal" if what.startswith("marginal") else "carbon")
         marginal = profile.kind == "marginal"
-        if what.startswith("marginal") and not marginal:
-            raise InputError(
-                f"{ref.path}: its carbon intensity is average, expected a marginal one for --marginal"
-            )
         if marginal and series.marginal is not None:
             continue
         if marginal:
