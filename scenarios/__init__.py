@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scenarios.result import Result
-    from scenarios.simulate import Listener, simulate
+    from scenarios.simulation import Listener, simulate
     from scenarios.study import SiteStudy, Study
 
 __all__ = ["Listener", "Result", "SiteStudy", "Study", "simulate"]
 
 _WHERE = {
-    "Listener": "scenarios.simulate",
+    "Listener": "scenarios.simulation",
     "Result": "scenarios.result",
     "SiteStudy": "scenarios.study",
     "Study": "scenarios.study",
-    "simulate": "scenarios.simulate",
+    "simulate": "scenarios.simulation",
 }
 
 

@@ -17,7 +17,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.output import Bar, Disk, OutputOptions, write_results
-from scenarios.simulate import simulate
+from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
 from simulators.errors import InputError

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from simulators.quantities.latencies import LatencyRecord
+from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report import series
@@ -31,7 +32,7 @@ class OutputOptions(BaseModel):
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
 
 
-class Disk:
+class Disk(FolderSink):
     """Writes the tables and the configuration into a `RunFolder` while the simulation goes on.
 
     Parameters
@@ -43,21 +44,13 @@ class Disk:
     """
 
     def __init__(self, folder: RunFolder, options: Mapping[str, Any]) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._options = options
 
     def started(self, plan: Plan) -> None:
         """Write the configuration: an interrupted run has it too."""
         self._folder.start = plan.start
         self._folder.write_json("config.json", configuration(plan, self._options))
-
-    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
-        """Append rows to a table's Parquet file."""
-        self._folder.append(table, columns)
-
-    def reached(self, simulated_s: int) -> None:
-        """Note how far the run came."""
-        self._folder.reached(simulated_s)
 
 
 class Bar(AbstractContextManager["Bar"]):

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.result import Figures
-from scenarios.simulate import simulate
+from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import main

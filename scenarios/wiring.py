@@ -58,11 +58,13 @@ REFUSALS: tuple[Link, ...] = tuple(
 """What actuators did not carry out; every controller hears of it."""
 
 SIGNALS: dict[str, tuple[Link, ...]] = {
-    "carbon": (Link("carbon", "CI[gCO2eq/kWh]", "controller", "CI[gCO2eq/kWh]"),),
+    "carbon": (
+        Link("carbon", "CI[gCO2eq/kWh]", "controller", "CI[gCO2eq/kWh]"),
+        Link("carbon", "CI_marginal[gCO2eq/kWh]", "controller", "CI_marginal[gCO2eq/kWh]"),
+    ),
     "carbon_forecast": (Link("carbon", "CI_forecast[gCO2eq/kWh]", "controller", "CI_forecast[gCO2eq/kWh]"),),
     "marginal": (Link("carbon", "CI_marginal[gCO2eq/kWh]", "controller", "CI_marginal[gCO2eq/kWh]"),),
     "price": (Link("price", "price[1/kWh]", "controller", "price[1/kWh]"),),
-    "price_forecast": (Link("price", "price_forecast[1/kWh]", "controller", "price_forecast[1/kWh]"),),
     "generation": (
         Link("pv", "P[MW]", "controller", "P_gen[MW]"),
         Link("wind", "P[MW]", "controller", "P_gen[MW]"),

@@ -33,6 +33,8 @@ class World:
         What to make.
     sink
         Who gets the rows of the tables.
+    simulators
+        Classes that stand in for those of rooms, by the room's name.
 
     Attributes
     ----------
@@ -44,12 +46,13 @@ class World:
         What was asked of the network at the end.
     """
 
-    def __init__(self, plan: Plan, sink: Sink) -> None:
+    def __init__(self, plan: Plan, sink: Sink, simulators: Mapping[str, type[Any]] | None = None) -> None:
         self.plan = plan
         self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._sink = sink
+        self._simulators = dict(simulators or {})
         self._factories: dict[tuple[str, str], Any] = {}
         self._made: dict[tuple[str, str], tuple[Any, str]] = {}
         self._columns: list[list[str]] = []
@@ -96,7 +99,9 @@ class World:
             name = entity.room.capitalize()
             parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
             if not address:
-                self._factories[key] = self.start(simulator_class(entity.room), name, **parameters)
+                self._factories[key] = self.start(
+                    self._simulators.get(entity.room) or simulator_class(entity.room), name, **parameters
+                )
             else:
                 self._factories[key] = self._elsewhere(f"{name}-at-{address}", address, parameters)
         return self._factories[key]
@@ -128,7 +133,7 @@ class World:
         for name, site in self.plan.sites.items():
             links: list[Link] = [*LINKS, *REFUSALS]
             for need in sorted(site.needs):
-                links += SIGNALS[need]
+                links += [link for link in SIGNALS[need] if link not in links]
             routed = (NETWORK, "router") in self.entities
             for link in links:
                 source, target = self._end(name, link.source), self._end(name, link.target)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from mosaik.exceptions import SimulationError
 from mosaik_api_v3.connection import RemoteException
 from numpy.typing import ArrayLike
-from simulators.recorder.memory import MemorySink
 
 from scenarios.build import build
 from scenarios.plan import NETWORK, Plan
@@ -19,6 +19,8 @@ from scenarios.totals import together
 from scenarios.world import World
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
+from simulators.recorder.memory import MemorySink
+from simulators.recorder.sinks import StoringSink
 
 
 class Listener(Protocol):
@@ -38,7 +40,7 @@ class Listener(Protocol):
 
 
 class _Sink:
-    """Hands what is recorded to memory and to the listeners."""
+    """Hands what is recorded to memory and to the listeners, some of which keep it on disk (`StoringSink`)."""
 
     def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
         self._memory = memory
@@ -54,6 +56,19 @@ class _Sink:
     def reached(self, simulated_s: int) -> None:
         for listener in self._listeners:
             listener.reached(simulated_s)
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for listener in self._listeners:
+                if isinstance(listener, StoringSink):
+                    stack.enter_context(listener.uninterrupted())
+            yield
+
+    def before_closing(self, flush: Callable[[], None]) -> None:
+        for listener in self._listeners:
+            if isinstance(listener, StoringSink):
+                listener.before_closing(flush)
 
 
 def simulate(
@@ -96,11 +111,30 @@ def simulate(
     >>> [round(simulate(small.changed(pv_kw=kw)).figures.energy_mwh.pv, 6) for kw in (1.0, 2.0)]
     [0.0, 0.0]
     """
-    plan = build(study)
+    return simulate_plan(build(study), listeners=listeners, keep_requests=keep_requests, attach=attach)
+
+
+def simulate_plan(
+    plan: Plan,
+    *,
+    listeners: Sequence[Listener] = (),
+    keep_requests: bool = False,
+    attach: Callable[[World], None] | None = None,
+    simulators: Mapping[str, type[Any]] | None = None,
+) -> Result:
+    """Simulate a plan, e.g. one whose entities were changed; see `simulate`.
+
+    Parameters
+    ----------
+    plan, listeners, keep_requests, attach
+        As for `simulate`.
+    simulators
+        Classes that stand in for those of rooms, by the room's name.
+    """
     memory = MemorySink()
     for listener in listeners:
         listener.started(plan)
-    with World(plan, _Sink(memory, listeners, keep_requests)) as world:
+    with World(plan, _Sink(memory, listeners, keep_requests), simulators) as world:
         if attach is not None:
             attach(world)
         try:
@@ -113,7 +147,7 @@ def simulate(
         except SimulationError as error:
             raise SimulationError(f"a simulator elsewhere is gone: {error}") from error
     frame = memory.frame("timeseries")
-    check_requests(frame, study.run.step)
+    check_requests(frame, plan.study.run.step)
     figures = {
         name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
     }
@@ -121,7 +155,7 @@ def simulate(
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()
     }
     return Result(
-        study=study,
+        study=plan.study,
         plan=plan,
         figures=together(figures, latencies),
         sites=figures,
