@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite, nan
 from typing import Any, ClassVar
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
+from simulators.own_code import made
+from simulators.quantities.commands import BatteryPower, Curtail, command_from_plain
 from simulators.storage.battery import Battery, BatteryConfig
 from simulators.storage.dispatch import Dispatch, Situation, dispatch
 from simulators.storage.exchange import Exchange, check, exchange
@@ -57,71 +59,79 @@ class Storage(Adapter[_Site]):
     ) -> _Site:
         if not export_limit_w >= 0:
             raise InputError(f"storage: export limit is {export_limit_w} W, expected a number >= 0")
-        made = None
+        stored = None
         if battery is not None:
-            known = BatteryConfig.__dataclass_fields__
-            if unknown := sorted(set(battery) - set(known)):
-                raise InputError(f"battery: unknown entry {unknown[0]!r}, expected one of {', '.join(known)}")
-            made = Battery(BatteryConfig(**battery))
-        rule = dispatch_rule(dispatch)
-        return _Site(made, rule, float(export_limit_w), made.energy_wh if made else 0.0)
+            stored = Battery(made(BatteryConfig, battery, "battery"))
+        return _Site(
+            stored, dispatch_rule(dispatch), float(export_limit_w), stored.energy_wh if stored else 0.0
+        )
 
     def advance(self, eid: str, entity: _Site, given: Given) -> None:
-        situation = Situation(
-            1e6 * given.total("P_load[MW]"),
-            1e6 * given.total("P_gen[MW]"),
-            float(given.only("CI[gCO2eq/kWh]", nan)),
-            float(given.only("price[1/kWh]", nan)),
-        )
-        commands = {c["kind"]: c for c in given.joined("commands") if c["kind"] in self.TAKES}
         entity.refused = []
-        spilled_w = self._spilled_w(entity, commands.get("curtail"), situation.generation_w)
-        usable = Situation(
-            situation.load_w,
-            situation.generation_w - spilled_w,
-            situation.ci_g_per_kwh,
-            situation.price_per_kwh,
-        )
+        commands = self._commands(entity, given)
+        generation_w = 1e6 * given.total("P_gen[MW]")
+        spilled_w = self._spilled_w(entity, commands.get("curtail"), generation_w)
         battery = entity.battery
         soc = battery.soc if battery else 0.0
-        power_w = self._battery_w(entity, usable, commands.get("battery"))
-        flows = exchange(usable.load_w, usable.generation_w, power_w, entity.export_limit_w)
+        situation = Situation(
+            1e6 * given.total("P_load[MW]"),
+            generation_w - spilled_w,
+            float(given.only("CI[gCO2eq/kWh]", nan)),
+            float(given.only("price[1/kWh]", nan)),
+            soc if battery else nan,
+            self.now,
+            self.step_size,
+        )
+        power_w = self._battery_w(entity, situation, commands.get("battery"))
+        flows = exchange(situation.load_w, situation.generation_w, power_w, entity.export_limit_w)
         if spilled_w:
-            flows = Exchange(
-                **vars(flows)
-                | {"generation_w": situation.generation_w, "curtailed_w": flows.curtailed_w + spilled_w}
-            )
+            flows = replace(flows, generation_w=generation_w, curtailed_w=flows.curtailed_w + spilled_w)
         interval = f"{eid}, {self.now} to {self.now + self.step_size} s"
         entity.max_residual = max(entity.max_residual, check(flows, interval))
         entity.outputs = _outputs(flows, battery, soc) | {"refused": entity.refused}
 
-    def _spilled_w(self, entity: _Site, command: Mapping[str, Any] | None, generation_w: float) -> float:
-        """Generation that a command leaves unused, W."""
-        if command is None:
-            return 0.0
-        most_w = command["watts"]
-        if not most_w >= 0:
-            reason = f"{most_w} W of generation, expected a number >= 0"
-            entity.refused.append({"kind": "curtail", "reason": reason})
-            return 0.0
-        return max(0.0, generation_w - float(most_w))
+    def _commands(self, entity: _Site, given: Given) -> dict[str, float]:
+        """Watts by the kind of command; of several of one kind the last counts."""
+        found: dict[str, float] = {}
+        for plain in given.joined("commands"):
+            kind = plain["kind"]
+            if kind not in self.TAKES:
+                continue
+            try:
+                command = command_from_plain(plain)
+                assert isinstance(command, BatteryPower | Curtail)
+                watts = float(command.watts)
+            except (TypeError, ValueError) as error:
+                _refuse(entity, kind, str(error))
+                continue
+            if kind in found:
+                _refuse(entity, kind, f"{found[kind]:g} W, but another command follows in the same step")
+            found[kind] = watts
+        return found
 
-    def _battery_w(self, entity: _Site, situation: Situation, command: Mapping[str, Any] | None) -> float:
+    def _spilled_w(self, entity: _Site, most_w: float | None, generation_w: float) -> float:
+        """Generation that a command leaves unused, W."""
+        if most_w is None:
+            return 0.0
+        if not most_w >= 0:
+            _refuse(entity, "curtail", f"{most_w} W of generation, expected a number >= 0")
+            return 0.0
+        return max(0.0, generation_w - most_w)
+
+    def _battery_w(self, entity: _Site, situation: Situation, asked_w: float | None) -> float:
         """Terminal power of the battery, W: as commanded, else by the rule, within what is possible."""
         battery = entity.battery
         if battery is None:
-            if command is not None:
-                entity.refused.append({"kind": "battery", "reason": "the site has no battery"})
+            if asked_w is not None:
+                _refuse(entity, "battery", "the site has no battery")
             return 0.0
         low_w, high_w = battery.feasible_range(self.step_size)
         wished_w = entity.dispatch.power_w(situation)
-        if command is not None:
-            asked_w = float(command["watts"])
+        if asked_w is not None:
             if isfinite(asked_w) and low_w <= asked_w <= high_w:
                 wished_w = asked_w
             else:
-                reason = f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible"
-                entity.refused.append({"kind": "battery", "reason": reason})
+                _refuse(entity, "battery", f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible")
         if not isfinite(wished_w):
             raise InputError(
                 f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a finite number"
@@ -143,6 +153,10 @@ class Storage(Adapter[_Site]):
             "discharged_wh": battery.discharged_wh if battery else 0.0,
             "lost_wh": battery.lost_wh if battery else 0.0,
         }
+
+
+def _refuse(entity: _Site, kind: str, reason: str) -> None:
+    entity.refused.append({"kind": kind, "reason": reason})
 
 
 def dispatch_rule(rule: str | Mapping[str, Any]) -> Dispatch:

@@ -53,21 +53,19 @@ def profile(name: str, values: list[float], step_s: int = 3600) -> Profile:
 def test_every_step_gets_its_mean() -> None:
     rows: list[tuple[int, float, float]] = []
     configuration = {"Replay": PythonStarter(ProfileReplay), "Sink": PythonStarter(Sink)}
+    prices = profile("price", [0.1, 0.3]).means(START, 900, 8)
+    degrees = profile("T", [10, 20, 30, 40, 50, 60], 1200).means(START, 900, 8)
     with mosaik.World(configuration, cache=False) as world:
-        replay = world.start(
-            "Replay", start=START, step_size=900, steps=8, attributes=["price[1/kWh]", "T[degC]"]
-        )
+        replay = world.start("Replay", step_size=900, attributes=["price[1/kWh]", "T[degC]"])
         sink = world.start("Sink", rows=rows).Sink()
-        price = replay.Profile(profile=profile("price", [0.1, 0.3]), attribute="price[1/kWh]")
-        temperature = replay.Profile(
-            profile=profile("T", [10, 20, 30, 40, 50, 60], 1200), attribute="T[degC]"
-        )
+        price = replay.Profile(values=prices.tolist())
+        temperature = replay.Profile(values=degrees.tolist(), attribute="T[degC]")
         world.connect(price, sink, "price[1/kWh]")
         world.connect(temperature, sink, "T[degC]")
         world.run(7200, print_progress=False, lazy_stepping=False)
-    times, prices, temperatures = map(np.array, zip(*rows, strict=True))
+    times, seen, temperatures = map(np.array, zip(*rows, strict=True))
     assert times.tolist() == list(range(0, 7200, 900))
-    np.testing.assert_allclose(prices, [0.1] * 4 + [0.3] * 4)
+    np.testing.assert_allclose(seen, [0.1] * 4 + [0.3] * 4)
     # 1200 s values seen through 900 s windows: 900 of the first; 300 of it and 600 of the next; ...
     np.testing.assert_allclose(
         temperatures,
@@ -75,10 +73,12 @@ def test_every_step_gets_its_mean() -> None:
     )
 
 
-def test_a_profile_that_does_not_cover_the_run_is_refused_at_creation() -> None:
-    simulator = ProfileReplay()
-    simulator.init("Replay", 1.0, start=START, step_size=900, steps=9, attributes=["price[1/kWh]"])
+def test_a_run_longer_than_its_series_is_refused() -> None:
     with pytest.raises(InputError, match="the run needs 2023-06-05 00:00 to 2023-06-05 02:15 UTC"):
-        simulator.create(1, "Profile", profile=profile("price", [0.1, 0.3]), attribute="price[1/kWh]")
-    with pytest.raises(ValueError, match="not declared"):
-        simulator.create(1, "Profile", profile=profile("price", [0.1, 0.3]), attribute="other")
+        profile("price", [0.1, 0.3]).means(START, 900, 9)
+    simulator = ProfileReplay()
+    simulator.init("Replay", 1.0, step_size=900)
+    simulator.create(1, "Profile", values=[0.1])
+    simulator.step(900, {}, 900)
+    with pytest.raises(InputError, match="Profile-0: has values for 1 steps, the run goes on at step 1"):
+        simulator.get_data({"Profile-0": ["price[1/kWh]"]})
