@@ -74,7 +74,7 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
         sys.modules[name] = module  # dataclasses look their module up
         try:
             described.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise InputError(f"{what} {path}: fails on import: {type(error).__name__}: {error}") from None
     found = getattr(module, match["name"], None)

@@ -12,6 +12,7 @@ from mosaik.basic_simulators import InputSimulator, OutputSimulator
 from mosaik.starters import PythonStarter
 
 STEP_S = 900
+LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0}
 
 
 def crossed(value: Any) -> Any:
