@@ -32,9 +32,9 @@ class Given:
 
     Examples
     --------
-    >>> given = Given("Battery-0", {"P_gen[MW]": {"PV-0": 0.2, "Wind-0": 0.1}, "CI[gCO2eq/kWh]": {"Carbon-0": 300.0}})
+    >>> given = Given("Battery-0", {"P_gen[MW]": {"PV-0": 0.5, "Wind-0": 0.25}, "CI[gCO2eq/kWh]": {"Carbon-0": 300.0}})
     >>> given.total("P_gen[MW]"), given.only("CI[gCO2eq/kWh]"), given.only("price[1/kWh]", 0.0)
-    (0.3, 300.0, 0.0)
+    (0.75, 300.0, 0.0)
     """
 
     def __init__(self, eid: str, attributes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
 from simulators.options import nearest
-from simulators.own_code import load_class, made, own_file, parse_options
+from simulators.own_code import first_line, load_class, made, own_file, parse_options
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class OwnRule:
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"battery rule {self.spec}: {type(error).__name__}: {error}") from error
+            raise InputError(f"battery rule {self.spec}: {first_line(error)}") from error
         if isinstance(wished_w, bool) or not isinstance(wished_w, Real):
             raise InputError(f"battery rule {self.spec}: returned {wished_w!r}, expected a power in W")
         return float(wished_w)

@@ -1,6 +1,6 @@
 """Rules do what their names say."""
 
-from math import inf
+from math import inf, isnan
 
 import numpy as np
 import pytest
@@ -65,3 +65,37 @@ def test_thresholds_from_a_series():
 def test_bad_choice_is_named(name, options, message):
     with pytest.raises(InputError, match=message):
         dispatch(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return None", "returned None, expected a power in W"),
+        ("return 'full'", "returned 'full', expected a power in W"),
+        ("return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("return situation.temperature", "AttributeError: 'Situation' object has no attribute"),
+    ],
+)
+def test_an_own_rule_that_fails_is_named(tmp_path, body, said):
+    file = tmp_path / "mine.py"
+    file.write_text(f"class Mine:\n    def power_w(self, situation):\n        {body}\n")
+    with pytest.raises(InputError, match=said) as caught:
+        dispatch(f"{file}:Mine").power_w(Situation(1.0, 0.0))
+    assert str(caught.value).startswith(f"battery rule {file}:Mine: ")
+
+
+def test_an_own_rule_needs_its_method_and_may_return_numpys_numbers(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\n"
+        "class Mine:\n    def power_w(self, situation): return np.float32(situation.load_w)\n"
+        "class Other:\n    pass\n"
+    )
+    assert dispatch(f"{file}:Mine").power_w(Situation(2.0, 0.0)) == 2.0
+    with pytest.raises(InputError, match=r"mine.py:Other: has no method power_w\(situation\)"):
+        dispatch(f"{file}:Other")
+
+
+def test_what_is_not_known_of_a_situation_is_no_number():
+    situation = Situation(1.0, 0.0)
+    assert all(isnan(v) for v in (situation.ci_g_per_kwh, situation.price_per_kwh, situation.soc))
