@@ -35,9 +35,13 @@ def models() -> Rows:
 
     yield ("model", "parameters", "active", "shape from")
     for name in model_names():
-        shape = model(name)
         file = shown(model_files(name)[-1])
         source = file if file.startswith("data/") else "aiconfigurator-core"
+        try:
+            shape = model(name)
+        except InputError as error:
+            yield (name, "-", "-", f"{source}; not simulated: {str(error).rpartition(': ')[2]}")
+            continue
         yield (name, f"{shape.parameters / 1e9:.1f} G", f"{shape.active_parameters / 1e9:.1f} G", source)
 
 
@@ -48,7 +52,9 @@ def gpus() -> Rows:
     yield ("gpu", "title", "limit", "calibrated for", "data sheet")
     for name in gpu_names():
         sheet = gpu(name)
-        fitted = ", ".join(sheet.power.get("utilisation", {})) or "nothing: published MFU law or roofline"
+        tables = sheet.power.get("utilisation", {})
+        groups = [group for group, table in tables.items() if isinstance(table, dict)]
+        fitted = ", ".join(groups) or "nothing: the published MFU law"
         yield (name, sheet.title, f"{sheet.tdp_w:g} W", fitted, f"data/gpus/{name}.toml")
 
 
@@ -77,7 +83,6 @@ def policies() -> Rows:
 def formats() -> Rows:
     """File formats."""
     from simulators.profiles.formats import FORMATS
-
     from simulators.traffic.traces.formats import LAYOUTS
 
     yield ("for", "format", "how it is known")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from importlib import metadata
 from typing import Any
-
-import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": (
@@ -37,53 +36,39 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> module whose ``app()`` (or ``app(name)`` of the catalogue) has it, what it does."""
 
-
-class _Lazy(click.Group):
-    """A group whose commands are imported on use, so that `--help` does not import the world."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        from typer.main import get_command
-
-        module = importlib.import_module(COMMANDS[name][0])
-        app: Any = module.app(name) if module.__name__ == "scenarios.catalogue" else module.app()
-        return get_command(app)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+CATALOGUE = {name for name, (module, _) in COMMANDS.items() if module == "scenarios.catalogue"}
 
 
-def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(f"wattloop {metadata.version('wattloop')}")
-        ctx.exit()
+USAGE = "usage: wattloop COMMAND [OPTIONS]; wattloop COMMAND --help tells the options of one"
 
 
-@click.group(
-    cls=_Lazy,
-    help="Closed-loop co-simulation of LLM inference, the data centre around it and the power grid.",
-)
-@click.option(
-    "--version", is_flag=True, callback=_version, is_eager=True, expose_value=False, help="Show the version."
-)
-def _group() -> None:
-    """See the help above."""
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {about}" for name, (_, about) in COMMANDS.items()]
+    about = "Closed-loop co-simulation of LLM inference, the data centre around it, renewables and the power grid."
+    return "\n".join([about, "", USAGE, "", *lines])
 
 
 def main() -> None:
     """Run the command line; a wrong use is one line and exit code 2."""
-    try:
-        code = _group.main(prog_name="wattloop", standalone_mode=False)
-    except click.UsageError as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_overview())
+        return
+    name = arguments[0]
+    if name == "--version":
+        print(f"wattloop {metadata.version('wattloop')}")
+        return
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.7)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        print(f"error: {name}: no such command, expected one of {', '.join(COMMANDS)}{hint}", file=sys.stderr)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    module = importlib.import_module(COMMANDS[name][0])
+    app: Any = module.app(name) if name in CATALOGUE else module.app()
+    sys.argv = [f"wattloop {name}", *arguments[1:]]
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
-from mosaik.exceptions import SimulationError
+from mosaik.exceptions import ConnectionClosedError
 from mosaik_api_v3.connection import RemoteException
 from numpy.typing import ArrayLike
 
@@ -17,7 +17,7 @@ from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.world import World
-from simulators.errors import InputError
+from simulators.errors import InputError, SimulatorLost
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
 from simulators.recorder.sinks import StoringSink
@@ -101,7 +101,7 @@ def simulate(
     ------
     InputError
         Whatever is wrong with the study or its files; also from a simulator elsewhere.
-    SimulationError
+    SimulatorLost
         If a simulator elsewhere stopped answering; the message names it.
 
     Examples
@@ -144,8 +144,8 @@ def simulate_plan(
             if error.remote_type == "InputError":
                 raise InputError(error.remote_msg) from None
             raise
-        except SimulationError as error:
-            raise SimulationError(f"a simulator elsewhere is gone: {error}") from error
+        except (ConnectionClosedError, ConnectionError) as error:
+            raise SimulatorLost(f"a simulator elsewhere is gone: {error}") from None
     frame = memory.frame("timeseries")
     check_requests(frame, plan.study.run.step)
     figures = {

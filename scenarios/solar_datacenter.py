@@ -16,6 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.output import Bar, Disk, OutputOptions, write_results
@@ -23,7 +24,7 @@ from scenarios.result import Figures
 from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.summary import compare
-from simulators.commandline import main
+from simulators.commandline import command
 from simulators.recorder.store import RunFolder
 
 SKIP = ("network", "grid_at", "routing", "mw", "bus")
@@ -48,37 +49,37 @@ class SolarDatacenter(BaseModel):
         return "carbon" if self.study.site.control.policy == "none" else "none"
 
 
-def run(command: SolarDatacenter) -> None:
+def run(chosen: SolarDatacenter) -> None:
     """Simulate a site with PV, wind and a battery that serves LLM requests, and report what it drew and emitted."""
     started = time.perf_counter()
-    study, options = command.study, command.model_dump(mode="json")
-    with RunFolder(command.output.out, until_s=study.run.length_s) as folder:
-        with other_policy_beside(command, folder) as other, Bar() as bar:
+    study, options = chosen.study, chosen.model_dump(mode="json")
+    with RunFolder(chosen.output.out, until_s=study.run.length_s) as folder:
+        with other_policy_beside(chosen, folder) as other, Bar() as bar:
             result = simulate(study, listeners=(Disk(folder, options), bar))
         scheduling = None
         if other:
             pair = (result.figures, other[0])
             policy = study.site.control.policy
             scheduling = (
-                compare(command.other_policy, *pair[::-1]) if policy == "none" else compare(policy, *pair)
+                compare(chosen.other_policy, *pair[::-1]) if policy == "none" else compare(policy, *pair)
             )
         title = f"Solar data centre, {', '.join(site.title for site in result.plan.sites.values())}"
         write_results(
-            folder, result, options, started, title, report=command.output.report, scheduling=scheduling
+            folder, result, options, started, title, report=chosen.output.report, scheduling=scheduling
         )
 
 
 @contextmanager
-def other_policy_beside(command: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
+def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
     """The same requests under the other policy, in a process of its own; once left, the list holds its figures."""
     figures: list[Figures] = []
-    if not command.compare:
+    if not chosen.compare:
         yield figures
         return
     out = folder.path("comparison")
     output = OutputOptions(report=False, out=out)
     other = SolarDatacenter(
-        study=command.study.changed(policy=command.other_policy), output=output, compare=False
+        study=chosen.study.changed(policy=chosen.other_policy), output=output, compare=False
     )
     config = folder.path("comparison.json")
     config.write_text(other.model_dump_json())
@@ -88,7 +89,7 @@ def other_policy_beside(command: SolarDatacenter, folder: RunFolder) -> Iterator
         yield figures
         _, errors = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the run under policy {command.other_policy} failed:\n{errors}")
+            raise RuntimeError(f"the run under policy {chosen.other_policy} failed:\n{errors}")
         entries = json.loads((out / "summary.json").read_text())
         figures.append(
             Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
@@ -100,5 +101,12 @@ def other_policy_beside(command: SolarDatacenter, folder: RunFolder) -> Iterator
         config.unlink(missing_ok=True)
 
 
+def app() -> typer.Typer:
+    """The command."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(command(SolarDatacenter, run, skip=SKIP))
+    return made
+
+
 if __name__ == "__main__":
-    main(SolarDatacenter, run, skip=SKIP)
+    app()()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,8 +21,8 @@ from simulators.recorder.simulator import Recorder, Sink
 from simulators.remote import Elsewhere, parse_address
 from simulators.rooms import simulator_class
 
-CONNECT_S = 10.0
-"""How long to wait for a simulator elsewhere, s."""
+READERS = ("handle remote requests", "Reader task")
+"""What mosaik calls the tasks that read from simulators elsewhere."""
 
 
 class World:
@@ -51,7 +52,7 @@ class World:
         self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
-        self._sink = sink
+        self._recorder = Recorder(sink)
         self._simulators = dict(simulators or {})
         self._factories: dict[tuple[str, str], Any] = {}
         self._made: dict[tuple[str, str], tuple[Any, str]] = {}
@@ -88,8 +89,8 @@ class World:
         study = self.plan.study
         if entity.site == NETWORK:
             return (study.grid_at or "") if entity.room == "grid" else ""
-        rooms: Mapping[str, str] = self.plan.sites[entity.site].study.where
-        return rooms.get(entity.room, "")
+        rooms = dict(self.plan.sites[entity.site].study.where)
+        return next((address for room, address in rooms.items() if room == entity.room), "")
 
     def _factory(self, entity: Entity) -> Any:
         """The simulator that makes an entity: one per room in this process, one per address elsewhere."""
@@ -183,7 +184,7 @@ class World:
         """
         run = self.plan.study.run
         recorder = self.start(
-            lambda: Recorder(self._sink), "Recorder", start=self.plan.start.isoformat(), step_size=run.step
+            lambda: self._recorder, "Recorder", start=self.plan.start.isoformat(), step_size=run.step
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
@@ -203,11 +204,18 @@ class World:
         loop = self.mosaik.loop
         if loop.is_closed():
             return
-        waiting = asyncio.all_tasks(loop)
+        self._recorder.flush()  # whatever else fails: what was simulated is kept
+        # those that read from simulators elsewhere end with their connection
+        waiting = [task for task in asyncio.all_tasks(loop) if not task.get_name().startswith(READERS)]
         for task in waiting:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-        self.mosaik.shutdown()
+        with suppress(
+            OSError, SimulationError, asyncio.CancelledError
+        ):  # one that is gone cannot be told to stop
+            self.mosaik.shutdown()
+        if not loop.is_closed():
+            loop.close()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from simulators.errors import InputError
+from simulators.errors import InputError, SimulatorLost
 from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -68,6 +68,9 @@ def command(
         except InputError as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise typer.Exit(2) from None
+        except SimulatorLost as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            raise typer.Exit(1) from None
 
     about = typer.Option(help="TOML or JSON file with options named as below, or a result's config.json")
     parameters = [_parameter("config", Annotated[Path | None, about])]

@@ -10,3 +10,7 @@ class InputError(ValueError):
     Scenarios and command lines print it and exit with code 2; any other exception is a bug and keeps its
     traceback.
     """
+
+
+class SimulatorLost(RuntimeError):
+    """A simulator in another process stopped answering; the message names it. What was simulated is kept."""

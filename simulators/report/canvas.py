@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
+from simulators.quantities.sketch import PERCENTILES, Sketch
 from simulators.report import series
 from simulators.report.labels import COLOURS, RunMeta, seconds
 
@@ -135,7 +136,7 @@ def time_axis(axes: Any, index: pd.Index[Any], meta: RunMeta) -> None:
     axes.set_xlabel(f"Local time ({meta.timezone})", loc="left")
 
 
-def distribution(axes: Any, values: NDArray[np.float64], title: str, first: bool) -> None:
+def distribution(axes: Any, sketch: Sketch, title: str, first: bool) -> None:
     """Cumulative distribution on a logarithmic time axis, with the three usual percentiles marked."""
     axes.set_title(title)
     axes.set_ylim(0, 103)
@@ -144,21 +145,30 @@ def distribution(axes: Any, values: NDArray[np.float64], title: str, first: bool
         axes.set_ylabel("Requests (%)")
     else:
         axes.tick_params(labelleft=False)
-    values = values[values > 0.0]
-    if not len(values):
+    times, shares = cumulative(sketch)
+    if not len(times):
         return
-    shares = np.concatenate((np.linspace(0, 95, 191), np.linspace(95, 100, 101)))
-    times = np.percentile(values, shares)
     axes.plot(times, shares, color=COLOURS["blue"], linewidth=1.8)
     axes.set_xscale("log")
-    low, high = np.percentile(values, (0.1, 99.9))
+    low, high = np.maximum(sketch.quantiles([0.001, 0.999]), times[0])
     left, right = low / 1.3, max(high * 1.3, low * 4)
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 25 * left else (1,)))
     axes.grid(axis="x")
     axes.xaxis.set_major_formatter(lambda value, _: seconds(value))
     axes.xaxis.set_minor_formatter(lambda value, _: "")
-    marks = np.percentile(values, (50, 95, 99))
-    axes.plot(marks, (50, 95, 99), "o", color=COLOURS["blue"], markersize=4)
-    text = "\n".join(f"p{share}  {seconds(mark)}" for share, mark in zip((50, 95, 99), marks, strict=True))
+    marks = sketch.quantiles(list(PERCENTILES.values()))
+    above = marks > 0.0
+    axes.plot(marks[above], np.array([50, 95, 99])[above], "o", color=COLOURS["blue"], markersize=4)
+    text = "\n".join(
+        f"{name}  {seconds(mark)}" for name, mark in zip(PERCENTILES, marks.tolist(), strict=True)
+    )
     axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", va="bottom", linespacing=1.5)
+
+
+def cumulative(sketch: Sketch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of a cumulative distribution for a logarithmic axis: values above 0, and shares in percent."""
+    shares = np.concatenate((np.linspace(0, 95, 191), np.linspace(95, 100, 101)))
+    values = sketch.quantiles(shares / 100.0)
+    drawn = values > 0.0  # NaN is not
+    return values[drawn], shares[drawn]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from simulators.quantities.schema import BY_NAME
+
 # Okabe & Ito, "Color Universal Design" (2008): told apart with every common colour vision; the lighter
 # green and violet are tints of the same hues for flows that leave the site.
 COLOURS = {
@@ -25,6 +27,12 @@ COLOURS = {
 }
 # light to dark at steadily falling luminance, so that it also reads in grey
 SHARE_SCALE = ("#F4F1E8", "#CFE3D6", "#8CC5B4", "#3E9A94", "#12677A", "#0B3C5D")
+
+LATENCIES = {
+    "ttft_s": "Time to first token",
+    "tpot_s": "Time per output token",
+    "e2e_s": "Release to completion",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,47 @@ class RunMeta:
         return ZoneInfo(self.timezone)
 
 
+def label(column: str) -> str:
+    """What a column of the time series is called, from the schema.
+
+    Examples
+    --------
+    >>> label("charge_mw")
+    'Battery charge'
+    """
+    return BY_NAME[column].label
+
+
+def axis_label(column: str) -> str:
+    """Label and unit of a column.
+
+    Examples
+    --------
+    >>> axis_label("line_loading_max_percent")
+    'Highest line loading (%)'
+    """
+    return f"{label(column)} ({BY_NAME[column].unit})"
+
+
+def intensity_unit(column: str) -> str:
+    """Unit of a carbon intensity as people write it.
+
+    Examples
+    --------
+    >>> intensity_unit("carbon_intensity_g_per_kwh")
+    'gCO₂eq/kWh'
+    """
+    return BY_NAME[column].unit.replace("CO2", "CO₂")
+
+
 def power_unit(largest_mw: float) -> tuple[float, str]:
-    """Factor on MW and unit that bring the largest value into a readable range, e.g. ``(1e3, "kW")``."""
+    """Factor on MW and unit that bring the largest value into a readable range, e.g. ``(1e3, "kW")``.
+
+    Examples
+    --------
+    >>> power_unit(0.25)
+    (1000.0, 'kW')
+    """
     for factor, unit in ((1e-3, "GW"), (1.0, "MW"), (1e3, "kW")):
         if largest_mw * factor >= 1.0:
             return factor, unit
@@ -62,7 +109,13 @@ def power_unit(largest_mw: float) -> tuple[float, str]:
 
 
 def mass_unit(largest_kg: float) -> tuple[float, str]:
-    """Factor on kg and unit that bring the largest value into a readable range."""
+    """Factor on kg and unit that bring the largest value into a readable range.
+
+    Examples
+    --------
+    >>> mass_unit(0.25)
+    (1000.0, 'g')
+    """
     for factor, unit in ((1e-3, "t"), (1.0, "kg")):
         if abs(largest_kg) * factor >= 1.0:
             return factor, unit
@@ -70,7 +123,13 @@ def mass_unit(largest_kg: float) -> tuple[float, str]:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """A number for people: four significant digits, thousands set apart, integers whole; a dash for None."""
+    """A number for people: four significant digits, thousands set apart, integers whole; a dash for None.
+
+    Examples
+    --------
+    >>> number(1234.5, "kWh"), number(0.123456), number(None)
+    ('1,234 kWh', '0.1235', '–')
+    """
     if value is None:
         return "–"
     if isinstance(value, int) or abs(value) >= 1000.0:
@@ -81,27 +140,51 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def energy_text(mwh: float | None) -> str:
-    """An energy in MWh or kWh; a dash for None."""
+    """An energy in MWh or kWh; a dash for None.
+
+    Examples
+    --------
+    >>> energy_text(0.25)
+    '250 kWh'
+    """
     if mwh is None:
         return "–"
     return number(mwh, "MWh") if mwh >= 1.0 else number(mwh * 1e3, "kWh")
 
 
 def mass_text(kg: float | None) -> str:
-    """A mass in t, kg or g; a dash for None."""
+    """A mass in t, kg or g; a dash for None.
+
+    Examples
+    --------
+    >>> mass_text(1250.0)
+    '1.25 t'
+    """
     if kg is None:
         return "–"
     factor, unit = mass_unit(kg)
     return number(kg * factor, unit)
 
 
-def share(value: float | None) -> str:
-    """A ratio as a percentage; a dash for None."""
-    return "–" if value is None else f"{value * 100:.1f} %"
+def share(value: float | None, decimals: int = 1) -> str:
+    """A ratio as a percentage; a dash for None.
+
+    Examples
+    --------
+    >>> share(0.6917)
+    '69.2 %'
+    """
+    return "–" if value is None else f"{value * 100:.{decimals}f} %"
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit people would say; a dash for None."""
+    """A duration in the unit people would say; a dash for None.
+
+    Examples
+    --------
+    >>> seconds(0.0276), seconds(9650.0)
+    ('27.6 ms', '2.68 h')
+    """
     if value is None:
         return "–"
     for limit, factor, unit in ((1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):

@@ -78,7 +78,8 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Grid export", _number(energy.get("grid_export"), "MWh")),
         ("Load covered, interval by interval", _share(renewable.get("matched_ratio"))),
         ("Offset ratio, counts exports", _share(renewable.get("offset_ratio"))),
-        ("Carbon, operational", _number(carbon.get("operational"), "kg CO2eq")),
+        ("Carbon, operational", _operational(carbon)),
+        ("Import at the margin causes", _number(carbon.get("consequence_marginal"), "kg CO2eq")),
         ("Carbon, embodied", _number(carbon.get("embodied"), "kg CO2eq")),
         ("Carbon the policy saves", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
@@ -96,6 +97,13 @@ def summary_table(summary: Mapping[str, Any]) -> str:
 def _group(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     group = summary.get(name)
     return group if isinstance(group, Mapping) else {}
+
+
+def _operational(carbon: Mapping[str, Any]) -> str:
+    reason = carbon.get("reasons", {}).get("operational")
+    if carbon.get("operational") is None and reason:
+        return f"–, {reason}"
+    return _number(carbon.get("operational"), "kg CO2eq")
 
 
 def _number(value: float | None, unit: str) -> str:

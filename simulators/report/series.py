@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
 
-from simulators.report.labels import RunMeta
+from simulators.quantities.latencies import LatencyRecord
+from simulators.quantities.schema import BY_NAME
+from simulators.quantities.sketch import PERCENTILES
+from simulators.report.labels import RunMeta, label
 
-SUPPLY = {"pv": "PV", "wind": "Wind", "battery": "Battery discharge", "grid": "Grid import"}
-SURPLUS = {"charge": "Battery charge", "export": "Grid export", "curtailed": "Curtailed"}
+Kind = Literal["average", "marginal"]
+
+INTENSITY: dict[Kind, str] = {
+    "average": "carbon_intensity_g_per_kwh",
+    "marginal": "marginal_intensity_g_per_kwh",
+}
+"""Columns of the two carbon intensities: import times the first is an emission, times the second it never is."""
+
+SUPPLY = {
+    name: label(column)
+    for name, column in (
+        ("pv", "pv_mw"), ("wind", "wind_mw"), ("battery", "discharge_mw"), ("grid", "import_mw"),
+    )
+}  # fmt: skip
+SURPLUS = {name: label(f"{name}_mw") for name in ("charge", "export", "curtailed")}
 TRAFFIC = ["arrived", "completed", "rejected", "running", "waiting", "held", "hold"]
+IN_SYSTEM = {name: label(name) for name in ("running", "waiting", "held")}
 NETWORK_COLUMNS = ["vm_pu", "line_loading_max_percent", "trafo_loading_max_percent"]
 BINS_S = (60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400)
 
@@ -40,8 +59,76 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     return frame[name].fillna(0.0) if name in frame else pd.Series(0.0, index=frame.index)
 
 
+def sites(frame: pd.DataFrame) -> list[str]:
+    """Names of the sites of a time series, in the order of their rows; none if it has no such column."""
+    return list(dict.fromkeys(frame["site"])) if "site" in frame else []
+
+
+def of_site(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one site.
+
+    Raises
+    ------
+    KeyError
+        If the time series has no such site.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"time": [0, 0], "site": ["a", "b"], "pv_mw": [0.25, 0.5]})
+    >>> of_site(frame, "b")["pv_mw"].tolist()
+    [0.5]
+    """
+    if name not in sites(frame):
+        raise KeyError(f"no site {name!r}, there is {', '.join(sites(frame))}")
+    return frame[frame["site"] == name].drop(columns="site").reset_index(drop=True)
+
+
+def all_sites(frame: pd.DataFrame) -> pd.DataFrame:
+    """All sites as one: one row per step, columns added up or averaged as the schema says.
+
+    A column that has no meaning over sites (an intensity, a state of charge) stays only where all sites have the
+    same value in every step, and so does one that the schema does not know.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"time": [0, 0], "site": ["a", "b"], "pv_mw": [0.25, 0.5], "mfu": [0.1, 0.3]})
+    >>> all_sites(frame).to_dict("records")
+    [{'time': 0, 'pv_mw': 0.75, 'mfu': 0.2}]
+    """
+    names = sites(frame)
+    if len(names) < 2:
+        return frame.drop(columns="site", errors="ignore").reset_index(drop=True)
+    grouped = frame.drop(columns="site").groupby("time", sort=False)
+    whole = {}
+    for name in frame.columns.drop(["time", "site"]):
+        over = BY_NAME[name].over_sites if name in BY_NAME else None
+        if over == "sum":
+            whole[name] = grouped[name].sum(min_count=1)
+        elif over == "mean":
+            whole[name] = grouped[name].mean()
+        elif _equal(grouped[name], len(names)):
+            whole[name] = grouped[name].first()
+    return pd.DataFrame(whole).rename_axis("time").reset_index()
+
+
+def _equal(grouped: Any, sites: int) -> bool:
+    """Whether in every step either all sites have the same value or none has one."""
+    spread = grouped.agg(["min", "max", "count"])
+    known = spread["count"] > 0
+    return bool((~known | ((spread["count"] == sites) & (spread["min"] == spread["max"]))).all())
+
+
 def indexed(frame: pd.DataFrame, meta: RunMeta) -> pd.DataFrame:
-    """The recorded rows indexed by local time."""
+    """The recorded rows of one site indexed by local time.
+
+    Raises
+    ------
+    ValueError
+        If there are rows of several sites.
+    """
+    if len(sites(frame)) > 1:
+        raise ValueError("rows of several sites, expected those of one (of_site) or their sums (all_sites)")
+    frame = frame.drop(columns="site", errors="ignore")
     return frame.set_index(frame["time"].dt.tz_convert(meta.zone)).drop(columns="time")
 
 
@@ -76,8 +163,15 @@ def power_flows(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def carbon_flows(frame: pd.DataFrame, step_s: int) -> pd.DataFrame:
-    """Operational carbon of the run, and of the same load without own generation and battery.
+def carbon_kinds(frame: pd.DataFrame) -> list[Kind]:
+    """The kinds of carbon intensity a run knows."""
+    return [kind for kind, name in INTENSITY.items() if name in frame and bool(frame[name].notna().any())]
+
+
+def carbon_flows(frame: pd.DataFrame, step_s: int, kind: Kind = "average") -> pd.DataFrame:
+    """Import times intensity of the run, and of the same load without own generation and battery.
+
+    With the average intensity it is the operational carbon, with the marginal one what the import causes.
 
     Returns
     -------
@@ -85,7 +179,7 @@ def carbon_flows(frame: pd.DataFrame, step_s: int) -> pd.DataFrame:
         `intensity` (gCO2eq/kWh); `rate` and `rate_without` (kg/h, since 1 MW at 1 g/kWh emits 1 kg/h);
         `total` and `total_without` (kg, up to the end of the row).
     """
-    intensity = frame["carbon_intensity_g_per_kwh"]
+    intensity = frame[INTENSITY[kind]]
     rate = column(frame, "import_mw") * intensity
     rate_without = column(frame, "facility_mw") * intensity
     hours = step_s / 3600.0
@@ -115,16 +209,17 @@ def coverage(frame: pd.DataFrame) -> pd.DataFrame:
     return matrix.reindex(range(24))
 
 
-def over_time(
-    values: pd.Series[float], at_s: pd.Series[float], start: pd.Timestamp, width_s: int
-) -> pd.DataFrame:
-    """Median, 95th and 99th percentile of `values` by when they happened (`at_s`, s from `start`)."""
-    bins = np.floor(at_s / width_s)
-    spread = values.groupby(bins).quantile(np.array([0.5, 0.95, 0.99])).unstack()
-    spread.columns = pd.Index(["p50", "p95", "p99"])
-    wanted = np.arange(bins.min(), bins.max() + 1) if len(bins) else np.array([])
-    spread = spread.reindex(wanted)
-    spread.index = start + pd.to_timedelta(spread.index.to_numpy() * width_s, unit="s")
+def over_time(record: LatencyRecord, name: str, start: pd.Timestamp) -> pd.DataFrame:
+    """Median, 95th and 99th percentile of a latency by period of arrival, s; NaN where nothing arrived.
+
+    Indexed by the start of the periods; they are `record.period_s` long, the first begins at `start`.
+    """
+    rows = {at_s: sketch.quantiles(list(PERCENTILES.values())) for at_s, sketch in record.over_time(name)}
+    spread = pd.DataFrame.from_dict(rows, orient="index", columns=list(PERCENTILES), dtype=np.float64)
+    if rows:
+        first, last = (int(at_s // record.period_s) for at_s in (min(rows), max(rows)))
+        spread = spread.reindex(np.arange(first, last + 1) * record.period_s)
+    spread.index = start + pd.to_timedelta(spread.index.to_numpy(dtype=np.float64), unit="s")
     return spread
 
 

@@ -7,7 +7,15 @@ from html import escape
 from typing import Any
 
 from simulators.report import page
-from simulators.report.labels import energy_text, mass_text, seconds, share
+from simulators.report.labels import energy_text, label, mass_text, seconds, share
+
+SUPPLY_COLUMNS = {
+    "pv": "pv_mw", "wind": "wind_mw", "battery_discharge": "discharge_mw", "grid_import": "import_mw",
+}  # fmt: skip
+USE_COLUMNS = {
+    "facility": "facility_mw", "battery_charge": "charge_mw", "grid_export": "export_mw", "curtailed": "curtailed_mw",
+}  # fmt: skip
+"""Columns of the time series by the keys of the summary's energies."""
 
 
 def scheduling(comparison: Mapping[str, Any] | None) -> str:
@@ -30,10 +38,10 @@ def scheduling(comparison: Mapping[str, Any] | None) -> str:
     }
     policy, baseline = comparison.get("policy"), comparison.get("baseline_policy")
     rows = []
-    for key, (label, form) in told.items():
-        if key in comparison:
+    for key, (words, form) in told.items():
+        if comparison.get(key) is not None:
             before = comparison.get(f"{key}_baseline")
-            rows.append((label, form(comparison[key]), "" if before is None else form(before)))
+            rows.append((words, form(comparison[key]), "" if before is None else form(before)))
     intro = f"Policy “{policy}” against “{baseline}”, the same requests in both runs." if baseline else ""
     return page.section(
         "What scheduling changes",
@@ -47,28 +55,19 @@ def energy(summary: Mapping[str, Any]) -> str:
     mwh = {name: value or 0.0 for name, value in summary.get("energy_mwh", {}).items()}
     if not mwh:
         return ""
-    supply = {
-        "pv": "PV",
-        "wind": "Wind",
-        "battery_discharge": "Battery discharge",
-        "grid_import": "Grid import",
-    }
-    use = {
-        "facility": "Facility",
-        "battery_charge": "Battery charge",
-        "grid_export": "Grid export",
-        "curtailed": "Curtailed",
-    }
+    supply, use = (
+        {name: label(column) for name, column in columns.items()} for columns in (SUPPLY_COLUMNS, USE_COLUMNS)
+    )
     supplied = sum(mwh.get(name, 0.0) for name in supply)
     used = sum(mwh.get(name, 0.0) for name in use)
     factor, unit = (1.0, "MWh") if max(supplied, used) >= 1.0 else (1e3, "kWh")
     decimals = next((n for n, least in enumerate((1e4, 1e3, 1e2, 10.0)) if supplied * factor >= least), 4)
 
-    def row(label: str, value: float, total: float) -> tuple[str, str, str]:
-        return label, f"{value * factor:,.{decimals}f}", share(value / total) if total else ""
+    def row(words: str, value: float, total: float) -> tuple[str, str, str]:
+        return words, f"{value * factor:,.{decimals}f}", share(value / total) if total else ""
 
     rows, marks = [], []
-    for names, total, label in ((supply, supplied, "Supply"), (use, used, "Use")):
+    for names, total, whole in ((supply, supplied, "Supply"), (use, used, "Use")):
         for name, words in names.items():
             rows.append(row(words, mwh.get(name, 0.0), total))
             marks.append("")
@@ -76,7 +75,7 @@ def energy(summary: Mapping[str, Any]) -> str:
                 rows.append(row("of which IT", mwh["it"], total))
                 rows.append(row("of which cooling and losses", mwh["facility"] - mwh["it"], total))
                 marks += ["part", "part"]
-        rows.append(row(label, total, total))
+        rows.append(row(whole, total, total))
         marks.append("sum")
     residual = summary.get("balance", {}).get("max_relative_residual")
     words = "What was supplied, and where it went"

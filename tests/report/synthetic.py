@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulators.recorder.summary import latencies, percentiles
+from simulators.quantities.latencies import LatencyRecord
 from simulators.report.labels import RunMeta
 from simulators.report.series import power_flows
 
@@ -89,6 +89,30 @@ def timeseries(days: float = 7.0, step_s: int = 60, capacity_mwh: float = 0.02) 
     )
 
 
+def marginal(frame: pd.DataFrame, summary: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The same run where only a marginal intensity is known, and its summary."""
+    intensity = "carbon_intensity_g_per_kwh"
+    without = frame.drop(columns=intensity).assign(marginal_intensity_g_per_kwh=2.0 * frame[intensity])
+    carbon = {
+        "operational": None,
+        "embodied": 31.2,
+        "total": None,
+        "consequence_marginal": 2.0 * summary["carbon_kg"]["operational"],
+        "reasons": dict.fromkeys(
+            ("operational", "offset_ratio"), "only a marginal carbon intensity was given"
+        ),
+    }
+    renewable = {**summary["renewable"], "offset_ratio": None}
+    return without, {**summary, "carbon_kg": carbon, "renewable": renewable}
+
+
+def two_sites(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same run at two sites, the second with twice the power."""
+    second = frame.assign(**{name: 2.0 * frame[name] for name in frame if name.endswith("_mw")})
+    both = pd.concat([frame.assign(site="a"), second.assign(site="b")])
+    return both.sort_values(["time", "site"]).reset_index(drop=True)
+
+
 def grid_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The same run with what a network simulator adds."""
     load = frame["facility_mw"] / frame["facility_mw"].max()
@@ -133,6 +157,13 @@ def requests(frame: pd.DataFrame, step_s: int = 60) -> pd.DataFrame:
     )
 
 
+def latencies(done: pd.DataFrame) -> LatencyRecord:
+    """What those requests experienced."""
+    record = LatencyRecord()
+    record.add(done)
+    return record
+
+
 def summary(frame: pd.DataFrame, done: pd.DataFrame, step_s: int = 60) -> dict[str, Any]:
     """What a scenario would write, computed from the rows."""
     hours = step_s / 3600.0
@@ -154,7 +185,7 @@ def summary(frame: pd.DataFrame, done: pd.DataFrame, step_s: int = 60) -> dict[s
     }
     intensity = frame["carbon_intensity_g_per_kwh"]
     generated = frame["pv_mw"] + frame["wind_mw"]
-    flows, spread = power_flows(frame), latencies(done)
+    flows, record = power_flows(frame), latencies(done)
     own = flows["pv"] + flows["wind"] + flows["battery"]
     operational = float((frame["import_mw"] * intensity).sum() * hours)
     return {
@@ -174,7 +205,7 @@ def summary(frame: pd.DataFrame, done: pd.DataFrame, step_s: int = 60) -> dict[s
             "requests_rejected": 0,
             "prefill_tokens": int(done["prefill_tokens"].sum()),
             "decode_tokens": int(done["decode_tokens"].sum()),
-            **{name: percentiles(spread[name]) for name in ("ttft_s", "tpot_s", "e2e_s")},
+            **{name: record.sketch(name).percentiles() for name in ("ttft_s", "tpot_s", "e2e_s")},
             "gpu_power_w_mean": 312.4,
             "mfu_mean": 0.137,
             "energy_j_per_output_token": mwh["it"] * 3.6e9 / int(done["decode_tokens"].sum()),

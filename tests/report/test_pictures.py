@@ -7,8 +7,10 @@ import matplotlib.image as mpimg
 import numpy as np
 import pytest
 
-from simulators.report import figures
+from simulators.report import figures, series
 from simulators.report.charts import Charts
+from simulators.report.labels import mass_text
+from simulators.report.progress import summary_table
 from simulators.report.report import write_report
 from tests.report import synthetic
 
@@ -17,16 +19,16 @@ from tests.report import synthetic
 def week():
     frame = synthetic.timeseries()
     requests = synthetic.requests(frame)
-    return frame, requests, synthetic.summary(frame, requests)
+    return frame, synthetic.latencies(requests), synthetic.summary(frame, requests)
 
 
-def report(folder, frame, requests, summary, **more):
+def report(folder, frame, latencies, summary, inputs=(), **more):
     path = write_report(
         folder / "report.html",
         summary=summary,
-        config={"options": {"site": "<california>"}, "versions": {"python": "3"}},
+        config={"options": {"site": "<california>"}, "versions": {"python": "3"}, "inputs": inputs},
         timeseries=frame,
-        requests=requests,
+        latencies=latencies,
         meta=synthetic.META,
         **more,
     )
@@ -39,9 +41,9 @@ def without_plotly(html):
 
 
 def test_a_week_of_pictures_is_drawn(week, tmp_path):
-    frame, requests, summary = week
-    paths = figures.render_all(synthetic.grid_columns(frame), requests, synthetic.META, tmp_path)
-    report(tmp_path, frame, requests, summary)
+    frame, latencies, summary = week
+    paths = figures.render_all(synthetic.grid_columns(frame), latencies, synthetic.META, tmp_path)
+    report(tmp_path, frame, latencies, summary)
     assert [path.stem for path in paths] == [
         "power_balance",
         "battery",
@@ -80,9 +82,66 @@ def test_run_without_battery_generation_and_requests_has_fewer_pictures(tmp_path
 @pytest.mark.parametrize("rows", [1, 61])
 def test_very_short_runs_are_drawn(tmp_path, rows):
     frame = synthetic.grid_columns(synthetic.timeseries(days=1)).iloc[720 : 720 + rows].reset_index(drop=True)
-    requests = synthetic.requests(synthetic.timeseries(days=1)).iloc[:rows]
-    assert len(figures.render_all(frame, requests, synthetic.META, tmp_path)) == 7
-    report(tmp_path, frame, requests, {})
+    latencies = synthetic.latencies(synthetic.requests(synthetic.timeseries(days=1)).iloc[:rows])
+    assert len(figures.render_all(frame, latencies, synthetic.META, tmp_path)) == 7
+    report(tmp_path, frame, latencies, {})
+
+
+def test_marginal_series_alone_is_never_told_as_an_emission(week, tmp_path):
+    frame, latencies, summary = week
+    frame, summary = synthetic.marginal(frame, summary)
+    paths = figures.render_all(frame, latencies, synthetic.META, tmp_path)
+    assert "carbon_marginal" in [path.stem for path in paths]
+    assert "carbon" not in [path.stem for path in paths]
+    figure = figures.carbon(frame, synthetic.META, "marginal")
+    assert figure.axes[0].get_title() == "Marginal carbon intensity of grid power"
+    assert figure.texts[0].get_text() == "What the import causes at the margin"
+    page = without_plotly(report(tmp_path, frame, latencies, summary))
+    words = " ".join(
+        re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL).split()
+    )
+    assert (
+        "Operational carbon – only a marginal carbon intensity was given; embodied 31.2 kg"
+        in words.replace("\u00a0", " ")
+    )
+    assert "Carbon per 1,000 output tokens – needs the operational carbon" in words
+    cause = mass_text(summary["carbon_kg"]["consequence_marginal"])
+    assert f"What the import causes at the margin {cause} CO₂eq, by the marginal intensity" in words
+    assert "Operational carbon: –, only a marginal carbon intensity was given." in words
+    assert "Offset ratio – No figure: only a marginal" in words
+    assert 'id="carbon_marginal"' in page
+    assert 'id="carbon"' not in page
+    for wrong in ("average carbon intensity, summed", "would have emitted", "Average carbon intensity"):
+        assert wrong not in page, wrong
+    assert "–, only a marginal" in summary_table(summary)
+
+
+def test_both_intensities_are_told_apart(week, tmp_path):
+    frame, latencies, summary = week
+    frame = frame.assign(marginal_intensity_g_per_kwh=500.0)
+    summary = {**summary, "carbon_kg": {**summary["carbon_kg"], "consequence_marginal": 123.4}}
+    page = without_plotly(report(tmp_path, frame, latencies, summary))
+    assert 'id="carbon"' in page
+    assert 'id="carbon_marginal"' in page
+    assert "In this run: 123.4 kg." in page
+    assert "would have emitted" in page
+
+
+def test_sites_are_drawn_one_by_one_or_as_one(week, tmp_path):
+    frame, latencies, summary = week
+    both = synthetic.two_sites(frame)
+    with pytest.raises(ValueError, match="several sites"):
+        figures.render_all(both, latencies, synthetic.META, tmp_path)
+    one, two = (series.of_site(both, name) for name in "ab")
+    np.testing.assert_array_equal(one["pv_mw"], frame["pv_mw"])
+    whole = series.all_sites(both)
+    np.testing.assert_allclose(whole["facility_mw"], one["facility_mw"] + two["facility_mw"])
+    report(tmp_path, whole, latencies, summary)
+    assert 'id="carbon"' in report(tmp_path, whole, latencies, summary)
+    apart = both.assign(carbon_intensity_g_per_kwh=np.arange(len(both)))
+    page = report(tmp_path, series.all_sites(apart), latencies, summary)
+    assert 'id="carbon"' not in page
+    assert "carbon intensities differ" in page
 
 
 def test_axes_name_their_units_and_zone():
@@ -104,11 +163,11 @@ def test_chart_keeps_the_energy(week):
 
 
 def test_report_is_whole_small_and_asks_for_nothing(week, tmp_path):
-    frame, requests, summary = week
+    frame, latencies, summary = week
     html = report(
         tmp_path,
         synthetic.grid_columns(frame),
-        requests,
+        latencies,
         summary,
         inputs=[{"what": "Weather", "file": "a.csv", "licence": "MIT", "sha256": "ab" * 32}],
         notes=["Average <intensity>."],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from simulators.quantities.latencies import LatencyRecord
 from simulators.report import series
 from simulators.report.labels import RunMeta
 from tests.report import synthetic
@@ -80,9 +81,56 @@ def test_interval_of_a_picture_fits_its_width(rows, step_s, most, width_s):
     assert rows * step_s / width_s <= most
 
 
-def test_percentiles_over_time_keep_empty_hours():
-    values, at_s = pd.Series([1.0, 3.0, 5.0]), pd.Series([10.0, 20.0, 7300.0])
-    spread = series.over_time(values, at_s, pd.Timestamp(synthetic.START), 3600)
+def test_percentiles_over_time_keep_empty_hours_and_bring_the_record_to_local_time():
+    record = LatencyRecord()
+    record.add(
+        {
+            "arrived_at": [10.0, 20.0, 7300.0],
+            "prefill_completed_at": [11.0, 23.0, 7305.0],
+            "completed_at": [11.0, 23.0, 7305.0],
+            "decode_tokens": [1, 1, 1],
+        }
+    )
+    spread = series.over_time(record, "ttft_s", pd.Timestamp(synthetic.START))
+    assert list(spread) == ["p50", "p95", "p99"]
     assert spread["p50"].isna().tolist() == [False, True, False]
-    assert spread["p50"].iloc[0] == 2.0
+    assert spread["p50"].iloc[0] == pytest.approx(2.0, rel=0.005)
     assert spread.index[2] == pd.Timestamp(synthetic.START) + pd.Timedelta(hours=2)
+    assert series.over_time(LatencyRecord(), "ttft_s", pd.Timestamp(synthetic.START)).empty
+
+
+def test_sites_add_up_as_the_schema_says():
+    both = pd.DataFrame(
+        {
+            "time": np.repeat(pd.date_range(synthetic.START, periods=2, freq="1h"), 2),
+            "site": ["b", "a"] * 2,
+            "pv_mw": [1.0, 2.0, np.nan, 3.0],
+            "wind_mw": [np.nan] * 4,
+            "mfu": [0.1, 0.3, 0.2, 0.2],
+            "soc": [0.5, 0.6, 0.5, 0.5],
+            "carbon_intensity_g_per_kwh": [300.0, np.nan, 300.0, np.nan],
+            "slack_mw": [7.0, 7.0, np.nan, np.nan],
+        }
+    )
+    whole = series.all_sites(both)
+    assert list(whole) == [
+        "time",
+        "pv_mw",
+        "wind_mw",
+        "mfu",
+        "slack_mw",
+    ]  # soc and intensity are not the sites' both
+    assert whole["pv_mw"].tolist() == [3.0, 3.0]
+    assert whole["wind_mw"].isna().all()
+    np.testing.assert_allclose(whole["mfu"], [0.2, 0.2])
+    assert whole["slack_mw"].fillna(-1.0).tolist() == [7.0, -1.0]
+    assert series.sites(both) == ["b", "a"]
+    pd.testing.assert_frame_equal(series.all_sites(both[both["site"] == "a"]), series.of_site(both, "a"))
+    with pytest.raises(KeyError, match="no site 'c', there is b, a"):
+        series.of_site(both, "c")
+
+
+def test_marginal_flows_use_the_marginal_column():
+    rows = frame(import_mw=[1.0], carbon_intensity_g_per_kwh=[100.0], marginal_intensity_g_per_kwh=[700.0])
+    assert series.carbon_kinds(rows) == ["average", "marginal"]
+    assert series.carbon_flows(rows, 3600, "marginal")["total"].tolist() == [700.0]

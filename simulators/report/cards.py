@@ -1,0 +1,88 @@
+"""The headline numbers of the report. One that cannot be had is a dash, with the reason below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulators.report import page
+from simulators.report.labels import energy_text, mass_text, number, seconds, share
+
+
+def cards(summary: Mapping[str, Any]) -> str:
+    """The cards at the top of the page."""
+    energy, renewable = summary.get("energy_mwh", {}), summary.get("renewable", {})
+    it, facility = energy.get("it"), energy.get("facility")
+    served = summary.get("inference", {})
+    told = [
+        page.card(
+            "Energy used by the site",
+            energy_text(facility),
+            f"PUE {facility / it:.3f}, IT {energy_text(it)}" if it and facility else "",
+        ),
+        page.card(
+            "Load matched by own supply",
+            share(renewable.get("matched_ratio")),
+            f"interval by interval; offset ratio {share(renewable.get('offset_ratio'))}",
+        ),
+        *_carbon(summary),
+        page.card(
+            "Energy per output token",
+            number(served.get("energy_j_per_output_token"), "J"),
+            f"GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, MFU {share(served.get('mfu_mean'))}",
+        ),
+        page.card(
+            "Requests completed",
+            number(served.get("requests_completed")),
+            f"of {number(served.get('requests_arrived'))} arrived, "
+            f"{number(served.get('requests_rejected'))} rejected",
+        ),
+        *(
+            page.card(
+                label,
+                seconds((served.get(key) or {}).get("p95")),
+                f"p50 {seconds((served.get(key) or {}).get('p50'))}, "
+                f"p99 {seconds((served.get(key) or {}).get('p99'))}",
+            )
+            for label, key in (
+                ("Time to first token, p95", "ttft_s"),
+                ("Time per output token, p95", "tpot_s"),
+            )
+        ),
+    ]
+    return f'<div class="cards">{"".join(told)}</div>'
+
+
+def _carbon(summary: Mapping[str, Any]) -> list[str]:
+    """What the site emits, by the average intensity; and, apart from it, what its import causes at the margin."""
+    carbon = summary.get("carbon_kg", {})
+    reasons = carbon.get("reasons", {})
+    operational, total = carbon.get("operational"), carbon.get("total")
+    tokens = summary.get("inference", {}).get("decode_tokens")
+    embodied = f"embodied {mass_text(carbon.get('embodied'))}"
+    reason = reasons.get("operational", "")
+    told = [
+        page.card(
+            "Operational carbon",
+            mass_text(operational),
+            f"CO₂eq of grid import; {embodied}"
+            if operational is not None or not reason
+            else f"{reason}; {embodied}",
+        ),
+        page.card(
+            "Carbon per 1,000 output tokens",
+            number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
+            "CO₂eq, operational and embodied"
+            if total is not None or not reason
+            else reasons.get("total", "needs the operational carbon"),
+        ),
+    ]
+    if carbon.get("consequence_marginal") is not None:
+        told.append(
+            page.card(
+                "What the import causes at the margin",
+                mass_text(carbon["consequence_marginal"]),
+                "CO₂eq, by the marginal intensity; no emission of the site",
+            )
+        )
+    return told
