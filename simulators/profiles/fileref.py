@@ -138,8 +138,8 @@ class FileRef(BaseModel):
             latitude=latitude,
             longitude=longitude,
             altitude_m=altitude_m,
-            timezone=self.timezone or "UTC",
-            label=self.label or "start",
+            timezone=self.timezone,
+            label=self.label,
             fill=self.fill,
             cyclic=self.cyclic,
         )

@@ -127,6 +127,8 @@ def read_csv_profile(
     name, others = _value_column(table, time_column, wanted, column, kind)
     axis = read_axis(table, time_column, timezone, label, rule, start)
     remark, found = wanted.label, None
+    if kind is not None and wanted not in (CARBON, MARGINAL):
+        raise InputError(f"{table.path}: kind {kind} given, expected none: only carbon intensities have one")
     if wanted in (CARBON, MARGINAL):
         remark, found = _kind(table, wanted, native(name, others), kind)
         if unit is None and split_header(name)[1] is None:

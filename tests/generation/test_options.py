@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from simulators.generation.options import GenerationOptions
+from simulators.options import leaves
 from simulators.profiles.fileref import FileRef
 
 
@@ -14,6 +15,15 @@ def test_a_profile_may_be_a_path_or_a_table_and_goes_to_json_and_back():
     assert options.pv_profile == FileRef(path="pv.csv")
     assert options.wind_profile.column == "a"
     assert GenerationOptions.model_validate_json(options.model_dump_json()) == options
+
+
+def test_only_options_that_work_are_offered():
+    names = [leaf.name for leaf in leaves(GenerationOptions) if leaf.name.startswith("pv_profile")]
+    expected = [
+        "pv_profile",
+        *(f"pv_profile_{name}" for name in ("column", "unit", "timezone", "label", "fill")),
+    ]
+    assert names == expected
 
 
 @pytest.mark.parametrize(("entry", "part"), [("pv_kw", "pv"), ("wind_kw", "wind")])

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from simulators.errors import InputError
+from simulators.paths import DATA
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.site import load_site
 
@@ -186,3 +187,16 @@ def test_a_site_file_may_say_file_or_path_and_its_folder_counts(tmp_path):
         assert read.price is not None
         assert (read.price.path, read.carbon.note) == (read.carbon.path, "mine")
         assert read.carbon.read("carbon").values[1] == 200.0
+
+
+def test_what_a_file_settles_itself_is_not_said_of_it():
+    tmy3 = DATA / "weather" / "greensboro_tmy3.csv.gz"
+    for said in ({"timezone": "Europe/Berlin"}, {"label": "end"}):
+        with pytest.raises(InputError, match=r"its format settles the .* expected no --weather-"):
+            FileRef(path=tmy3, **said).read_weather()
+
+
+def test_only_a_carbon_intensity_has_a_kind(tmp_path):
+    file = hourly(tmp_path, "0.1", "0.2", header="time,price[EUR/kWh]")
+    with pytest.raises(InputError, match="kind average given, expected none"):
+        FileRef(path=file, kind="average").read("price")
