@@ -213,6 +213,7 @@ def write_html(
 ) -> None:
     """The report: headline numbers, the table, its pictures, and the attribution of the base."""
     base, meter, options = summary["base"], summary["meter_j"], config["options"]
+    serving = options["serving"]
     best = min(
         (row for row in _possible(table).to_dict("records") if not row["note"]),
         key=lambda row: float(row["j_per_output_token"]),
@@ -285,7 +286,7 @@ def write_html(
         tables.details("Versions", tables.flat(config["versions"])),
     ]
     lead = (
-        f"{options['model'].split('/')[-1]} on {base['gpus']} {options['gpu']}, {len(table) - 1} variants, "
+        f"{serving['model'].split('/')[-1]} on {base['gpus']} {serving['gpu']}, {len(table) - 1} variants, "
         f"requests of {number(options['minutes'], 'min')}"
     )
     path.write_text(page.page("What if", lead, sections, _charts(table)), encoding="utf-8")

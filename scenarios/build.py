@@ -61,7 +61,12 @@ def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
 
 
 def _files(files: Iterable[tuple[str, Path]]) -> list[Input]:
-    return [Input(what, shown(path), sha256(path), _licence(path)) for what, path in files]
+    made = []
+    for what, path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected the {what}")
+        made.append(Input(what, shown(path), sha256(path), _licence(path)))
+    return made
 
 
 def _licence(path: Path) -> str:

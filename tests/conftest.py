@@ -40,13 +40,18 @@ class Ended:
 
 def call(model: type[Any], run: Callable[[Any], None], *arguments: object) -> Ended:
     """Run a one-command script in this process (an import of everything costs seconds)."""
+    return call_app(lambda: main(model, run), *arguments)
+
+
+def call_app(app: Callable[[], Any], *arguments: object) -> Ended:
+    """Run a command that reads `sys.argv` in this process."""
     out, err = io.StringIO(), io.StringIO()
     before = sys.argv
     sys.argv = ["command", *map(str, arguments)]
     code: Any = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            main(model, run)
+            app()
     except SystemExit as end:
         code = end.code or 0
     finally:

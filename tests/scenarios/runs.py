@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scenarios.options import SiteOptions
 
-from scenarios.solar_datacenter import run
-from tests.conftest import ROOT, Ended, call
+from scenarios import solar_datacenter
+from tests.conftest import ROOT, Ended, call_app
 
 SMALL = (
     "--model", "meta-llama/Meta-Llama-3-8B", "--gpu", "a100", "--tp", "1", "--replicas", "1", "--rate", "0.3",
@@ -25,7 +25,7 @@ QUICK = ("--no-report", "--no-compare")
 
 def main_scenario(*arguments: object) -> Ended:
     """Run the main scenario in this process."""
-    return call(SiteOptions, run, *arguments)
+    return call_app(solar_datacenter.app(), *arguments)
 
 
 def simulate(*arguments: object) -> Ended:
@@ -48,6 +48,11 @@ class Result:
         return json.loads((self.folder / "config.json").read_text())
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The leaves of the options by name."""
+        return dict(_leaves(self.config["options"]))
+
+    @property
     def series(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "timeseries.parquet")
 
@@ -60,6 +65,17 @@ class Result:
         """The summary without the one line that a clock wrote."""
         lines = (self.folder / "summary.json").read_bytes().splitlines(keepends=True)
         return b"".join(line for line in lines if not line.startswith(b'  "wall_s"'))
+
+
+def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict):
+                yield from _leaves(part)
+        if not isinstance(value, dict) and not (
+            value and isinstance(value, list) and isinstance(value[0], dict)
+        ):
+            yield name, value
 
 
 def result(folder: Path, *arguments: object) -> Result:

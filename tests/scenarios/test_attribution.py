@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scenarios.what_if import WhatIfOptions, compare, evaluate, variant
+from scenarios.what_if import BASE, WhatIf, compare, evaluate, variant
 from simulators.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,12 +21,13 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def options() -> WhatIfOptions:
-    return WhatIfOptions(**SMALL)
+def options() -> WhatIf:
+    serving = BASE.model_copy(update={name: SMALL[name] for name in ("model", "tp", "iteration_time")})
+    return WhatIf(serving=serving, minutes=2.0, tenant=SMALL["tenant"])
 
 
-def test_all_joules_are_in_the_table(options: WhatIfOptions):
-    outcome = evaluate(options.base, options, 400.0)
+def test_all_joules_are_in_the_table(options: WhatIf):
+    outcome = evaluate(options.serving, options, 400.0)
     row = outcome.row
     assert abs(row["residual"]) <= 1e-12
     parts = ("prefill_j_per_output_token", "decode_j_per_output_token", "idle_j_per_output_token")
@@ -37,17 +38,17 @@ def test_all_joules_are_in_the_table(options: WhatIfOptions):
     assert 1.2 * gpus_g < row["g_per_1k_tokens"] < 3 * gpus_g
 
 
-def test_tenants_bear_what_they_ask_for(options: WhatIfOptions):
-    costs = evaluate(options.base, options, 400.0).costs
+def test_tenants_bear_what_they_ask_for(options: WhatIf):
+    costs = evaluate(options.serving, options, 400.0).costs
     each = costs.groupby("tenant")[["prefill_j", "decode_j"]].mean()
     assert each["prefill_j"][1] > 10 * each["prefill_j"][0]  # twelve times the prompt
     assert each["decode_j"][1] > 1.5 * each["decode_j"][0]  # half as many tokens again, in a longer context
 
 
-def test_changes_go_the_way_they_are_known_to(options: WhatIfOptions):
-    base = evaluate(options.base, options, 400.0)
+def test_changes_go_the_way_they_are_known_to(options: WhatIf):
+    base = evaluate(options.serving, options, 400.0)
     changed = {
-        change: evaluate(variant(options.base, change), options, 400.0).row
+        change: evaluate(variant(options.serving, change), options, 400.0).row
         for change in ("power_cap_w=420", "batch_cap=2", "tp=2", "max_batch_tokens=512")
     }
     energy = {change: row["j_per_output_token"] for change, row in changed.items()}
@@ -62,9 +63,9 @@ def test_changes_go_the_way_they_are_known_to(options: WhatIfOptions):
     )  # shorter pauses for prompts
 
 
-def test_the_table_says_what_cannot_be_compared(options: WhatIfOptions):
-    base = evaluate(options.base, options, 400.0)
-    slow = evaluate(variant(options.base, "batch_cap=1"), options, 400.0)
+def test_the_table_says_what_cannot_be_compared(options: WhatIf):
+    base = evaluate(options.serving, options, 400.0)
+    slow = evaluate(variant(options.serving, "batch_cap=1"), options, 400.0)
     table = compare(base, [("batch_cap=1", slow), ("tp=3", "not possible: odd")])
     assert table["change"].tolist() == ["base", "batch_cap=1", "tp=3"]
     assert table["note"].tolist()[0] == ""
@@ -85,9 +86,9 @@ def test_the_table_says_what_cannot_be_compared(options: WhatIfOptions):
         ("precision=fp3", "fp3"),
     ],
 )
-def test_a_bad_change_is_one_line(options: WhatIfOptions, change: str, message: str):
+def test_a_bad_change_is_one_line(options: WhatIf, change: str, message: str):
     with pytest.raises(InputError, match=message) as error:
-        variant(options.base, change)
+        variant(options.serving, change)
     assert "\n" not in str(error.value)
 
 
@@ -96,7 +97,7 @@ def test_a_bad_change_is_one_line(options: WhatIfOptions, change: str, message: 
 )
 def test_a_bad_tenant_is_one_line(tenant: str):
     with pytest.raises(InputError, match="--tenant"):
-        WhatIfOptions(tenant=(tenant,)).workload()
+        WhatIf(tenant=(tenant,)).workload()
 
 
 def test_the_command_writes_table_figures_and_report(tmp_path: Path):

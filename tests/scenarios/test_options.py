@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from scenarios.options import SiteOptions
 
-from simulators.commandline import checked
+from scenarios.study import RunOptions, Study
 from simulators.errors import InputError
 from simulators.inference.serving import Serving
+from simulators.options import leaves
 
 
-def options(**values) -> SiteOptions:
-    return checked(SiteOptions, values)
+def changed(**values) -> Study:
+    return Study().changed(**values)
 
 
 @pytest.mark.parametrize(
@@ -21,28 +21,28 @@ def options(**values) -> SiteOptions:
     [(7, 60, 10080), (1, 900, 96), (0.1, 60, 144), (0.0001, 60, 1), (1.003, 3600, 24)],
 )
 def test_a_run_is_a_whole_number_of_steps(days, step, steps):
-    assert options(days=days, step=step).steps == steps
+    assert changed(days=days, step=step).run.steps == steps
 
 
 def test_a_start_without_zone_is_local_time():
     default = datetime(2017, 6, 5, tzinfo=UTC)
-    assert options().starts_at(default, "Europe/Berlin") is default
-    summer = options(start="2023-07-01T06:00").starts_at(default, "Europe/Berlin")
+    assert RunOptions().starts_at(default, "Europe/Berlin") == default
+    summer = RunOptions(start="2023-07-01T06:00").starts_at(default, "Europe/Berlin")
     assert summer.astimezone(UTC) == datetime(2023, 7, 1, 4, tzinfo=UTC)
-    winter = options(start="2023-01-01").starts_at(default, "Europe/Berlin")
+    winter = RunOptions(start="2023-01-01").starts_at(default, "Europe/Berlin")
     assert winter.astimezone(UTC) == datetime(2022, 12, 31, 23, tzinfo=UTC)
-    fixed = options(start="2023-07-01T06:00+00:00").starts_at(default, "Europe/Berlin")
+    fixed = RunOptions(start="2023-07-01T06:00+00:00").starts_at(default, "Europe/Berlin")
     assert fixed == datetime(2023, 7, 1, 6, tzinfo=UTC)
     with pytest.raises(InputError, match="--start: 'soon' given, expected a date such as"):
-        options(start="soon").starts_at(default, "Europe/Berlin")
+        RunOptions(start="soon").starts_at(default, "Europe/Berlin")
 
 
 def test_the_cluster_is_served_as_the_options_say():
-    changed = {"model": "m", "gpu": "g", "tp": 2, "pp": 3, "replicas": 5, "scheduler": "vllm", "batch_cap": 7,
+    wanted = {"model": "m", "gpu": "g", "tp": 2, "pp": 3, "replicas": 5, "scheduler": "vllm", "batch_cap": 7,
                "max_batch_tokens": 11, "chunk_size": 13, "iteration_time": "roofline", "precision": "fp8",
                "power_law": "constant"}  # fmt: skip
-    serving = options(**changed).serving
-    for name, value in changed.items():
+    serving = changed(**wanted).site.serving
+    for name, value in wanted.items():
         assert getattr(serving, name) == value
     assert type(serving) is Serving
 
@@ -67,25 +67,26 @@ def test_the_cluster_is_served_as_the_options_say():
         ("replicas", 0, "input should be greater than or equal to 1"),
         ("tp", 0, "input should be greater than or equal to 1"),
         ("without", ["roof"], "input should be 'pv', 'wind' or 'battery'"),
-        ("dispatch", "arbitrary", "input should be 'self-consumption' or 'none'"),
+        ("dispatch", "arbitrary", "battery dispatch: 'arbitrary' is unknown, expected one of none"),
         ("precision", "fp7", "precision: 'fp7' is unknown"),
         ("seed", -1, "input should be greater than or equal to 0"),
     ],
 )
 def test_a_value_out_of_range_names_its_option(name, value, reason):
     with pytest.raises(InputError) as error:
-        options(**{name: value})
+        changed(**{name: value})
     message = str(error.value)
     assert message.startswith(f"--{name.replace('_', '-')}: ")
     assert reason in message
     assert "\n" not in message
 
 
-def test_every_option_is_explained():
-    for name, field in SiteOptions.model_fields.items():
-        assert field.description, name
+def test_every_leaf_has_a_name_of_its_own_and_is_explained():
+    found = leaves(Study)
+    assert len({leaf.name for leaf in found}) == len(found) > 70
     units = {"_kw": "kW", "_kwh": "kWh", "_hours": " h", "_s": " s", "_w": " W"}
-    for name, field in SiteOptions.model_fields.items():
+    for leaf in found:
+        assert leaf.field.description, leaf.name
         for ending, unit in units.items():
-            if name.endswith(ending):
-                assert unit in field.description.replace(",", " "), name
+            if leaf.name.endswith(ending):
+                assert unit in leaf.field.description.replace(",", " "), leaf.name

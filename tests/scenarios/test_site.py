@@ -36,11 +36,12 @@ def california(tmp_path_factory) -> Result:
 def test_inputs_are_named_with_their_checksums(california):
     inputs = {entry["what"]: entry for entry in california.config["inputs"]}
     assert set(inputs) == {
-        "carbon intensity", "price", "weather for PV", "weather for wind", "daily shape of the traffic",
+        "site", "carbon intensity", "price", "weather for PV", "weather for wind", "daily shape of the traffic",
+        "GPU data sheet", "model",
     }  # fmt: skip
     for entry in inputs.values():
-        path, _, _ = entry["file"].partition(" (")  # a remark may follow
-        assert entry["sha256"] == sha256(ROOT / path)
+        assert entry["sha256"] == sha256(ROOT / entry["file"])
+    assert inputs["carbon intensity"]["kind"] == "average"
     assert inputs["carbon intensity"]["file"].endswith("california_2016-2017.csv")
 
 
@@ -62,7 +63,7 @@ def test_another_carbon_file_changes_carbon_and_no_energy(california, tmp_path):
     assert other.summary["carbon_kg"]["operational"] != california.summary["carbon_kg"]["operational"]
     assert set(other.series.carbon_intensity_g_per_kwh) == {100.0, 200.0, 300.0}
     assert {"what": "carbon intensity", "file": str(carbon), "sha256": sha256(carbon)}.items() <= (
-        other.config["inputs"][0].items()
+        next(e for e in other.config["inputs"] if e["what"] == "carbon intensity").items()
     )
 
 

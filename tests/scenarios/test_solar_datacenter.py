@@ -93,7 +93,7 @@ def test_the_policy_is_compared_with_none_at_equal_work(shown):
     _, run = shown
     summary, comparison = run.summary, run.summary["scheduling"]
     other = Result(run.folder / "comparison")
-    assert other.config["options"]["policy"] == comparison["baseline_policy"] == "none"
+    assert other.options["policy"] == comparison["baseline_policy"] == "none"
     assert comparison["completed_requests"] == summary["inference"]["requests_completed"]
     assert comparison["completed_requests_baseline"] == other.summary["inference"]["requests_completed"]
     assert comparison["completed_requests"] == pytest.approx(comparison["completed_requests_baseline"], abs=3)
@@ -141,7 +141,7 @@ def test_a_toml_file_holds_options(tmp_path):
     )
     ended = main_scenario("--config", file, "--rate", 0.5, "--out", tmp_path / "run")
     assert ended.code == 0, ended.err
-    options = Result(tmp_path / "run").config["options"]
+    options = Result(tmp_path / "run").options
     assert (options["rate"], options["pv_kw"], options["without"]) == (0.5, 3.0, ["wind"])
     file.write_text("pv_kw = -3\n")
     assert main_scenario("--config", file).complaint == (
@@ -168,13 +168,13 @@ def test_the_length_of_a_step_moves_nothing_but_the_rounding(tmp_path):
     assert minute.summary["energy_mwh"]["pv"] == pytest.approx(quarter.summary["energy_mwh"]["pv"], rel=2e-3)
 
 
-def test_an_older_result_is_replaced(tmp_path):
+def test_an_older_result_is_replaced_and_what_the_user_laid_into_it_stays(tmp_path):
     out = tmp_path / "run"
     result(out, *MORNING, "--days", 0.02)
-    (out / "left over.txt").write_text("from before")
+    (out / "my notes.txt").write_text("irreplaceable")
     result(out, *MORNING, "--days", 0.03)
     assert len(Result(out).series) == 43
-    assert not (out / "left over.txt").exists()
+    assert (out / "my notes.txt").read_text() == "irreplaceable"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
