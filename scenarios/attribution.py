@@ -47,6 +47,10 @@ def run(options: WhatIf) -> None:
     ci_g_per_kwh = options.carbon_intensity
     if ci_g_per_kwh is None:
         carbon = load_site(options.site).carbon.read("carbon")
+        if carbon.kind == "marginal":
+            raise InputError(
+                f"{carbon.source}: its carbon intensity is marginal, expected --carbon-intensity with an average one"
+            )
         ci_g_per_kwh = float(carbon.values.mean())
         inputs.append({"what": "carbon intensity", "file": carbon.source, "sha256": carbon.sha256})
     base = evaluate(options.serving.model_copy(update={"attribution": "work"}), options, ci_g_per_kwh)

@@ -256,7 +256,7 @@ class Result:
     >>> result = simulate(Study().changed(days=0.02, gpu="a100", tp=1, replicas=1, model="meta-llama/Meta-Llama-3-8B"))
     >>> result.figures.balance.max_relative_residual < 1e-9
     True
-    >>> result.timeseries.facility_mw.mean() > 0
+    >>> bool(result.timeseries.facility_mw.mean() > 0)
     True
     """
 

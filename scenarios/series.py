@@ -67,8 +67,8 @@ class SiteSeries:
     notes: list[str] = field(default_factory=list)
 
     def used(self, what: str, ref: FileRef, series: Profile | Weather, own: bool) -> None:
-        """Note a file that was read; what its `FileRef` says of it goes with it."""
-        note = ref.note
+        """Note a file that was read; what its `FileRef` says of it goes with it, and what was filled or computed."""
+        done = series.source.removeprefix(str(ref.path)).strip()
         self.inputs.append(
             Input(
                 what,
@@ -77,11 +77,13 @@ class SiteSeries:
                 ref.licence or ("" if own else "your own"),
                 getattr(series, "kind", None) or "",
                 getattr(series, "unit", ""),
-                note,
+                " ".join(filter(None, (ref.note, done))),
             )
         )
-        if note and note not in self.notes:
-            self.notes.append(note)
+        filled = f"{what.capitalize()}: {done.strip('()')}." if "filled" in done else ""
+        for note in (ref.note, filled):
+            if note and note not in self.notes:
+                self.notes.append(note)
 
 
 def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
@@ -119,12 +121,8 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
     ):
         if ref is None:
             continue
-        profile = ref.read("carbon")
+        profile = ref.read("marginal" if what.startswith("marginal") else "carbon")
         marginal = profile.kind == "marginal"
-        if what.startswith("marginal") and not marginal:
-            raise InputError(
-                f"{ref.path}: its carbon intensity is average, expected a marginal one for --marginal"
-            )
         if marginal and series.marginal is not None:
             continue
         if marginal:

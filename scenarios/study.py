@@ -25,15 +25,15 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from simulators.grid.options import NetworkOptions
-from simulators.scheduler.options import ControlOptions
 
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
+from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.fileref import FileRef
+from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.traffic.options import TrafficOptions
 
@@ -111,13 +111,19 @@ class PlaceOptions(Part):
         None, description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says"
     )
     marginal: FileRef | None = Field(
-        None, description="marginal carbon-intensity file beside the average one: what the import causes"
+        None,
+        description="marginal carbon-intensity file beside the average one: what the import causes",
+        json_schema_extra={"hidden": ["kind"]},
     )
     price: FileRef | None = Field(
-        None, description="price file instead of the site's, per kWh or as its header says"
+        None,
+        description="price file instead of the site's, per kWh or as its header says",
+        json_schema_extra={"hidden": ["kind"]},
     )
     weather: FileRef | None = Field(
-        None, description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)"
+        None,
+        description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)",
+        json_schema_extra={"hidden": ["column", "unit", "kind"]},
     )
 
 

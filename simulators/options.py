@@ -25,6 +25,9 @@ EACH = "*"
 BARE = "bare_field"
 """A model that names a field here may be given as that field's value alone, e.g. a file reference as its path."""
 
+HIDDEN = "hidden"
+"""Key of a field's `json_schema_extra`: names in the part it holds that are no options here."""
+
 
 class Leaf(NamedTuple):
     """One option: where it stands in the tree, its name, its field and its default."""
@@ -89,8 +92,10 @@ def _bare(model: type[BaseModel], bare: str, whole: Leaf) -> Iterator[Leaf]:
     """A part that may be given as one value: an option of its name, and one more for each of its other fields."""
     value = getattr(whole.default, bare, None)
     yield Leaf((*whole.path, bare), whole.name, whole.field, value)
+    extra = whole.field.json_schema_extra
+    hidden: Any = extra.get(HIDDEN, ()) if isinstance(extra, dict) else ()
     for name, field in model.model_fields.items():
-        if name != bare and field.description:
+        if name != bare and field.description and name not in hidden:
             yield Leaf((*whole.path, name), f"{whole.name}_{name}", field, getattr(whole.default, name, None))
 
 

@@ -63,7 +63,7 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     except (OSError, SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise InputError(
-            f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {error}"
+            f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {first_line(error)}"
         ) from None
     name = f"own_{hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]}"
     module = sys.modules.get(name)
@@ -76,12 +76,24 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
             exec(code, vars(module))  # not by its loader, which may take an older version from its cache
         except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise InputError(f"{what} {path}: fails on import: {type(error).__name__}: {error}") from None
+            raise InputError(f"{what} {path}: fails on import: {first_line(error)}") from None
     found = getattr(module, match["name"], None)
     if not isinstance(found, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         raise InputError(f"{what} {path}: has no class {match['name']!r}{nearest(match['name'], classes)}")
     return found, match["rest"] or ""
+
+
+def first_line(error: BaseException) -> str:
+    """What kind of error it is and the first line it says, for a message of one line.
+
+    Examples
+    --------
+    >>> first_line(ValueError("too large\\nby far"))
+    'ValueError: too large'
+    """
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def parse_options(text: str, what: str) -> dict[str, Any]:

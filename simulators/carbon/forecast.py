@@ -124,6 +124,14 @@ def forecast(name: str, values: ArrayLike, step_s: int, horizon_s: int = DAY_S, 
     ------
     InputError
         If the name or an option is unknown.
+
+    Examples
+    --------
+    >>> hourly = [300.0, 250.0, 200.0, 400.0]
+    >>> forecast("perfect", hourly, 3600, horizon_s=3 * 3600).at(1).tolist()
+    [250.0, 200.0, 400.0]
+    >>> forecast("persistence", hourly, 3600, horizon_s=3 * 3600).at(1).tolist()
+    [250.0, 250.0, 250.0]
     """
     if name not in FORECASTS:
         raise InputError(f"carbon forecast: {name!r} is unknown, expected one of {', '.join(FORECASTS)}")

@@ -84,6 +84,6 @@ def _checked(values: Sequence[float] | None) -> Series | None:
     if values is None:
         return None
     series = np.asarray(values, dtype=np.float64)
-    if series.ndim != 1 or not np.all(np.isfinite(series)) or np.any(series < 0):
+    if series.ndim != 1 or not len(series) or not np.all(np.isfinite(series)) or np.any(series < 0):
         raise InputError("carbon intensity: expected one number >= 0 g/kWh for every step")
     return Series(series.tolist(), "carbon intensity")

@@ -108,6 +108,9 @@ class OutdoorCooling:
     circulation: float = 0.036
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "outdoor_c", np.asarray(self.outdoor_c, dtype=np.float64)
+        )  # may be a plain list
         if np.ndim(self.outdoor_c) != 1 or not np.all(np.isfinite(self.outdoor_c)):
             raise InputError("data centre: outdoor temperature must be one number for every step")
         if not 10 <= self.supply_c <= 30:

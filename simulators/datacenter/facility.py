@@ -45,6 +45,14 @@ class Facility:
     power_chain_efficiency
         From the meter to the servers' plugs (UPS, distribution): 0.96 is the rectifiers' of the Frontier
         system (ExaDigiT RAPS); above 0, at most 1.
+
+    Examples
+    --------
+    Eight GPUs at 500 W in their server, at a PUE of 1.2:
+
+    >>> power = Facility.for_gpus(8).power(4000.0)
+    >>> round(power.it_w), round(power.facility_w), round(power.pue, 3)
+    (6229, 7475, 1.2)
     """
 
     node: Node | None = None

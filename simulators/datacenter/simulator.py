@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
-
-from pydantic import ValidationError
 
 from simulators.adapter import Adapter, Given
 from simulators.datacenter.facility import Facility, FacilityPower
-from simulators.datacenter.options import FacilityOptions
+from simulators.datacenter.options import facility_from_plain
 from simulators.errors import InputError
 
 
@@ -24,8 +23,9 @@ class _Building:
 class DataCenter(Adapter[_Building]):
     """Data centres.
 
-    ``DataCenter(facility={"gpus": 8, "pue": 1.2, "node_overhead": True, "copies": 1.0})``; everything may be left out.
-    `copies` equal buildings stand for one: what is connected to ``P_gpu[MW]`` is that of all of them, summed.
+    ``DataCenter(facility={"gpus": 8, "pue": 1.2, "node_overhead": True, "copies": 1.0})``: what `facility_from_plain`
+    takes, and `copies`; everything may be left out. `copies` equal buildings stand for one: `gpus` are those of one
+    building, what is connected to ``P_gpu[MW]`` is that of all of them, summed.
     ``utilisation[1]`` is how busy the hosts are: the mean of what is connected, and 1 (the upper bound) if nothing is.
     """
 
@@ -42,17 +42,10 @@ class DataCenter(Adapter[_Building]):
 
     def make(self, eid: str, model: str, facility: Mapping[str, Any] | None = None) -> _Building:
         given = dict(facility or {})
-        copies, gpus = float(given.pop("copies", 1.0)), int(given.pop("gpus", 0))
-        if not copies > 0:
-            raise InputError(f"{eid}: {copies} copies, expected a number above 0")
-        try:
-            options = FacilityOptions.model_validate(given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{eid}: facility {first['loc'][0]}: {first['msg'].lower()}") from None
-        if gpus == 0:
-            options = options.model_copy(update={"node_overhead": False})
-        return _Building(options.build(gpus), copies)
+        copies = given.pop("copies", 1.0)
+        if not (isinstance(copies, int | float) and 0 < copies < inf):
+            raise InputError(f"{eid}: {copies!r} copies, expected a number above 0")
+        return _Building(facility_from_plain(given), float(copies))
 
     def advance(self, eid: str, entity: _Building, given: Given) -> None:
         busy = given.values("utilisation[1]")

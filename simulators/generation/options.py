@@ -14,9 +14,15 @@ class GenerationOptions(BaseModel):
 
     pv_kw: float = Field(20.0, gt=0, description="PV peak power (DC), kW")
     wind_kw: float = Field(5.0, gt=0, description="rated wind power, kW")
-    pv_profile: FileRef | None = Field(None, description="PV output per unit of capacity, instead of weather")
+    pv_profile: FileRef | None = Field(
+        None,
+        description="PV output per unit of capacity, instead of weather",
+        json_schema_extra={"hidden": ["kind"]},
+    )
     wind_profile: FileRef | None = Field(
-        None, description="wind output per unit of capacity, instead of weather"
+        None,
+        description="wind output per unit of capacity, instead of weather",
+        json_schema_extra={"hidden": ["kind"]},
     )
 
     @field_validator("pv_kw", "wind_kw", mode="wrap")

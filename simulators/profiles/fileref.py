@@ -165,8 +165,8 @@ def _weather(
         latitude=latitude,
         longitude=longitude,
         altitude_m=altitude_m,
-        timezone=ref.timezone or "UTC",
-        label=ref.label or "start",
+        timezone=ref.timezone,
+        label=ref.label,
         fill=ref.fill,
         cyclic=ref.cyclic,
     )

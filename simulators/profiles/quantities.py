@@ -7,7 +7,7 @@ A header names its unit in square or round brackets, ``price[EUR/MWh]``, or in t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulators.errors import InputError
 
@@ -82,16 +82,20 @@ _PRESSURE = {
     "bar": (1e5, 0.0),
 }
 
+CARBON = Quantity(
+    "carbon intensity",
+    "gCO2eq/kWh",
+    ("carbon_intensity", "carbon intensity", "ci", "avg_ci", "carbon_intensity_avg"),
+    _CARBON,
+    0.0,
+    5000.0,
+    (2.0, 5000.0),
+)
+MARGINAL = replace(CARBON, label="marginal carbon intensity")
+
 QUANTITIES: dict[str, Quantity] = {
-    "carbon": Quantity(
-        "carbon intensity",
-        "gCO2eq/kWh",
-        ("carbon_intensity", "carbon intensity", "ci", "avg_ci", "carbon_intensity_avg"),
-        _CARBON,
-        0.0,
-        5000.0,
-        (2.0, 5000.0),
-    ),
+    "carbon": CARBON,
+    "marginal": MARGINAL,
     # units of price are parsed by _price_unit: any currency goes
     "price": Quantity(
         "price", "1/kWh", ("price", "electricity_price", "day_ahead_price"), {}, -1e5, 1e5, (-2.0, 2.0)
@@ -183,4 +187,4 @@ def accepted_units(quantity: Quantity) -> str:
         "carbon intensity": "gCO2eq/kWh, kgCO2eq/kWh, gCO2/MWh, lbsCO2/MWh",
         "price": "EUR/kWh, EUR/MWh, ct/kWh (any currency)",
     }
-    return examples.get(quantity.label) or ", ".join(quantity.units)
+    return examples.get(quantity.label.removeprefix("marginal ")) or ", ".join(quantity.units)

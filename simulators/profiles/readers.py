@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.options import nearest
 from simulators.profiles.fill import FillRule, filled, parse_fill
+from simulators.profiles.native import Native, carbon_column, moer_unit, native
 from simulators.profiles.profile import Kind, Profile
 from simulators.profiles.quantities import (
+    CARBON,
+    MARGINAL,
     Quantity,
     accepted_units,
     conversion,
@@ -32,8 +35,14 @@ from simulators.profiles.tables import Table, read_table
 from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step, zone
 
 Label = Literal["start", "end", "instant"]
-OPTIONS = {"pv": "pv-profile", "wind": "wind-profile"}
-"""Where a quantity's options on the command line do not begin with its name."""
+OPTIONS = {
+    "carbon": "carbon",
+    "marginal": "marginal",
+    "price": "price",
+    "pv": "pv-profile",
+    "wind": "wind-profile",
+}
+"""What a quantity's options begin with on the command line, where it has some."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +84,15 @@ def read_csv_profile(
     path
         CSV (also ``.gz``; ``archive.zip/member.csv`` for a member of a zip) or parquet.
     quantity
-        ``carbon``, ``price``, ``pv``, ``wind``, ``per_unit``, ``load``, ``temperature``...: a key of
+        ``carbon``, ``marginal``, ``price``, ``pv``, ``wind``, ``per_unit``, ``load``, ``temperature``...: a key of
         `quantities.QUANTITIES`; the profile comes in that quantity's unit (a price keeps its currency).
     column
         Value column, with or without its unit. Needed when several could be meant.
     timezone
         Zone of times that carry no offset (IANA name).
     label
-        Whether a time stands at the start or at the end of its interval, or is an instant whose value holds until
-        the next.
+        Whether a time stands at the start or at the end of its interval, or is an instant. The value of an instant
+        holds until the next one, as WattTime's rates do: on the axis that is the same as ``start``.
     fill
         What to do with NaN and missing rows: None refuses them; ``previous`` or ``interpolate``, with the longest
         hole that is filled if you like: ``previous:3h``.
@@ -95,6 +104,7 @@ def read_csv_profile(
         The file is a typical year: aligned by its position in the year, wrapping round.
     kind
         Of a carbon intensity, where the file itself does not tell: average (what is taken if nobody says) or marginal.
+        The quantity ``marginal`` is always marginal.
 
     Raises
     ------
@@ -110,35 +120,37 @@ def read_csv_profile(
     """
     wanted = quantity_named(quantity)
     rule = _check_options(label, fill, timezone)
-    table = replace(read_table(path), option=OPTIONS.get(quantity, quantity))
+    table = replace(read_table(path), option=OPTIONS.get(quantity, ""))
     time_column = find_time_column(table)
     if base_name(time_column) in {"period_end", "interval_end"}:
         label = "end"
-    name, remark = _value_column(table, time_column, wanted, column)
+    name, others = _value_column(table, time_column, wanted, column, kind)
     axis = read_axis(table, time_column, timezone, label, rule, start)
-    if remark == "marginal carbon intensity" and unit is None and split_header(name)[1] is None:
-        unit = "kgCO2/kWh" if base_name(name) == "moer" else None
+    remark, found = wanted.label, None
+    if kind is not None and wanted not in (CARBON, MARGINAL):
+        raise InputError(f"{table.path}: kind {kind} given, expected none: only carbon intensities have one")
+    if wanted in (CARBON, MARGINAL):
+        remark, found = _kind(table, wanted, native(name, others), kind)
+        if unit is None and split_header(name)[1] is None:
+            unit = moer_unit(table, name)
     values, result_unit = read_values(table, name, wanted, unit)
     values, note = on_axis(table, name, axis, values, rule)
     if cyclic:
         _check_cyclic(table, axis, len(values))
     source = f"{table.path}{note}"
-    found = _kind(table, wanted, remark, kind)
-    if found == "marginal" and remark == wanted.label:
-        remark = "marginal carbon intensity"
     return Profile(remark, result_unit, axis.start, axis.step_s, values, source, table.sha256, cyclic, found)
 
 
-def _kind(table: Table, quantity: Quantity, remark: str, said: Kind | None) -> Kind | None:
-    """Average or marginal: what the file is known to be, else what was said of it, else average."""
-    if quantity.label != "carbon intensity":
-        return None
-    known: Kind | None = "marginal" if "marginal" in remark else "average" if "average" in remark else None
-    if known and said and known != said:
-        raise InputError(
-            f"{table.path}: is a {known} carbon intensity, {said} given, expected {table.advice('kind', known)}"
-        )
-    return known or said or "average"
+def _kind(table: Table, wanted: Quantity, known: Native | None, said: Kind | None) -> tuple[str, Kind]:
+    """What to call the series, and its kind: what the file is known to be, else what was said of it, else average."""
+    asked: Kind | None = "marginal" if wanted is MARGINAL else said
+    if known and asked and known.kind != asked:
+        how = f"another file for --{table.option}" if asked != said else table.advice("kind", known.kind)
+        raise InputError(f"{table.path}: its carbon intensity is {known.kind}, {asked} given, expected {how}")
+    if wanted is MARGINAL and said == "average":
+        raise InputError(f"{table.path}: kind average given, expected marginal for --{table.option}")
+    kind = known.kind if known else asked or "average"
+    return (known.remark if known else MARGINAL.label if kind == "marginal" else CARBON.label), kind
 
 
 def read_axis(
@@ -176,9 +188,11 @@ def read_values(
     else:
         found = conversion(quantity, header_unit)
         if found is None:
+            instead = f", or {table.advice('unit', quantity.unit)}" if unit is None else ""
             raise InputError(
                 f"{table.path}: column '{column}' has the unit '{header_unit}'; "
                 f"expected one of {accepted_units(quantity)} for {quantity.label}"
+                + (instead if table.option != "weather" else "")
             )
         factor, offset, result_unit = found
     values = numbers * factor + offset
@@ -223,8 +237,10 @@ def on_axis(
     return result, note
 
 
-def _value_column(table: Table, time_column: str, quantity: Quantity, column: str | None) -> tuple[str, str]:
-    """Choose the value column; (column, what to call it in reports)."""
+def _value_column(
+    table: Table, time_column: str, quantity: Quantity, column: str | None, kind: Kind | None
+) -> tuple[str, list[str]]:
+    """Choose the value column; (column, all that could be one)."""
     others = [str(name) for name in table.frame.columns if str(name) != time_column]
     if column is not None:
         same = [name for name in others if name == column] or [
@@ -233,17 +249,17 @@ def _value_column(table: Table, time_column: str, quantity: Quantity, column: st
         if len(same) != 1:
             hint = nearest(column, [split_header(name)[0] for name in others])
             raise InputError(f"{table.path}: no column '{column}'; expected one of {table.columns()}{hint}")
-        return same[0], quantity.label
-    if quantity.label == "carbon intensity":
-        native = _native_carbon(table, others)
-        if native is not None:
-            return native
+        return same[0], others
+    if quantity in (CARBON, MARGINAL):
+        chosen = carbon_column(others, "marginal" if quantity is MARGINAL else kind)
+        if chosen is not None:
+            return chosen, others
     named = [name for name in others if split_header(name)[0].lower() in quantity.names]
     if len(named) == 1:
-        return named[0], quantity.label
+        return named[0], others
     numeric = [name for name in others if _is_numeric(table, name)]
     if len(numeric) == 1 and not named:
-        return numeric[0], quantity.label
+        return numeric[0], others
     if not numeric:
         raise InputError(f"{table.path}: no value column beside '{time_column}', found {table.columns()}")
     raise InputError(
@@ -251,23 +267,6 @@ def _value_column(table: Table, time_column: str, quantity: Quantity, column: st
         f"{table.advice('column', 'NAME')}, one of "
         + ", ".join(f"'{name}'" for name in (named or numeric)[:20])
     )
-
-
-def _native_carbon(table: Table, columns: list[str]) -> tuple[str, str] | None:
-    """Recognise carbon files as their publishers write them."""
-    for name in columns:
-        # Electricity Maps writes "(LCA)" or "(Life cycle)"; taken before "(direct)", because direct emissions
-        # leave out fuel chains and plant construction
-        folded = name.lower()
-        if folded.startswith("carbon intensity") and ("lca" in folded or "life cycle" in folded):
-            return name, "average carbon intensity, life cycle"
-    if "moer" in columns:  # SGIP and WattTime: marginal operating emissions rate, kgCO2/kWh
-        return "moer", "marginal carbon intensity"
-    if len(columns) == 1 and columns[0].lower().startswith(
-        "caiso_"
-    ):  # WattTime: one column named after the region
-        return columns[0], "marginal carbon intensity"
-    return None
 
 
 def _is_numeric(table: Table, column: str) -> bool:

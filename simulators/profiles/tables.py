@@ -36,7 +36,7 @@ class Table:
     sha256
         Of the file on disk.
     option
-        What the file's options begin with on the command line, for advice in messages.
+        What the file's options begin with on the command line, for advice in messages; empty if it has none there.
     """
 
     path: Path
@@ -47,7 +47,9 @@ class Table:
     option: str = "weather"
 
     def advice(self, field: str, value: str) -> str:
-        """How to say something about the file: on the command line, and in a study."""
+        """How to say something about the file: on the command line and in a study, or in Python."""
+        if not self.option:
+            return f'{field}="{value}"'
         return f'--{self.option}-{field} {value} (in a study: {field} = "{value}")'
 
     def row(self, index: int) -> str:

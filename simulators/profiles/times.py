@@ -28,7 +28,6 @@ _FORMATS = (
     (r"\d{4}/\d\d/\d\d \d", "%Y/%m/%d %H:%M"),
     (r"\d\d?\.\d\d?\.\d{4} \d", "%d.%m.%Y %H:%M"),
 )
-_FIXED_OFFSET = "a file with 24 rows every day is in a fixed offset such as UTC or Etc/GMT-1"
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
@@ -85,8 +84,8 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
     if re.fullmatch(r"\d+(\.0*)?", first):
         if start is None:
             raise InputError(
-                f"{table.path}: column '{column}' counts seconds; expected times, "
-                "or a start that says what 0 means"
+                f"{table.path}: column '{column}' counts seconds; expected dates and times "
+                "(in Python, start= says what 0 means)"
             )
         return pd.DatetimeIndex(start + pd.to_timedelta(table.numbers(column), unit="s")).tz_convert("UTC")
     layout = _format_of(first) or _slashed_format(table, text)
@@ -139,7 +138,7 @@ def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str
             raise table.error(
                 begin,
                 f"{stamps[begin]:%Y-%m-%d %H:%M} happens twice in {timezone} (clocks go back), here once",
-                f"both hours, or another time zone: {_FIXED_OFFSET}",
+                f"both hours, or {_other_zone(table)}",
             )
         summer[begin : inside[0]] = True
     local = stamps.tz_localize(timezone, ambiguous=summer, nonexistent="NaT")
@@ -148,7 +147,7 @@ def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str
         raise table.error(
             int(absent[0]),
             f"{stamps[absent[0]]:%Y-%m-%d %H:%M} does not exist in {timezone} (clocks go forward)",
-            f"another time zone: {_FIXED_OFFSET}",
+            _other_zone(table),
         )
     return local.tz_convert("UTC")
 
@@ -239,3 +238,7 @@ def _clock_change(before: pd.Timestamp, gap: float, step: float) -> str:
 
 def _zone_hint(table: Table) -> str:
     return f"UTC, or the file's local time zone: {table.advice('timezone', 'Europe/Berlin')}"
+
+
+def _other_zone(table: Table) -> str:
+    return f"a fixed offset where every day has 24 rows: {table.advice('timezone', 'Etc/GMT-1')}"

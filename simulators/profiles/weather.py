@@ -141,8 +141,8 @@ def read_weather(
     latitude: float | None = None,
     longitude: float | None = None,
     altitude_m: float | None = None,
-    timezone: str = "UTC",
-    label: Label = "start",
+    timezone: str | None = None,
+    label: Label | None = None,
     fill: str | None = None,
     cyclic: bool | None = None,
 ) -> Weather:
@@ -159,7 +159,7 @@ def read_weather(
     latitude, longitude, altitude_m
         Degrees and m; go before what the file says.
     timezone, label
-        Of a generic CSV; the other formats settle both themselves.
+        Of a generic CSV, UTC and start unless told otherwise; the other formats settle both themselves.
     fill
         What to do with missing values: None refuses them.
     cyclic

@@ -31,11 +31,21 @@ NOMINAL_YEAR = 1990  # of typical years; not a leap year
 _IN_PLANE = "is a PVGIS series in the plane of the modules; expected a PVGIS TMY (horizontal irradiance)"
 
 
-def read_raw(path: Path, timezone: str, label: Label, fill: FillRule | None) -> RawWeather:
+def read_raw(path: Path, timezone: str | None, label: Label | None, fill: FillRule | None) -> RawWeather:
     """Recognise the format by the file's content and parse it."""
+    raw = _read_raw(path, timezone, label, fill)
+    for name, said in (("timezone", timezone), ("label", label)):
+        if said is not None and not raw.generic:
+            raise InputError(
+                f"{path}: {name} {said} given, but its format settles the {name}; expected no --weather-{name}"
+            )
+    return raw
+
+
+def _read_raw(path: Path, timezone: str | None, label: Label | None, fill: FillRule | None) -> RawWeather:
     raw, digest = read_bytes(path)
     if raw[:4] == b"PAR1":
-        return read_generic(read_table(path), timezone, label, fill)
+        return read_generic(read_table(path), timezone or "UTC", label or "start", fill)
     text = decode(path, raw)
     head = text[:4000]
     if head.lstrip().startswith("{"):
@@ -55,7 +65,7 @@ def read_raw(path: Path, timezone: str, label: Label, fill: FillRule | None) -> 
         )
     if head.startswith("variable_name,"):
         return read_windpowerlib(path, text, digest, fill)
-    return read_generic(read_table(path), timezone, label, fill)
+    return read_generic(read_table(path), timezone or "UTC", label or "start", fill)
 
 
 def _checked(

@@ -24,7 +24,10 @@ COLUMNS = ("ghi", "dni", "dhi", "temperature", "wind_speed", "pressure")
 
 @dataclass(frozen=True)
 class RawWeather:
-    """What a file holds, checked and on a uniform UTC axis; columns by quantity name in canonical units."""
+    """What a file holds, checked and on a uniform UTC axis; columns by quantity name in canonical units.
+
+    `generic`: a plain table, whose times mean what the caller says.
+    """
 
     path: Path
     start: datetime
@@ -38,6 +41,7 @@ class RawWeather:
     roughness_m: float | None = None
     cyclic: bool = False
     note: str = ""
+    generic: bool = False
 
 
 _OPEN_METEO = {
@@ -163,6 +167,7 @@ def read_generic(table: Table, timezone: str, label: Label, fill: FillRule | Non
         place["altitude"] or 0.0,
         wind_height_m=place["wind height"] or height_m,
         note=note,
+        generic=True,
     )
 
 

@@ -87,6 +87,19 @@ class Battery:
         Stored energy, Wh.
     charged_wh, discharged_wh, lost_wh
         Sums since the start, Wh.
+
+    Examples
+    --------
+    An hour of charging with as much as fits, an hour of giving half of that back:
+
+    >>> battery = Battery(BatteryConfig(1000.0, charge_efficiency=0.9, discharge_efficiency=0.9))
+    >>> low_w, high_w = battery.feasible_range(3600)
+    >>> round(low_w, 6), round(high_w, 6)
+    (-450.0, 555.555556)
+    >>> battery.step(high_w, 3600)
+    >>> battery.step(-high_w / 2, 3600)
+    >>> round(battery.soc, 4), round(battery.lost_wh, 2)
+    (0.6914, 86.42)
     """
 
     def __init__(self, config: BatteryConfig) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isnan, nan
+from numbers import Real
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
 from simulators.options import nearest
-from simulators.own_code import load_class, made, own_file, parse_options
+from simulators.own_code import first_line, load_class, made, own_file, parse_options
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,19 @@ class Situation:
         Of the site, W.
     ci_g_per_kwh, price_per_kwh
         Carbon intensity and price of grid power; NaN where not connected.
+    soc
+        State of charge at the interval's start, 0 to 1; NaN if it is not known.
+    start_s, step_s
+        Start of the interval from the run's start, and its length, s.
     """
 
     load_w: float
     generation_w: float
     ci_g_per_kwh: float = nan
     price_per_kwh: float = nan
+    soc: float = nan
+    start_s: int = 0
+    step_s: int = 0
 
 
 class Dispatch(Protocol):
@@ -146,6 +154,26 @@ class PriceAware(ThresholdDispatch):
         return situation.price_per_kwh
 
 
+@dataclass(frozen=True)
+class OwnRule:
+    """A user's own rule; where it fails, its file is named."""
+
+    spec: str
+    rule: Dispatch
+
+    def power_w(self, situation: Situation) -> float:
+        where = f"battery rule {self.spec} at {situation.start_s} s"
+        try:
+            wished_w: Any = self.rule.power_w(situation)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(f"{where}: {first_line(error)}") from error
+        if isinstance(wished_w, bool) or not isinstance(wished_w, Real) or isnan(wished_w):
+            raise InputError(f"{where}: asks for {wished_w!r}, expected a number of W")
+        return float(wished_w)
+
+
 def thresholds(
     values: ArrayLike, charge_quantile: float = 0.25, discharge_quantile: float = 0.6
 ) -> dict[str, float]:
@@ -190,14 +218,10 @@ def dispatch(name: str, **options: Any) -> Dispatch:
     """
     if own_file(name) is not None:
         own, rest = load_class(name, "battery rule")
+        what = f"battery rule {name}"
         if not callable(getattr(own, "power_w", None)):
-            raise InputError(
-                f"battery rule {name}: has no method power_w(situation), expected one that returns W"
-            )
-        rule: Dispatch = made(
-            own, parse_options(rest, f"battery rule {name}") | options, f"battery rule {name}"
-        )
-        return rule
+            raise InputError(f"{what}: has no method power_w(situation), expected one that returns W")
+        return OwnRule(name, made(own, parse_options(rest, what) | options, what))
     name, _, rest = name.partition(":")
     if name not in DISPATCHES:
         hint = nearest(name, list(DISPATCHES))

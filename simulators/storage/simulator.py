@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite, isnan, nan
-from numbers import Real
 from typing import Any, ClassVar
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
-from simulators.own_code import made, own_file
+from simulators.own_code import made
+from simulators.quantities.commands import BatteryPower, Curtail, command_from_plain
 from simulators.storage.battery import Battery, BatteryConfig
 from simulators.storage.dispatch import Dispatch, Situation, dispatch
 from simulators.storage.exchange import Exchange, check, exchange
@@ -20,7 +20,6 @@ from simulators.storage.exchange import Exchange, check, exchange
 class _Site:
     battery: Battery | None
     dispatch: Dispatch
-    own_rule: str | None
     export_limit_w: float
     initial_wh: float
     max_residual: float = 0.0
@@ -61,84 +60,80 @@ class Storage(Adapter[_Site]):
         if not export_limit_w >= 0:
             raise InputError(f"storage: export limit is {export_limit_w} W, expected a number >= 0")
         store = None if battery is None else Battery(made(BatteryConfig, battery, "battery"))
-        own = own_rule(dispatch)
-        rule = dispatch_rule(dispatch)
-        return _Site(store, rule, own, float(export_limit_w), store.energy_wh if store else 0.0)
+        initial_wh = store.energy_wh if store else 0.0
+        return _Site(store, dispatch_rule(dispatch), float(export_limit_w), initial_wh)
 
     def advance(self, eid: str, entity: _Site, given: Given) -> None:
-        situation = Situation(
-            1e6 * given.total("P_load[MW]"),
-            1e6 * given.total("P_gen[MW]"),
-            float(given.only("CI[gCO2eq/kWh]", nan)),
-            float(given.only("price[1/kWh]", nan)),
-        )
-        commands = {c["kind"]: c for c in given.joined("commands") if c["kind"] in self.TAKES}
         entity.refused = []
-        spilled_w = self._spilled_w(entity, commands.get("curtail"), situation.generation_w)
-        usable = Situation(
-            situation.load_w,
-            situation.generation_w - spilled_w,
-            situation.ci_g_per_kwh,
-            situation.price_per_kwh,
-        )
+        commands = self._commands(entity, given)
+        generation_w = 1e6 * given.total("P_gen[MW]")
+        spilled_w = self._spilled_w(entity, commands.get("curtail"), generation_w)
         battery = entity.battery
         soc = battery.soc if battery else 0.0
-        power_w = self._battery_w(entity, usable, commands.get("battery"))
-        flows = exchange(usable.load_w, usable.generation_w, power_w, entity.export_limit_w)
+        situation = Situation(
+            1e6 * given.total("P_load[MW]"),
+            generation_w - spilled_w,
+            float(given.only("CI[gCO2eq/kWh]", nan)),
+            float(given.only("price[1/kWh]", nan)),
+            soc if battery else nan,
+            self.now,
+            self.step_size,
+        )
+        power_w = self._battery_w(entity, situation, commands.get("battery"))
+        flows = exchange(situation.load_w, situation.generation_w, power_w, entity.export_limit_w)
         if spilled_w:
-            flows = Exchange(
-                **vars(flows)
-                | {"generation_w": situation.generation_w, "curtailed_w": flows.curtailed_w + spilled_w}
-            )
+            flows = replace(flows, generation_w=generation_w, curtailed_w=flows.curtailed_w + spilled_w)
         interval = f"{eid}, {self.now} to {self.now + self.step_size} s"
         entity.max_residual = max(entity.max_residual, check(flows, interval))
         entity.outputs = _outputs(flows, battery, soc) | {"refused": entity.refused}
 
-    def _spilled_w(self, entity: _Site, command: Mapping[str, Any] | None, generation_w: float) -> float:
-        """Generation that a command leaves unused, W."""
-        if command is None:
-            return 0.0
-        most_w = command["watts"]
-        if not most_w >= 0:
-            reason = f"{most_w} W of generation, expected a number >= 0"
-            entity.refused.append({"kind": "curtail", "reason": reason})
-            return 0.0
-        return max(0.0, generation_w - float(most_w))
+    def _commands(self, entity: _Site, given: Given) -> dict[str, float]:
+        """Watts by the kind of command; of several of one kind the last counts."""
+        found: dict[str, float] = {}
+        for plain in given.joined("commands"):
+            kind = plain["kind"]
+            if kind not in self.TAKES:
+                continue
+            try:
+                command = command_from_plain(plain)
+                assert isinstance(command, BatteryPower | Curtail)
+                watts = float(command.watts)
+            except (TypeError, ValueError) as error:
+                _refuse(entity, kind, str(error))
+                continue
+            if kind in found:
+                _refuse(entity, kind, f"{found[kind]:g} W, but another command follows in the same step")
+            found[kind] = watts
+        return found
 
-    def _battery_w(self, entity: _Site, situation: Situation, command: Mapping[str, Any] | None) -> float:
+    def _spilled_w(self, entity: _Site, most_w: float | None, generation_w: float) -> float:
+        """Generation that a command leaves unused, W."""
+        if most_w is None:
+            return 0.0
+        if not most_w >= 0:
+            _refuse(entity, "curtail", f"{most_w} W of generation, expected a number >= 0")
+            return 0.0
+        return max(0.0, generation_w - most_w)
+
+    def _battery_w(self, entity: _Site, situation: Situation, asked_w: float | None) -> float:
         """Terminal power of the battery, W: as commanded, else by the rule, within what is possible."""
         battery = entity.battery
         if battery is None:
-            if command is not None:
-                entity.refused.append({"kind": "battery", "reason": "the site has no battery"})
+            if asked_w is not None:
+                _refuse(entity, "battery", "the site has no battery")
             return 0.0
         low_w, high_w = battery.feasible_range(self.step_size)
-        wished_w = self._wished_w(entity, situation)
-        if command is not None:
-            asked_w = float(command["watts"])
+        wished_w = entity.dispatch.power_w(situation)
+        if asked_w is not None:
             if isfinite(asked_w) and low_w <= asked_w <= high_w:
                 wished_w = asked_w
             else:
-                reason = f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible"
-                entity.refused.append({"kind": "battery", "reason": reason})
+                _refuse(entity, "battery", f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible")
         if isnan(wished_w):  # inf: all that is possible
             raise InputError(f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a number")
         power_w = min(max(wished_w, low_w), high_w)
         battery.step(power_w, self.step_size)
         return power_w
-
-    def _wished_w(self, entity: _Site, situation: Situation) -> float:
-        """What the rule asks for, W; a user's own rule that fails is an input error, a bundled one a bug."""
-        if entity.own_rule is None:
-            return entity.dispatch.power_w(situation)
-        where = f"battery rule {entity.own_rule} at {self.now} s"
-        try:
-            wished_w: Any = entity.dispatch.power_w(situation)
-        except Exception as error:
-            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
-        if not isinstance(wished_w, Real) or isnan(wished_w):
-            raise InputError(f"{where}: asks for {wished_w!r}, expected a number of W")
-        return float(wished_w)
 
     def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:
         return {attribute: entity.outputs[attribute] for attribute in attributes}
@@ -155,10 +150,8 @@ class Storage(Adapter[_Site]):
         }
 
 
-def own_rule(rule: str | Mapping[str, Any]) -> str | None:
-    """The name of a rule if it is a user's own."""
-    name = str(rule.get("name", "")) if isinstance(rule, Mapping) else rule
-    return name if own_file(name) else None
+def _refuse(entity: _Site, kind: str, reason: str) -> None:
+    entity.refused.append({"kind": kind, "reason": reason})
 
 
 def dispatch_rule(rule: str | Mapping[str, Any]) -> Dispatch:

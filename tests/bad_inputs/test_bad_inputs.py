@@ -48,7 +48,7 @@ CARBON: list[tuple[str, dict[str, Any], str]] = [
     ("no_time_column.csv", {}, "no time column; expected one named time"),
     ("wrong_unit.csv", {}, "has the unit 'm/s'; expected one of gCO2eq/kWh"),
     ("implausible_unit.csv", {}, "names no unit and its mean 0.305 is implausible in gCO2eq/kWh"),
-    ("seconds_axis.csv", {}, "column 'time' counts seconds; expected times, or a start"),
+    ("seconds_axis.csv", {}, "column 'time' counts seconds; expected dates and times"),
     ("header_only.csv", {}, "has no data rows"),
     ("one_row.csv", {"column": "price", "unit": "g/kWh"}, "has 1 data row; expected at least two"),
     ("empty.csv", {}, "the file is empty"),
@@ -160,7 +160,7 @@ def test_site_that_names_a_missing_file() -> None:
 
 def test_unknown_site_and_quantity() -> None:
     assert "expected one of california, germany" in refusal(lambda: load_site("atlantis"), "atlantis")
-    assert "expected one of carbon, price" in refusal(
+    assert "expected one of carbon, marginal, price" in refusal(
         lambda: read_csv_profile(HERE / "gap.csv", "co2"), "co2"
     )
 

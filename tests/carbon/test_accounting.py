@@ -16,8 +16,14 @@ SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
 SOLAR = SHARED / "data" / "weather" / "solcast2022_global.zip"
 GRID = SHARED / "data" / "carbon" / "watttime2023_caiso-north_actual.csv"
 
-watts = st.lists(st.floats(0, 1e6), min_size=8, max_size=8).map(np.array)
-intensities = st.lists(st.floats(0, 900), min_size=8, max_size=8).map(np.array)
+
+def amounts(highest):
+    """Physical amounts: down to a millionth, so that a ratio of two stays a number."""
+    values = st.floats(0, highest).map(lambda value: round(value, 6))
+    return st.lists(values, min_size=8, max_size=8).map(np.array)
+
+
+watts, intensities = amounts(1e6), amounts(900)
 
 
 @pytest.mark.shared
@@ -163,3 +169,47 @@ def test_account_gathers_everything():
     assert result.offset_ratio == pytest.approx((2000 - 100) * 400 / 600e3)
     assert result.matched_ratio == pytest.approx(0.75)
     assert result.self_consumption_ratio == pytest.approx(0.75)
+
+
+FLOWS = {
+    "step_s": 3600,
+    "load_w": [1000.0, 1000.0],
+    "generation_w": [500.0, 0.0],
+    "import_w": [500.0, 1000.0],
+    "export_w": [0.0, 0.0],
+    "curtailed_w": [0.0, 0.0],
+    "charge_w": [0.0, 0.0],
+    "discharge_w": [0.0, 0.0],
+    "stored_wh": [0.0, 0.0],
+    "initial_wh": 0.0,
+    "embodied_kg": 0.05,
+}
+
+
+def test_a_marginal_series_alone_is_never_booked_as_emissions():
+    """A marginal rate came out as operational carbon, under a note that called it an average."""
+    result = accounting.account(**FLOWS, marginal_g_per_kwh=[600.0, 500.0])
+    assert result.consequence_marginal_kg == pytest.approx(0.8)
+    for name in ("operational_kg", "total_kg", "gross_kg", "offset_ratio"):
+        assert getattr(result, name) is None
+    assert set(result.reasons) == {"operational", "total", "without_own_supply", "offset_ratio"}
+    assert all("no average carbon intensity" in reason for reason in result.reasons.values())
+    assert (result.embodied_kg, result.matched_ratio) == (0.05, pytest.approx(0.25))
+    assert result.self_consumption_ratio == 1.0
+
+
+def test_a_marginal_series_beside_an_average_one_changes_no_emission():
+    average = accounting.account(**FLOWS, ci_g_per_kwh=[400.0, 200.0])
+    both = accounting.account(**FLOWS, ci_g_per_kwh=[400.0, 200.0], marginal_g_per_kwh=[600.0, 500.0])
+    assert average.consequence_marginal_kg is None
+    assert both.consequence_marginal_kg == pytest.approx(0.8)
+    assert both.operational_kg == average.operational_kg == pytest.approx(0.4)
+    assert both.total_kg == pytest.approx(0.45)
+    assert (both.gross_kg, both.offset_ratio) == (average.gross_kg, average.offset_ratio)
+    assert not both.reasons
+
+
+def test_without_any_intensity_the_ratios_of_energy_remain():
+    result = accounting.account(**FLOWS)
+    assert (result.operational_kg, result.consequence_marginal_kg) == (None, None)
+    assert result.matched_ratio == pytest.approx(0.25)

@@ -471,17 +471,20 @@ def test_profile_from_mosaik_csv_drives_the_site(tmp_path):
         (lambda: ProfileReplay().create(1, "Profile"), "Profile-0: expected one number for every step"),
         (
             lambda: DataCenter().create(1, "DataCenter", facility={"gpus": 8, "pue": 0.9}),
-            "DataCenter-0: facility pue: input should be greater",
+            "data centre: pue: ",
         ),
         (
             lambda: DataCenter().create(1, "DataCenter", name="hall", facility={"pues": 1.2}),
-            "hall: facility pues: extra inputs",
+            "data centre: unknown entry 'pues'.*did you mean pue",
         ),
         (
             lambda: DataCenter().create(1, "DataCenter", facility={"copies": 0}),
-            "0.0 copies, expected a number",
+            "0 copies, expected",
         ),
-        (lambda: DataCenter().create(1, "DataCenter", facility={"gpus": -1}), "-1 GPUs, expected at least 1"),
+        (
+            lambda: DataCenter().create(1, "DataCenter", facility={"gpus": -1}),
+            "gpus is -1, expected a whole number",
+        ),
         (lambda: Storage().create(1, "Battery", export_limit_w=-1.0), "export limit is -1"),
         (
             lambda: Storage().create(1, "Battery", battery={"capacity": 1.0}),

@@ -1,7 +1,7 @@
 """Rules do what their names say."""
 
 import json
-from math import inf
+from math import inf, isnan
 
 import numpy as np
 import pytest
@@ -183,3 +183,13 @@ def test_an_own_rule_that_fails_is_named_with_the_time(tmp_path, body, message):
     with pytest.raises(InputError, match=message) as error:
         stepped(own(tmp_path, body), (1500.0, 1500.0, 2500.0))
     assert str(error.value).startswith(f"battery rule {tmp_path}/mine.py:Mine at 1800 s: ")
+
+
+def test_an_own_rule_may_return_numpys_numbers(tmp_path):
+    body = "import numpy; return numpy.float32(situation.load_w)"
+    assert dispatch(own(tmp_path, body)).power_w(Situation(2.0, 0.0)) == 2.0
+
+
+def test_what_is_not_known_of_a_situation_is_no_number():
+    situation = Situation(1.0, 0.0)
+    assert all(isnan(value) for value in (situation.ci_g_per_kwh, situation.price_per_kwh, situation.soc))
