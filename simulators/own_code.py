@@ -20,16 +20,16 @@ from typing import Any
 from simulators.errors import InputError
 from simulators.options import nearest
 
-_SPEC = re.compile(r"(?P<file>.+?\.py):(?P<name>\w+)(?::(?P<rest>.*))?", re.DOTALL)
+_SPEC = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>\w*)(?::(?P<rest>.*))?)?", re.DOTALL)
 
 
 def own_file(spec: str) -> Path | None:
-    """The file of ``FILE.py:CLASS``; None of anything else.
+    """The file of ``FILE.py:CLASS``; None of anything else. A path may hold colons, but not one that follows ``.py``.
 
     Examples
     --------
-    >>> own_file("rules/mine.py:Mine:limit=3")
-    PosixPath('rules/mine.py')
+    >>> own_file("rules/mine.py:Mine:limit=3").name
+    'mine.py'
     >>> own_file("carbon:quantile=0.2")
     """
     match = _SPEC.fullmatch(spec)
@@ -55,6 +55,8 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     if match is None:
         raise InputError(f"{what} {spec!r}: expected FILE.py:CLASS")
     path = Path(match["file"])
+    if not match["name"]:
+        raise InputError(f"{what} {path}: no class named, expected FILE.py:CLASS")
     if not path.is_file():
         raise InputError(f"{what} {path}: no such file")
     try:
@@ -72,12 +74,16 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
         assert described is not None
         assert described.loader is not None
         module = importlib.util.module_from_spec(described)
+        beside = str(path.resolve().parent)
         sys.modules[name] = module  # dataclasses look their module up
+        sys.path.append(beside)  # it may import what lies beside it
         try:
             described.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise InputError(f"{what} {path}: fails on import: {type(error).__name__}: {error}") from None
+            raise InputError(f"{what} {path}: fails on import: {told(error)}") from error
+        finally:
+            sys.path.remove(beside)
     found = getattr(module, match["name"], None)
     if not isinstance(found, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
@@ -98,7 +104,10 @@ def parse_options(text: str, what: str) -> dict[str, Any]:
         name, equals, value = entry.partition("=")
         if not equals:
             raise InputError(f"{what}: {entry!r} given, expected name=value")
-        found[name.strip().replace("-", "_")] = _literal(value.strip())
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise InputError(f"{what}: {name} is given twice, expected once")
+        found[name] = _literal(value.strip())
     return found
 
 
@@ -138,6 +147,12 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
     ------
     InputError
         If an option is unknown (the nearest is suggested), missing or refused.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> made(Fraction, {"numerator": 3, "denominator": 4}, "share")
+    Fraction(3, 4)
     """
     if is_dataclass(cls):
         known = {entry.name: entry for entry in fields(cls) if entry.init and not entry.name.startswith("_")}
@@ -155,5 +170,17 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
         return cls(**options)
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: {error}") from None
+    except Exception as error:
+        raise InputError(f"{what}: {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line.
+
+    Examples
+    --------
+    >>> told(ValueError("too low\\nby far"))
+    'ValueError: too low'
+    """
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
