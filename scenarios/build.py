@@ -18,6 +18,7 @@ from simulators.inference.sizing import Sizing, serving_files, sizing
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
+from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
 from simulators.traffic.source import DRAIN_S
 
@@ -98,7 +99,9 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
-    if "price" in needs and series.price is None:
+    if (
+        "price" in needs and needs != set(NEEDS) and series.price is None
+    ):  # who asks for all takes what there is
         raise InputError(
             f"--policy {site.control.policy}: site {place.name} has no price, expected --price FILE"
         )

@@ -20,16 +20,16 @@ from typing import Any
 from simulators.errors import InputError
 from simulators.options import nearest
 
-_SPEC = re.compile(r"(?P<file>.+?\.py):(?P<name>\w+)(?::(?P<rest>.*))?", re.DOTALL)
+_SPEC = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>\w*)(?::(?P<rest>.*))?)?", re.DOTALL)
 
 
 def own_file(spec: str) -> Path | None:
-    """The file of ``FILE.py:CLASS``; None of anything else.
+    """The file of ``FILE.py:CLASS``; None of anything else. A path may hold colons, but not one that follows ``.py``.
 
     Examples
     --------
-    >>> own_file("rules/mine.py:Mine:limit=3")
-    PosixPath('rules/mine.py')
+    >>> own_file("rules/mine.py:Mine:limit=3").name
+    'mine.py'
     >>> own_file("carbon:quantile=0.2")
     """
     match = _SPEC.fullmatch(spec)
@@ -55,6 +55,8 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     if match is None:
         raise InputError(f"{what} {spec!r}: expected FILE.py:CLASS")
     path = Path(match["file"])
+    if not match["name"]:
+        raise InputError(f"{what} {path}: no class named, expected FILE.py:CLASS")
     if not path.is_file():
         raise InputError(f"{what} {path}: no such file")
     try:
@@ -71,12 +73,16 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
         described = importlib.util.spec_from_file_location(name, path)
         assert described is not None
         module = importlib.util.module_from_spec(described)
+        beside = str(path.resolve().parent)
         sys.modules[name] = module  # dataclasses look their module up
+        sys.path.append(beside)  # it may import what lies beside it
         try:
             exec(code, vars(module))  # not by its loader, which may take an older version from its cache
         except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise InputError(f"{what} {path}: fails on import: {first_line(error)}") from None
+            raise InputError(f"{what} {path}: fails on import: {first_line(error)}") from error
+        finally:
+            sys.path.remove(beside)
     found = getattr(module, match["name"], None)
     if not isinstance(found, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
@@ -109,7 +115,10 @@ def parse_options(text: str, what: str) -> dict[str, Any]:
         name, equals, value = entry.partition("=")
         if not equals:
             raise InputError(f"{what}: {entry!r} given, expected name=value")
-        found[name.strip().replace("-", "_")] = _literal(value.strip())
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise InputError(f"{what}: {name} is given twice, expected once")
+        found[name] = _literal(value.strip())
     return found
 
 
@@ -149,6 +158,12 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
     ------
     InputError
         If an option is unknown (the nearest is suggested), missing or refused.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> made(Fraction, {"numerator": 3, "denominator": 4}, "share")
+    Fraction(3, 4)
     """
     if is_dataclass(cls):
         known = {entry.name: entry for entry in fields(cls) if entry.init and not entry.name.startswith("_")}
@@ -166,5 +181,5 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
         return cls(**options)
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{what}: {first_line(error)}") from error

@@ -21,8 +21,8 @@ from simulators.own_code import load_class, made, own_file, parse_options
         ("C:/rules/mine.py:Mine", "C:/rules/mine.py"),
         ("carbon", None),
         ("carbon:quantile=0.2", None),
-        ("mine.py", None),
-        ("mine.py:", None),
+        ("mine.py", "mine.py"),
+        ("mine.py:", "mine.py"),
         ("mine.toml:Mine", None),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_what_names_no_class_is_refused():
-    with pytest.raises(InputError, match=r"policy 'mine\.py': expected FILE\.py:CLASS"):
+    with pytest.raises(InputError, match=r"policy mine\.py: no class named, expected FILE\.py:CLASS"):
         load_class("mine.py", "policy")
 
 
@@ -194,7 +194,7 @@ def test_an_instance_has_its_options():
         ({"limit": True}, "limit is True, expected a number"),
         ({"limit": 1, "calm": 1}, "calm is 1, expected true or false"),
         ({"limit": 1, "steps": "few"}, "steps is 'few', expected a number or none"),
-        ({"limit": -1.0}, "policy x: limit is -1.0, expected >= 0"),
+        ({"limit": -1.0}, "policy x: ValueError: limit is -1.0, expected >= 0"),
     ],
 )
 def test_bad_options_are_named(options, message):

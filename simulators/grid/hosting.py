@@ -60,6 +60,12 @@ def hosting_capacity_mw(
     ------
     InputError
         Unknown or unsupplied bus; tolerance or search limit not positive.
+
+    Examples
+    --------
+    >>> found = hosting_capacity_mw(Network("four_load_branch"), 3, tolerance_mw=0.001)
+    >>> print(f"{found.capacity_mw:.3f} MW, limited by {found.description}")
+    0.034 MW, limited by line1: overload 100.6 % (limit 100)
     """
     if not (tolerance_mw > 0.0 and search_to_mw > 0.0):
         raise InputError(f"tolerance {tolerance_mw} MW, search to {search_to_mw} MW: expected both above 0")

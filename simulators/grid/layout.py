@@ -40,7 +40,14 @@ class Layout:
 
 
 def layout(network: Network) -> Layout:
-    """Positions of every bus and line of a network."""
+    """Positions of every bus and line of a network.
+
+    Examples
+    --------
+    >>> places = layout(Network("mv_oberrhein"))
+    >>> len(places.buses), places.geographic
+    (179, True)
+    """
     net = network.net
     buses = {int(bus): points[0] for bus, points in _geojson(net.bus).items()}
     if not buses:

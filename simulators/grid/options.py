@@ -1,4 +1,4 @@
-"""What a study says about the power network."""
+"""What a user may choose about the power network."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from simulators.grid.network import DEFAULT_POWER_FACTOR
+from simulators.grid.defaults import DEFAULT_POWER_FACTOR
 
 
 class NetworkOptions(BaseModel):
-    """The network; which bus a site is at belongs to the site's connection."""
+    """A network that sites stand on; which bus a site has is said with the site.
+
+    Examples
+    --------
+    >>> NetworkOptions(network="cigre_mv").files()
+    []
+    >>> [(what, path.name) for what, path in NetworkOptions(network="my_net.json").files()]
+    [('network', 'my_net.json')]
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     network: str = Field(
-        "mv_oberrhein", description="pandapower network by name, a pandapower JSON file, or a SimBench code"
+        "mv_oberrhein",
+        min_length=1,
+        description="pandapower network by name, a pandapower JSON file, or a SimBench code",
     )
     power_factor: float = Field(DEFAULT_POWER_FACTOR, gt=0, le=1, description="of the site's import, lagging")
     voltage_limits: Literal["network", "en50160"] = Field(
@@ -24,6 +34,8 @@ class NetworkOptions(BaseModel):
     )
 
     def files(self) -> list[tuple[str, Path]]:
-        """The file of an own network."""
-        path = Path(self.network)
-        return [("network", path)] if path.suffix.lower() == ".json" and path.is_file() else []
+        """The file the network is read from, where it is one: what it is, and its path."""
+        from simulators.grid.sources import network_file  # pandapower takes seconds to import
+
+        path = network_file(self.network)
+        return [] if path is None else [("network", path)]

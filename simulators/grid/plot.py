@@ -47,6 +47,14 @@ def network_figure(network: Network, record: RunRecord, title: str = "") -> Figu
     -------
     matplotlib.figure.Figure
         Save it with ``savefig``; no pyplot state is touched.
+
+    Examples
+    --------
+    >>> network = Network("four_load_branch")
+    >>> record = RunRecord(network)
+    >>> record.add(network.step([]), at_s=0, step_s=3600)
+    >>> network_figure(network, record).get_size_inches().tolist()
+    [11.0, 7.2]
     """
     places = layout(network)
     with matplotlib.rc_context(

@@ -129,6 +129,15 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
         The run.
     listed
         How many violated limits to list, the worst first; ``violated_limits`` counts them all.
+
+    Examples
+    --------
+    >>> network = Network("four_load_branch")
+    >>> site = network.attach(3, "site")
+    >>> record = RunRecord(network)
+    >>> record.add(network.step(0.03), at_s=0, step_s=3600)
+    >>> network_summary(record)["sites"][0]["energy_mwh"]
+    0.03
     """
     network = record.network
     at = {bus: position for position, bus in enumerate(network.buses.tolist())}

@@ -11,8 +11,9 @@ from mosaik_api_v3.types import CreateResult, InputData, Time
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
+from simulators.grid.defaults import DEFAULT_POWER_FACTOR
 from simulators.grid.limits import VoltageLimits
-from simulators.grid.network import DEFAULT_POWER_FACTOR, Network
+from simulators.grid.network import Network
 from simulators.grid.plain import record_to_plain
 from simulators.grid.record import RunRecord, network_summary
 from simulators.grid.result import Result
@@ -49,6 +50,17 @@ class PowerGrid(Adapter[_Grid]):
 
     Outputs are NaN in steps without a solution, apart from ``converged[1]`` (0) and ``violations[1]`` (1). The extra
     methods `summary` and `record` tell the run in plain values.
+
+    Examples
+    --------
+    >>> grid = PowerGrid()
+    >>> created = grid.create(1, "Grid", name="network", network="cigre_mv", buses=[9])
+    >>> created[0]["children"]
+    [{'eid': 'network-Bus-9', 'type': 'Bus'}]
+    >>> grid.step(0, {"network-Bus-9": {"P[MW]": {"Storage-0.site": 1.5}}}, 60)
+    60
+    >>> grid.get_data({"network-Bus-9": ["P[MW]"], "network": ["converged[1]"]})
+    {'network-Bus-9': {'P[MW]': 1.5}, 'network': {'converged[1]': 1.0}}
     """
 
     MODELS = {

@@ -101,15 +101,17 @@ def load_network(name_or_path: str | Path) -> Any:
     ------
     InputError
         Unknown name, missing or broken file, a file that holds objects other than tables, or SimBench absent.
+
+    Examples
+    --------
+    >>> len(load_network("cigre_mv").bus)
+    15
     """
     name = str(name_or_path)
-    functions = {function: (function, options) for function, options in NETWORKS.values() if not options}
-    known = NETWORKS.get(name) or functions.get(name)
-    if known is not None:
+    if (known := _shipped(name)) is not None:
         function, options = known
         return getattr(pandapower.networks, function)(**options)
-    path = Path(name_or_path)
-    if path.suffix.lower() == ".json" or path.exists():
+    if (path := network_file(name_or_path)) is not None:
         return _read_json(path)
     if SIMBENCH_CODE.fullmatch(name):
         return _simbench(name)
@@ -119,6 +121,25 @@ def load_network(name_or_path: str | Path) -> Any:
         f"network {name!r}: not a known name and not a file{hint}; expected a pandapower .json file, a "
         f"SimBench code like 1-MV-rural--0-sw, or one of {', '.join(NETWORKS)}"
     )
+
+
+def network_file(name_or_path: str | Path) -> Path | None:
+    """The file that `load_network` reads; None for a network that comes with a package.
+
+    Examples
+    --------
+    >>> network_file("mv_oberrhein") is None, network_file("my_net.json").name
+    (True, 'my_net.json')
+    """
+    path = Path(name_or_path)
+    is_file = _shipped(str(name_or_path)) is None and (path.suffix.lower() == ".json" or path.exists())
+    return path if is_file else None
+
+
+def _shipped(name: str) -> tuple[str, dict[str, Any]] | None:
+    """Function of pandapower.networks and its arguments."""
+    functions = {function: (function, options) for function, options in NETWORKS.values() if not options}
+    return NETWORKS.get(name) or functions.get(name)
 
 
 def _simbench(code: str) -> Any:

@@ -59,6 +59,11 @@ class Observation:
         Highest loading of all lines of the network in the step before, %.
     refused
         Commands that were not carried out in the step before, and why.
+
+    Examples
+    --------
+    >>> Observation(time_s=0, step_s=60, ci_g_per_kwh=310.0).price_per_kwh
+    nan
     """
 
     time_s: int

@@ -12,7 +12,13 @@ from simulators.scheduler.policies import POLICIES, policy
 
 
 class ControlOptions(BaseModel):
-    """The policy of a site, and the forecast it sees."""
+    """The policy of a site, and the forecast it sees.
+
+    Examples
+    --------
+    >>> ControlOptions(policy="carbon:quantile=0.2").forecast
+    'perfect'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -26,6 +26,15 @@ class Policy(Protocol):
     needs
         Signals it wants to see (`observation.NEEDS`); nothing else is connected. A user's own class may leave it out
         and sees everything.
+
+    Examples
+    --------
+    >>> class Always:
+    ...     needs = frozenset({"carbon"})
+    ...     def decide(self, observation):
+    ...         yield Release(hold=observation.ci_g_per_kwh > 300)
+    >>> list(Always().decide(Observation(time_s=0, step_s=60, ci_g_per_kwh=310.0)))
+    [Release(hold=True, rate_per_s=inf)]
     """
 
     @property

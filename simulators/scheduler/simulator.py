@@ -13,7 +13,7 @@ import numpy as np
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
-from simulators.own_code import own_file
+from simulators.own_code import first_line, own_file
 from simulators.quantities.commands import Command, Release
 from simulators.scheduler.observation import Observation
 from simulators.scheduler.policies import in_force
@@ -21,6 +21,9 @@ from simulators.scheduler.policy import Policy
 
 MOST_TOLD = 20
 """Different refusals that a summary lists."""
+
+KEPT = 1000
+"""Different refusals that are counted apart: reasons may hold numbers, and so be ever new."""
 
 _FIELDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
     "bool": ((bool, np.bool_), "True or False"),
@@ -43,6 +46,13 @@ class _Controller:
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     holding: bool = False
 
+    def note(self, refused: tuple[tuple[str, str], ...]) -> None:
+        """Count refusals, by reason as long as there are not too many."""
+        self.refused = len(refused)
+        for kind, reason in refused:
+            known = (kind, reason) in self.refusals or len(self.refusals) < KEPT
+            self.refusals[kind, reason if known else "other reasons"] += 1
+
 
 class Scheduler(Adapter[_Controller]):
     """Controllers of sites.
@@ -51,6 +61,15 @@ class Scheduler(Adapter[_Controller]):
     request counts are summed over what is connected, of voltages the lowest counts, of everything else there may be one
     source. ``commands`` are dictionaries (`simulators.quantities.commands`); what actuators refused comes back through
     ``refused`` and is seen by the policy one step later.
+
+    Examples
+    --------
+    >>> scheduler = Scheduler()
+    >>> created = scheduler.create(1, "Controller", name="ber", policy="voltage", site="ber")
+    >>> scheduler.step(0, {"ber": {"vm_pu[1]": {"Grid-0.bus": 0.93}}}, 60)
+    60
+    >>> scheduler.get_data({"ber": ["commands"]})["ber"]["commands"]
+    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0}]
     """
 
     MODELS = {
@@ -78,8 +97,7 @@ class Scheduler(Adapter[_Controller]):
 
     def advance(self, eid: str, entity: _Controller, given: Given) -> None:
         observation = self._observe(entity, given)
-        entity.refused = len(observation.refused)
-        entity.refusals.update(observation.refused)
+        entity.note(observation.refused)
         entity.commands = self._decide(entity, observation)
         for command in entity.commands:
             entity.counts[command.kind] += 1
@@ -120,8 +138,8 @@ class Scheduler(Adapter[_Controller]):
         try:
             found = entity.policy.decide(observation)
             commands = [] if found is None else list(found)
-        except Exception as error:
-            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise InputError(f"{where}: {first_line(error)}") from error
         for command in commands:
             if not isinstance(command, Command):
                 raise InputError(

@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import mosaik
 import pytest
@@ -9,6 +12,7 @@ from mosaik.basic_simulators import InputSimulator, OutputSimulator
 from mosaik.starters import PythonStarter
 
 from simulators.errors import InputError
+from simulators.grid.options import NetworkOptions
 from simulators.grid.simulator import PowerGrid
 from tests.grid.networks import shipped, two_buses
 
@@ -166,6 +170,23 @@ def test_a_grid_has_nothing_to_tell_before_its_first_step():
     grid.create(1, "Grid", network="cigre_mv", buses=[9])
     assert math.isnan(grid.get_data({"Grid-0": ["vm_min[1]"]})["Grid-0"]["vm_min[1]"])
     assert grid.summary("Grid-0")["converged_share"] is None
+
+
+def test_the_file_of_a_network_is_told_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cigre_mv", "network.txt"):
+        (tmp_path / name).write_text("{}")
+    assert NetworkOptions(network="cigre_mv").files() == []  # the name wins
+    assert NetworkOptions(network="1-MV-rural--0-sw").files() == []
+    assert NetworkOptions(network="network.txt").files() == [("network", Path("network.txt"))]
+    with pytest.raises(InputError, match=r"network file network\.txt"):
+        PowerGrid().create(1, "Grid", network="network.txt", buses=[1])
+
+
+def test_options_do_not_import_pandapower():
+    """It takes seconds; `--help` reads the options."""
+    code = "import sys, simulators.grid.options; sys.exit('pandapower' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_agrees_with_the_offis_adapter():

@@ -164,6 +164,10 @@ BAD = [
     ("carbon:quantile", "'carbon': 'quantile' given, expected name=value"),
     ("carbon:quantile=0.0", "a quantile above 0 to 1"),
     ("carbon:window_s=-1", "a positive window"),
+    ("carbon:window_s=inf", "a positive window"),
+    ("carbon:least_spread_s=-1", "least_spread_s >= 0"),
+    ("carbon:quantile=0.2,quantile=0.3", "'carbon': quantile is given twice"),
+    ("my_policy.py", "my_policy.py: no class named, expected FILE.py:CLASS"),
     ("carbon:threshold_g_per_kwh=-1", "a threshold >= 0"),
     ("solar:hold_below=1.5", "hold_below <= release_at"),
     ("solar:release_at=0.0", "release_at above 0"),
@@ -286,6 +290,43 @@ def test_a_bad_own_policy_is_one_line_with_its_file(tmp_path, rest, message):
         policy(f"{tmp_path}/mine.py:{rest}")
     assert f"{tmp_path}/mine.py" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def decide(:\n", "cannot be read as Python, line 1"),
+        ("import solver_that_is_not_there\n", "fails on import: ModuleNotFoundError: No module"),
+        ("raise ValueError('no\\nluck')\n", "fails on import: ValueError: no$"),
+        (
+            "class Mine:\n    def __init__(self):\n        1 / 0\n    def decide(self, seen): ...\n",
+            "division by zero",
+        ),
+    ],
+)
+def test_a_file_that_fails_is_told_in_one_line(tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    for _ in range(2):  # a failed file leaves nothing behind
+        with pytest.raises(InputError, match=message) as error:
+            policy(f"{tmp_path}/mine.py:Mine")
+        assert f"{tmp_path}/mine.py" in str(error.value)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_own_policy_may_import_what_lies_beside_it(tmp_path):
+    own(tmp_path)
+    (tmp_path / "limits_of_mine.py").write_text("LIMIT = 7.0\n")
+    file = tmp_path / "mine.py"
+    text = file.read_text().replace("limit: float", "limit: float = LIMIT")
+    file.write_text(f"from limits_of_mine import LIMIT\n{text}")
+    assert policy(f"{file}:Mine").limit == 7.0
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+    file = tmp_path / "mine.py"
+    for limit in (3.0, 4.0):
+        file.write_text(f"class Mine:\n    limit = {limit}\n    def decide(self, seen):\n        return []\n")
+        assert policy(f"{file}:Mine").limit == limit
 
 
 def test_what_a_policy_needs_is_known(tmp_path):

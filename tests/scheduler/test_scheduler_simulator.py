@@ -6,8 +6,11 @@ from math import isnan
 
 import pytest
 
+from scenarios import wiring
 from simulators.errors import InputError
 from simulators.quantities.commands import COMMANDS
+from simulators.scheduler import simulator
+from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.simulator import _FIELDS, MOST_TOLD, Scheduler
 
 STEP_S = 900
@@ -180,6 +183,7 @@ def test_every_field_of_every_command_has_a_known_type():
     [
         ("return 1 / 0", "ZeroDivisionError: division by zero"),
         ("yield Release(True)\nraise KeyError('price')", "KeyError: 'price'"),
+        ("raise ValueError('no\\nluck')", "ValueError: no$"),
         ("return observation.cost", "AttributeError: .*has no attribute 'cost'"),
         ("return 5", "TypeError: 'int' object is not iterable"),
         ("return Release(True)", "TypeError: 'Release' object is not iterable"),
@@ -223,6 +227,27 @@ def test_refusals_are_counted_and_told(tmp_path):
     many = [{"kind": "battery", "reason": f"number {k}"} for k in range(50)]
     step(adapter, 3, {"refused": {"a": many}})
     assert len(adapter.summary("here")["refused"]) == MOST_TOLD
+
+
+def test_reasons_without_end_do_not_fill_the_memory(monkeypatch):
+    """Beyond some different reasons the rest count together; none is lost."""
+    monkeypatch.setattr(simulator, "KEPT", 5)
+    adapter = started()
+    for number in range(50):
+        refused = [{"kind": ("battery", "route")[number % 2], "reason": f"number {number}"}]
+        step(adapter, number, {"refused": {"a": refused}})
+    told = adapter.summary("here")["refused"]
+    assert sum(entry["count"] for entry in told) == 50
+    assert [entry["reason"] for entry in told].count("other reasons") == 2
+    assert len(told) == 7
+
+
+def test_the_world_connects_what_policies_may_ask_for():
+    """Every need is known to `scenarios/wiring.py`, which leads to inputs that a controller has."""
+    assert set(wiring.SIGNALS) == set(NEEDS)
+    ends = {link.input for links in wiring.SIGNALS.values() for link in links if link.target == "controller"}
+    inputs = set(Scheduler.MODELS["Controller"]["attrs"]) - set(OUTPUTS) - {"refused"}
+    assert ends == inputs
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,13 @@ def policy(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -
 
 
 def in_force(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Policy:
-    """The policy as a site runs it: a bundled one releases nothing while requests queue, a user's own is left alone."""
+    """The policy as a site runs it: a bundled one releases nothing while requests queue, a user's own is left alone.
+
+    Examples
+    --------
+    >>> in_force("none")
+    Unhurried(policy=NoPolicy(), most_waiting=8.0)
+    """
     chosen = policy(spec, defaults)
     return chosen if own_file(spec) is not None else Unhurried(chosen)
 

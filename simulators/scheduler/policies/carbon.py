@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +38,13 @@ class CarbonThreshold:
         Release over at least this time, s, however short the spell.
     surplus_is_clean
         Own generation above the load counts as clean, whatever the grid's intensity.
+
+    Examples
+    --------
+    >>> ahead = np.array([300.0, 200.0, 400.0])
+    >>> now = Observation(0, 3600, ci_g_per_kwh=300.0, ci_forecast_g_per_kwh=ahead)
+    >>> [next(CarbonThreshold(quantile=share).decide(now)).hold for share in (0.3, 0.6)]
+    [True, False]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"carbon", "carbon_forecast", "generation", "load", "queue"})
@@ -50,7 +58,8 @@ class CarbonThreshold:
 
     def __post_init__(self) -> None:
         expect(0 < self.quantile <= 1, "carbon", f"a quantile above 0 to 1, not {self.quantile}")
-        expect(self.window_s > 0, "carbon", f"a positive window, not {self.window_s} s")
+        expect(0 < self.window_s < inf, "carbon", f"a positive window, not {self.window_s} s")
+        expect(self.least_spread_s >= 0, "carbon", f"least_spread_s >= 0, not {self.least_spread_s}")
         limit = self.threshold_g_per_kwh
         expect(limit is None or limit >= 0, "carbon", f"a threshold >= 0 g/kWh, not {limit}")
 

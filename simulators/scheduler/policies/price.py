@@ -29,6 +29,12 @@ class PriceThreshold:
         Fixed threshold in place of the quantile.
     spread_s
         Release those held evenly over this time, s; 0: at once.
+
+    Examples
+    --------
+    >>> rule = PriceThreshold(threshold_per_kwh=0.3)
+    >>> [next(rule.decide(Observation(0, 60, price_per_kwh=price))).hold for price in (0.31, -0.1)]
+    [True, False]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"price", "queue"})

@@ -29,6 +29,12 @@ class SolarFollowing:
         Release too from this state of charge on (more than 1: never).
     spread_s
         Release those held evenly over this time, s; 0: at once.
+
+    Examples
+    --------
+    >>> rule = SolarFollowing()
+    >>> [next(rule.decide(Observation(0, 60, generation_w=w, load_w=500.0))).hold for w in (400.0, 600.0, 450.0)]
+    [True, False, False]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"generation", "load", "charge", "queue"})

@@ -20,6 +20,13 @@ class Unhurried:
         Who decides otherwise.
     most_waiting
         Requests that may queue at the replicas, >= 0.
+
+    Examples
+    --------
+    >>> from simulators.scheduler.policies.none import NoPolicy
+    >>> rule = Unhurried(NoPolicy(), most_waiting=8)
+    >>> [next(rule.decide(Observation(0, 60, waiting=waiting))).hold for waiting in (8, 9)]
+    [False, True]
     """
 
     policy: Policy

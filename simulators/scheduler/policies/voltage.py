@@ -21,6 +21,12 @@ class VoltageThreshold:
         Voltages, per unit; the second is at least the first. EN 50160 allows 0.9 to 1.1.
     spread_s
         Release those held evenly over this time, s; 0: at once.
+
+    Examples
+    --------
+    >>> rule = VoltageThreshold()
+    >>> [next(rule.decide(Observation(0, 60, vm_pu=v))).hold for v in (0.96, 0.94, 0.96, 0.975)]
+    [False, True, True, False]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"voltage", "queue"})
