@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from numbers import Real
+from typing import Any, Protocol
 
 from simulators.errors import InputError
 from simulators.inference.batching.policies import with_batch_cap
@@ -20,6 +22,44 @@ class Commanded(Protocol):
 
     replicas: list[Replica]
     parking: Parking
+
+
+def in_numbers(command: Command) -> Command:
+    """The command with whole numbers where it counts, and numbers where it measures.
+
+    A command may come from another language by way of JSON, and the compiled loop trusts the types of its limits.
+
+    Raises
+    ------
+    InputError
+        If something else stands there.
+
+    Examples
+    --------
+    >>> in_numbers(BatchCap(64.0))
+    BatchCap(requests=64)
+    """
+    if isinstance(command, BatchCap):
+        return replace(command, requests=_whole("batch cap", command.requests))
+    if isinstance(command, Awake):
+        return replace(command, replicas=_whole("replicas awake", command.replicas))
+    if isinstance(command, PowerCap):
+        return replace(command, watts=_number("power cap", command.watts))
+    if isinstance(command, ClockLimit):
+        return replace(command, share=_number("clock limit", command.share))
+    return command
+
+
+def _number(what: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{what}: {value!r} given, expected a number")
+    return float(value)
+
+
+def _whole(what: str, value: Any) -> int:
+    if not _number(what, value).is_integer():
+        raise InputError(f"{what}: {value!r} given, expected a whole number")
+    return int(value)
 
 
 def check_command(cluster: Commanded, command: Command) -> str | None:

@@ -15,7 +15,7 @@ import simpy
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.actuators import actuate, check_command
+from simulators.inference.actuators import actuate, check_command, in_numbers
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.interval import Interval
 from simulators.inference.parking import Parking
@@ -24,7 +24,7 @@ from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.report import Report
 from simulators.inference.routing import Router
-from simulators.quantities.commands import Command
+from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
 
 Process = Generator[simpy.Event, None, None]
@@ -150,13 +150,17 @@ class Cluster:
         command
             A batch cap, the number of awake replicas, a power cap or a clock limit.
         at
-            When, s, within the coming interval; None: now.
+            When, s, not before the present; None: now.
 
         Returns
         -------
         str or None
             Why not; None if it is carried out (or will be).
         """
+        try:
+            command = in_numbers(command)
+        except InputError as error:
+            return str(error)
         reason = check_command(self, command)
         if reason is None and at is not None and at > self.now:
             self._orders.append((at, command))
@@ -207,12 +211,14 @@ class Cluster:
         self._bins = np.zeros((len(self.replicas), self.bins_per_interval, 5))
         for replica in self.replicas:
             replica.standby.forget(begins_at)
-        orders, self._orders = self._orders, []
-        for at, command in orders:
+        due = [order for order in self._orders if order[0] < until]
+        self._orders = [order for order in self._orders if order[0] >= until]
+        for at, command in due:
             self._env.process(self._change(at, command))
+        one_by_one = self.router.looks or self.parking.active or any(isinstance(c, Awake) for _, c in due)
         records = records_of(requests)
         self.received += len(records)
-        self._env.run(until=self._env.process(self._serve(records)))
+        self._env.run(until=self._env.process(self._serve(records, one_by_one)))
         if self._env.now < until:
             self._env.run(until=until)
         for number in range(len(self.replicas)):
@@ -230,9 +236,9 @@ class Cluster:
         self.replicas[number].advance(at, self._bins[number], self._interval[0], self._width_s)
         self.parking.settle(number, at)
 
-    def _serve(self, records: Records) -> Process:
+    def _serve(self, records: Records, one_by_one: bool) -> Process:
         """Route one interval's requests: at once, or each at its own time if the replicas must be looked at."""
-        if self.router.looks or self.parking.active:
+        if one_by_one:
             for i, at in enumerate(records["released_at"].tolist()):
                 yield self._env.timeout(max(0.0, at - self._env.now))
                 for number in range(len(self.replicas)):

@@ -66,6 +66,8 @@ class Parking:
             return
         idle_since = max(replica.counter("last_completion"), replica.counter("serves_from"))
         if number in self._ordered:
+            if idle_since > now:  # it still loads, and may yet be kept
+                return
             since, state = self._ordered.pop(number)
             replica.standby.park(max(since, idle_since), state)
         elif replica.standby.rule is not None:

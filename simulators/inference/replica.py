@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -87,6 +87,16 @@ class Replica:
         What bounds its batches, and what its arrays have room for.
     standby
         What its GPUs draw while they serve nothing.
+    tables_up_to
+        Iteration times for batches of so many requests, asked for when the batch cap is raised beyond those it was
+        made for; None: its tables hold for any.
+
+    Examples
+    --------
+    >>> from simulators.inference.serving import Serving, build_replicas
+    >>> (replica,), facts = build_replicas(Serving(gpu="a100", iteration_time="roofline"))
+    >>> replica.gpu_count, replica.batch_cap, replica.outstanding
+    (1, 128, 0)
     """
 
     def __init__(
@@ -108,6 +118,7 @@ class Replica:
         self.gpus = gpus
         self.group = group
         self.standby = Standby(law.idle_w)
+        self.tables_up_to: Callable[[int], StageTables] | None = None
         self.split = attribution_split(attribution, tables)
         self.state = new_state(self.capacity, log=log)
         interval = (np.zeros((1, 5)), 0.0, 0.0)
@@ -165,6 +176,8 @@ class Replica:
         room = capacity_for(limits).batch
         if room > self.capacity.batch:
             self._collect()
+            if self.tables_up_to is not None:
+                self.tables = _uniform(self.tables_up_to(room))
             self.state = widened(self.state, room)
             self.capacity = self.capacity._replace(batch=room)
         self.limits = limits
@@ -248,16 +261,8 @@ class Replica:
         status = loop.COLLECT
         while status != loop.DONE:
             status, self.completed = self._advance(
-                self.state,
-                self.limits,
-                self.tables,
-                self.law,
-                self.split,
-                self.gpus,
-                bins,
-                begins_at,
-                width_s,
-                until,
+                *(self.state, self.limits, self.tables, self.law, self.split, self.gpus),
+                *(bins, begins_at, width_s, until),
             )
             if status == loop.COLLECT:
                 self._collect()
@@ -268,10 +273,8 @@ class Replica:
 
     def _collect(self) -> None:
         counters = self.state.counters.view(np.ndarray)
-        for name, buffer, kept in (
-            ("finished", self.state.finished, self._finished),
-            ("logged", self.state.log, self._log),
-        ):
+        logs = ("finished", self.state.finished, self._finished), ("logged", self.state.log, self._log)
+        for name, buffer, kept in logs:
             if filled := int(counters[name][0]):
                 kept.append(buffer.view(np.ndarray)[:filled].copy())
                 counters[name][0] = 0

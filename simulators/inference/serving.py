@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +21,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing.tables import StageTables
 
 WeightPrecision = Annotated[
     Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
@@ -27,7 +30,18 @@ WeightPrecision = Annotated[
 
 
 class Serving(BaseModel):
-    """One group of equal replicas and how they serve."""
+    """One group of equal replicas and how they serve.
+
+    Examples
+    --------
+    >>> serving = Serving(model="meta-llama/Meta-Llama-3-70B", gpu="h100", tp=4, batch_cap=64)
+    >>> serving.scheduler, serving.max_batch_tokens
+    ('vllm_v1', 4096)
+    >>> Serving(tp=0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for Serving
+    ...
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
@@ -133,20 +147,7 @@ def build_replicas(
         watermark=serving.watermark,
         max_model_len=serving.max_model_len,
     )
-    peak = device.peak(serving.precision or shape.precision)
-    tables = stage_tables(
-        chosen,
-        shape,
-        device,
-        serving.tp,
-        serving.pp,
-        serving.precision,
-        max_tokens=max(serving.max_batch_tokens, serving.chunk_size + serving.batch_cap),
-        max_batch=serving.batch_cap,
-        profile_dir=Path(folder) if folder else None,
-        overhead_s=serving.overhead_s,
-        peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
-    )
+    tables_up_to = _tables_of(serving, chosen, folder)
     law = law_for(device, serving.power_law, shape, serving.precision)
     if serving.power_cap_w is not None:
         law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
@@ -154,9 +155,13 @@ def build_replicas(
     group = group or group_name(serving)
     states = states_for(device) if device.power.get("states") else None
     replicas = [
-        Replica(limits, tables, law, serving.tp, serving.attribution, log, group, states)
+        Replica(
+            limits, tables_up_to(serving.batch_cap), law, serving.tp, serving.attribution, log, group, states
+        )
         for _ in range(serving.replicas)
     ]
+    for replica in replicas:
+        replica.tables_up_to = tables_up_to
     if serving.idle_off_s is not None:
         state = states_for(device)[serving.idle_state]
         for replica in replicas:
@@ -172,6 +177,30 @@ def build_replicas(
         "gpu_max_w": min(law.limit_w, law.cap_w),
     }
     return replicas, facts
+
+
+def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], StageTables]:
+    """Iteration times of a configuration for batches of up to so many requests; kept, for replicas share them."""
+    shape, device = model(serving.model), gpu(serving.gpu)
+    peak = device.peak(serving.precision or shape.precision)
+
+    @cache
+    def tables_up_to(batch_cap: int) -> StageTables:
+        return stage_tables(
+            chosen,  # type: ignore[arg-type]
+            shape,
+            device,
+            serving.tp,
+            serving.pp,
+            serving.precision,
+            max_tokens=max(serving.max_batch_tokens, serving.chunk_size + batch_cap),
+            max_batch=batch_cap,
+            profile_dir=Path(folder) if folder else None,
+            overhead_s=serving.overhead_s,
+            peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
+        )
+
+    return tables_up_to
 
 
 def group_name(serving: Serving) -> str:

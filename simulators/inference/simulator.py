@@ -96,7 +96,10 @@ class Inference(Adapter[Served]):
         entity.refused = []
         for plain in given.joined("commands"):
             if plain["kind"] in self.TAKES:
-                reason = entity.cluster.command(command_from_plain(plain))
+                try:
+                    reason = entity.cluster.command(command_from_plain(plain))
+                except InputError as error:  # a field is unknown or missing
+                    reason = str(error)
                 if reason is not None:
                     entity.refused.append({"kind": plain["kind"], "reason": reason})
         requests = RequestBlock.from_plain(given.values("requests"))

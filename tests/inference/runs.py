@@ -138,14 +138,18 @@ def both(
     gpus: int = 1,
     attribution: str = "work",
     drive: dict[str, Any] | None = None,
+    built_with: int | None = None,
     **options: Any,
 ) -> tuple[Run, Server]:
     """Run both, assert that they agree in everything, and return them for further questions.
 
-    Requests that could never run are refused by both, and missing in what is returned.
+    Requests that could never run are refused by both, and missing in what is returned. With `built_with` the replica
+    is made with that batch cap and then set to the one asked for.
     """
-    limits = limits_for(scheduler, **options)
+    limits = limits_for(scheduler, **options | ({"batch_cap": built_with} if built_with else {}))
     replica = Replica(limits, tables, law, gpus=gpus, attribution=attribution, log=True)
+    if built_with:
+        replica.batch_cap = options["batch_cap"]
     server = Server(
         scheduler,
         tables,

@@ -110,3 +110,76 @@ def test_what_runs_is_finished_before_a_replica_sleeps():
     assert c.outstanding == 0
     assert interval.transition_j >= 0.0
     assert c.awake == 1
+
+
+@pytest.mark.parametrize("iteration_time", ["measured", "roofline"])
+def test_a_raised_cap_takes_the_time_of_a_replica_built_with_it(iteration_time):
+    """Iteration times are tabulated up to a cap; continued in a straight line they came out 15 % short."""
+    ends = []
+    for built_with in (8, 256):
+        serving = Serving(gpu="h100", iteration_time=iteration_time, batch_cap=built_with)
+        c, _ = build_cluster(serving)
+        assert c.command(BatchCap(256)) is None
+        block = RequestBlock.of(np.zeros(300), np.full(300, 200), np.full(300, 100))
+        ends.append(c.advance(300.0, block).finished["completed_at"].max())
+    assert ends[0] == ends[1]
+
+
+def test_requests_after_a_command_in_mid_interval_go_where_it_says():
+    c = h100s(2)
+    assert c.command(Awake(1), at=10.0) is None
+    finished = c.advance(60.0, one_by_one(100, 0.5)).finished
+    assert set(finished["replica"][finished["released_at"] < 10.0]) == {0, 1}
+    assert set(finished["replica"][finished["released_at"] >= 10.0]) == {0}
+
+
+@pytest.mark.parametrize("at", [100.0, 150.0])
+def test_a_command_for_a_later_interval_waits_for_it(at):
+    c = h100s(2)
+    assert c.command(Awake(1), at=at) is None
+    replicas = []
+    for until in (100.0, 200.0):
+        block = RequestBlock.of(until - 100.0 + np.arange(100.0), np.full(100, 200), np.full(100, 20))
+        assert c.awake == 2
+        replicas.append(c.advance(until, block).finished)
+    assert c.awake == 1
+    late = np.concatenate(replicas)
+    assert set(late["replica"][late["released_at"] >= at]) == {0}
+
+
+def test_a_replica_kept_after_all_loads_once():
+    """To be parked while it loads, and kept before that is over: there is nothing to load again."""
+    c, nothing = h100s(2), RequestBlock.concatenate([])
+    for awake in (1, 2, 1, 2):
+        assert c.command(Awake(awake)) is None
+        c.advance(c.now + 5.0, nothing)
+    ready_at = c.replicas[1].counter("serves_from")
+    assert ready_at == pytest.approx(5.0 + c.replicas[1].states["off"].leave_s)
+    c.advance(ready_at - 0.5, nothing)
+    assert c.awake == 1
+    c.advance(ready_at + 0.5, nothing)
+    assert c.awake == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(BatchCap(64.5), BatchCap("9"), BatchCap(True), BatchCap(np.nan), BatchCap(None)),
+        *(Awake(1.5), Awake("1"), PowerCap("400"), PowerCap(np.nan), ClockLimit("x"), ClockLimit(None)),
+    ],
+)
+def test_what_is_no_number_is_refused_in_one_line(command):
+    c = h100s(2)
+    reason = c.command(command)
+    assert reason
+    assert "\n" not in reason
+    assert c.advance(60.0, one_by_one(10, 0.5)).completed == 10
+
+
+def test_whole_numbers_may_come_as_floats():
+    """JSON of some languages knows no other."""
+    c = h100s(2)
+    assert c.command(BatchCap(64.0)) is None
+    assert c.command(Awake(1.0)) is None
+    assert type(c.replicas[0].limits.max_requests) is int
+    assert (c.slots, c.awake) == (64, 1)

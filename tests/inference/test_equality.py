@@ -149,6 +149,17 @@ def test_any_workload(scheduler: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("scheduler", POLICIES)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_workload_under_a_cap_set_later(scheduler: str, data: st.DataObject) -> None:
+    """A replica made with one batch cap and set to another is one made with the other."""
+    case = data.draw(cases(scheduler))
+    stages, blocks = case["stages"], case["total_blocks"]
+    case["batch_cap"], built_with = data.draw(st.tuples(*[st.integers(stages, blocks)] * 2))
+    both(tables=random_tables(*case.pop("table_choice")), built_with=built_with, **case)
+
+
+@pytest.mark.parametrize("scheduler", POLICIES)
 def test_the_tightest_caches_are_reached(scheduler: str) -> None:
     """The workloads above are worth something only if they evict; here is one that must, again and again."""
     random = np.random.default_rng(1)

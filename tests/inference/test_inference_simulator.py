@@ -86,6 +86,16 @@ def test_commands_hold_from_their_step_on_and_refusals_are_handed_out():
     assert rows[5]["refused"][0]["kind"] == "batch_cap"
 
 
+@pytest.mark.parametrize(
+    "plain",
+    [{"kind": "batch_cap"}, {"kind": "batch_cap", "request": 8}, {"kind": "power_cap", "watts": "low"}],
+)
+def test_a_command_that_cannot_be_read_is_refused_and_the_run_goes_on(plain):
+    rows, _ = stepped(lambda step: [plain] if step == 2 else [])
+    assert [len(row["refused"]) for row in rows] == [0, 0, 1] + [0] * (STEPS - 3)
+    assert plain["kind"] in rows[2]["refused"][0]["reason"].replace(" ", "_")
+
+
 def test_copies_are_told_with_every_finished_request():
     rows, _ = stepped(copies=3.0)
     single, _ = stepped()
