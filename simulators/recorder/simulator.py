@@ -144,12 +144,12 @@ class Recorder(Adapter[_Tables]):
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
         """Buffer what is connected in [time, time + step size)."""
-        for eid, tables in self.entities.items():
-            with self._whole():
+        with self._whole():  # rows and the time they reach belong together
+            for eid, tables in self.entities.items():
                 tables.add(time, inputs.get(eid, {}))
                 if len(tables.times) >= self._buffer_steps or tables.full:
                     self.flush()
-        self._sink.reached(time + self.step_size)
+            self._sink.reached(time + self.step_size)
         return time + self.step_size
 
     def flush(self) -> None:

@@ -57,7 +57,10 @@ def test_the_command_leaves_its_files_and_says_where(typed):
     assert "150 of 150 completed, 0 rejected" in ended.out
     assert files_below(out.parent) == {
         f"run/{name}"
-        for name in ("requests.csv", "power.csv", "iterations.csv", "summary.json", "config.json")
+        for name in (
+            *("requests.csv", "power.csv", "iterations.csv"),
+            *("summary.json", "config.json", "manifest.json"),
+        )
     }
 
 
