@@ -1,27 +1,51 @@
-"""The README's example runs as it stands there."""
+"""What the README shows runs as it stands there."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from scenarios import Study
+from scenarios.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_example_of_the_readme_runs(tmp_path):
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert code is not None
-    script = tmp_path / "example.py"
-    script.write_text(code[1], encoding="utf-8")
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize(("script", "said"), list(zip(SCRIPTS, ["import_mw", "p50"], strict=True)))
+def test_examples_run_as_they_stand(tmp_path, script, said):
+    (tmp_path / "example.py").write_text(script, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=ROOT, env=None, capture_output=True, text=True, timeout=300
+        [sys.executable, str(tmp_path / "example.py")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert "p50" in done.stdout
+    assert said in done.stdout
+
+
+def test_the_study_in_toml_is_one():
+    [toml] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    study = Study.from_toml(toml)
+    assert [site.name for site in study.sites] == ["west", "east"]
+    assert study.sites[0].place.carbon.fill == "previous:3h"
 
 
 def test_what_the_readme_names_exists():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"(?:scenarios|simulators|data|tests)/[\w./]*\w", text)
+    named = re.findall(r"(?:scenarios|simulators|data|tests)/[\w./]*\w", TEXT)
     missing = [path for path in named if not (ROOT / path).exists()]
     assert missing == []
+
+
+def test_commands_it_names_are_there():
+    named = set(re.findall(r"^wattloop (\w+)", TEXT, re.MULTILINE))
+    assert {"run", "grid", "sites"} <= named <= set(COMMANDS)
