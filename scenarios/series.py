@@ -124,7 +124,11 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
         profile = ref.read("marginal" if what.startswith("marginal") else "carbon")
         marginal = profile.kind == "marginal"
         if marginal and series.marginal is not None:
-            continue
+            if not own:
+                raise InputError(
+                    f"{ref.path}: a second marginal series, expected an average one with --carbon"
+                )
+            continue  # the user's goes before the site's
         if marginal:
             series.marginal = span.means(profile)
             what = "marginal carbon intensity"

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
-from mosaik.exceptions import ConnectionClosedError
-from mosaik_api_v3.connection import RemoteException
 from numpy.typing import ArrayLike
 
 from scenarios.build import build
@@ -17,7 +15,6 @@ from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.world import World
-from simulators.errors import InputError, SimulatorLost
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
 from simulators.recorder.sinks import StoringSink
@@ -137,15 +134,8 @@ def simulate_plan(
     with World(plan, _Sink(memory, listeners, keep_requests), simulators) as world:
         if attach is not None:
             attach(world)
-        try:
-            world.run()
-            summaries = _summaries(world, plan)
-        except RemoteException as error:
-            if error.remote_type == "InputError":
-                raise InputError(error.remote_msg) from None
-            raise
-        except (ConnectionClosedError, ConnectionError) as error:
-            raise SimulatorLost(f"a simulator elsewhere is gone: {error}") from None
+        world.run()
+        summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
     check_requests(frame, plan.study.run.step)
     figures = {

@@ -179,7 +179,7 @@ class World:
 
         Raises
         ------
-        RuntimeError
+        SimulatorLost
             If a simulator elsewhere stops answering; names it.
         """
         run = self.plan.study.run

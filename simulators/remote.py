@@ -1,12 +1,10 @@
 """Simulators in processes of their own, here or on other hosts.
 
 `serve` makes a room's simulator wait for mosaik at an address; every connection gets a simulator of its own, so one
-server
-lasts for many runs. `Elsewhere` is how a world reaches it. What crosses is JSON; floats survive it bit by bit.
+server lasts for many runs. `Elsewhere` is how a world reaches it. What crosses is JSON; floats survive it bit by bit.
 
 Whoever can reach the address can have the simulator read files and, with a policy or battery rule from a file, run
-code of
-that host: it binds to the loopback interface unless told otherwise.
+code of that host: it binds to the loopback interface unless told otherwise.
 """
 
 from __future__ import annotations
@@ -17,12 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 import mosaik_api_v3
-from mosaik.exceptions import SimulationError
+from mosaik.exceptions import ConnectionClosedError, SimulationError
 from mosaik.proxies import RemoteProxy
 from mosaik.starters import ConnectStarter
-from mosaik_api_v3.connection import Channel, EndOfRequests
+from mosaik_api_v3.connection import Channel, EndOfRequests, RemoteException
 
-from simulators.errors import InputError
+from simulators.errors import InputError, SimulatorLost
 from simulators.rooms import simulator_class
 
 GONE_AFTER_S = (4, 2, 2)
@@ -83,7 +81,7 @@ async def _serve(simulator: Callable[[], mosaik_api_v3.Simulator], host: str, po
 
 
 class _Channel(Channel):
-    """A channel on which a reset connection fails whoever waits; mosaik's would leave them waiting."""
+    """A channel that fails whoever waits once the connection is gone; mosaik's would leave them waiting."""
 
     async def _receive_forever(self) -> None:
         try:
@@ -93,6 +91,27 @@ class _Channel(Channel):
                 if not future.done():
                     future.set_exception(asyncio.IncompleteReadError(str(error).encode(), None))
             self._incoming_requests.put_nowait(EndOfRequests())
+
+    async def send(self, value: Any) -> Any:
+        if self._receiver_task.done():  # nobody would ever read the answer
+            raise asyncio.IncompleteReadError(b"", None)
+        return await super().send(value)
+
+
+class _Proxy(RemoteProxy):
+    """A simulator elsewhere whose errors are those it would raise here; mosaik logs them and ends the run unharmed."""
+
+    async def send(self, request: Any) -> Any:
+        name = self._channel._name or "a simulator elsewhere"
+        try:
+            return await super().send(request)
+        except RemoteException as error:
+            if error.remote_type == InputError.__name__:
+                raise InputError(error.remote_msg) from None
+            told = "\n".join([f"{name}: {error.remote_type}: {error.remote_msg}", *error.further_args])
+            raise RuntimeError(told) from None
+        except (ConnectionClosedError, OSError):
+            raise SimulatorLost(f"{name} is gone: it stopped answering (at {request[0]})") from None
 
 
 class Elsewhere(ConnectStarter):
@@ -112,7 +131,7 @@ class Elsewhere(ConnectStarter):
         except (OSError, TimeoutError) as error:
             raise SimulationError(f"{self.host}:{self.port}: {error or 'no answer within 10 s'}") from None
         _keep_alive(writer.get_extra_info("socket"))
-        return RemoteProxy(_Channel(reader, writer, name=sim_id), mosaik_remote)
+        return _Proxy(_Channel(reader, writer, name=sim_id), mosaik_remote)
 
 
 def _keep_alive(connection: socket.socket) -> None:

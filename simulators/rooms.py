@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from simulators.errors import InputError
+from simulators.options import nearest
 
 ROOMS: dict[str, tuple[str, str, str]] = {
     "carbon": ("simulators.carbon.simulator", "Carbon", "carbon intensity of the grid and its forecast"),
@@ -36,7 +37,8 @@ def simulator_class(room: str) -> type[Any]:
     'Storage'
     """
     if room not in ROOMS:
-        raise InputError(f"simulator {room!r}: unknown, expected one of {', '.join(ROOMS)}")
+        hint = nearest(room, list(ROOMS))
+        raise InputError(f"simulator {room!r}: unknown, expected one of {', '.join(ROOMS)}{hint}")
     module, name, _ = ROOMS[room]
     found: type[Any] = getattr(importlib.import_module(module), name)
     return found

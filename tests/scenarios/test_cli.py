@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scenarios import cli
-from simulators.grid.sources import network_names
+from simulators.grid.sources import NETWORKS
 from simulators.inference.catalogue import gpu_names, model_names
 from simulators.profiles.site import known_sites
 from simulators.scheduler.policies import POLICIES
@@ -50,7 +50,7 @@ def test_an_unknown_command_is_one_line(monkeypatch, capsys):
         ("sites", known_sites()),
         ("models", model_names()),
         ("gpus", gpu_names()),
-        ("networks", network_names()),
+        ("networks", list(NETWORKS)),
         ("policies", list(POLICIES)),
         ("formats", ["Azure", "BurstGPT", "Mooncake", "EPW", "PVGIS"]),
     ],
