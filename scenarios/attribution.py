@@ -17,7 +17,8 @@ import pandas as pd
 import typer
 from tqdm import tqdm
 
-from scenarios.attribution_report import terminal_table, write_figures, write_html
+from scenarios.attribution_figures import write_figures
+from scenarios.attribution_report import terminal_table, write_html
 from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
 from simulators.commandline import command
 from simulators.errors import InputError

@@ -1,4 +1,4 @@
-"""Table, figures and report of the what-if scenario."""
+"""Table and report of the what-if scenario."""
 
 from __future__ import annotations
 
@@ -6,26 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-import plotly.graph_objects as go
-from matplotlib.figure import Figure
 
+from scenarios.attribution_figures import charts, possible
 from simulators.report import page, tables
-from simulators.report.canvas import WIDTH_IN, heading, style
-from simulators.report.labels import COLOURS, RunMeta, number, seconds, share
-
-META = RunMeta("The same requests under one changed option at a time", 60)
-PARTS = {
-    "decode_j_per_output_token": ("Decode", COLOURS["wind"]),
-    "prefill_j_per_output_token": ("Prefill", COLOURS["pv"]),
-    "idle_j_per_output_token": ("Idle", COLOURS["grid"]),
-}
-LESS, MORE = COLOURS["battery"], COLOURS["carbon"]
-
-
-def _possible(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["j_per_output_token"].notna()]
+from simulators.report.labels import number, seconds, share
 
 
 def _relative(value: float | None, base: float | None) -> str:
@@ -35,123 +20,6 @@ def _relative(value: float | None, base: float | None) -> str:
     if ratio >= 10:
         return f"× {ratio:,.0f}"
     return f"{ratio - 1.0:+.0%}" if abs(ratio - 1.0) >= 0.005 else "0%"
-
-
-def energy_by_phase(table: pd.DataFrame) -> Figure:
-    """GPU energy per output token of every variant, stacked by phase."""
-    rows = _possible(table)[::-1]
-    figure = Figure(figsize=(WIDTH_IN, 1.6 + 0.3 * len(rows)))
-    heading(figure, "GPU energy per output token, by phase", META, "J per output token")
-    axes = figure.subplots()
-    left = pd.Series(0.0, index=rows.index)
-    for name, (text, colour) in PARTS.items():
-        axes.barh(rows["change"], rows[name], left=left, color=colour, label=text, height=0.7)
-        left = left + rows[name]
-    for label, total in zip(rows["change"], left, strict=True):
-        axes.annotate(
-            f"{total:.2f}",
-            (total, label),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-        )
-    axes.axvline(left[0], color=COLOURS["ink"], linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.grid(visible=True, axis="x")
-    axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, left.max() * 1.08)
-    axes.set_xlabel("J per output token")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), borderaxespad=0, handlelength=1.1)
-    return figure
-
-
-def tornado(table: pd.DataFrame) -> Figure:
-    """Change of energy per output token, the largest first."""
-    rows = _possible(table).iloc[1:]
-    rows = rows.reindex(rows["energy_change"].abs().sort_values().index)
-    figure = Figure(figsize=(WIDTH_IN, 1.6 + 0.3 * len(rows)))
-    heading(
-        figure,
-        "What one change does to energy per output token",
-        META,
-        "hatched: rejects requests or falls behind the load",
-    )
-    axes = figure.subplots()
-    for label, change, note in zip(rows["change"], 100 * rows["energy_change"], rows["note"], strict=True):
-        colour = LESS if change < 0 else MORE
-        axes.barh(
-            label,
-            change,
-            height=0.7,
-            color="none" if note else colour,
-            edgecolor=colour,
-            hatch="////" if note else "",
-        )
-        axes.annotate(
-            f"{change:+.1f} %", (change, label), (4 if change >= 0 else -4, 0), textcoords="offset points",
-            va="center", ha="left" if change >= 0 else "right", fontsize=9,
-        )  # fmt: skip
-    axes.axvline(0.0, color=COLOURS["ink"], linewidth=0.8)
-    axes.grid(visible=True, axis="x")
-    axes.grid(visible=False, axis="y")
-    axes.margins(x=0.14)
-    axes.set_xlabel("Change of J per output token (%)")
-    return figure
-
-
-def write_figures(table: pd.DataFrame, folder: Path) -> None:
-    """`energy_by_phase.png` and `tornado.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(style()):
-        for draw in (energy_by_phase, tornado):
-            draw(table).savefig(folder / f"{draw.__name__}.png")
-
-
-def _layout(rows: int, title: str) -> dict[str, Any]:
-    return {
-        "height": 110 + 26 * rows, "template": "none", "hovermode": "closest", "barmode": "stack",
-        "margin": {"l": 180, "r": 60, "t": 34, "b": 48},
-        "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12},
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
-        "xaxis": {"title": {"text": title, "font": {"color": COLOURS["grid"]}}},
-        "yaxis": {"ticksuffix": "  "},
-    }  # fmt: skip
-
-
-def _charts(table: pd.DataFrame) -> dict[str, go.Figure]:
-    rows = _possible(table)[::-1]
-    phases = go.Figure(layout=_layout(len(rows), "J per output token"))
-    for name, (text, colour) in PARTS.items():
-        phases.add_bar(
-            y=rows["change"], x=rows[name], name=text, orientation="h", marker={"color": colour},
-            hovertemplate=f"%{{y}}: %{{x:.3f}} J, {text.lower()}<extra></extra>",
-        )  # fmt: skip
-    return {"phases": phases, "trade": _trade(rows)}
-
-
-def _trade(rows: pd.DataFrame) -> go.Figure:
-    """Energy over speed of the variants that carry the same load; names where the energy differs from the base's."""
-    equal = rows[rows["note"] == ""].sort_values(["tpot_p50_s", "change"])
-    far = (equal["energy_change"].abs() > 0.02) | (equal["change"] == "base")
-    figure = go.Figure(layout=_layout(12, "Time per output token, p50 (ms)"))
-    figure.update_layout(
-        margin={"l": 64}, showlegend=False,
-        yaxis={"title": {"text": "J per output token", "font": {"color": COLOURS["grid"]}}, "ticksuffix": ""},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=1e3 * equal["tpot_p50_s"], y=equal["j_per_output_token"], text=equal["change"].where(far, ""),
-        customdata=equal["change"], mode="markers+text", cliponaxis=False,
-        # neighbours are named above and below, so that names do not cover each other
-        textposition=["top center" if place % 2 else "bottom center" for place in far.cumsum()],
-        marker={
-            "size": 10,
-            "color": [COLOURS["load"] if change == "base" else COLOURS["blue"] for change in equal["change"]],
-        },
-        hovertemplate="%{customdata}: %{y:.3f} J, %{x:.1f} ms<extra></extra>",
-    )  # fmt: skip
-    return figure
 
 
 def _what_if(table: pd.DataFrame) -> str:
@@ -204,18 +72,11 @@ def _tenants(tenants: pd.DataFrame) -> str:
     return page.table(header, rows, ("", *["number"] * 8))
 
 
-def write_html(
-    path: Path,
-    table: pd.DataFrame,
-    tenants: pd.DataFrame,
-    summary: Mapping[str, Any],
-    config: Mapping[str, Any],
-) -> None:
-    """The report: headline numbers, the table, its pictures, and the attribution of the base."""
-    base, meter, options = summary["base"], summary["meter_j"], config["options"]
-    serving = options["serving"]
+def _cards(table: pd.DataFrame, summary: Mapping[str, Any], pue: float) -> str:
+    """Headline numbers of the base, and the variant that needs least."""
+    base, meter = summary["base"], summary["meter_j"]
     best = min(
-        (row for row in _possible(table).to_dict("records") if not row["note"]),
+        (row for row in possible(table).to_dict("records") if not row["note"]),
         key=lambda row: float(row["j_per_output_token"]),
     )
     parts = ", ".join(
@@ -227,7 +88,7 @@ def write_html(
         page.card(
             "Carbon per 1,000 output tokens",
             number(base["g_per_1k_tokens"], "g"),
-            f"CO₂eq at {number(summary['carbon_intensity_g_per_kwh'], 'g/kWh')}, servers and PUE {options['pue']} "
+            f"CO₂eq at {number(summary['carbon_intensity_g_per_kwh'], 'g/kWh')}, servers and PUE {pue} "
             f"included; embodied {number(base['embodied_g_per_1k_tokens'], 'g')} more",
         ),
         page.card(
@@ -239,8 +100,34 @@ def write_html(
             f"per output token with {best['change']}: {best['energy_change']:+.0%}",
         ),
     ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _notes(table: pd.DataFrame) -> str:
+    """What a reader must know of the variants, and of the method."""
+    return tables.notes(
+        [
+            *(f"{row['change']}: {row['note']}." for row in table.to_dict("records") if row["note"]),
+            "A variant that falls behind serves its queue after the last arrival: its latencies are those of that "
+            "queue.",
+            "Requests arrive as given, so a faster variant idles or runs smaller batches: its energy per token is "
+            "that of this load, not of its capacity.",
+            "Carbon counts each GPU's share of a server of eight.",
+        ]
+    )
+
+
+def write_html(
+    path: Path,
+    table: pd.DataFrame,
+    tenants: pd.DataFrame,
+    summary: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> None:
+    """The report: headline numbers, the table, its pictures, and the attribution of the base."""
+    options = config["options"]
     sections = [
-        f'<div class="cards">{"".join(cards)}</div>',
+        _cards(table, summary, options["pue"]),
         page.section(
             "What if",
             page.text(
@@ -271,25 +158,17 @@ def write_html(
             ),
             _tenants(tenants),
         ),
-        tables.notes(
-            [
-                *(f"{row['change']}: {row['note']}." for row in table.to_dict("records") if row["note"]),
-                "A variant that falls behind serves its queue after the last arrival: its latencies are those of that "
-                "queue.",
-                "Requests arrive as given, so a faster variant idles or runs smaller batches: its energy per token is "
-                "that of this load, not of its capacity.",
-                "Carbon counts each GPU's share of a server of eight.",
-            ]
-        ),
+        _notes(table),
         tables.inputs(config["inputs"]),
         tables.details("Resolved options", tables.flat(options)),
         tables.details("Versions", tables.flat(config["versions"])),
     ]
+    serving = options["serving"]
     lead = (
-        f"{serving['model'].split('/')[-1]} on {base['gpus']} {serving['gpu']}, {len(table) - 1} variants, "
+        f"{serving['model'].split('/')[-1]} on {summary['base']['gpus']} {serving['gpu']}, {len(table) - 1} variants, "
         f"requests of {number(options['minutes'], 'min')}"
     )
-    path.write_text(page.page("What if", lead, sections, _charts(table)), encoding="utf-8")
+    path.write_text(page.page("What if", lead, sections, charts(table)), encoding="utf-8")
 
 
 def terminal_table(table: pd.DataFrame) -> str:
