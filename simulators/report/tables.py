@@ -92,11 +92,16 @@ def inputs(inputs: Sequence[Mapping[str, Any]]) -> str:
     """The files a run read."""
     if not inputs:
         return ""
-    keys = ("what", "file", "licence", "sha256")
-    rows = [[str(item.get(key) or "–") for key in keys] for item in inputs]
+    keys = ("file", "licence", "sha256")
+    rows = [[_held(item), *(str(item.get(key) or "–") for key in keys)] for item in inputs]
     return page.section(
         "Inputs", page.table(("What", "File", "Source and licence", "SHA-256"), rows, ("", "", "", "hash"))
     )
+
+
+def _held(item: Mapping[str, Any]) -> str:
+    about = ", ".join(str(item[key]) for key in ("kind", "unit") if item.get(key))
+    return f"{item.get('what') or '–'} ({about})" if about else str(item.get("what") or "–")
 
 
 def notes(notes: Sequence[str]) -> str:
