@@ -364,3 +364,24 @@ def test_every_parameter_of_every_policy_is_told():
     assert carbon["quantile"].about == "Share of the coming window that counts as clean, above 0 to 1."
     voltage = {entry.name: entry.about for entry in told["voltage"].parameters}
     assert voltage["hold_below_pu"] == voltage["release_at_pu"] != ""
+
+
+@pytest.mark.parametrize(
+    ("needs", "expected"), [("'carbon'", {"carbon"}), ("('price',)", {"price"}), ("set()", set())]
+)
+def test_signals_an_own_policy_needs(tmp_path, needs, expected):
+    (tmp_path / "mine.py").write_text(
+        f"class Mine:\n    needs = {needs}\n    def decide(self, o): return []\n"
+    )
+    assert needs_of(f"{tmp_path}/mine.py:Mine") == expected
+
+
+@pytest.mark.parametrize(
+    ("needs", "told"), [("3", "needs is 3"), ("{'carbn'}", "needs 'carbn'"), ("[1]", "needs '1'")]
+)
+def test_signals_there_are_not_are_named(tmp_path, needs, told):
+    (tmp_path / "mine.py").write_text(
+        f"class Mine:\n    needs = {needs}\n    def decide(self, o): return []\n"
+    )
+    with pytest.raises(InputError, match=told):
+        needs_of(f"{tmp_path}/mine.py:Mine")

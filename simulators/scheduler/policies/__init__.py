@@ -144,6 +144,12 @@ def needs_of(spec: str) -> frozenset[str]:
     needs = getattr(chosen, "needs", None)
     if needs is None:
         return frozenset(NEEDS)
-    if unknown := sorted(set(needs) - set(NEEDS)):
+    if isinstance(needs, str):  # {"carbon"} meant, and a string is letters
+        needs = {needs}
+    try:
+        wanted = set(needs)
+    except TypeError:
+        raise InputError(f"policy {spec}: needs is {needs!r}, expected some of {', '.join(NEEDS)}") from None
+    if unknown := sorted(map(str, wanted - set(NEEDS))):
         raise InputError(f"policy {spec}: needs {unknown[0]!r}, expected some of {', '.join(NEEDS)}")
-    return frozenset(needs)
+    return frozenset(wanted)
