@@ -46,6 +46,129 @@ def form_batch(state: State, limits: Limits, flight: int) -> None:
 
 
 @compiled
+def next_event_s(state: State) -> tuple[float, float]:
+    """When something happens next, s, and when the first batch in flight ends; inf if nothing is known to come."""
+    c = state.counters[0]
+    next_end = np.inf
+    if c.flights > 0:
+        next_end = state.flights[c.flight_head].ends_at
+    at = min(next_end, next_arrival_s(state))
+    if c.queue_size > 0 and c.now < c.serves_from:
+        at = min(at, c.serves_from)
+    return at, next_end
+
+
+@compiled
+def pass_time(state: State, limits: Limits, at: float) -> None:
+    """Move the replica's clock on; the blocks in use stay as they are until then."""
+    c = state.counters[0]
+    c.kv_block_s += (limits.total_blocks - c.free_blocks) * (at - c.now)
+    c.now = at
+
+
+@compiled
+def end_batch(
+    state: State,
+    limits: Limits,
+    split: tuple[float, float],
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+) -> None:
+    """Meter and land the first batch in flight, which ends now."""
+    c = state.counters[0]
+    flight = c.flight_head
+    for stage in range(limits.stages):
+        meter(bins, begins_at, width_s, segment(state, flight, stage))
+    land(state, split, flight)
+    c.flight_head = (flight + 1) % limits.stages
+    c.flights -= 1
+
+
+@compiled
+def decode_ahead(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    flight: int,
+    context: int,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    until: float,
+) -> bool:
+    """Go through the iterations in which nothing can join or leave the decode batch in `flight`.
+
+    Returns
+    -------
+    bool
+        Whether there were any; its members are then ready for the next formation.
+    """
+    c = state.counters[0]
+    # arrivals matter only if they could be admitted: behind a blocked queue they just wait
+    stop_at = until
+    if c.queue_size == 0:
+        stop_at = min(until, next_arrival_s(state))
+    done = run_decodes(
+        state, limits, tables, law, split, gpus, flight, context, bins, begins_at, width_s, stop_at
+    )
+    if done == 0:
+        return False
+    members = state.flights[flight].members
+    for i in range(members):
+        state.ready[i] = state.members[flight, i]
+    c.ready_size = members
+    take_arrivals(state)
+    return True
+
+
+@compiled
+def form_batches(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    until: float,
+) -> bool:
+    """Form batches and send them off while the pipeline has room and the policy finds work.
+
+    Returns
+    -------
+    bool
+        False if `log` is nearly full: batches may still have to be formed.
+    """
+    c = state.counters[0]
+    while c.flights < limits.stages and c.now >= c.serves_from:
+        if c.log_on == 1 and c.logged + limits.stages > len(state.log):
+            return False
+        flight = (c.flight_head + c.flights) % limits.stages
+        f = state.flights[flight]
+        f.members = 0
+        f.tokens = 0
+        c.evicted_now = 0
+        form_batch(state, limits, flight)
+        if f.members == 0:
+            break
+        work = batch_work(state, tables, flight)
+        alone = limits.stages == 1 and f.prefills == 0 and c.ready_size == 0 and c.evicted_now == 0
+        if alone and decode_ahead(
+            state, limits, tables, law, split, gpus, flight, work[0], bins, begins_at, width_s, until
+        ):
+            continue
+        launch(state, limits, tables, law, split, gpus, flight, work)
+    c.forming = 0
+    return True
+
+
+@compiled
 def advance(
     state: State,
     limits: Limits,
@@ -83,70 +206,17 @@ def advance(
     c = state.counters[0]
     while True:
         if c.forming == 0:
-            next_end = np.inf
-            if c.flights > 0:
-                next_end = state.flights[c.flight_head].ends_at
-            next_arrival = next_arrival_s(state)
-            at = min(next_end, next_arrival)
-            if c.queue_size > 0 and c.now < c.serves_from:
-                at = min(at, c.serves_from)
+            at, next_end = next_event_s(state)
             if at >= until:
                 break
             if c.finished + len(state.ready) > len(state.finished):
                 return COLLECT, c.completed
-            c.kv_block_s += (limits.total_blocks - c.free_blocks) * (at - c.now)
-            c.now = at
+            pass_time(state, limits, at)
             take_arrivals(state)
             if next_end == at:
-                flight = c.flight_head
-                for stage in range(limits.stages):
-                    meter(bins, begins_at, width_s, segment(state, flight, stage))
-                land(state, split, flight)
-                c.flight_head = (flight + 1) % limits.stages
-                c.flights -= 1
+                end_batch(state, limits, split, bins, begins_at, width_s)
             c.forming = 1
-        while c.forming == 1:
-            if c.flights == limits.stages or c.now < c.serves_from:
-                c.forming = 0
-                break
-            if c.log_on == 1 and c.logged + limits.stages > len(state.log):
-                return COLLECT, c.completed
-            flight = (c.flight_head + c.flights) % limits.stages
-            f = state.flights[flight]
-            f.members = 0
-            f.tokens = 0
-            c.evicted_now = 0
-            form_batch(state, limits, flight)
-            if f.members == 0:
-                c.forming = 0
-                break
-            work = batch_work(state, tables, flight)
-            if limits.stages == 1 and f.prefills == 0 and c.ready_size == 0 and c.evicted_now == 0:
-                # arrivals matter only if they could be admitted: behind a blocked queue they just wait
-                stop_at = until
-                if c.queue_size == 0:
-                    stop_at = min(until, next_arrival_s(state))
-                done = run_decodes(
-                    state,
-                    limits,
-                    tables,
-                    law,
-                    split,
-                    gpus,
-                    flight,
-                    work[0],
-                    bins,
-                    begins_at,
-                    width_s,
-                    stop_at,
-                )
-                if done > 0:
-                    for i in range(f.members):
-                        state.ready[i] = state.members[flight, i]
-                    c.ready_size = f.members
-                    take_arrivals(state)
-                    continue
-            launch(state, limits, tables, law, split, gpus, flight, work)
-    c.kv_block_s += (limits.total_blocks - c.free_blocks) * (until - c.now)
-    c.now = until
+        if not form_batches(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
+            return COLLECT, c.completed
+    pass_time(state, limits, until)
     return DONE, c.completed

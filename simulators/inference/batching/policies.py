@@ -83,6 +83,44 @@ def limits_for(
     if scheduler not in POLICIES:
         raise InputError(f"--scheduler {scheduler}: unknown, expected one of {', '.join(POLICIES)}")
     policy = POLICIES[scheduler]
+    _check_bounds(
+        batch_cap=batch_cap,
+        max_batch_tokens=max_batch_tokens,
+        chunk_size=chunk_size,
+        stages=stages,
+        total_blocks=total_blocks,
+        max_model_len=max_model_len,
+        watermark=watermark,
+    )
+    reserve = _reserved(scheduler, max_model_len, block_tokens, total_blocks)
+    max_requests, max_batch = _shared_out(batch_cap, stages, total_blocks, reserve)
+    budget = {"max_batch_tokens": max_batch_tokens, "chunk_size": chunk_size, None: UNBOUNDED}[policy.budget]
+    keeps_watermark = scheduler in ("vllm", "sarathi")
+    return Limits(
+        policy=policy.code,
+        stages=stages,
+        max_requests=max_requests,
+        max_batch=max_batch,
+        max_tokens=budget,
+        block_tokens=block_tokens,
+        total_blocks=total_blocks,
+        watermark=int(watermark * total_blocks) if keeps_watermark else 0,
+        reserve_blocks=reserve,
+        whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
+    )
+
+
+def _check_bounds(
+    *,
+    batch_cap: int,
+    max_batch_tokens: int,
+    chunk_size: int,
+    stages: int,
+    total_blocks: int,
+    max_model_len: int,
+    watermark: float,
+) -> None:
+    """Refuse bounds under which nothing could ever run, whatever the policy."""
     for name, value in (
         ("batch cap", batch_cap),
         ("max batch tokens", max_batch_tokens),
@@ -99,27 +137,19 @@ def limits_for(
         raise InputError(
             f"batch cap {batch_cap} is below the {stages} pipeline stages: a stage would never get work"
         )
-    reserve = max(1, max_model_len // block_tokens) if policy.reserves else 0
+
+
+def _reserved(scheduler: str, max_model_len: int, block_tokens: int, total_blocks: int) -> int:
+    """KV blocks that each request reserves under a policy; 0 if it takes them as it grows."""
+    if not POLICIES[scheduler].reserves:
+        return 0
+    reserve = max(1, max_model_len // block_tokens)
     if reserve > total_blocks:
         raise InputError(
             f"{scheduler} reserves {reserve} KV blocks per request ({max_model_len} tokens), "
             f"the cache has only {total_blocks}"
         )
-    max_requests, max_batch = _shared_out(batch_cap, stages, total_blocks, reserve)
-    budget = {"max_batch_tokens": max_batch_tokens, "chunk_size": chunk_size, None: UNBOUNDED}[policy.budget]
-    keeps_watermark = scheduler in ("vllm", "sarathi")
-    return Limits(
-        policy=policy.code,
-        stages=stages,
-        max_requests=max_requests,
-        max_batch=max_batch,
-        max_tokens=budget,
-        block_tokens=block_tokens,
-        total_blocks=total_blocks,
-        watermark=int(watermark * total_blocks) if keeps_watermark else 0,
-        reserve_blocks=reserve,
-        whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
-    )
+    return reserve
 
 
 def _shared_out(batch_cap: int, stages: int, total_blocks: int, reserve: int) -> tuple[int, int]:
