@@ -107,6 +107,26 @@ def wind_power_w(
     InputError
         If the turbine is unknown, a parameter is out of range, or a weather value is missing or negative.
     """
+    _check_parameters(rated_w, wind_height_m, hub_height_m, roughness_m, hellman_exponent, efficiency)
+    machine = turbine(turbine_name)
+    wind, temp_k, pressure = _checked_weather(wind_speed_m_s, temp_air_c, pressure_pa)
+    at_hub = _at_hub(wind, wind_height_m, hub_height_m, roughness_m, hellman_exponent)
+    temp_hub_k = windpowerlib.temperature.linear_gradient(temp_k, 2.0, hub_height_m)
+    density = windpowerlib.density.ideal_gas(pressure, 0.0, hub_height_m, temp_hub_k)
+    power_w = windpowerlib.power_output.power_curve(
+        at_hub, machine.curve_m_s, machine.curve_w, density=density, density_correction=True
+    )
+    return np.asarray(power_w, dtype=np.float64) * (rated_w / machine.nominal_w * efficiency)
+
+
+def _check_parameters(
+    rated_w: float,
+    wind_height_m: float,
+    hub_height_m: float,
+    roughness_m: float,
+    hellman_exponent: float | None,
+    efficiency: float,
+) -> None:
     for name, value in (
         ("rated power", rated_w),
         ("wind height", wind_height_m),
@@ -120,7 +140,12 @@ def wind_power_w(
         raise InputError(
             f"wind: roughness length is {roughness_m} m, expected above 0 and below the wind's height"
         )
-    machine = turbine(turbine_name)
+
+
+def _checked_weather(
+    wind_speed_m_s: ArrayLike, temp_air_c: ArrayLike, pressure_pa: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """Wind speed, m/s, air temperature, K, and pressure, Pa; shape (n,) each."""
     wind = np.asarray(wind_speed_m_s, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(wind) | (wind < 0))
     if len(bad):
@@ -131,16 +156,22 @@ def wind_power_w(
         bad = np.flatnonzero(~(values > 0) | ~np.isfinite(values))
         if len(bad):
             raise InputError(f"wind: {name} of interval {bad[0]} is no possible value")
+    return wind, temp_k, pressure
 
+
+def _at_hub(
+    wind: Array,
+    wind_height_m: float,
+    hub_height_m: float,
+    roughness_m: float,
+    hellman_exponent: float | None,
+) -> Array:
+    """Wind speed at hub height, m/s, by the logarithmic profile or, with an exponent, the power law."""
     if hellman_exponent is None:
-        at_hub = windpowerlib.wind_speed.logarithmic_profile(wind, wind_height_m, hub_height_m, roughness_m)
+        speed = windpowerlib.wind_speed.logarithmic_profile(wind, wind_height_m, hub_height_m, roughness_m)
     else:
-        at_hub = windpowerlib.wind_speed.hellman(
+        speed = windpowerlib.wind_speed.hellman(
             wind, wind_height_m, hub_height_m, hellman_exponent=hellman_exponent
         )
-    temp_hub_k = windpowerlib.temperature.linear_gradient(temp_k, 2.0, hub_height_m)
-    density = windpowerlib.density.ideal_gas(pressure, 0.0, hub_height_m, temp_hub_k)
-    power_w = windpowerlib.power_output.power_curve(
-        at_hub, machine.curve_m_s, machine.curve_w, density=density, density_correction=True
-    )
-    return np.asarray(power_w, dtype=np.float64) * (rated_w / machine.nominal_w * efficiency)
+    at_hub: Array = speed
+    return at_hub
