@@ -78,3 +78,14 @@ def test_copies_multiply_joules_requests_and_tokens_together():
         assert many.finished.tobytes() == few.finished.tobytes()
     on_requests = sum(i.finished["prefill_j"].sum() + i.finished["decode_j"].sum() for i in triple)
     assert 2.5 * on_requests + three["gpu_energy_j"]["idle"] == pytest.approx(three["gpu_energy_j"]["total"])
+
+
+def test_the_rounding_of_times_late_in_a_long_run_is_no_missing_joule():
+    """A fortnight of a request a minute stopped: times were apart by 1e-10 s, joules by 5e-8."""
+    rng = np.random.default_rng(5)
+    late = 3e7 + np.cumsum(rng.exponential(50.0, 40))
+    c = cluster([(float(at), 7, 9) for at in late], flat_tables(0.0137))
+    c.advance(3e7)
+    for step in range(1, 60):
+        c.advance(3e7 + 60.0 * step)
+    assert c.completed == 40
