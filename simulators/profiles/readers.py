@@ -91,11 +91,9 @@ def read_csv_profile(
     timezone
         Zone of times that carry no offset (IANA name).
     label
-        Whether a time stands at the start or at the end of its interval, or is an instant. The value of an instant
-        holds until the next one, as WattTime's rates do: on the axis that is the same as ``start``.
+        Where a time stands in its interval: start, end; or an instant, whose value holds until the next (WattTime).
     fill
-        What to do with NaN and missing rows: None refuses them; ``previous`` or ``interpolate``, with the longest
-        hole that is filled if you like: ``previous:3h``.
+        NaN and missing rows: None refuses them; or ``previous``, ``interpolate``, with a limit ``previous:3h``.
     unit
         Unit of the column; goes before the header's.
     start
@@ -103,8 +101,7 @@ def read_csv_profile(
     cyclic
         The file is a typical year: aligned by its position in the year, wrapping round.
     kind
-        Of a carbon intensity, where the file itself does not tell: average (what is taken if nobody says) or marginal.
-        The quantity ``marginal`` is always marginal.
+        Of a carbon intensity whose file does not tell: average (if nobody says) or marginal (always, of ``marginal``).
 
     Raises
     ------
@@ -127,12 +124,12 @@ def read_csv_profile(
     name, others = _value_column(table, time_column, wanted, column, kind)
     axis = read_axis(table, time_column, timezone, label, rule, start)
     remark, found = wanted.label, None
-    if kind is not None and wanted not in (CARBON, MARGINAL):
-        raise InputError(f"{table.path}: kind {kind} given, expected none: only carbon intensities have one")
     if wanted in (CARBON, MARGINAL):
         remark, found = _kind(table, wanted, native(name, others), kind)
         if unit is None and split_header(name)[1] is None:
             unit = moer_unit(table, name)
+    elif kind is not None:
+        raise InputError(f"{table.path}: kind {kind} given, expected none: only carbon intensities have one")
     values, result_unit = read_values(table, name, wanted, unit)
     values, note = on_axis(table, name, axis, values, rule)
     if cyclic:

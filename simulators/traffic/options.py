@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,15 @@ from simulators.traffic.stream import SyntheticWorkload
 from simulators.traffic.traces import open_trace, read_rates, trace_files
 
 DEFAULT_DEFER_WINDOW_S = 3600.0
+
+
+class _Common(TypedDict):
+    """Options that recorded and synthetic requests share."""
+
+    horizon_s: float | None
+    deferrable_share: float
+    defer_window_s: float | tuple[float, float]
+    tenant: int
 
 
 def workload_from_options(
@@ -66,7 +75,12 @@ def workload_from_options(
     >>> 7000 < len(block) < 7400, int(block.prefill_tokens[0])
     (True, 512)
     """
-    window_s = defer_window_s if isinstance(defer_window_s, int | float) else _pair(defer_window_s)
+    common = _Common(
+        horizon_s=horizon_s,
+        deferrable_share=deferrable_share,
+        defer_window_s=defer_window_s if isinstance(defer_window_s, int | float) else _pair(defer_window_s),
+        tenant=tenant,
+    )
     if requests is not None:
         if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
             raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
@@ -76,28 +90,21 @@ def workload_from_options(
             time_scale=time_scale,
             rate_scale=rate_scale,
             max_requests=num_requests,
-            horizon_s=horizon_s,
-            deferrable_share=deferrable_share,
-            defer_window_s=window_s,
             seed=seed,
-            tenant=tenant,
+            **common,
         )
     if time_scale != 1.0 or rate_scale != 1.0:
         raise InputError("workload: time and rate scaling go with recorded requests; set the rate instead")
     arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s)
-    law = parse_lengths(lengths) if isinstance(lengths, str) else lengths or shape_lengths
+    law = _law(lengths, shape_lengths)
+    return SyntheticWorkload(arrivals, law, seed, num_requests=num_requests, **common)
+
+
+def _law(lengths: str | Lengths | None, of_shape: Lengths | None) -> Lengths:
+    law = parse_lengths(lengths) if isinstance(lengths, str) else lengths or of_shape
     if law is None:
         raise InputError("workload: no lengths; give some such as zipf:1024:4096:0.6:20 or fixed:512:128")
-    return SyntheticWorkload(
-        arrivals,
-        law,
-        seed,
-        num_requests=num_requests,
-        horizon_s=horizon_s,
-        deferrable_share=deferrable_share,
-        defer_window_s=window_s,
-        tenant=tenant,
-    )
+    return law
 
 
 def _pair(window_s: Sequence[float]) -> tuple[float, float]:

@@ -149,6 +149,11 @@ def _kv_step(folder: Path, frame: pd.DataFrame, what: str) -> int:
     return step
 
 
+def _needs(folder: Path, table: pd.DataFrame, column: str, why: str) -> None:
+    if column not in table:
+        raise InputError(f"profile {folder}: {why} but there is no column {column} (or no {column}.csv)")
+
+
 def _compile(
     folder: Path,
     per_token: pd.DataFrame,
@@ -178,19 +183,12 @@ def _compile(
     layer_ms = at(KV_SAVE, tokens) + sum(at(name, rounded) for name in ROUNDED_OPERATORS)
     if OPTIONAL_OPERATOR in per_token:
         layer_ms = layer_ms + at(OPTIONAL_OPERATOR, rounded)
-    comm_ms = np.zeros(longest)
+    comm_ms, send_ms = np.zeros(longest), np.zeros(longest)
     if tp > 1:
-        if "all_reduce" not in per_token:
-            raise InputError(
-                f"profile {folder}: tp is {tp} but there is no column all_reduce (or no all_reduce.csv)"
-            )
+        _needs(folder, per_token, "all_reduce", f"tp is {tp}")
         comm_ms = 2.0 * (at("all_reduce", rounded) + ALL_REDUCE_LAUNCH_MS)
-    send_ms = np.zeros(longest)
     if pp > 1:
-        if "send_recv" not in per_token:
-            raise InputError(
-                f"profile {folder}: pp is {pp} but there is no column send_recv (or no send_recv.csv)"
-            )
+        _needs(folder, per_token, "send_recv", f"pp is {pp}")
         send_ms = at("send_recv", rounded)
 
     def from_zero(values: FloatArray) -> FloatArray:
