@@ -14,10 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # not needed once the package is installed
 
-from simulators.scheduler.observation import Observation
-
 from scenarios import Study, simulate
 from simulators.quantities.commands import Command, Release
+from simulators.scheduler.observation import Observation
 
 
 @dataclass
