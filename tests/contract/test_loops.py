@@ -10,7 +10,7 @@ from simulators.generation.simulator import Generation
 from simulators.scheduler.simulator import Scheduler
 from simulators.storage.simulator import Storage
 
-from .worlds import LOSSLESS, TinyWorld
+from .worlds import LOSSLESS, SMALL, TinyWorld
 
 
 def test_scheduler_follows_a_forecast_and_releases_evenly():
@@ -24,9 +24,10 @@ def test_scheduler_follows_a_forecast_and_releases_evenly():
         tiny.record(controller, "hold[1]", "commands")
         result = tiny.series(4)
     assert result["hold[1]"] == [1, 0, 0, 1]
-    [[_], [second], [third], [_]] = result["commands"]
-    assert (second["kind"], second["hold"], third["hold"]) == ("release", False, False)
-    assert [second["rate_per_s"], third["rate_per_s"]] == pytest.approx([0.1, 0.2])
+    assert [command["kind"] for [command] in result["commands"]] == ["release"] * 4
+    rates = [command["rate_per_s"] for [command] in result["commands"]]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.0])
+    assert [command["hold"] for [command] in result["commands"]][1:3] == [False, False]
 
 
 def test_scheduler_takes_the_lowest_voltage():
@@ -135,3 +136,36 @@ def test_profile_from_mosaik_csv_drives_the_site(tmp_path):
         tiny.record(site, "P_import[MW]")
         tiny.record(controller, "hold[1]")
         assert tiny.series(3) == {"P_import[MW]": [0.5, 0.6, 0.0], "hold[1]": [0, 1, 1]}
+
+
+def test_refusals_reach_the_policy_one_step_late(tmp_path):
+    """Controller -> storage -> controller (shifted): what was refused in a step is seen in the next."""
+    (tmp_path / "mine.py").write_text(
+        """
+from simulators.quantities.commands import BatteryPower
+
+class Mine:
+    needs = frozenset()
+
+    def decide(self, observation):
+        if observation.refused:
+            return [BatteryPower(0.0)]
+        return [BatteryPower(-1e9)]
+"""
+    )
+    with TinyWorld() as tiny:
+        controllers = tiny.start(Scheduler, "Scheduler")
+        controller = controllers.Controller(policy=f"{tmp_path}/mine.py:Mine")
+        site = tiny.start(Storage, "Storage").Battery(battery=SMALL)
+        tiny.world.connect(controller, site, "commands")
+        tiny.world.connect(site, controller, "refused", time_shifted=True, initial_data={"refused": []})
+        tiny.record(site, "refused")
+        tiny.record(controller, "refused[1]", "commands")
+        result = tiny.series(4)
+        summary = controllers.summary(controller.eid)
+    assert [len(step) for step in result["refused"]] == [1, 0, 1, 0]
+    assert result["refused[1]"] == [0, 1, 0, 1]
+    assert [command["watts"] for [command] in result["commands"]] == [-1e9, 0.0, -1e9, 0.0]
+    assert summary["commands"] == {"battery": 4}
+    [told] = summary["refused"]
+    assert (told["kind"], told["count"]) == ("battery", 2)

@@ -4,18 +4,16 @@ import pytest
 
 from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.simulator import Generation
+from simulators.quantities.commands import BatteryPower, Curtail, PowerCap
 from simulators.storage.simulator import Storage
 
-from .worlds import LOSSLESS, TinyWorld
+from .worlds import LOSSLESS, SMALL, TinyWorld
 
 
 def test_storage_balances_load_and_generation():
-    battery = LOSSLESS | {
-        "capacity_wh": 1e6, "max_charge_w": 0.5e6, "max_discharge_w": 0.5e6, "soc_initial": 0.0
-    }  # fmt: skip
     with TinyWorld() as tiny:
         storage = tiny.start(Storage, "Storage")
-        site = storage.Battery(battery=battery, export_limit_w=0.2e6)
+        site = storage.Battery(battery=SMALL, export_limit_w=0.2e6)
         generation = tiny.start(Generation, "Generation")
         shares = per_unit_power_w([1.0, 1.0, 0.0, 0.0], 2e6)
         tiny.world.connect(generation.PerUnit(power_w=shares.tolist()), site, ("P[MW]", "P_gen[MW]"))
@@ -42,8 +40,12 @@ def test_storage_balances_load_and_generation():
     }
     for name, values in expected.items():
         assert result[name] == pytest.approx(values, abs=1e-12), name
-    assert said["max_relative_residual"] <= 1e-9
+    assert said.pop("max_relative_residual") <= 1e-9
     assert (said["initial_wh"], said["charged_wh"], said["discharged_wh"]) == (0.0, 0.25e6, 0.25e6)
+    assert said == pytest.approx(
+        {"initial_wh": 0.0, "final_wh": 0.0, "charged_wh": 2.5e5, "discharged_wh": 2.5e5, "lost_wh": 0.0},
+        abs=1e-6,
+    )
 
 
 def test_site_without_a_battery_imports():
@@ -129,3 +131,61 @@ def test_two_batteries_of_one_description_share_nothing():
         tiny.record(sites[0], "SoC_end[1]")
         assert tiny.series(1)["SoC_end[1]"] == pytest.approx([0.4])
         assert storage.summary("Battery-1")["discharged_wh"] == 0.0
+
+
+def stored(commands, generation_w=0.8e6, battery=SMALL, load_mw=0.4, export_limit_w=1e9):
+    """What a site does while told so; commands by step."""
+    outputs = (
+        "P_charge[MW]",
+        "P_discharge[MW]",
+        "P_import[MW]",
+        "P_export[MW]",
+        "P_curtailed[MW]",
+        "refused",
+    )
+    with TinyWorld() as tiny:
+        site = tiny.start(Storage, "Storage").Battery(battery=battery, export_limit_w=export_limit_w)
+        pv = tiny.start(Generation, "Generation").PV(power_w=[generation_w] * len(commands))
+        tiny.world.connect(pv, site, ("P[MW]", "P_gen[MW]"))
+        tiny.world.connect(tiny.source(lambda i: load_mw), site, ("value", "P_load[MW]"))
+        plain = [[command.to_plain() for command in step] for step in commands]
+        tiny.world.connect(tiny.source(lambda i: plain[i]), site, ("value", "commands"))
+        tiny.record(site, *outputs)
+        return tiny.series(len(commands))
+
+
+def test_commands_go_before_the_batterys_rule():
+    rows = stored([[], [BatteryPower(0.3e6)], [BatteryPower(0.0), PowerCap(1.0)], [BatteryPower(-0.1e6)], []])
+    assert rows["P_charge[MW]"] == pytest.approx([0.4, 0.3, 0.0, 0.0, 0.4])
+    assert rows["P_discharge[MW]"] == pytest.approx([0.0, 0.0, 0.0, 0.1, 0.0])
+    assert rows["P_export[MW]"] == pytest.approx([0.0, 0.1, 0.4, 0.5, 0.0])
+    assert rows["refused"] == [[]] * 5  # what is for others is theirs to refuse
+
+
+def test_what_the_battery_cannot_do_is_refused_and_its_rule_goes_on():
+    rows = stored([[BatteryPower(0.6e6)], [BatteryPower(-0.45e6)], [BatteryPower(float("nan"))]])
+    assert rows["P_charge[MW]"] == pytest.approx([0.4] * 3)
+    assert [[entry["kind"] for entry in step] for step in rows["refused"]] == [["battery"]] * 3
+    reasons = [step[0]["reason"] for step in rows["refused"]]
+    assert reasons[:2] == [
+        "600000 W asked for, -0 to 500000 W possible",
+        "-450000 W asked for, -400000 to 500000 W possible",
+    ]
+    assert reasons[2].startswith("nan W asked for")
+    [refusal] = stored([[BatteryPower(1.0)]], battery=None)["refused"][0]
+    assert refusal == {"kind": "battery", "reason": "the site has no battery"}
+
+
+def test_generation_is_curtailed_as_commanded():
+    inf = float("inf")
+    rows = stored(
+        [[Curtail(0.5e6)], [Curtail(0.0)], [Curtail(inf)], [Curtail(-1.0)], [Curtail(2e6)]], battery=None
+    )
+    assert rows["P_curtailed[MW]"] == pytest.approx([0.3, 0.8, 0.0, 0.0, 0.0])
+    assert rows["P_export[MW]"] == pytest.approx([0.1, 0.0, 0.4, 0.4, 0.4])
+    assert rows["P_import[MW]"] == pytest.approx([0.0, 0.4, 0.0, 0.0, 0.0])
+    assert [len(step) for step in rows["refused"]] == [0, 0, 0, 1, 0]
+    assert rows["refused"][3][0]["reason"] == "-1.0 W of generation, expected a number >= 0"
+    rows = stored([[Curtail(0.6e6)], [Curtail(0.5e6), BatteryPower(0.0)]], export_limit_w=0.05e6)
+    assert rows["P_charge[MW]"] == pytest.approx([0.2, 0.0])  # the rule sees what is left
+    assert rows["P_curtailed[MW]"] == pytest.approx([0.2, 0.35])  # as commanded, and beyond the limit

@@ -13,6 +13,9 @@ from mosaik.starters import PythonStarter
 
 STEP_S = 900
 LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0}
+SMALL = LOSSLESS | {
+    "capacity_wh": 1e6, "max_charge_w": 0.5e6, "max_discharge_w": 0.5e6, "soc_initial": 0.0
+}  # fmt: skip
 
 
 def crossed(value: Any) -> Any:
