@@ -33,6 +33,7 @@ from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.fileref import FileRef
+from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.traffic.options import TrafficOptions
@@ -186,8 +187,7 @@ class SiteStudy(Part):
     @classmethod
     def _addresses(cls, value: dict[Room, str]) -> dict[Room, str]:
         for address in value.values():
-            host, colon, port = address.rpartition(":")
-            if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+            if host_and_port(address) is None:
                 raise ValueError(f"expected HOST:PORT, e.g. 127.0.0.1:5555, not {address!r}")
         return value
 

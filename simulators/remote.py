@@ -21,7 +21,7 @@ from mosaik.starters import ConnectStarter
 from mosaik_api_v3.connection import Channel, EndOfRequests, RemoteException
 
 from simulators.errors import InputError, SimulatorLost
-from simulators.rooms import simulator_class
+from simulators.rooms import host_and_port, simulator_class
 
 GONE_AFTER_S = (4, 2, 2)
 """TCP keep-alive of a silent connection: first probe after s, further ones every s, given up after so many: 8 s."""
@@ -40,10 +40,10 @@ def parse_address(text: str) -> tuple[str, int]:
     >>> parse_address("127.0.0.1:5555")
     ('127.0.0.1', 5555)
     """
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+    found = host_and_port(text)
+    if found is None:
         raise InputError(f"--listen: {text!r} given, expected HOST:PORT, e.g. 127.0.0.1:5555")
-    return host.strip("[]"), int(port)
+    return found
 
 
 def serve(room: str, address: str) -> None:

@@ -23,6 +23,20 @@ ROOMS: dict[str, tuple[str, str, str]] = {
 """Name -> module, class, what it simulates."""
 
 
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Host and port of ``HOST:PORT``; None if it is no address.
+
+    Examples
+    --------
+    >>> host_and_port("127.0.0.1:5555"), host_and_port("127.0.0.1")
+    (('127.0.0.1', 5555), None)
+    """
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        return None
+    return host.strip("[]"), int(port)
+
+
 def simulator_class(room: str) -> type[Any]:
     """The mosaik simulator of a room.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+import scenarios
 from scenarios import solar_datacenter
 from tests.conftest import ROOT, Ended, call_app
 
@@ -31,6 +32,13 @@ def main_scenario(*arguments: object) -> Ended:
 def simulate(*arguments: object) -> Ended:
     """Run it at the small site."""
     return main_scenario(*SMALL, *arguments)
+
+
+def everything(result: scenarios.Result) -> str:
+    """Everything a result with its requests says, as one text."""
+    assert result.requests is not None
+    tables = "".join(frame.to_csv(index=False) for frame in (result.timeseries, result.requests))
+    return json.dumps(result.to_json(), sort_keys=True) + json.dumps(result.network_record) + tables
 
 
 @dataclass(frozen=True)

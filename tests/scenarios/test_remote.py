@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scenarios import Result, simulate
+from scenarios import simulate
 from scenarios.grid_integration import STUDY
 from simulators.errors import InputError, SimulatorLost
 from tests.conftest import ROOT
 from tests.scenarios import runs
+from tests.scenarios.runs import everything
 
 SMALL = STUDY.changed(
     days=0.05, start="2017-06-05T11:00", step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1, replicas=1,
@@ -52,12 +52,6 @@ def three() -> Iterator[dict[str, tuple[str, subprocess.Popen[str]]]]:
         yield {room: stack.enter_context(elsewhere(room)) for room in ("inference", "storage", "grid")}
 
 
-def told(result: Result) -> str:
-    assert result.requests is not None
-    tables = "".join(frame.to_csv(index=False) for frame in (result.timeseries, result.requests))
-    return json.dumps(result.to_json(), sort_keys=True) + json.dumps(result.network_record) + tables
-
-
 def placed(three: Mapping[str, tuple[str, Any]]) -> Any:
     where = {room: three[room][0] for room in ("inference", "storage")}
     return SMALL.changed(where=where, grid_at=three["grid"][0])
@@ -66,8 +60,10 @@ def placed(three: Mapping[str, tuple[str, Any]]) -> Any:
 def test_inference_storage_and_grid_elsewhere_give_the_same_bytes(three):
     here = simulate(SMALL, keep_requests=True)
     assert here.figures.inference.requests_completed > 1000
-    assert told(simulate(placed(three), keep_requests=True)) == told(here)
-    assert told(simulate(placed(three), keep_requests=True)) == told(here)  # a server lasts for many runs
+    assert everything(simulate(placed(three), keep_requests=True)) == everything(here)
+    assert everything(simulate(placed(three), keep_requests=True)) == everything(
+        here
+    )  # a server lasts for many runs
 
 
 def test_what_an_own_simulator_refuses_is_an_input_error_here_too(three, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from scenarios import SiteStudy, Study, simulate
 from simulators.errors import InputError
 from simulators.traffic.options import TrafficOptions
 from tests.conftest import ROOT
+from tests.scenarios.runs import everything
 
 SMALL = Study().changed(
     days=0.02, start="2017-06-05T11:00", model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1, replicas=1, rate=0.5,
@@ -25,13 +25,8 @@ SMALL = Study().changed(
 
 
 def told(study: Study) -> str:
-    """Everything a result says, as one text."""
-    result = simulate(study, keep_requests=True)
-    assert result.requests is not None
-    tables = [result.timeseries, result.requests]
-    return json.dumps(result.to_json(), sort_keys=True) + "".join(
-        frame.to_csv(index=False) for frame in tables
-    )
+    """Everything the result of a study says, as one text."""
+    return everything(simulate(study, keep_requests=True))
 
 
 def test_a_study_goes_to_json_and_back():
