@@ -1,100 +1,111 @@
-"""Fit the `utilisation` power law of a GPU to measurements.
+"""Fit the prices of a GPU's power to measured serving runs.
 
-    python -m simulators.inference.calibrate --measurements FILE.csv --gpu h100 --out data/gpus/h100.toml
+    python -m simulators.inference.calibrate --measurements runs.csv --gpu h100 [--out data/gpus/h100.toml --name mine]
 
-FILE.csv has one of the layouts `simulators.inference.power.measurements` describes. The fit, its error on the rows it
-saw and on models left out of it are printed; predicted against measured power is drawn; with --out, the fitted tables
-`[power.utilisation.*]` of that data sheet are replaced and every other line is kept."""
+The file is an ML.ENERGY export or a CSV in the generic layout (`simulators/inference/power/measurements.py`); all its
+GPUs are fitted together and help each other. Prices, errors on what the fit saw and on models and makers left out of it
+are printed; predicted against measured power is drawn; with --out, the table `[power.energy.NAME]` of that data sheet
+is written and every other line is kept. A run then uses it as `--power-law NAME`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import Gpu, gpu, gpu_names
+from simulators.inference.catalogue import gpu
 from simulators.inference.catalogue.gpus import read_gpu
-from simulators.inference.power.fit import TERMS, Fit, errors, fit, mape
-from simulators.inference.power.laws import COEFFICIENTS, loaded_idle_w
+from simulators.inference.power.fit import TERMS, Fit, errors, fit
 from simulators.inference.power.measurements import read_measurements
-from simulators.inference.power.sheet import class_table, write_shares
+from simulators.inference.power.prices import AUTO, LAWS, PHYSICS
+from simulators.inference.power.sheet import prices_table, write_prices
 
 
-def vision_waits() -> dict[str, float]:
-    """Host seconds a GPU waits per image or video request, of every GPU whose data sheet has it."""
-    sheets = {name: gpu(name).power.get("utilisation", {}) for name in gpu_names()}
-    return {name: float(table["vision_wait_s"]) for name, table in sheets.items() if "vision_wait_s" in table}
-
-
-def organisation(model: str) -> str:
-    """Who made a model: the part before the slash, or the first word."""
-    return model.split("/")[0] if "/" in model else model.split("-")[0]
-
-
-def calibrate(measurements: Path, sheet: Gpu) -> Fit:
-    """The fit of `sheet`'s GPU to a measurement file.
+def calibrate(measurements: Path, name: str) -> Fit:
+    """The fit to a measurement file that has rows of the GPU called `name`.
 
     Raises
     ------
     InputError
         If the file is bad, has no rows of this GPU, or too few.
     """
-    points = read_measurements(measurements, vision_waits())
+    points = read_measurements(measurements)
+    if name not in set(points["gpu"]):
+        known = ", ".join(sorted(set(points["gpu"])))
+        raise InputError(f"{measurements}: no rows of {name}; the file has {known}")
     try:
-        return fit(points, sheet.name, loaded_idle_w(sheet))
+        return fit(points)
     except InputError as error:
         raise InputError(f"{measurements}: {error}") from None
 
 
 def report(found: Fit) -> str:
-    """Coefficients and errors as text."""
-    lines = ["class     " + "".join(f"{name:>10}" for name in COEFFICIENTS) + "   shares of the limit"]
-    for group, shares in found.shares.items():
-        lines.append(f"{group:<10}" + "".join(f"{shares[name]:10.4f}" for name in COEFFICIENTS))
-    lines += ["", "mean absolute error, %", errors(found.points).round(1).to_string(index=False)]
-    return "\n".join(lines)
+    """Prices and errors as text."""
+    lines = [f"{'price':<10}" + "".join(f"{name:>12}" for name in found.coefficients)]
+    for term in TERMS:
+        scale, unit = (1.0, "W") if term == "active" else (1e12, "pJ")
+        values = "".join(f"{scale * getattr(c, term):12.4g}" for c in found.coefficients.values())
+        lines.append(f"{term:<10}{values}  {unit}")
+    low, high = found.spread
+    lines += ["", "mean absolute error, and share of rows inside the interval with their maker left out, %"]
+    lines += [errors(found.points).round(1).to_string(index=False)]
+    return "\n".join([*lines, "", f"interval: {low:.2f} to {high:.2f} times the power above idle"])
 
 
-def draw(found: Fit, path: Path) -> None:
-    """Predicted against measured power, one colour per class, a hollow mark where the model was left out."""
+def draw(found: Fit, name: str, path: Path) -> None:
+    """Predicted against measured power of one GPU, one colour per architecture, hollow where the model was left out."""
     from matplotlib.figure import Figure
 
+    own = found.points[found.points["gpu"] == name]
     figure = Figure(figsize=(5.5, 5.5), layout="constrained")
     axes = figure.subplots()
-    for i, group in enumerate(found.shares):
-        rows = found.points[found.points["kernel_class"] == group]
-        axes.scatter(rows["power_w"], rows["in_sample_w"], s=14, color=f"C{i}", label=group)
+    for i, (kind, rows) in enumerate(own.groupby("architecture")):
+        axes.scatter(rows["power_w"], rows["in_sample_w"], s=14, color=f"C{i}", label=str(kind))
         axes.scatter(
             rows["power_w"], rows["left_out_w"], s=18, facecolors="none", edgecolors=f"C{i}", linewidths=0.6
         )
-    ends = [0.0, 1.05 * float(found.points["power_w"].max())]
+    ends = [0.0, 1.05 * float(own["power_w"].max())]
     axes.plot(ends, ends, color="0.4", linewidth=0.8)
     axes.set(
         xlim=ends, ylim=ends, xlabel="measured [W per GPU]", ylabel="predicted [W per GPU]",
-        title=f"{found.gpu}: filled in sample, hollow model left out",
+        title=f"{name}: filled in sample, hollow model left out",
     )  # fmt: skip
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
 
-def tables(found: Fit, source: str) -> dict[str, str]:
-    """The tables for the data sheet, with where they come from and what they are worth."""
-    made = {}
-    for group, rows in found.points.groupby("kernel_class", sort=True):
-        measured = rows["power_w"].to_numpy(float)
-        error = mape(rows["in_sample_w"].to_numpy(float), measured)
-        out = mape(rows["left_out_w"].to_numpy(float), measured)
-        held = "leave-one-model-out not possible" if out != out else f"{out:.1%} leave-one-model-out"
-        terms = ", ".join(TERMS[str(group)])
-        comments = [
-            f"fitted by simulators.inference.calibrate to {source}: {len(rows)} rows, {rows['model'].nunique()} models",
-            f"mean absolute error {error:.1%} in sample, {held}; terms {terms}",
-        ]
-        made[str(group)] = class_table(str(group), found.shares[str(group)], comments)
-    return made
+def table(found: Fit, name: str, label: str, source: str) -> str:
+    """The table for the data sheet, with where it comes from and what it is worth."""
+    own = found.points[found.points["gpu"] == name]
+    comments = [
+        f"by simulators.inference.calibrate: {len(own)} rows, {own['model'].nunique()} models of this GPU, "
+        f"{len(found.points)} rows in all"
+    ]
+    for row in errors(own).to_dict("records"):
+        out = row["left_out_%"]
+        held = "leave-one-model-out not possible" if out != out else f"{out:.1f} % with the model left out"
+        comments.append(f"{row['architecture']}: mean absolute error {row['in_sample_%']:.1f} %, {held}")
+    return prices_table(label, found.coefficients[name], source, found.spread, comments)
+
+
+def _label(label: str) -> str:
+    """A name for a set of prices.
+
+    Raises
+    ------
+    InputError
+        If a power law is called so already, or it is no plain name.
+    """
+    if label in (AUTO, PHYSICS, *LAWS) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", label):
+        raise InputError(
+            f"--name: {label!r}, expected a name of letters, digits and _ other than {AUTO}, {PHYSICS}, "
+            + ", ".join(LAWS)
+        )
+    return label
 
 
 app = typer.Typer(add_completion=False)
@@ -106,9 +117,8 @@ def main(
     gpu_name: Annotated[
         str, typer.Option("--gpu", help="GPU to fit; its data sheet gives limit and idle power.")
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="Data sheet whose [power.utilisation.*] tables to replace.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Data sheet to write the prices into.")] = None,
+    name: Annotated[str, typer.Option(help="What the set of prices is called there.")] = "own",
     plot: Annotated[Path | None, typer.Option(help="PNG; default results/calibration/GPU.png.")] = None,
     source: Annotated[
         str | None, typer.Option(help="What the file is, for the data sheet; default its name.")
@@ -116,17 +126,17 @@ def main(
 ) -> None:
     """Fit, report, draw and, if asked to, write."""
     try:
-        sheet = gpu(gpu_name)
+        sheet, label = gpu(gpu_name), _label(name)
         if out is not None:
             read_gpu(out)
-        found = calibrate(measurements, sheet)
+        found = calibrate(measurements, sheet.name)
         typer.echo(report(found))
         picture = plot or Path("results") / "calibration" / f"{sheet.name}.png"
-        draw(found, picture)
+        draw(found, sheet.name, picture)
         typer.echo(f"\npredicted against measured: {picture}")
         if out is not None:
-            write_shares(out, tables(found, source or measurements.name))
-            typer.echo(f"coefficients written to {out}")
+            write_prices(out, label, table(found, sheet.name, label, source or measurements.name))
+            typer.echo(f"prices written to {out}: use them with --power-law {label}")
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

@@ -3,7 +3,7 @@
 A file describes them, one table per group; every key is an option of `Serving`, and what a group leaves out is taken
 from the top of the file, then from the defaults::
 
-    power_law = "utilisation"
+    power_law = "auto"
 
     [[groups]]
     gpu = "h100"

@@ -15,12 +15,15 @@ from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
 from simulators.inference.power.cap import check_cap, check_clock
+from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for
+from simulators.inference.power.prices import AUTO
 from simulators.inference.power.states import states_for
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing.sampling import Sampling
 from simulators.inference.timing.tables import StageTables
 
 WeightPrecision = Annotated[
@@ -83,9 +86,15 @@ class Serving(BaseModel):
         ge=0,
         description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
     )
+    sampling: Sampling = Field(
+        "greedy",
+        description="how tokens are drawn: greedy (or a fused sampler), random (softmax over the vocabulary) or sorted "
+        "(top-p or top-k without a fused sampler)",
+    )
     power_law: str = Field(
-        "mfu",
-        description="GPU power: mfu (published law), utilisation (calibrated), constant or table:FILE",
+        AUTO,
+        description="GPU power: auto (a set fitted to this GPU's servers if there is one, else physics), physics, "
+        "mlenergy_v3 or another set of the data sheet, mfu (published law), constant or table:FILE",
     )
     power_cap_w: float | None = Field(
         None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
@@ -148,7 +157,7 @@ def build_replicas(
         max_model_len=serving.max_model_len,
     )
     tables_up_to = _tables_of(serving, chosen, folder)
-    law = law_for(device, serving.power_law, shape, serving.precision)
+    law = power_law_of(serving)
     if serving.power_cap_w is not None:
         law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
     law = law._replace(clock=check_clock(serving.clock_limit))
@@ -179,6 +188,25 @@ def build_replicas(
     return replicas, facts
 
 
+def power_law_of(serving: Serving) -> PowerLaw:
+    """The power law of a configuration's GPUs, without cap and clock limit.
+
+    Raises
+    ------
+    InputError
+        Unknown names.
+    """
+    return law_for(
+        gpu(serving.gpu), serving.power_law, model(serving.model), serving.precision,
+        tp=serving.tp, pp=serving.pp, sampling=serving.sampling, max_tokens=_most_tokens(serving, serving.batch_cap),
+    )  # fmt: skip
+
+
+def _most_tokens(serving: Serving, batch_cap: int) -> int:
+    """Tokens of the largest batch of a configuration."""
+    return max(serving.max_batch_tokens, serving.chunk_size + batch_cap)
+
+
 def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], StageTables]:
     """Iteration times of a configuration for batches of up to so many requests; kept, for replicas share them."""
     shape, device = model(serving.model), gpu(serving.gpu)
@@ -193,10 +221,11 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             serving.tp,
             serving.pp,
             serving.precision,
-            max_tokens=max(serving.max_batch_tokens, serving.chunk_size + batch_cap),
+            max_tokens=_most_tokens(serving, batch_cap),
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
             overhead_s=serving.overhead_s,
+            sampling=serving.sampling,
             peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
         )
 

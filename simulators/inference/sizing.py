@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.inference.catalogue import gpu, gpu_file, model, model_files
+from simulators.inference.catalogue import gpu, gpu_file, model_files
 from simulators.inference.catalogue.gpus import Gpu
-from simulators.inference.power.laws import law_for
-from simulators.inference.serving import Serving
+from simulators.inference.serving import Serving, power_law_of
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def sizing(serving: Serving) -> Sizing:
     (8, 'NVIDIA H100 SXM5 80 GB')
     """
     device = gpu(serving.gpu)
-    law = law_for(device, serving.power_law, model(serving.model), serving.precision)
-    return Sizing(device, serving.replicas * serving.tp * serving.pp, law.limit_w)
+    return Sizing(device, serving.replicas * serving.tp * serving.pp, power_law_of(serving).limit_w)
 
 
 def serving_files(serving: Serving) -> list[tuple[str, Path]]:

@@ -123,7 +123,7 @@ def cap_effect() -> list[dict[str, float | str]]:
 
 def cap_in_the_loop() -> list[dict[str, float | str]]:
     """The same cap in the batch loop: Llama-3-8B on one H100, requests that only prefill and that only decode."""
-    base = Serving(gpu="h100", power_law="utilisation")
+    base = Serving(gpu="h100", power_law="auto")
     cases = {
         "loop: 64 prompts of 4,000 tokens": (64, 4000, 1),
         "loop: 16 answers of 1,000 tokens": (16, 1, 1000),

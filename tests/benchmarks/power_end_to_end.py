@@ -1,11 +1,10 @@
-"""Energy per output token of a serving configuration, nothing measured as input.
+"""Energy per output token of a serving configuration through the batch loop, nothing measured as input.
 
-What goes in: model, GPU, tensor parallelism, number of clients, and the kind of task. A closed loop keeps the batch
-at min(clients, what fits into the KV cache). An iteration then decodes one token per request and, on average,
-prefills prompt / output tokens per request beside it; its duration comes from the measured kernels (`timing`; the
-roofline where nobody measured them), its power from the `utilisation` law:
-
-    J per token = GPUs * power * iteration time / batch
+What goes in: model, GPU, number of GPUs, number of clients, and the workload (the kind of task and how long its answers
+are). A closed loop keeps `clients` requests at once: as many as that wait, and the next joins when one ends. The replica
+runs until it has been full for a while; energy, time and tokens are those of the intervals in which it was. Kernels are
+the measured ones (the roofline where nobody measured), the server is vLLM 0.11.1 as these runs had it: its host time,
+and a sampler that sorts the vocabulary.
 """
 
 from __future__ import annotations
@@ -17,88 +16,141 @@ import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
-from simulators.inference.batching.cost import (
-    decode_attention_s,
-    prefill_attention_s,
-    prompt_attention_s,
-    stage_constants,
-    stage_cost,
-    stage_rates,
-)
+from simulators.inference.batching.policies import limits_for
+from simulators.inference.batching.state import REQUEST
 from simulators.inference.catalogue import gpu, kv_blocks, model
+from simulators.inference.power.fit import family
 from simulators.inference.power.laws import law_for
-from simulators.inference.power.measurements import PROMPT_TOKENS
+from simulators.inference.power.measurements import (
+    GEMMA_IMAGE,
+    LONGEST_PROMPT,
+    MLENERGY_VLLM,
+    PROMPT_TOKENS,
+    SAMPLING,
+)
+from simulators.inference.replica import Replica
 from simulators.inference.timing import resolve_kind, stage_tables
 
-OUTPUT_TOKENS = {
-    "lm-arena-chat": 500,
-    "gpqa": 7500,
-    "image-chat": 500,
-    "video-chat": 400,
-    "sourcegraph-fim": 250,
-}
-"""What a task typically gets as an answer, tokens: rounded over the models of ML.ENERGY v3. Part of the workload,
-like the prompt lengths; a row's own output length is not used."""
 MEMORY_FRACTION = 0.9
 """vLLM's default gpu_memory_utilization."""
-MAX_BATCH = 1024
+MAX_BATCH_TOKENS = 8192
+"""vLLM's default on these GPUs."""
 BLOCK_TOKENS = 16
+MAX_CLIENTS = 1024
 AT_LIMIT = 0.95
 """Share of the limit from which on a board is taken to throttle."""
+TURNS = 3
+"""Requests a client sends."""
+INTERVALS = 60
+SEED = 7
 
 
 @cache
-def _deployment(name: str, device: str, tp: int):
+def _deployment(name: str, device: str, gpus: int, ep: int, clients: int, power_law: str):
     shape, sheet = model(name), gpu(device)
-    kind, _ = resolve_kind("auto", shape, sheet, tp)
-    tables = stage_tables(kind, shape, sheet, tp, max_batch=MAX_BATCH, max_tokens=4 * MAX_BATCH)
-    tokens = BLOCK_TOKENS * kv_blocks(shape, sheet, tp, 1, BLOCK_TOKENS, memory_fraction=MEMORY_FRACTION)
-    return kind, tables, tokens, law_for(sheet, "utilisation", shape)
+    parallel = ep if shape.moe_layers else 1
+    kind, _ = resolve_kind("auto", shape, sheet, gpus, expert_parallel=parallel)
+    sampling = SAMPLING.get(name.split("/")[-1], "sorted")
+    tables = stage_tables(
+        kind, shape, sheet, gpus, max_tokens=MAX_BATCH_TOKENS, max_batch=clients, expert_parallel=parallel,
+        version=MLENERGY_VLLM, sampling=sampling,
+    )  # fmt: skip
+    blocks = kv_blocks(shape, sheet, gpus, 1, BLOCK_TOKENS, memory_fraction=MEMORY_FRACTION)
+    law = law_for(
+        sheet, power_law, shape, tp=gpus, sampling=sampling, version=MLENERGY_VLLM, max_tokens=MAX_BATCH_TOKENS
+    )  # fmt: skip
+    limits = limits_for(
+        "vllm_v1", total_blocks=blocks, batch_cap=clients, max_batch_tokens=MAX_BATCH_TOKENS,
+        block_tokens=BLOCK_TOKENS,
+    )  # fmt: skip
+    return kind, Replica(limits, tables, law, gpus)
 
 
-def joule_per_token(
-    name: str, device: str, tp: int, clients: int, task: str
+def prompt_tokens(name: str, task: str) -> float:
+    """Prompt length of a task, tokens."""
+    if task == "image-chat" and "gemma-3" in name.lower():
+        return GEMMA_IMAGE
+    return PROMPT_TOKENS.get(task) or LONGEST_PROMPT.get(task, 100.0)
+
+
+def requests(clients: int, prompt: float, output: float) -> np.ndarray:
+    """`TURNS` requests per client, all at time 0, as records; answers spread evenly around their mean.
+
+    Clients that start together would stay in step with equal lengths; the first turn is cut at random points instead,
+    as if each client had been at it for a while.
+    """
+    rng = np.random.default_rng(SEED)
+    count = clients * TURNS
+    rows = np.zeros(count, REQUEST).view(np.recarray)
+    for field in ("scheduled_at", "prefill_completed_at", "completed_at"):
+        rows[field] = np.nan
+    rows["request_id"] = np.arange(count)
+    rows["prefill_tokens"] = rows["target"] = max(1, round(prompt))
+    lengths = rng.uniform(0.5, 1.5, count) * output
+    lengths[:clients] *= rng.uniform(0.0, 1.0, clients)
+    rows["decode_tokens"] = np.maximum(2, lengths.astype(int))
+    return rows
+
+
+def serve(
+    name: str, device: str, gpus: int, clients: int, task: str, output: float, ep: int = 1, power_law: str = "auto"
 ) -> tuple[float, float, float, float]:
-    """J per output token over all GPUs, iteration time (s), power per GPU (W) and batch of a closed loop.
+    """J per output token over all GPUs, s per token and request, W per GPU and mean batch of a closed loop.
 
     Raises
     ------
     InputError
-        If the model does not fit or its kernels were not measured.
+        If the model does not fit or is unknown.
     """
-    _, tables, capacity, law = _deployment(name, device, tp)
-    prompt, output = PROMPT_TOKENS.get(task, 100.0), OUTPUT_TOKENS.get(task, 500)
-    context = prompt + output / 2
-    batch = int(max(1, min(clients, capacity / context)))
-    arriving = batch / output  # requests prefilled per iteration
-    attention_s = decode_attention_s(tables, batch, int(batch * context))
-    chunk = int(prompt)
-    attention_s += arriving * prefill_attention_s(
-        tables, 1, float(chunk**2), 0, prompt_attention_s(tables, chunk, 0)
-    )
-    tokens = batch + round(arriving * prompt)
-    pairs = batch * context + arriving * prompt**2
-    constants = stage_constants(tables, True, tokens, batch)
-    cached = int(batch * context + arriving * prompt)
-    seconds, _, _, watts = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
-    return tp * watts * seconds / batch, seconds, watts, batch
+    _, replica = _deployment(name, device, gpus, ep, clients, power_law)
+    replica = Replica(replica.limits, replica.tables, replica.law, gpus)
+    rows = requests(clients, prompt_tokens(name, task), output)
+    replica.enqueue(rows, 0, len(rows))
+    c = replica.state.counters[0]
+    width_s = max(1e-3, 0.02 * output / 4)
+    joules = busy_s = tokens = slots = 0.0
+    now = 0.0
+    full_j = []
+    while replica.outstanding:
+        before = int(c.decode_tokens), int(c.batch_sizes), int(c.batches)
+        bins = np.zeros((1, 5))
+        replica.advance(now + width_s, bins, now, width_s)
+        replica.meter_in_flight(bins, now, width_s)
+        now += width_s
+        made = int(c.decode_tokens) - before[0]
+        waiting = int(c.queue_size) + int(c.inbox_size)
+        if waiting and c.completed >= clients / 2 and made:
+            joules += bins[0, :2].sum()
+            busy_s += bins[0, 2]
+            tokens += made
+            slots += int(c.batch_sizes) - before[1]
+            full_j.append(int(c.batches) - before[2])
+    if not tokens:
+        raise InputError(f"{name}: never full with {clients} clients")
+    batches = sum(full_j)
+    return joules / tokens, busy_s / batches, joules / busy_s / gpus, tokens / batches
 
 
-def end_to_end(path: Path, device: str = "H100") -> pd.DataFrame:
-    """Predicted and measured J per output token of the dense runs on `device`; empty if the file has none.
+def end_to_end(path: Path, device: str = "H100", kinds: tuple[str, ...] = ("dense",)) -> pd.DataFrame:
+    """Predicted and measured J per output token of the runs on `device`; empty if the file has none.
 
-    Columns: model, task, tp, clients, predicted_j, measured_j, error (relative), why (the larger of the two parts of
-    the error: time or power).
+    Columns: model, architecture, task, tp, clients, timing, predicted_j, measured_j, error, time_error, power_error
+    (relative), why (the larger of the parts of the error).
     """
     frame = pd.read_csv(path, comment="#")
     if "energy_per_token_j" not in frame:
         return pd.DataFrame()
     rows = []
-    dense = frame[(frame["gpu"] == device) & frame["architecture"].astype(str).str.startswith("Dense")]
-    for row in dense.itertuples():
+    for row in frame[frame["gpu"].astype(str).str.upper() == device].itertuples():
+        kind = str(row.architecture).lower()
+        kind = "moe" if kind == "moe" else "hybrid" if "hybrid" in kind else "dense"
+        clients = int(row.max_num_seqs)
+        if kind not in kinds or clients > MAX_CLIENTS or int(getattr(row, "dp", 1)) > 1:
+            continue
+        gpus, ep = int(row.num_gpus), int(getattr(row, "ep", 1))
         try:
-            joule, seconds, watts, batch = joule_per_token(
-                row.model_id, device.lower(), int(row.num_gpus), int(row.max_num_seqs), row.task
+            joule, seconds, watts, batch = serve(
+                row.model_id, device.lower(), gpus, clients, row.task, float(row.avg_output_len), ep
             )
         except InputError:
             continue  # not in the catalogue, or too large for its GPUs by our count
@@ -114,10 +166,13 @@ def end_to_end(path: Path, device: str = "H100") -> pd.DataFrame:
             why += "; measured at the board's limit, where clocks fall below those the kernels were timed at"
         rows.append(
             {
-                "model": row.model_id, "task": row.task, "tp": int(row.num_gpus), "clients": int(row.max_num_seqs),
-                "timing": _deployment(row.model_id, device.lower(), int(row.num_gpus))[0],
-                "predicted_j": joule, "measured_j": row.energy_per_token_j, "error": joule / row.energy_per_token_j - 1,
-                "why": why,
+                "model": row.model_id, "family": family(row.model_id), "architecture": kind, "task": row.task,
+                "tp": gpus, "clients": clients,
+                "timing": _deployment(row.model_id, device.lower(), gpus, ep, clients, "auto")[0],
+                "predicted_j": joule, "measured_j": row.energy_per_token_j,
+                "error": joule / row.energy_per_token_j - 1,
+                "time_error": seconds / batch / (measured_s / row.avg_batch_size) - 1,
+                "power_error": watts / row.avg_power_w_per_gpu - 1, "why": why,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -75,12 +75,13 @@ class Iteration:
 class Server:
     """A replica under one scheduler; the options are those of the command line.
 
-    `watts(mfu, mbu, comm)` is the power of one GPU while it runs an iteration.
+    `watts(mfu, mbu, work)` is the power of one GPU while it runs an iteration; `work` is (s, s of communication, tokens,
+    sequences, pairs, tokens of context, last stage).
     """
 
     scheduler: str
     tables: StageTables
-    watts: Callable[[float, float, float], float]
+    watts: Callable[[float, float, tuple[float, float, int, int, float, int, bool]], float]
     total_blocks: int
     batch_cap: int = 128
     max_batch_tokens: int = 4096
@@ -180,7 +181,10 @@ class Server:
             seconds = line(t.token_s, tokens) + self.clock.attention_s(parts)
             seconds += line(t.send_s, tokens) if stage < self.stages - 1 else line(t.sequence_s, len(batch))
             mfu, mbu = flop / seconds / t.peak_flops, read / seconds / t.peak_bytes
-            watts = self.watts(mfu, mbu, line(t.comm_s, tokens) / seconds)
+            last = stage == self.stages - 1
+            pairs, seen = sum(p.pairs for p in parts), sum(p.tokens + p.context for p in parts)
+            work = (seconds, line(t.comm_s, tokens), tokens, len(batch), pairs, seen, last)
+            watts = self.watts(mfu, mbu, work)
             with queue.request() as turn:
                 yield turn
                 begin = self.env.now

@@ -18,6 +18,7 @@ from simulators.inference.interval import Interval
 from simulators.inference.power.law import PowerLaw, busy_power_w
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import Replica
+from simulators.inference.timing.seconds import along
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.quantities.commands import Release
 from simulators.quantities.requests import Workload
@@ -130,6 +131,22 @@ def run_oracle(server: Server, jobs: Sequence[Job]) -> tuple[pd.DataFrame, pd.Da
     return frame.set_index("request_id"), log.set_index(["batch_id", "stage"]).sort_index()
 
 
+def plain_power_w(
+    law: PowerLaw,
+    tables: StageTables,
+    mfu: float,
+    mbu: float,
+    work: tuple[float, float, int, int, float, int, bool],
+) -> float:
+    """Power of one GPU in an iteration, W, term by term as the law is written down."""
+    seconds, comm_s, tokens, sequences, pairs, seen, last = work
+    waits_s = comm_s + tables.host_s + (tables.host_sequence_s * sequences if last else 0.0)
+    joules = law.active_w * (seconds - waits_s)
+    joules += along(law.tokens_j, tokens) + law.pair_j * pairs + law.cached_j * seen
+    joules += law.sequence_j * sequences if last else 0.0
+    return busy_power_w(law, mfu, mbu, joules / seconds)
+
+
 def both(
     jobs: Sequence[Job],
     tables: StageTables,
@@ -153,7 +170,7 @@ def both(
     server = Server(
         scheduler,
         tables,
-        lambda mfu, mbu, comm: busy_power_w(law, mfu, mbu, comm),
+        lambda mfu, mbu, work: plain_power_w(law, tables, mfu, mbu, work),
         gpus=gpus,
         attribution=attribution,
         **options,

@@ -19,7 +19,7 @@ from simulators.traffic.stream import Stream
 
 from .runs import Fed
 
-H100 = Serving(gpu="h100", power_law="utilisation", iteration_time="roofline")
+H100 = Serving(gpu="h100", power_law="auto", iteration_time="roofline")
 CAP_W = 0.6 * 700
 
 

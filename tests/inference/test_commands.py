@@ -76,7 +76,7 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(command, re
 
 def h100s(replicas: int):
     return build_cluster(
-        Serving(gpu="h100", power_law="utilisation", replicas=replicas, iteration_time="roofline")
+        Serving(gpu="h100", power_law="auto", replicas=replicas, iteration_time="roofline")
     )[0]
 
 

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference.batching.policies import POLICIES
-from simulators.inference.power.law import TABLE, PowerLaw
-from simulators.inference.power.laws import constant_law, mfu_law, utilisation_law
+from simulators.inference.power.law import TABLE
+from simulators.inference.power.laws import constant_law, energy_law, make_law, mfu_law
+from simulators.inference.power.terms import Joules
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 from .runs import FLAT, Job, both, flat_tables
@@ -24,15 +25,9 @@ LAWS = (
     mfu_law(100.0, 400.0),
     mfu_law(60.0, 700.0, saturation=0.2, exponent=1.3),
     constant_law(50.0, 250.0),
-    utilisation_law(80.0, 700.0, busy=0.2, memory=0.5, compute=0.4, waiting=0.1),
-    PowerLaw(
-        TABLE,
-        75.0,
-        400.0,
-        (0.0, 0.0, 0.0, 0.0, 0.0),
-        np.array([0.0, 0.1, 0.6]),
-        np.array([90.0, 200.0, 380.0]),
-    ),
+    energy_law(80.0, 700.0, 60.0, Joules(np.array([0.0, 15.0, 22.0, 24.0]), 3.0, 0.02, 0.05)),
+    energy_law(80.0, 300.0, 0.0, Joules(np.array([0.0, 200.0, 420.0]), 0.0, 0.0, 0.1)),
+    make_law(TABLE, 75.0, 400.0, curve=(np.array([0.0, 0.1, 0.6]), np.array([90.0, 200.0, 380.0]))),
 )
 GRID_S = 0.125
 """Times that are multiples of a power of two add up without rounding, so two events can share an instant."""
@@ -87,6 +82,8 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         kv_bytes_per_token=float(random.uniform(0, 1)),
         peak_flops=2e3,
         peak_bytes=1e3,
+        host_s=0.1,
+        host_sequence_s=0.01,
     )
 
 

@@ -20,7 +20,7 @@ from simulators.traffic.source import Source
 GROUP = {
     "model": "meta-llama/Meta-Llama-3-8B",
     "gpu": "h100",
-    "power_law": "utilisation",
+    "power_law": "auto",
     "iteration_time": "roofline",
 }
 STEP_S = 60

@@ -172,7 +172,7 @@ def test_the_end_of_a_run_is_cut_with_what_was_drawn():
 def test_off_pays_where_pauses_are_longer_than_break_even():
     """One request every ten minutes on H100: off takes less energy than staying loaded, and costs its start."""
     gaps = RequestBlock.of(600.0 * np.arange(6), np.full(6, 500), np.full(6, 50))
-    loaded = Serving(gpu="h100", power_law="utilisation", iteration_time="roofline")
+    loaded = Serving(gpu="h100", power_law="auto", iteration_time="roofline")
     energy, waited = {}, {}
     for name, serving in (("loaded", loaded), ("off", loaded.model_copy(update={"idle_off_s": 60.0}))):
         cluster = Fed(build_cluster(serving)[0], Stream(iter([gaps])))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.state import State
 from simulators.inference.compiled import compiled
-from simulators.inference.power.cap import capped
+from simulators.inference.power.cap import capped, compute_share
 from simulators.inference.power.law import PowerLaw, busy_power_w
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
@@ -131,40 +131,70 @@ def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
 
 @compiled
 def stage_constants(
-    tables: StageTables, last_stage: bool, tokens: int, sequences: int
-) -> tuple[float, float, float, float]:
-    """What a stage's iteration costs whatever the contexts: seconds, FLOP, bytes, seconds of communication.
+    tables: StageTables, law: PowerLaw, last_stage: bool, tokens: int, sequences: int
+) -> tuple[float, float, float, float, float]:
+    """What a stage's iteration costs whatever the contexts.
 
     Parameters
     ----------
     tables
         The stage's tables.
+    law
+        The GPU's power law.
     last_stage
         Whether the stage samples (it does not send on).
     tokens, sequences
         Tokens and requests in the batch.
+
+    Returns
+    -------
+    tuple
+        Seconds, FLOP, bytes, seconds of communication, and the energy above idle, J, less what `active_w` would draw
+        in the seconds in which the GPU waits or only communicates.
     """
     seconds = _at(tables.token_s, tokens)
-    seconds += _at(tables.sequence_s, sequences) if last_stage else _at(tables.send_s, tokens)
+    comm = _at(tables.comm_s, tokens)
+    waits = comm + tables.host_s
+    joules = _at(law.tokens_j, tokens)
+    if last_stage:
+        seconds += _at(tables.sequence_s, sequences)
+        waits += tables.host_sequence_s * sequences
+        joules += law.sequence_j * sequences
+    else:
+        seconds += _at(tables.send_s, tokens)
     return (
         seconds,
         tables.flops_per_token * tokens,
         _at(tables.weight_bytes, tokens),
-        _at(tables.comm_s, tokens),
+        comm,
+        joules - law.active_w * waits,
     )
 
 
 @compiled
-def stage_rates(tables: StageTables) -> tuple[float, float, float, float]:
-    """What contexts add, FLOP per pair and bytes per cached token, and one over the peaks, s/FLOP and s/B."""
-    return tables.flops_per_pair, tables.kv_bytes_per_token, 1.0 / tables.peak_flops, 1.0 / tables.peak_bytes
+def stage_rates(tables: StageTables, law: PowerLaw) -> tuple[float, float, float, float, float, float]:
+    """What contexts add, and one over the peaks.
+
+    Returns
+    -------
+    tuple
+        FLOP per pair, bytes per cached token, s/FLOP, s/B, J per pair, J per cached token.
+    """
+    return (
+        tables.flops_per_pair,
+        tables.kv_bytes_per_token,
+        1.0 / tables.peak_flops,
+        1.0 / tables.peak_bytes,
+        law.pair_j,
+        law.cached_j,
+    )
 
 
 @compiled
 def stage_cost(
     law: PowerLaw,
-    constants: tuple[float, float, float, float],
-    rates: tuple[float, float, float, float],
+    constants: tuple[float, float, float, float, float],
+    rates: tuple[float, float, float, float, float, float],
     attention_s: float,
     pairs: float,
     cached: int,
@@ -188,10 +218,11 @@ def stage_cost(
     per_second = 1.0 / seconds
     mfu = (constants[1] + rates[0] * pairs) * rates[2] * per_second
     mbu = (constants[2] + rates[1] * cached) * rates[3] * per_second
-    comm = constants[3] * per_second
-    watts = busy_power_w(law, mfu, mbu, comm)
+    above_idle_w = law.active_w + (constants[4] + rates[4] * pairs + rates[5] * cached) * per_second
+    watts = busy_power_w(law, mfu, mbu, above_idle_w)
     if watts > law.cap_w or law.clock < 1.0:
-        lasted_s, watts = capped(law, law.cap_w, seconds, mfu, mbu, comm, law.clock)
+        bound = compute_share(mfu, mbu, constants[3] * per_second)
+        lasted_s, watts = capped(law, law.cap_w, seconds, watts, bound, law.clock)
         stretch = lasted_s / seconds  # the same work at a lower clock
         return lasted_s, mfu / stretch, mbu / stretch, watts
     return seconds, mfu, mbu, watts

@@ -43,10 +43,11 @@ def launch(
     prefill_share = prefill_weight / f.weight
     f.energy_j = 0.0
     at = c.now
+    rates = stage_rates(tables, law)
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
-        constants = stage_constants(tables, last, f.tokens, f.members)
-        cost = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
+        constants = stage_constants(tables, law, last, f.tokens, f.members)
+        cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])

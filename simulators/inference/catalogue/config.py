@@ -118,6 +118,7 @@ def _attention(text: dict[str, Any], source: str, layers: int) -> dict[str, Any]
     }
     if linear:
         fields["linear_parameters"] = _delta_net_parameters(text, source)
+        fields["state_values"] = _delta_net_state(text, source)
     if text.get("kv_lora_rank"):
         fields |= {
             "q_lora": _integer(text, source, "q_lora_rank", default=0),
@@ -136,6 +137,12 @@ def _delta_net_parameters(text: dict[str, Any], source: str) -> int:
     values = value_heads * _required(text, source, "linear_value_head_dim")
     hidden = _required(text, source, "hidden_size")
     return int(hidden * (2 * keys + 2 * values + 2 * value_heads) + values * hidden)
+
+
+def _delta_net_state(text: dict[str, Any], source: str) -> int:
+    """Values of a gated delta net's state: one matrix of key by value dimension per value head."""
+    heads = _required(text, source, "linear_num_value_heads")
+    return heads * _required(text, source, "linear_key_head_dim") * _required(text, source, "linear_value_head_dim")
 
 
 def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[str, Any]:
@@ -185,6 +192,7 @@ def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
         "attention_layers": pattern.count("*"),
         "linear_layers": pattern.count("M"),
         "linear_parameters": hidden * (2 * inner + states + int(text["mamba_num_heads"])) + inner * hidden,
+        "state_values": inner * _required(text, source, "ssm_state_size"),
         "dense_layers": pattern.count("-"),
         "moe_layers": pattern.count("E"),
         "sliding_layers": 0,

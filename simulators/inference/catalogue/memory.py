@@ -11,6 +11,8 @@ from simulators.inference.catalogue.models import Model
 from simulators.inference.catalogue.precision import Precision, bytes_per_parameter
 
 GB = 1e9
+STATE_BYTES = 4.0
+"""Of a value of recurrent state (32 bit)."""
 
 
 def check_parallelism(model: Model, tp: int, pp: int) -> None:
@@ -86,6 +88,16 @@ def kv_bytes_per_token_per_gpu(model: Model, tp: int, pp: int, precision: Precis
     layers = (model.attention_layers - model.sliding_layers) or model.attention_layers
     values = model.kv_lora + model.rope_dim if model.mla else 2 * model.head_dim * kv_heads_per_gpu(model, tp)
     return values * bytes_per_parameter(precision) * layers / pp
+
+
+def state_bytes_per_sequence_per_gpu(model: Model, tp: int, pp: int) -> float:
+    """Bytes of recurrent state one sequence keeps on one GPU, whatever its length.
+
+    Kept in 32 bit, as servers advise for Mamba-2: decode iterations of Nemotron-Nano-12B-v2 on H100 (ML.ENERGY v3) take
+    about 96 us per sequence beyond kernels and sampling, the time to read and write 283 MB at 2.9 TB/s.
+    """
+    check_parallelism(model, tp, pp)
+    return STATE_BYTES * model.state_values * model.linear_layers / tp / pp
 
 
 def kv_blocks(

@@ -39,8 +39,9 @@ class Model(BaseModel):
         Layers with softmax attention, which are the ones with a KV cache.
     sliding_layers, window
         Those of them that look back over `window` tokens only.
-    linear_layers, linear_parameters
-        Layers with a recurrent state instead (Mamba, gated delta net), and the weights of each.
+    linear_layers, linear_parameters, state_values
+        Layers with a recurrent state instead (Mamba, gated delta net), the weights of each, and the values one sequence
+        keeps in each.
     dense_layers
         Layers with a dense MLP.
     moe_layers, num_experts, experts_per_token, moe_ffn
@@ -80,6 +81,7 @@ class Model(BaseModel):
     window: NonNegativeInt = 0
     linear_layers: NonNegativeInt = 0
     linear_parameters: NonNegativeInt = 0
+    state_values: NonNegativeInt = 0
     dense_layers: NonNegativeInt
     moe_layers: NonNegativeInt = 0
     num_experts: NonNegativeInt = 0

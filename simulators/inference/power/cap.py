@@ -22,7 +22,7 @@ import math
 
 from simulators.errors import InputError
 from simulators.inference.compiled import compiled
-from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.power.law import PowerLaw
 
 VOLTAGE_FLOOR = 0.65
 """Core voltage at clock 0 of the straight line, relative to full clock. An assumption within what core voltages of
@@ -76,16 +76,21 @@ def compute_share(mfu: float, mbu: float, comm: float) -> float:
 
 @compiled
 def at_clock(
-    law: PowerLaw, clock: float, dt_s: float, mfu: float, mbu: float, comm: float
+    law: PowerLaw, clock: float, dt_s: float, watts: float, bound: float
 ) -> tuple[float, float]:
     """Duration (s) and mean power (W) of an iteration at the relative clock `clock`, 0 < clock <= 1.
 
-    `dt_s`, `mfu`, `mbu` and `comm` are those at full clock. At 1 they come back unchanged, bit for bit.
+    Parameters
+    ----------
+    law
+        The GPU's law.
+    dt_s, watts
+        Duration (s) and power (W) at full clock; at 1 they come back unchanged, bit for bit.
+    bound
+        Share of the time bound by the clock: `compute_share`.
     """
-    watts = busy_power_w(law, mfu, mbu, comm)
     if clock >= 1.0:
         return dt_s, watts
-    bound = compute_share(mfu, mbu, comm)
     stretch = bound / clock + 1.0 - bound
     voltage = VOLTAGE_FLOOR + (1.0 - VOLTAGE_FLOOR) * clock
     dynamic = max(watts - law.idle_w, 0.0)
@@ -94,24 +99,25 @@ def at_clock(
 
 @compiled
 def capped(
-    law: PowerLaw, cap_w: float, dt_s: float, mfu: float, mbu: float, comm: float, clock: float = 1.0
+    law: PowerLaw, cap_w: float, dt_s: float, watts: float, bound: float, clock: float = 1.0
 ) -> tuple[float, float]:
     """Duration (s) and mean power (W) of an iteration under a cap, the clock being at most `clock` (relative).
 
     Below the cap (and with `cap_w` infinite) they are those without, at full clock bit for bit. Above it the clock
     falls until the power meets the cap; a cap that `LOWEST_CLOCK` cannot meet is overshot, as it is on the device.
+    Parameters as in `at_clock`.
     """
-    duration, watts = at_clock(law, clock, dt_s, mfu, mbu, comm)
-    if watts <= cap_w:
-        return duration, watts
+    duration, drawn = at_clock(law, clock, dt_s, watts, bound)
+    if drawn <= cap_w:
+        return duration, drawn
     low, high = LOWEST_CLOCK, clock
-    slowest = at_clock(law, low, dt_s, mfu, mbu, comm)
+    slowest = at_clock(law, low, dt_s, watts, bound)
     if slowest[1] >= cap_w:
         return slowest
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        if at_clock(law, middle, dt_s, mfu, mbu, comm)[1] > cap_w:
+        if at_clock(law, middle, dt_s, watts, bound)[1] > cap_w:
             high = middle
         else:
             low = middle
-    return at_clock(law, low, dt_s, mfu, mbu, comm)
+    return at_clock(law, low, dt_s, watts, bound)

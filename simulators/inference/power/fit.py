@@ -1,4 +1,4 @@
-"""Fit of the `utilisation` law to operating points, and what it is worth on models it has not seen."""
+"""Fit of prices (`terms.Coefficients`) to operating points, and what they are worth on models they have not seen."""
 
 from __future__ import annotations
 
@@ -13,50 +13,61 @@ from scipy.optimize import least_squares
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
-from simulators.inference.power.law import PowerLaw, busy_power_w
-from simulators.inference.power.laws import COEFFICIENTS, utilisation_law
+from simulators.inference.power.law import below_limit_w
+from simulators.inference.power.laws import BEND_SHARE, loaded_idle_w
+from simulators.inference.power.prices import PHYSICS, prices
+from simulators.inference.power.terms import Coefficients
+from simulators.inference.timing.sampling import SORTED_S_PER_LOGIT
 
-TERMS = {
-    "dense": ("busy", "memory", "compute", "waiting"),
-    "moe": ("busy", "memory", "compute"),
-    "moe_fp8": ("busy", "waiting"),
-}
-"""Terms fitted per class of kernels; the others stay 0. Chosen by leave-one-model-out error on ML.ENERGY v3: a term
-that did not lower it on both H100 and B200 was dropped."""
-QUANTITY = {"memory": "mbu", "compute": "mfu", "waiting": "comm"}
-"""What each coefficient multiplies (`compute`: the root of it)."""
-UPPER = {"busy": 1.5, "memory": 3.0, "compute": 10.0, "waiting": 8.0}
-START = {"busy": 0.4, "memory": 0.4, "compute": 1.0, "waiting": 0.2}
+FloatArray = NDArray[np.float64]
+TERMS = Coefficients._fields
+
 ROBUST_SCALE = 0.05
 """Relative residual from which on a row pulls less than squarely: curves of one model scatter by about that much."""
-
-Shares = dict[str, float]
+SPREAD, OWN_SPREAD = 0.125, 0.088
+"""How far a price may stray from where it is expected, as a logarithm: for all GPUs together, and for one from the
+others (the square root of half of it). A half over four: the 10 to 20 rows of one model scatter together and count as
+one."""
+ACTIVE_SHARE = 0.18
+"""Expected `active` as a share of the room between idle and limit."""
+SORTING_SHARE = 0.4
+"""Expected power of sorting logits, as a share of that room."""
+TAIL = 0.1
+"""Quantile of a maker's residuals that bounds the interval. With it 85 to 90 % of the rows of a maker left out fall
+inside (`errors`)."""
+MIN_ROWS = 8
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients of one GPU by class of kernels.
+    """Prices of every GPU in a set of points, and what they are worth.
 
     Attributes
     ----------
-    gpu
-        Short name.
-    shares
-        Class -> coefficients as shares of the limit.
+    coefficients
+        By GPU.
     points
-        The operating points with the columns ``in_sample_w`` (predicted by this fit) and ``left_out_w`` (predicted by a
-        fit without any run of the same model; NaN where nothing would remain).
+        The operating points with the columns ``in_sample_w`` (predicted by this fit), ``left_out_w`` (by a fit without
+        any run of the same model), ``maker_out_w`` (without any of its maker's), and ``low_w``, ``high_w``: the
+        interval around the latter from the residuals of the other makers. NaN where nothing would remain.
+    spread
+        Factors (low, high) on power above idle within which an unseen server is expected: `interval`.
     """
 
-    gpu: str
-    shares: dict[str, Shares] = field(default_factory=dict)
-    points: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coefficients: dict[str, Coefficients]
+    points: pd.DataFrame = field(repr=False)
+    spread: tuple[float, float]
 
 
 def family(model: str) -> str:
     """The model a checkpoint is a variant of: without organisation, format, tuning and date.
 
     Variants share their shape, so a fit that knows one of them knows the other.
+
+    Examples
+    --------
+    >>> family("Qwen/Qwen3-VL-235B-A22B-Instruct-FP8"), family("nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-BF16")
+    ('Qwen3-VL-235B-A22B', 'NVIDIA-Nemotron-Nano-12B-v2')
     """
     name = model.split("/")[-1]
     return re.sub(
@@ -64,117 +75,166 @@ def family(model: str) -> str:
     )
 
 
-def predict_w(points: pd.DataFrame, law_of: Callable[[str, str], PowerLaw | None]) -> NDArray[np.float64]:
-    """Mean power of each operating point under the law of its GPU and class, W; NaN where there is no law."""
+def maker(model: str) -> str:
+    """Who made a model: the part before the slash, or the first word."""
+    return model.split("/")[0] if "/" in model else model.split("-")[0]
+
+
+def expected(name: str) -> Coefficients:
+    """Where the prices of a GPU are expected before anything is fitted: `physics`, and rules for what that leaves out.
+
+    Padding and unpacking are products too and are expected to cost what 8-bit FLOP do.
+    """
+    sheet = gpu(name)
+    known = prices(sheet, PHYSICS).coefficients
+    room_w = sheet.tdp_w - loaded_idle_w(sheet)
+    return known._replace(
+        active=ACTIVE_SHARE * room_w,
+        flop8=0.7 * known.flop16,
+        padded=0.6 * known.flop16,
+        unpacked=0.6 * known.flop16,
+        logits=SORTING_SHARE * room_w * SORTED_S_PER_LOGIT,
+    )
+
+
+def predict_w(points: pd.DataFrame, of: Mapping[str, Coefficients]) -> FloatArray:
+    """Mean power of each operating point under the prices of its GPU, W; NaN where there are none."""
     watts = np.full(len(points), np.nan)
-    numbers = points[["mfu", "mbu", "comm", "wait"]].to_numpy(float)
-    for i, (name, group) in enumerate(zip(points["gpu"], points["kernel_class"], strict=True)):
-        law = law_of(name, group)
-        if law is not None:
-            mfu, mbu, comm, wait = numbers[i]
-            watts[i] = (1 - wait) * busy_power_w(law, mfu, mbu, comm) + wait * law.idle_w
+    units = points[list(TERMS)].to_numpy(float)
+    names = points["gpu"].to_numpy()
+    for name, coefficients in of.items():
+        own = names == name
+        watts[own] = _below_limit(units[own] @ np.array(coefficients), name)
     return watts
 
 
-def mape(predicted_w: NDArray[np.float64], measured_w: NDArray[np.float64]) -> float:
+def _below_limit(above_idle_w: FloatArray, name: str) -> FloatArray:
+    sheet = gpu(name)
+    idle_w = loaded_idle_w(sheet)
+    bent = [
+        below_limit_w(float(idle_w + watts), sheet.tdp_w, BEND_SHARE * sheet.tdp_w) for watts in above_idle_w
+    ]
+    return np.maximum(np.array(bent, float), idle_w)
+
+
+def mape(predicted_w: FloatArray, measured_w: FloatArray) -> float:
     """Mean absolute error as a share of the measurement, 1; NaN if a prediction is."""
     return float(np.mean(np.abs(predicted_w / measured_w - 1.0))) if len(measured_w) else float("nan")
 
 
-def fit_class(points: pd.DataFrame, group: str, idle_w: float, limit_w: float) -> Shares:
-    """Coefficients of one class by robust least squares on the logarithm of power (soft L1 loss).
+def fit_prices(points: pd.DataFrame) -> dict[str, Coefficients]:
+    """Prices of all GPUs in `points` at once, by robust least squares on the logarithm of power (soft L1 loss).
 
-    A term whose quantity is 0 in every row (communication on one GPU) cannot be found and stays 0.
-
-    Raises
-    ------
-    InputError
-        If there are fewer rows than two per coefficient.
+    A GPU's price is its expected one times a factor all GPUs share times a factor of its own, both held near 1: few
+    models are measured, and what a model left out would have told about one GPU, another GPU still tells. A term no row
+    has any of stays where it is expected.
     """
-    terms = [term for term in TERMS[group] if term == "busy" or points[QUANTITY[term]].any()]
-    if len(points) < 2 * len(terms):
-        raise InputError(
-            f"{len(points)} {group} rows, expected at least {2 * len(terms)} to fit {len(terms)} coefficients"
-        )
+    names = sorted(set(points["gpu"]))
+    index = points["gpu"].map(names.index).to_numpy()
+    base = np.array([expected(name) for name in names])
+    units = points[list(TERMS)].to_numpy(float)
     measured = np.log(points["power_w"].to_numpy(float))
+    idle_w = np.array([loaded_idle_w(gpu(name)) for name in names])[index]
+    limit_w = np.array([gpu(name).tdp_w for name in names])[index]
+    bend_w = BEND_SHARE * limit_w
+    count = len(TERMS)
 
-    def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        law = utilisation_law(idle_w, limit_w, **dict(zip(terms, map(float, x), strict=True)))
-        return np.asarray(np.log(predict_w(points, lambda _gpu, _class: law)) - measured)
+    def priced(x: FloatArray) -> FloatArray:
+        own = x[count:].reshape(len(names), count)
+        return np.asarray(base * np.exp(SPREAD * x[:count] + OWN_SPREAD * own))
 
-    found = least_squares(
-        residuals, [START[t] for t in terms], bounds=([0.0] * len(terms), [UPPER[t] for t in terms]),
-        loss="soft_l1", f_scale=ROBUST_SCALE,
-    )  # fmt: skip
-    fitted = dict(zip(terms, map(float, found.x), strict=True))
-    return {name: fitted.get(name, 0.0) for name in COEFFICIENTS}
+    def residuals(x: FloatArray) -> FloatArray:
+        watts = idle_w + (units * priced(x)[index]).sum(axis=1)
+        watts = watts - bend_w * np.logaddexp(0.0, (watts - limit_w) / bend_w)
+        error = (np.log(np.maximum(watts, idle_w)) - measured) / ROBUST_SCALE
+        robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
+        return np.concatenate([robust, x])
+
+    found = least_squares(residuals, np.zeros(count * (1 + len(names))))
+    return {name: Coefficients(*map(float, row)) for name, row in zip(names, priced(found.x), strict=True)}
 
 
-def fit(points: pd.DataFrame, name: str, idle_w: float, by: Callable[[str], str] = family) -> Fit:
-    """Fit one GPU, and each of its models once more without it.
+def fit(points: pd.DataFrame) -> Fit:
+    """Fit all GPUs of `points`, and again without each model and each maker.
 
     Parameters
     ----------
     points
-        Operating points (`measurements.read_measurements`); those of other GPUs are left out.
-    name
-        The GPU.
-    idle_w
-        Loaded idle power, W.
-    by
-        Model name -> what is left out together.
+        Operating points (`measurements.read_measurements`).
 
     Raises
     ------
     InputError
-        If there are no points of this GPU, or too few of a class.
+        If there are too few points, or one lies above its board's limit.
     """
-    sheet = gpu(name)
-    own = points[points["gpu"] == sheet.name].reset_index(drop=True)
-    if own.empty:
-        known = ", ".join(sorted(set(points["gpu"])))
-        raise InputError(f"no rows of {sheet.name}; the file has {known}")
-    above = own["power_w"] > 1.1 * sheet.tdp_w
-    if above.any():
-        worst = float(own.loc[above, "power_w"].max())
-        raise InputError(
-            f"power_w {worst:g} is above the {sheet.tdp_w:g} W limit of {sheet.name}: W per GPU expected"
-        )
-    shares: dict[str, Shares] = {}
-    own["in_sample_w"] = np.nan
-    own["left_out_w"] = np.nan
-    for group, rows in own.groupby("kernel_class", sort=True):
-        group = str(group)
-        shares[group] = fit_class(rows, group, idle_w, sheet.tdp_w)
-        own.loc[rows.index, "in_sample_w"] = predict_w(rows, laws(shares, idle_w, sheet.tdp_w))
-        held = rows["model"].map(by)
-        for one in held.unique():
-            rest, out = rows[held != one], rows[held == one]
-            if len(rest) >= 2 * len(TERMS[group]):
-                without = {group: fit_class(rest, group, idle_w, sheet.tdp_w)}
-                own.loc[out.index, "left_out_w"] = predict_w(out, laws(without, idle_w, sheet.tdp_w))
-    return Fit(sheet.name, shares, own)
+    own = points.reset_index(drop=True)
+    for name, rows in own.groupby("gpu"):
+        sheet = gpu(str(name))
+        worst = float(rows["power_w"].max())
+        if len(rows) < MIN_ROWS:
+            raise InputError(f"{len(rows)} rows of {sheet.name}, expected at least {MIN_ROWS}")
+        if worst > 1.1 * sheet.tdp_w:
+            raise InputError(
+                f"power_w {worst:g} is above the {sheet.tdp_w:g} W limit of {sheet.name}: W per GPU expected"
+            )
+    coefficients = fit_prices(own)
+    own["in_sample_w"] = predict_w(own, coefficients)
+    own["left_out_w"] = left_out_w(own, family)
+    own["maker_out_w"] = left_out_w(own, maker)
+    makers, ratio = own["model"].map(maker), above_idle_ratio(own)
+    idle_w = own["gpu"].map(lambda name: loaded_idle_w(gpu(name)))
+    limit_w = own["gpu"].map(lambda name: gpu(name).tdp_w)
+    own["low_w"], own["high_w"] = np.nan, np.nan
+    for one in makers.unique():
+        held = makers == one
+        low, high = interval(ratio[~held], own[~held])
+        above_w = (own["maker_out_w"] - idle_w)[held]
+        own.loc[held, "low_w"] = idle_w[held] + low * above_w
+        own.loc[held, "high_w"] = np.minimum(idle_w[held] + high * above_w, limit_w[held])
+    return Fit(coefficients, own, interval(ratio, own))
 
 
-def laws(
-    shares: Mapping[str, Shares], idle_w: float, limit_w: float
-) -> Callable[[str, str], PowerLaw | None]:
-    """Class -> law, for `predict_w`; the GPU's name is not looked at."""
-    made = {group: utilisation_law(idle_w, limit_w, **values) for group, values in shares.items()}
-    return lambda _gpu, group: made.get(group)
+def left_out_w(points: pd.DataFrame, by: Callable[[str], str]) -> FloatArray:
+    """Power predicted by fits without any run of the same model or maker, W; NaN where too few rows would remain."""
+    held = points["model"].map(by)
+    watts = np.full(len(points), np.nan)
+    for one in held.unique():
+        out = (held == one).to_numpy()
+        if (~out).sum() >= MIN_ROWS:
+            watts[out] = predict_w(points[out], fit_prices(points[~out]))
+    return watts
+
+
+def above_idle_ratio(points: pd.DataFrame) -> pd.Series:
+    """Measured over predicted power above idle, the maker of the model left out of the fit."""
+    idle_w = points["gpu"].map(lambda name: loaded_idle_w(gpu(name)))
+    return (points["power_w"] - idle_w) / (points["maker_out_w"] - idle_w)
+
+
+def interval(ratio: pd.Series, points: pd.DataFrame) -> tuple[float, float]:
+    """Factors on power above idle that hold an unseen maker's models.
+
+    Rows of one maker on one GPU err together, so it is the number of makers that counts, and it is small: the interval
+    reaches from the lowest of their `TAIL` quantiles to the highest of the opposite ones. Never without 1; NaN if
+    nothing is known.
+    """
+    known = np.isfinite(ratio)
+    groups = [points["model"].map(maker)[known], points["gpu"][known]]
+    ends = [np.quantile(rows, [TAIL, 1 - TAIL]) for _, rows in ratio[known].groupby(groups)]
+    if not ends:
+        return float("nan"), float("nan")
+    low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
+    return min(float(low), 1.0), max(float(high), 1.0)
 
 
 def errors(points: pd.DataFrame) -> pd.DataFrame:
-    """MAPE in per cent by architecture: rows, in sample, left out; one row per architecture."""
+    """MAPE in per cent by GPU and architecture: rows, in sample, model left out, maker left out, inside the interval."""
     rows = []
-    for kind, part in points.groupby("architecture", sort=True):
+    for (name, kind), part in points.groupby(["gpu", "architecture"], sort=True):
         measured = part["power_w"].to_numpy(float)
-        rows.append(
-            {
-                "architecture": kind,
-                "rows": len(part),
-                "in_sample_%": 100 * mape(part["in_sample_w"].to_numpy(float), measured),
-                "left_out_%": 100 * mape(part["left_out_w"].to_numpy(float), measured),
-            }
-        )
+        inside = (measured >= part["low_w"]) & (measured <= part["high_w"])
+        found: dict[str, object] = {"gpu": name, "architecture": kind, "rows": len(part)}
+        for column in ("in_sample", "left_out", "maker_out"):
+            found[f"{column}_%"] = 100 * mape(part[f"{column}_w"].to_numpy(float), measured)
+        rows.append(found | {"inside_%": 100 * float(inside.mean())})
     return pd.DataFrame(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,11 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
-from simulators.inference.power.kernel_class import kernel_class
-from simulators.inference.power.law import CONSTANT, MFU, TABLE, UTILISATION, PowerLaw
+from simulators.inference.power.law import CONSTANT, ENERGY, MFU, TABLE, PowerLaw
+from simulators.inference.power.prices import prices
+from simulators.inference.power.terms import Joules, amounts, joules, no_joules
+from simulators.inference.timing.kernels import Framework
+from simulators.inference.timing.sampling import Sampling
 
 _NONE = np.zeros(0)
 BEND_SHARE = 0.03
@@ -20,57 +22,59 @@ BEND_SHARE = 0.03
 it."""
 SATURATION, EXPONENT = 0.45, 0.7
 """Of the published law, arXiv 2507.11417; the same for every GPU."""
-COEFFICIENTS = ("busy", "memory", "compute", "waiting")
+
+
+def make_law(
+    kind: int,
+    idle_w: float,
+    limit_w: float,
+    parameters: tuple[float, float] = (0.0, 0.0),
+    curve: tuple[Any, Any] = (_NONE, _NONE),
+    active_w: float = 0.0,
+    each: Joules | None = None,
+) -> PowerLaw:
+    """A law with what its kind does not use left empty."""
+    each = each or no_joules()
+    return PowerLaw(
+        kind, idle_w, limit_w, parameters, *curve, active_w,
+        each.per_tokens, each.per_sequence, each.per_pair, each.per_cached,
+    )  # fmt: skip
 
 
 def mfu_law(
     idle_w: float, max_w: float, saturation: float = SATURATION, exponent: float = EXPONENT
 ) -> PowerLaw:
     """P = idle + (max - idle) * min(1, (MFU / saturation) ** exponent), arXiv 2507.11417."""
-    return PowerLaw(MFU, idle_w, max_w, (saturation, exponent, 0.0, 0.0, 0.0), _NONE, _NONE)
+    return make_law(MFU, idle_w, max_w, (saturation, exponent))
 
 
 def constant_law(idle_w: float, busy_w: float) -> PowerLaw:
     """`busy_w` while anything runs, `idle_w` otherwise."""
-    return PowerLaw(CONSTANT, idle_w, max(idle_w, busy_w), (busy_w, 0.0, 0.0, 0.0, 0.0), _NONE, _NONE)
+    return make_law(CONSTANT, idle_w, max(idle_w, busy_w), (busy_w, 0.0))
 
 
-def utilisation_law(
-    idle_w: float,
-    limit_w: float,
-    busy: float,
-    memory: float = 0.0,
-    compute: float = 0.0,
-    waiting: float = 0.0,
-) -> PowerLaw:
-    """P = limit * (busy + memory MBU + compute sqrt(MFU) - waiting comm), bent below the limit.
+def energy_law(idle_w: float, limit_w: float, active_w: float, each: Joules) -> PowerLaw:
+    """P = idle + active (busy share of the time) + energy of the work over the time, bent below the limit.
 
     Parameters
     ----------
     idle_w
-        While a model is loaded and nothing runs; the law never goes below it, W.
+        While a model is loaded and nothing runs, or the GPU waits; the law never goes below it, W.
     limit_w
         Board power limit, W.
-    busy, memory, compute, waiting
-        Coefficients as shares of the limit, >= 0: whatever is running, memory traffic, arithmetic, and what a GPU that
-        waits for others saves.
+    active_w, each
+        See `terms`.
 
     Raises
     ------
     InputError
-        If a coefficient is negative or no number, or the limit lies below idle.
+        If the limit lies below idle.
     """
-    shares = (busy, memory, compute, waiting)
-    for name, share in zip(COEFFICIENTS, shares, strict=True):
-        if not share >= 0 or math.isinf(share):
-            raise InputError(f"utilisation law: {name} is {share}, expected a number >= 0")
     if not 0 <= idle_w < limit_w:
         raise InputError(
             f"power law: idle is {idle_w} W and the limit {limit_w} W, expected 0 <= idle < limit"
         )
-    busy_w, memory_w, compute_w, waiting_w = (limit_w * share for share in shares)
-    watts = (busy_w, memory_w, compute_w, waiting_w, limit_w * BEND_SHARE)
-    return PowerLaw(UTILISATION, idle_w, limit_w, watts, _NONE, _NONE)
+    return make_law(ENERGY, idle_w, limit_w, (limit_w * BEND_SHARE, 0.0), active_w=active_w, each=each)
 
 
 def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
@@ -104,7 +108,7 @@ def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
             "utilisation rising within 0..1 and power >= 0"
         )
     idle = float(watts[0]) if idle_w is None else idle_w
-    return PowerLaw(TABLE, idle, float(max(watts.max(), idle)), (0.0, 0.0, 0.0, 0.0, 0.0), x, watts)
+    return make_law(TABLE, idle, float(max(watts.max(), idle)), curve=(x, watts))
 
 
 def _table(gpu: Gpu, *names: str) -> dict[str, Any] | None:
@@ -131,19 +135,32 @@ def loaded_idle_w(gpu: Gpu) -> float:
 
 
 def law_for(
-    gpu: Gpu, kind: str = "utilisation", model: Model | None = None, precision: Precision | None = None
+    gpu: Gpu,
+    kind: str,
+    model: Model,
+    precision: Precision | None = None,
+    *,
+    tp: int = 1,
+    pp: int = 1,
+    kv_precision: Precision = "bf16",
+    sampling: Sampling = "greedy",
+    framework: Framework = "vllm",
+    version: str | None = None,
+    max_tokens: int = 8192,
 ) -> PowerLaw:
-    """The power law of a GPU.
+    """The power law of a GPU that serves a model.
 
     Parameters
     ----------
     gpu
         Its data sheet.
     kind
-        ``mfu`` (published), ``utilisation`` (calibrated), ``constant`` (the limit while busy) or ``table:FILE``.
-    model, precision
-        What runs, for ``utilisation``: routed experts and their number format draw differently (`kernel_class`).
-        Default: a dense model in bf16. Precision defaults to the model's.
+        ``auto``, ``physics`` or the name of another set of `prices`; ``mfu`` (published), ``constant`` (the limit while
+        busy) or ``table:FILE``. See `default_prices` for what ``auto`` chooses.
+    model, precision, tp, pp, kv_precision, sampling, framework, version
+        What runs on it, and the server it runs in; precision defaults to the checkpoint's, no version is the newest.
+    max_tokens
+        Largest batch, tokens; larger ones are continued in a straight line.
 
     Raises
     ------
@@ -155,27 +172,19 @@ def law_for(
         if not path:
             raise InputError("power law: table needs a file, as in table:FILE.csv")
         return table_law(path)
-    if path or name not in ("mfu", "utilisation", "constant"):
-        raise InputError(
-            f"power law: {kind!r} is unknown, expected mfu, utilisation, constant or table:FILE.csv"
-        )
+    if path:
+        raise InputError(f"power law: {kind!r} is unknown, expected table:FILE.csv or a name without a colon")
     if name == "mfu":
         published = _table(gpu, "mfu")
         if published is None:
             raise InputError(f"data/gpus/{gpu.name}.toml: [power.mfu] with idle_w is missing")
         return mfu_law(float(published["idle_w"]), float(published.get("max_w", gpu.tdp_w)))
-    idle_w = loaded_idle_w(gpu)
     if name == "constant":
-        return constant_law(idle_w, gpu.tdp_w)
-    chosen = precision or (model.precision if model else "bf16")
-    group = kernel_class(model, chosen)
-    fitted = _table(gpu, "utilisation", group)
-    if fitted is None:
-        raise InputError(
-            f"data/gpus/{gpu.name}.toml: no [power.utilisation.{group}]: nobody has calibrated this GPU for {group} "
-            "models; use the law mfu, or python -m simulators.inference.calibrate with your own measurements"
-        )
-    shares = {key: float(fitted.get(key, 0.0)) for key in COEFFICIENTS}
-    # coefficients count MFU against the bf16 peak, the batch loop against the peak of the format in use
-    shares["compute"] *= math.sqrt(gpu.peak(chosen) / gpu.peak("bf16"))
-    return utilisation_law(idle_w, gpu.tdp_w, **shares)
+        return constant_law(loaded_idle_w(gpu), gpu.tdp_w)
+    chosen = prices(gpu, kind)
+    work = amounts(
+        model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, max_tokens
+    )
+    return energy_law(
+        loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)
+    )

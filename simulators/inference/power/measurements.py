@@ -1,30 +1,40 @@
-"""Measured serving runs -> operating points: how hard a GPU worked, and what it drew.
+"""Measured serving runs -> operating points: what a GPU did per second, and what it drew.
 
 Three CSV layouts are read, told apart by their columns; a file has one of them throughout:
 
 ML.ENERGY (leaderboard v3, flattened)
     model_id, task, architecture, total_params_b, active_params_b, precision, gpu, num_gpus, avg_batch_size,
-    avg_output_len (tokens), output_tokens_per_s (all GPUs), avg_power_w_per_gpu. Further columns are ignored.
+    avg_output_len (tokens), output_tokens_per_s (all GPUs), avg_power_w_per_gpu; optional: ep, dp (expert and data
+    parallel ranks), itl_ms_p50 (median time between tokens, ms). Further columns are ignored.
 Generic, also written by `measure`
     gpu, model, tp, batch, context (tokens, mean), tokens_per_s (output, all GPUs), power_w (per GPU); optional:
-    precision (default the checkpoint's), prefill_tokens_per_s, comm (share of the time, 1).
+    precision (default the checkpoint's), prefill_tokens_per_s, ep (GPUs experts are spread over), sampling (greedy,
+    random or sorted; default greedy), version (of vLLM; default the newest).
 Utilisation
-    gpu, model, mfu, mbu, comm (1; MFU against the bf16 peak), power_w (per GPU); optional: class (see `kernel_class`).
+    gpu, model, mfu, mbu, comm (1; MFU against the bf16 peak), power_w (per GPU): dense models in 16 bit.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import Gpu, Precision, gpu
+from simulators.inference.catalogue import Precision, gpu
 from simulators.inference.catalogue.precision import precision_named
-from simulators.inference.power.kernel_class import CLASSES
-from simulators.inference.power.work import Work, work_of
-from simulators.inference.timing.work import LINK_LATENCY_S
+from simulators.inference.power.points import (
+    TERMS,
+    Deployment,
+    Load,
+    prompt_tokens_per_s,
+    rates,
+    work_of,
+)
+from simulators.inference.power.terms import SAMPLINGS
+from simulators.inference.timing.sampling import Sampling
 
 MLENERGY = (
     "model_id", "task", "architecture", "total_params_b", "active_params_b", "precision", "gpu", "num_gpus",
@@ -33,47 +43,33 @@ MLENERGY = (
 GENERIC = ("gpu", "model", "tp", "batch", "context", "tokens_per_s", "power_w")
 UTILISATION = ("gpu", "model", "mfu", "mbu", "comm", "power_w")
 
-PROMPT_TOKENS = {
-    "lm-arena-chat": 100.0,
-    "gpqa": 250.0,
-    "sourcegraph-fim": 3000.0,
-    "image-chat": 1200.0,
-    "video-chat": 3000.0,
-}
-"""Mean prompt length by ML.ENERGY v3 task, tokens. The data set does not give it; these are estimates from the kind of
-prompt: a chat turn, a multiple-choice science question, a source file with context (checked against the time its mean
-inter-token latency spends above the median), an image, a clip. An unknown task is taken for a chat turn."""
-PREFILL_TASKS = ("sourcegraph-fim",)
-"""Tasks whose prefill is counted as arithmetic. Chat prompts are too short to matter; image and video prompts wait
-for the host to decode pictures, and counting their prefill made every fit worse."""
-VISION_TASKS = ("image-chat", "video-chat")
+MLENERGY_VLLM = "0.11.1"
+"""The server of ML.ENERGY v3."""
+PROMPT_TOKENS = {"lm-arena-chat": 100.0, "gpqa": 250.0}
+"""Mean prompt length of ML.ENERGY v3 tasks whose prompts are short text, tokens: a chat turn, a multiple-choice science
+question. The data set does not give them; they cost so little that a factor of two does not show."""
+LONGEST_PROMPT = {"sourcegraph-fim": 2000.0, "image-chat": 1000.0, "video-chat": 700.0}
+"""Longest mean prompt of the others, tokens. Code completion: what the throughput at 1,000 to 1,500 requests at once
+leaves time for. Images and clips: vision tokens of one, as these models' processors make them by default."""
+LONGEST_OTHER = 2000.0
+GEMMA_IMAGE = 650.0
+"""The same for Gemma 3, which makes 256 tokens of an image of any size (its model card): those, a question of about 100
+tokens, and its vision encoder, in prompt tokens of the 12B model: 4,096 patches through 0.4e9 parameters and 27 layers
+of attention are 5.4e12 FLOP, as much as 250 tokens. (In the other models' limits the encoder is counted too.)"""
+SAMPLING: dict[str, Sampling] = {"gpt-oss-120b": "random", "gpt-oss-20b": "random"}
+"""Models of ML.ENERGY v3 whose published generation settings have neither top-p nor top-k; the others' have."""
 
-POINT = (
-    "gpu",
-    "model",
-    "architecture",
-    "kernel_class",
-    "mfu",
-    "mbu",
-    "comm",
-    "wait",
-    "format_speed",
-    "power_w",
-)
-"""Columns of an operating point. `mfu` is counted against the bf16 peak; `format_speed` is the peak of the format in
-use over that; `wait` is the share of the time the GPU waits for the host (1), during which it draws its loaded idle
-power."""
+POINT = ("gpu", "model", "architecture", *TERMS, "power_w")
+"""Columns of an operating point: W per GPU, and units of every term per second and GPU (`points.rates`)."""
 
 
-def read_measurements(path: str | Path, vision_wait_s: dict[str, float] | None = None) -> pd.DataFrame:
+def read_measurements(path: str | Path) -> pd.DataFrame:
     """Operating points of a measurement file, one row per run, columns `POINT`.
 
     Parameters
     ----------
     path
         A CSV file in one of the layouts above; lines starting with # are comments.
-    vision_wait_s
-        Per GPU: host seconds a GPU waits per image or video request (`[power.utilisation]` of its data sheet).
 
     Raises
     ------
@@ -98,14 +94,11 @@ def read_measurements(path: str | Path, vision_wait_s: dict[str, float] | None =
         raise InputError(f"{path}: no rows, expected one per measured run")
     texts = {"model_id", "model", "task", "architecture", "precision", "gpu"}
     _numbers(path, frame, [c for c in layouts[layout] if c not in texts], may_be_zero=layout == "utilisation")
-    sheets = {name: _sheet(path, frame, name) for name in frame["gpu"].unique()}
+    for name in frame["gpu"].unique():
+        _check_gpu(path, frame, name)
     records = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-    if layout == "ML.ENERGY":
-        rows = [_mlenergy(path, i, row, sheets, vision_wait_s or {}) for i, row in enumerate(records)]
-    elif layout == "generic":
-        rows = [_generic(path, i, row, sheets) for i, row in enumerate(records)]
-    else:
-        rows = [_utilisation(path, i, row, sheets) for i, row in enumerate(records)]
+    read = {"ML.ENERGY": _mlenergy, "generic": _generic, "utilisation": _utilisation}[layout]
+    rows = [read(path, i, row) for i, row in enumerate(records)]
     return pd.DataFrame(rows, columns=list(POINT))
 
 
@@ -122,113 +115,115 @@ def _numbers(path: str | Path, frame: pd.DataFrame, columns: list[str], may_be_z
         frame[column] = values
 
 
-def _sheet(path: str | Path, frame: pd.DataFrame, name: object) -> Gpu:
+def _check_gpu(path: str | Path, frame: pd.DataFrame, name: object) -> None:
     try:
-        return gpu(str(name))
+        gpu(str(name))
     except InputError as error:
         row = int(np.argmax((frame["gpu"] == name).to_numpy())) if isinstance(name, str) else 0
         raise InputError(f"{path}: data row {row + 1}: {error}") from None
 
 
-def _point(
-    sheet: Gpu,
-    work: Work,
-    gpus: float,
-    batch: float,
-    context: float,
-    tokens_per_s: float,
-    prefill_per_s: float,
-) -> dict[str, float]:
-    """MFU, MBU and communication share of steady decoding at the measured throughput.
-
-    One iteration makes one token per request, so it takes batch / tokens_per_s.
-    """
-    iteration_s = batch / tokens_per_s
-    flops = (
-        work.flops_per_token * (tokens_per_s + prefill_per_s) + work.flops_per_pair * context * tokens_per_s
-    )
-    traffic = work.weight_bytes(batch) + work.kv_bytes(context) * batch
-    comm = 0.0
-    if gpus > 1:
-        # two all-reduces (or all-to-alls) per layer; a ring moves 2 (g - 1) / g of the 16 bit activations
-        sent = 2 * (gpus - 1) / gpus * batch * work.hidden * 2.0
-        comm = 2 * work.layers * (LINK_LATENCY_S + sent / sheet.link_bandwidth) / iteration_s
-    return {
-        "mfu": flops / gpus / sheet.peak("bf16"),
-        "mbu": traffic / gpus / iteration_s / sheet.memory_bandwidth,
-        "comm": min(1.0, comm),
-    }
-
-
-def _mlenergy(
-    path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu], waits: dict[str, float]
-) -> dict[str, float | str]:
-    task, architecture = str(row["task"]), str(row["architecture"])
-    sheet = sheets[str(row["gpu"])]
-    work = work_of(
-        str(row["model_id"]), _precision(path, i, row["precision"]),
-        (float(row["total_params_b"]) * 1e9, float(row["active_params_b"]) * 1e9),
+def _mlenergy(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str, float | str]:
+    task, architecture, name = str(row["task"]), str(row["architecture"]), str(row["model_id"])
+    deployment = Deployment(
+        name, str(row["gpu"]), int(row["num_gpus"]), max(1, int(_optional(path, i, row, "ep") or 1)),
+        _precision(path, i, row["precision"]), SAMPLING.get(name.split("/")[-1], "sorted"), MLENERGY_VLLM,
+        float(row["total_params_b"]) * 1e9, float(row["active_params_b"]) * 1e9,
     )  # fmt: skip
-    output, rate = float(row["avg_output_len"]), float(row["output_tokens_per_s"])
-    prompt = PROMPT_TOKENS.get(task, 100.0)
-    prefill_per_s = rate * prompt / output if task in PREFILL_TASKS else 0.0
-    gpus = float(row["num_gpus"])
-    point = _point(sheet, work, gpus, float(row["avg_batch_size"]), prompt + output / 2, rate, prefill_per_s)
-    wait = min(0.8, waits.get(sheet.name, 0.0) * rate / output) if task in VISION_TASKS else 0.0
+    batch, output, rate = (
+        float(row[c]) for c in ("avg_batch_size", "avg_output_len", "output_tokens_per_s")
+    )
+    median_ms = _optional(path, i, row, "itl_ms_p50")
+    prompt = prompt_length(task, deployment, batch, output, rate, median_ms)
+    ranks = max(1.0, _optional(path, i, row, "dp") or 1.0)
+    load = Load(batch, prompt + output / 2, rate, ranks * prompt / output)
     kind = (
         "MoE"
         if architecture.lower() == "moe"
         else ("hybrid" if "hybrid" in architecture.lower() else "dense")
     )
-    busy = {name: value / (1 - wait) for name, value in point.items()}
-    return {
-        "gpu": sheet.name, "model": str(row["model_id"]), "architecture": kind, "kernel_class": work.kernel_class,
-        **busy, "wait": wait, "format_speed": _speed(sheet, work), "power_w": float(row["avg_power_w_per_gpu"]),
-    }  # fmt: skip
+    return _point(path, i, deployment, load, kind, float(row["avg_power_w_per_gpu"]))
 
 
-def _generic(
-    path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]
-) -> dict[str, float | str]:
-    sheet = sheets[str(row["gpu"])]
+def prompt_length(
+    task: str, deployment: Deployment, batch: float, output: float, rate: float, median_ms: float | None
+) -> float:
+    """Mean prompt of a run, tokens.
+
+    Chat turns and exam questions are short and known well enough (`PROMPT_TOKENS`). What else a request brings (source
+    files, images as the language model sees them) is taken from the run itself: its mean time between tokens exceeds
+    the median by the prompts that come in between; at most `LONGEST_PROMPT`, for a stalled host does that too.
+
+    Parameters
+    ----------
+    task
+        ML.ENERGY's name of it.
+    deployment, batch, output, rate
+        What ran; requests at once, answer length (tokens), throughput (tokens/s).
+    median_ms
+        Median time between tokens, ms; None: not in the file.
+    """
+    if task in PROMPT_TOKENS:
+        return PROMPT_TOKENS[task]
+    longest = LONGEST_PROMPT.get(task, LONGEST_OTHER)
+    if task == "image-chat" and "gemma-3" in deployment.model.lower():
+        longest = GEMMA_IMAGE
+    if median_ms is None:
+        return longest
+    extra_s = batch / rate - 1e-3 * median_ms
+    return min(longest, max(0.0, extra_s) * prompt_tokens_per_s(deployment) * output / batch)
+
+
+def _generic(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str, float | str]:
     named = row.get("precision")
     precision = _precision(path, i, named) if isinstance(named, str) else None
+    sampling = str(row.get("sampling", "greedy"))
+    if sampling not in SAMPLINGS:
+        raise InputError(
+            f"{path}: data row {i + 1}, sampling: {sampling!r}, expected one of {', '.join(SAMPLINGS)}"
+        )
+    gpus, batch, context, rate = (float(row[c]) for c in ("tp", "batch", "context", "tokens_per_s"))
+    deployment = Deployment(
+        str(row["model"]), str(row["gpu"]), int(gpus), int(_optional(path, i, row, "ep") or 1), precision,
+        cast(Sampling, sampling), str(row["version"]) if isinstance(row.get("version"), str) else None,
+    )  # fmt: skip
+    prompts = (_optional(path, i, row, "prefill_tokens_per_s") or 0.0) / rate
+    return _point(path, i, deployment, Load(batch, context, rate, prompts), None, float(row["power_w"]))
+
+
+def _point(
+    path: str | Path, i: int, deployment: Deployment, load: Load, kind: str | None, power_w: float
+) -> dict[str, float | str]:
     try:
-        work = work_of(str(row["model"]), precision)
+        sheet = gpu(deployment.gpu)
+        found = rates(deployment._replace(gpu=sheet.name), load)
+        shape, _, _ = work_of(deployment._replace(gpu=sheet.name))
     except InputError as error:
         raise InputError(f"{path}: data row {i + 1}: {error}") from None
-    gpus, batch, context, rate = (float(row[c]) for c in ("tp", "batch", "context", "tokens_per_s"))
-    prefill_per_s = _optional(path, i, row, "prefill_tokens_per_s") or 0.0
-    point = _point(sheet, work, gpus, batch, context, rate, prefill_per_s)
-    given = _optional(path, i, row, "comm")
+    if kind is None:
+        kind = "MoE" if shape.num_experts else ("hybrid" if shape.linear_layers else "dense")
     return {
-        "gpu": sheet.name, "model": str(row["model"]), "architecture": "MoE" if work.routed else "dense",
-        "kernel_class": work.kernel_class, **point, **({} if given is None else {"comm": given}), "wait": 0.0,
-        "format_speed": _speed(sheet, work), "power_w": float(row["power_w"]),
+        "gpu": sheet.name, "model": deployment.model, "architecture": kind, **found, "power_w": power_w,
     }  # fmt: skip
 
 
-def _utilisation(
-    path: str | Path, i: int, row: dict[str, float | str], sheets: dict[str, Gpu]
-) -> dict[str, float | str]:
-    group = str(row.get("class", "dense"))
-    if group not in CLASSES:
-        raise InputError(f"{path}: data row {i + 1}, class: {group!r}, expected one of {', '.join(CLASSES)}")
+def _utilisation(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str, float | str]:
     for column in ("mfu", "mbu", "comm"):
         if float(row[column]) > 1:
             raise InputError(
                 f"{path}: data row {i + 1}, {column}: {row[column]}, expected a share within 0..1"
             )
+    sheet = gpu(str(row["gpu"]))
+    nothing = dict.fromkeys(TERMS, 0.0)
+    known = {
+        "active": 1.0 - float(row["comm"]),
+        "weights": float(row["mbu"]) * sheet.memory_bandwidth,
+        "flop16": float(row["mfu"]) * sheet.peak("bf16"),
+    }
     return {
-        "gpu": sheets[str(row["gpu"])].name, "model": str(row["model"]),
-        "architecture": "dense" if group == "dense" else "MoE", "kernel_class": group,
-        "mfu": float(row["mfu"]), "mbu": float(row["mbu"]), "comm": float(row["comm"]), "wait": 0.0,
-        "format_speed": 1.0, "power_w": float(row["power_w"]),
+        "gpu": sheet.name, "model": str(row["model"]), "architecture": "dense", **nothing, **known,
+        "power_w": float(row["power_w"]),
     }  # fmt: skip
-
-
-def _speed(sheet: Gpu, work: Work) -> float:
-    return sheet.peak(work.precision) / sheet.peak("bf16")
 
 
 def _precision(path: str | Path, i: int, name: object) -> Precision:

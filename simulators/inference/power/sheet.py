@@ -1,34 +1,46 @@
-"""Writing fitted coefficients into a GPU's data sheet and leaving every other line as it is."""
+"""Writing fitted prices into a GPU's data sheet and leaving every other line as it is."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from simulators.errors import InputError
-from simulators.inference.power.fit import Shares
-from simulators.inference.power.laws import COEFFICIENTS
+from simulators.inference.power.terms import Coefficients
 
 _MEANING = {
-    "busy": "whatever is running",
-    "memory": "x MBU",
-    "compute": "x sqrt(MFU), MFU against the bf16 peak",
-    "waiting": "x share of communication, subtracted",
+    "active": "W while kernels run",
+    "weights": "pJ/B",
+    "experts": "pJ/B",
+    "kv": "pJ/B",
+    "flop16": "pJ/FLOP",
+    "flop8": "pJ/FLOP",
+    "padded": "pJ/FLOP, FP8 experts over padding",
+    "unpacked": "pJ/FLOP, 4-bit experts in whole tiles",
+    "logits": "pJ per logit sorted",
 }
 
 
-def class_table(group: str, shares: Shares, comments: list[str]) -> str:
-    """The TOML table of one class of kernels, ending in a blank line."""
-    lines = [f"[power.utilisation.{group}] # shares of tdp_w"]
+def prices_table(
+    name: str, coefficients: Coefficients, source: str, spread: tuple[float, float], comments: list[str]
+) -> str:
+    """The TOML table of one set of prices, ending in a blank line."""
+    lines = [f"[power.energy.{name}] # prices of an iteration's terms, fitted to serving"]
     lines += [f"# {comment}" for comment in comments]
-    lines += [f"{name} = {shares[name]:.4f} # {_MEANING[name]}" for name in COEFFICIENTS]
+    lines += ['basis = "fitted"', f"source = {json.dumps(source)}"]
+    lines += [f"low = {spread[0]:.3f} # factors on power above idle", f"high = {spread[1]:.3f}"]
+    lines += ['interval = "models of makers left out of the fit, its widest"']
+    for term, price in coefficients._asdict().items():
+        value = price if term == "active" else 1e12 * price
+        lines.append(f"{term} = {value:.4g} # {_MEANING[term]}")
     return "\n".join(lines) + "\n\n"
 
 
-def with_class_table(text: str, group: str, table: str) -> str:
-    """`text` of a data sheet with the table of `group` replaced, or added at its end."""
+def with_table(text: str, name: str, table: str) -> str:
+    """`text` of a data sheet with the prices called `name` replaced, or added at its end."""
     lines = text.splitlines(keepends=True)
-    header = re.compile(rf"\s*\[power\.utilisation\.{re.escape(group)}\]")
+    header = re.compile(rf"\s*\[power\.energy\.{re.escape(name)}\]")
     start = next((i for i, line in enumerate(lines) if header.match(line)), None)
     if start is None:
         return text.rstrip("\n") + "\n\n" + table.rstrip("\n") + "\n"
@@ -37,13 +49,13 @@ def with_class_table(text: str, group: str, table: str) -> str:
     return joined.rstrip("\n") + "\n"
 
 
-def write_shares(path: Path, tables: dict[str, str]) -> None:
-    """Put the tables of `class_table` into the data sheet at `path`.
+def write_prices(path: Path, name: str, table: str) -> None:
+    """Put the table of `prices_table` into the data sheet at `path`.
 
     Raises
     ------
     InputError
-        If there is no data sheet to put them into.
+        If there is no data sheet to put it into.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -51,6 +63,4 @@ def write_shares(path: Path, tables: dict[str, str]) -> None:
         raise InputError(
             f"--out {path}: cannot be read ({error.strerror}), expected an existing data sheet"
         ) from None
-    for group, table in tables.items():
-        text = with_class_table(text, group, table)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(with_table(text, name, table), encoding="utf-8")

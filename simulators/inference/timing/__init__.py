@@ -5,28 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
+
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.timing.experts import beyond_tables_s
+from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.kernels import Framework
+from simulators.inference.timing.sampling import Sampling, sampling_s
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-HOST_OVERHEAD_S: dict[str, tuple[float, float]] = {
-    "vllm": (8e-4, 3e-5),
-    "sglang": (1e-3, 2e-5),
-    "trtllm": (4e-4, 1e-5),
-}
-"""What a server does between kernels: s per iteration, s per sequence in it (scheduling, sampling, output).
-
-Measured servers take that much longer per token than their kernels; the values make the time per output token of H100
-servers with 4 to 256 clients right in the median: vLLM with Llama-3.1-70B, Qwen3-32B, MiniMax-M2.5 and gpt-oss-120b,
-SGLang with Qwen3-32B, TensorRT-LLM with Llama-3.1-8B, Qwen3-32B and Qwen3-235B-A22B (InferenceX and NVIDIA runs
-collected in aiconfigurator's silicon sample). For vLLM it is a compromise: the first three agree on (1.2 ms, 50 us)
-within 4 %, gpt-oss-120b wants none. `tests/benchmarks/silicon_accuracy.py --no-overhead` shows what it is worth.
-"""
-
-__all__ = ["HOST_OVERHEAD_S", "INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
+__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
 
 
 def resolve_kind(
@@ -74,8 +65,10 @@ def stage_tables(
     *,
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
+    version: str | None = None,
     expert_parallel: int = 1,
     overhead_s: float | tuple[float, float] | None = None,
+    sampling: Sampling = "greedy",
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables of one GPU of one pipeline stage.
@@ -93,11 +86,15 @@ def stage_tables(
         Largest batch in tokens and requests, longest context; beyond, tables are continued in a straight line.
     profile_dir
         The folder for ``profile``.
-    framework, expert_parallel
-        ``measured`` only: whose kernels; GPUs the experts are spread over whole.
+    framework, version
+        Whose kernels (``measured`` only), and what its servers add to them; no version is the newest.
+    expert_parallel
+        GPUs the experts are spread over whole.
     overhead_s
-        Added per iteration, or a pair: per iteration and per sequence, s. Default `HOST_OVERHEAD_S` of the framework.
+        Added per iteration, or a pair: per iteration and per sequence, s. Default `host.host_overhead_s`.
         Not for ``profile``, whose tables are taken as they are.
+    sampling
+        How tokens are drawn: `sampling.sampling_s`. Not for ``profile`` either.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s (312 * 2**40 is Vidur's A100).
 
@@ -134,20 +131,51 @@ def stage_tables(
             peak_flops=peak_flops,
         )
     if overhead_s is None:
-        overhead_s = HOST_OVERHEAD_S[framework]
+        overhead_s = host_overhead_s(framework, version)
     elif not isinstance(overhead_s, tuple):
         overhead_s = (overhead_s, 0.0)
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 
-        return measured_tables(
+        kernels_only = measured_tables(
             model, gpu, tp, pp, precision, max_tokens, max_batch, max_context,
-            kv_precision=kv_precision, framework=framework, expert_parallel=expert_parallel,
-            overhead_s=overhead_s, peak_flops=peak_flops,
+            kv_precision=kv_precision, framework=framework, expert_parallel=expert_parallel, peak_flops=peak_flops,
         )  # fmt: skip
-    from simulators.inference.timing.roofline import roofline_tables
+    else:
+        from simulators.inference.timing.roofline import roofline_tables
 
-    return roofline_tables(
-        model, gpu, tp, pp, precision, max_tokens, max_batch, max_context,
-        kv_precision=kv_precision, overhead_s=overhead_s, peak_flops=peak_flops,
-    )  # fmt: skip
+        kernels_only = roofline_tables(
+            model, gpu, tp, pp, precision, max_tokens, max_batch, max_context,
+            kv_precision=kv_precision, peak_flops=peak_flops,
+        )  # fmt: skip
+    beyond_s = beyond_tables_s(
+        model, gpu, tp * pp, expert_parallel, precision or model.precision, framework, version
+    )
+    return with_server(kernels_only, overhead_s, sampling_s(model.vocab, sampling), beyond_s / pp)
+
+
+def with_server(
+    tables: StageTables, host_s: tuple[float, float], drawing_s: float, routed_s: float
+) -> StageTables:
+    """Tables of kernels with what a server adds.
+
+    Parameters
+    ----------
+    tables
+        Of kernels alone.
+    host_s
+        What the GPU waits for, per iteration of every stage and per sequence of the last, s.
+    drawing_s
+        What the GPU spends on drawing one sequence's token, s.
+    routed_s
+        What an iteration's routed layers take beyond their kernels, s.
+    """
+    token_s = tables.token_s + host_s[0] + routed_s
+    token_s[0] = 0.0
+    sequences = np.arange(len(tables.sequence_s), dtype=np.float64)
+    return tables._replace(
+        token_s=token_s,
+        sequence_s=tables.sequence_s + (host_s[1] + drawing_s) * sequences,
+        host_s=host_s[0],
+        host_sequence_s=host_s[1],
+    )

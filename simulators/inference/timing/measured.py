@@ -60,7 +60,6 @@ def measured_tables(
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
     expert_parallel: int = 1,
-    overhead_s: tuple[float, float] = (0.0, 0.0),
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode from the kernels aiconfigurator-core measured.
@@ -73,9 +72,6 @@ def measured_tables(
         Largest batch in tokens, in requests, and longest context the tables are sampled for.
     kv_precision, framework, expert_parallel
         See `kernels.kernels`.
-    overhead_s
-        What the server does outside of kernels, s: added to every iteration of every stage; to every sequence of the
-        last.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
 
@@ -104,7 +100,7 @@ def measured_tables(
         prefill_s = np.array([[_prefill_attention(measured, int(c), int(k)) for k in cached] for c in chunks])
     every = np.arange(max_tokens + 1, dtype=np.float64)
     every_batch = np.arange(max_batch + 1, dtype=np.float64)
-    token_s = np.interp(every, tokens, prompt_s[:, 0]) / pp + overhead_s[0]
+    token_s = np.interp(every, tokens, prompt_s[:, 0]) / pp
     comm_s = np.interp(every, tokens, prompt_s[:, 1]) / pp
     token_s[0] = comm_s[0] = 0.0
     decode_s = np.column_stack([np.interp(every_batch, batches, column) for column in decode_rows.T]) / pp
@@ -114,7 +110,7 @@ def measured_tables(
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
-        sequence_s=sequence_s + overhead_s[1] * every_batch,
+        sequence_s=sequence_s,
         send_s=send_seconds(model, gpu, tp, pp, every),
         comm_s=comm_s,
         decode_s=decode_s,

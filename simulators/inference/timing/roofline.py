@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_parameter, check_parallelism
-from simulators.inference.catalogue.memory import kv_heads_per_gpu
+from simulators.inference.catalogue.memory import kv_heads_per_gpu, state_bytes_per_sequence_per_gpu
 from simulators.inference.timing.measured import geometric_grid
 from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
 from simulators.inference.timing.work import (
@@ -117,7 +117,6 @@ def roofline_tables(
     max_context: int = 32768,
     *,
     kv_precision: Precision = "bf16",
-    overhead_s: tuple[float, float] = (0.0, 0.0),
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode for any model on any GPU with a data sheet; parameters as in `measured_tables`."""
@@ -125,11 +124,12 @@ def roofline_tables(
     chosen = precision or model.precision
     every = np.arange(max_tokens + 1, dtype=np.float64)
     comm_s = _all_reduce(model, gpu, tp, every) / pp
-    token_s = _per_token(model, gpu, tp, chosen, every) / pp + comm_s + overhead_s[0]
+    token_s = _per_token(model, gpu, tp, chosen, every) / pp + comm_s
     batch = np.arange(max_batch + 1, dtype=np.float64)
     head = model.vocab * model.hidden / tp
     contexts = geometric_grid(max_context, 1.19)
-    read = batch[:, None] * _attention_bytes(model, tp, kv_precision, contexts)[None, :]
+    state = 2.0 * state_bytes_per_sequence_per_gpu(model, tp, 1)  # read and written
+    read = batch[:, None] * (_attention_bytes(model, tp, kv_precision, contexts)[None, :] + state)
     launches = model.attention_layers * DECODE_LAUNCH_S
     decode_s = (read / (gpu.memory_bandwidth * MEMORY) + launches) / pp
     chunks = geometric_grid(max_tokens, 1.19)
@@ -147,7 +147,7 @@ def roofline_tables(
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
-        sequence_s=_product(gpu, "bf16", batch, head, head) + LAUNCH_S + overhead_s[1] * batch,
+        sequence_s=_product(gpu, "bf16", batch, head, head) + LAUNCH_S,
         send_s=send_seconds(model, gpu, tp, pp, every),
         comm_s=comm_s,
         decode_s=decode_s,

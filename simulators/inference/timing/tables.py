@@ -70,6 +70,8 @@ class StageTables(NamedTuple):
         The GPU's dense peak in the precision used, FLOP/s: the denominator of MFU.
     peak_bytes
         The GPU's memory bandwidth, B/s: the denominator of MBU.
+    host_s, host_sequence_s
+        The part of `token_s` and (per sequence) of `sequence_s` in which the GPU waits for the host.
     """
 
     mode: int
@@ -91,3 +93,5 @@ class StageTables(NamedTuple):
     kv_bytes_per_token: float
     peak_flops: float
     peak_bytes: float
+    host_s: float = 0.0
+    host_sequence_s: float = 0.0
