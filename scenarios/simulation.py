@@ -171,6 +171,21 @@ def _summaries(world: World, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]
     }
 
 
+def _parking_note(parked: Mapping[str, Any], loaded_w: float) -> str:
+    """What parking idle replicas takes and whether it saves energy, in a sentence."""
+    low, high = parked["leave_range_s"]
+    pause_s = parked["break_even_s"]
+    worth = (
+        f"it saves energy in pauses above {pause_s:.0f} s"
+        if pause_s is not None
+        else "it saves no energy, only memory"
+    )
+    return (
+        f"Idle replicas: {parked['name']} at {parked['power_w']:g} W per GPU ({parked['power_basis']}), loaded "
+        f"{loaded_w:g} W; ready again after {parked['leave_s']:.1f} s ({low:.1f} to {high:.1f}); {worth}."
+    )
+
+
 def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
     notes: list[str] = []
     for name, site in plan.sites.items():
@@ -178,4 +193,6 @@ def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]])
         notes += site.notes
         notes.append(f"Iteration times: {facts['iteration_time']} ({facts['iteration_time_why']}).")
         notes.append(f"GPU power: the {site.study.serving.power_law} law.")
+        if "idle_state" in facts:
+            notes.append(_parking_note(facts["idle_state"], facts["gpu_idle_w"]))
     return tuple(dict.fromkeys(notes))
