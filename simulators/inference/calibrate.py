@@ -118,7 +118,12 @@ def layouts() -> str:
 
 
 def given(
-    measured: Path | None, logs: list[Path], results: list[Path], manifest: Path | None, tp: int | None
+    measured: Path | None,
+    logs: list[Path],
+    results: list[Path],
+    manifest: Path | None,
+    tp: int | None,
+    model: str | None,
 ) -> tuple[list[Path], list[Pair]]:
     """The measurement files and the pairs of power log and result that the options name.
 
@@ -131,7 +136,7 @@ def given(
         raise InputError(
             f"--power-log, --bench: {len(logs)} and {len(results)} given, expected as many of each, in pairs"
         )
-    pairs = [Pair(log, result, tp=tp) for log, result in zip(logs, results, strict=True)]
+    pairs = [Pair(log, result, tp=tp, model=model) for log, result in zip(logs, results, strict=True)]
     if manifest is not None:
         pairs += read_manifest(manifest)
     if measured is None and not pairs:
@@ -162,6 +167,9 @@ def main(
     tp: Annotated[
         int | None, typer.Option(min=1, help="GPUs per replica of the pairs.  [default: all of the log]")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model of the pairs.  [default: what the result names]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Data sheet whose [power.utilisation.*] tables to replace.")
     ] = None,
@@ -175,7 +183,7 @@ def main(
         sheet = gpu(gpu_name)
         if out is not None:
             read_gpu(out)
-        files, pairs = given(measured, logs or [], results or [], manifest, tp)
+        files, pairs = given(measured, logs or [], results or [], manifest, tp, model)
         picture = plot or Path("results") / "calibration" / f"{sheet.name}.png"
         if pairs:
             rows = operator_logs.rows_of(pairs, sheet)

@@ -20,10 +20,10 @@ WRITING_S = 10.0
 STEP_S = 0.1
 IDLE_LEVEL = 0.15
 """Of the way from a log's lowest to its highest power: below it GPUs count as idle."""
-IDLE_SHARE = 0.5
-"""A run whose GPUs were idle for longer than this share of it is not where its date says."""
-RIVAL = 0.97
-"""A stretch elsewhere that draws this share of the best one makes the plateau ambiguous."""
+LONGEST_IDLE_S, LONGEST_IDLE_SHARE = 5.0, 0.1
+"""Where GPUs are idle for longer at a stretch, s or as a share of the run, the run did not take place."""
+FLAT = 3e-4
+"""Starts whose energy is within this share of the highest are as good: the one nearest to the date is taken."""
 
 
 @dataclass(frozen=True)
@@ -95,27 +95,29 @@ def find_window(log: PowerLog, gpus: list[Drawn], run: BenchRun) -> Window:
         nominal = run.written_s - lasts_s
         near = (starts >= nominal - WRITING_S - lasts_s / 50) & (starts <= nominal + 1.0)
         if near.any():
-            best = joules[near] >= joules[near].max() * (1 - 2e-3)
+            best = joules[near] >= joules[near].max() * (1 - FLAT)
             start = float(starts[near][best][np.argmin(np.abs(starts[near][best] - nominal))])
-            if _idle_share(gpus, start, start + lasts_s) <= IDLE_SHARE:
+            if _works(gpus, start, lasts_s):
                 return Window(start, start + lasts_s, "date")
     top = int(np.argmax(joules))
-    rival = np.abs(starts - starts[top]) > lasts_s
-    if (joules[rival] > RIVAL * joules[top]).any():
+    elsewhere = np.flatnonzero(np.abs(starts - starts[top]) > lasts_s)
+    if len(elsewhere) and _works(gpus, float(starts[elsewhere[np.argmax(joules[elsewhere])]]), lasts_s):
         raise InputError(
-            f"{log.path}: {where} is not found by its date, and several stretches of {lasts_s:.0f} s draw as much; "
+            f"{log.path}: {where} is not found by its date, and GPUs work in several stretches of {lasts_s:.0f} s; "
             "expected clocks that agree, or a log of this run alone"
         )
     return Window(float(starts[top]), float(starts[top]) + lasts_s, "plateau")
 
 
-def _idle_share(gpus: list[Drawn], begin: float, end: float) -> float:
-    """Share of a stretch in which the GPUs draw hardly more than the least they draw in the log."""
+def _works(gpus: list[Drawn], begin: float, lasts_s: float) -> bool:
+    """Whether the GPUs draw clearly more than the least of the log, but for short pauses."""
     first, last = max(float(g.edges_s[0]) for g in gpus), min(float(g.edges_s[-1]) for g in gpus)
-    edges = np.arange(first, last, STEP_S * 10)
-    watts = sum(np.diff(g.joules(edges)) for g in gpus) / np.diff(edges)
+    edges = np.arange(first, last, 1.0)
+    watts = np.sum([np.diff(g.joules(edges)) for g in gpus], axis=0)
     low, high = np.percentile(watts, [2, 98])
-    if high < 1.3 * low:
-        return 0.0
-    within = (edges[:-1] >= begin) & (edges[1:] <= end)
-    return float(np.mean(watts[within] < low + IDLE_LEVEL * (high - low))) if within.any() else 0.0
+    if high < 1.3 * low:  # the same throughout
+        return True
+    end = begin + lasts_s
+    working = edges[:-1][watts >= low + IDLE_LEVEL * (high - low)]
+    at = np.concatenate([[begin], working[(working > begin) & (working < end)], [end]])
+    return float(np.diff(at).max()) - 1.0 <= max(LONGEST_IDLE_S, LONGEST_IDLE_SHARE * lasts_s)

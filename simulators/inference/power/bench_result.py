@@ -64,7 +64,7 @@ class BenchRun:
     path, number
         The file, and which run of it, from 1.
     model
-        What was served.
+        What was served, as the server calls it; empty where the result does not say.
     written_s
         When the result was written, after the run's end: s since 1970 on the client's wall clock, whole seconds; None
         where the result does not say.
@@ -117,8 +117,6 @@ def _run(path: Path, number: int, fields: dict[str, Any]) -> BenchRun:
         for name in ("duration", "completed", "total_input_tokens", "total_output_tokens", "mean_tpot_ms")
     )
     model = fields.get("model_id")
-    if not isinstance(model, str) or not model:
-        raise InputError(f"{where}: model_id: {model!r}, expected the name of the model")
     whole = Served(
         begins_s=0.0,
         lasts_s=duration_s,
@@ -129,7 +127,9 @@ def _run(path: Path, number: int, fields: dict[str, Any]) -> BenchRun:
     )
     detailed = all(fields.get(name) for name in DETAILS)
     steady = _steady(where, fields, duration_s) if detailed else None
-    return BenchRun(path, number, model, _written_s(where, fields.get("date")), duration_s, steady or whole)
+    return BenchRun(
+        path, number, str(model or ""), _written_s(where, fields.get("date")), duration_s, steady or whole
+    )
 
 
 def _positive(where: str, fields: dict[str, Any], name: str) -> float:

@@ -23,10 +23,12 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu
+from simulators.inference.catalogue.precision import precision_named
 from simulators.inference.power.alignment import Drawn, drawn, find_window
 from simulators.inference.power.bench_result import BenchRun, read_bench
 from simulators.inference.power.deconvolve import WINDOW_S
 from simulators.inference.power.power_log import PowerLog, read_power_log
+from simulators.inference.power.work import work_of
 
 MANIFEST = ("power_log", "bench")
 OPTIONAL = ("gpus", "tp", "model", "precision")
@@ -140,11 +142,12 @@ def _row(pair: Pair, run: BenchRun, log: PowerLog, gpus: dict[str, Drawn], sheet
             f"{log.path}: {len(names)} GPUs ({', '.join(names)}) for {pair.bench} with tp {tp}, expected a multiple; "
             "name the server's in the manifest's column gpus"
         )
+    name, precision = _model(pair, run)
     window = find_window(log, [gpus[name] for name in names], run)
     begin = window.begins_s + run.served.begins_s
-    for name in names:
-        _check_gaps(log, name, begin, begin + run.served.lasts_s)
-    watts = {name: gpus[name].mean_w(begin, begin + run.served.lasts_s) for name in names}
+    for one in names:
+        _check_gaps(log, one, begin, begin + run.served.lasts_s)
+    watts = {one: gpus[one].mean_w(begin, begin + run.served.lasts_s) for one in names}
     _check(pair, run, log, watts, sheet)
     replicas = len(names) // tp
     served = run.served
@@ -154,13 +157,26 @@ def _row(pair: Pair, run: BenchRun, log: PowerLog, gpus: dict[str, Drawn], sheet
             "a server that idles in between says nothing of its work"
         )
     return {
-        "gpu": sheet.name, "model": pair.model or run.model, "precision": pair.precision, "tp": tp,
+        "gpu": sheet.name, "model": name, "precision": precision, "tp": tp,
         "batch": served.batch / replicas, "context": served.context,
         "tokens_per_s": served.tokens_per_s / replicas, "power_w": float(np.mean(list(watts.values()))),
         "prefill_tokens_per_s": served.prefill_tokens_per_s / replicas,
         "replicas": replicas, "found_by": window.found_by, "steady": served.steady, "begins": _told(log, begin),
         "seconds": served.lasts_s, "power_column": log.column, "power_log": str(log.path), "bench": str(run.path),
     }  # fmt: skip
+
+
+def _model(pair: Pair, run: BenchRun) -> tuple[str, str | None]:
+    """Name and precision of the model that was served, checked."""
+    name = pair.model or run.model
+    try:
+        precision = precision_named(pair.precision) if pair.precision else None
+        work_of(name, precision)
+    except InputError as error:
+        raise InputError(
+            f"{run.path}: run {run.number}: {error} (its model is named by model_id, else by --model or the manifest)"
+        ) from None
+    return name, precision
 
 
 def _check_gaps(log: PowerLog, name: str, begin: float, end: float) -> None:

@@ -107,6 +107,9 @@ def read_power_log(path: Path) -> PowerLog:
         frame[time].str.lower() != time
     ]  # logs that were appended to each other repeat their header
     column = _power_column(path, frame)
+    told = _labels(frame)
+    silent = frame[column].str.lower().isin(_NOTHING).groupby(told).transform("all") & (told != "")
+    frame = frame if silent.all() else frame[~silent]  # GPUs that never tell, as those cut into MIG instances
     at_s, clock = _seconds(path, frame[time], time)
     watts = _watts(path, frame[column], column)
     labels = _labels(frame)

@@ -90,7 +90,6 @@ def test_a_result_without_a_date_is_read(tmp_path):
         ({"completed": 0}, "completed: 0"),
         ({"mean_tpot_ms": 0.0}, "mean_tpot_ms"),
         ({"total_output_tokens": float("inf")}, "total_output_tokens: inf"),
-        ({"model_id": None}, "model_id: None, expected the name"),
         ({"date": "yesterday"}, "date: 'yesterday'"),
         (detailed() | {"ttfts": [0.1]}, "'ttfts': 1.*one length"),
         (detailed() | {"start_times": ["soon"] * 32}, "expected lists of numbers"),

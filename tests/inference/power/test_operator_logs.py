@@ -52,6 +52,12 @@ def test_a_run_found_by_its_plateau_where_clocks_differ(tmp_path):
         assert row["power_w"] == pytest.approx(480.0, rel=0.005)
 
 
+def test_a_warm_up_is_not_taken_for_the_run(tmp_path):
+    wave = Wave([10, 30, 50, 110], [115, 520, 115, 480, 115])
+    (row,) = rows_of([Pair(log(tmp_path, wave), bench(tmp_path / "r.json", 9000.0))], H100).to_dict("records")
+    assert (row["found_by"], row["power_w"]) == ("plateau", pytest.approx(480.0, rel=0.005))
+
+
 def test_a_log_in_utc_is_searched_for_the_plateau(tmp_path):
     series = RUN.averaged(AT_S)
     path = tmp_path / "dcgm.csv"
@@ -71,6 +77,13 @@ def test_several_runs_in_one_log(tmp_path):
     rows = rows_of(pairs, H100)
     assert rows["found_by"].tolist() == ["date", "date"]
     assert rows["power_w"].to_numpy() == pytest.approx(np.array([250.0, 600.0]), rel=0.005)
+
+
+def test_a_date_that_points_between_two_runs_is_not_believed(tmp_path):
+    """Clocks 40 s apart: the stretch would hold the end of one run, a pause and the beginning of the next."""
+    path = log(tmp_path, Wave([20, 80, 100, 160], [115, 250, 115, 600, 115]))
+    with pytest.raises(InputError, match="not found by its date"):
+        rows_of([Pair(path, bench(tmp_path / "r.json", 121.0))], H100)
 
 
 def test_the_steady_part_of_a_detailed_run(tmp_path):
@@ -130,6 +143,12 @@ def broken(tmp_path, case: str) -> Pair:
         return Pair(log(tmp_path, twice), bench(tmp_path / "r.json", 9000.0))
     if case == "idle server":
         return Pair(log(tmp_path), bench(tmp_path / "r.json", 110.0, mean_tpot_ms=0.5))
+    if case == "local path":
+        return Pair(log(tmp_path), bench(tmp_path / "r.json", 110.0, model_id="/models/llama"))
+    if case == "no model":
+        return Pair(log(tmp_path), bench(tmp_path / "r.json", 110.0, model_id=None))
+    if case == "precision":
+        return Pair(log(tmp_path), result, precision="fp3")
     if case == "unknown GPU":
         return Pair(log(tmp_path), result, gpus=("5",))
     return Pair(log(tmp_path, gpus=3), result, tp=2)
@@ -142,8 +161,11 @@ def broken(tmp_path, case: str) -> Pair:
         ("gap", r"GPU 0 has no reading for 35 s.*at least every 6 s"),
         ("idle neighbour", r"GPU 2 draws 72 W .* the others 480 W.*column gpus"),
         ("hot", r"GPU 0 draws 960 W .* 700 W limit of h100"),
-        ("rivals", "several stretches of 60 s draw as much.*clocks that agree"),
+        ("rivals", "work in several stretches of 60 s.*clocks that agree"),
         ("idle server", "0.80 requests run at a time, expected at least 1"),
+        ("local path", r"r\.json: run 1: .*'/models/llama'.*--model"),
+        ("no model", r"r\.json: run 1: .*--model"),
+        ("precision", r"r\.json: run 1: .*'fp3'"),
         ("unknown GPU", "GPU '5' is not in the log, expected one of 0"),
         ("odd tp", r"3 GPUs \(0, 1, 2\).*tp 2, expected a multiple"),
     ],
@@ -152,6 +174,11 @@ def test_what_does_not_fit_is_one_line(tmp_path, case: str, message: str):
     with pytest.raises(InputError, match=message) as caught:
         rows_of([broken(tmp_path, case)], H100)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_may_be_named_beside_the_result(tmp_path):
+    pair = Pair(log(tmp_path), bench(tmp_path / "r.json", 110.0, model_id="served"), model="Qwen/Qwen3-8B")
+    assert rows_of([pair], H100)["model"].tolist() == ["Qwen/Qwen3-8B"]
 
 
 def test_a_manifest_names_pairs_relative_to_itself(tmp_path):

@@ -106,6 +106,12 @@ def test_logs_that_were_appended_and_hosts_that_share_a_file(tmp_path):
     assert list(read_power_log(both).gpus) == ["n1:0", "n2:0"]
 
 
+def test_a_gpu_that_never_tells_is_left_out(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(SMI + ROW + ROW.replace(" 0, 300.10 W", " 1, [N/A]"))
+    assert list(read_power_log(path).gpus) == ["0"]
+
+
 SMI = "timestamp, index, power.draw [W]\n"
 ROW = "2026/11/24 10:00:00.123, 0, 300.10 W\n"
 
