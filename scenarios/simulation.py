@@ -171,6 +171,19 @@ def _summaries(world: World, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]
     }
 
 
+def _parking_note(group: Mapping[str, Any]) -> str:
+    """What parking the idle replicas of a group takes and whether it saves energy, in a sentence."""
+    parked = group["idle_state"]
+    low, high = parked["leave_range_s"]
+    pause_s = parked["break_even_s"]
+    saves = "no energy" if pause_s is None else f"energy in pauses above {pause_s:.0f} s"
+    return (
+        f"Idle {group['gpu_name']}: {parked['name']} draws {parked['power_w']:g} W ({parked['power_basis']}) and "
+        f"loaded {group['gpu_idle_w']:g} W; ready again after {parked['leave_s']:.1f} s ({low:.1f} to {high:.1f}), "
+        f"so parking saves {saves}."
+    )
+
+
 def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
     notes: list[str] = []
     for name, site in plan.sites.items():
@@ -178,4 +191,5 @@ def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]])
         notes += site.notes
         notes.append(f"Iteration times: {facts['iteration_time']} ({facts['iteration_time_why']}).")
         notes.append(f"GPU power: the {site.study.serving.power_law} law.")
+        notes += [_parking_note(group) for group in facts.get("groups", [facts]) if "idle_state" in group]
     return tuple(dict.fromkeys(notes))

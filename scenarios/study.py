@@ -38,9 +38,7 @@ from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.traffic.options import TrafficOptions
 
-SITE_SERVING = Serving(
-    model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="auto"
-)
+SITE_SERVING = Serving(model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="auto")
 """What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
 
 Room = Literal["carbon", "price", "generation", "controller", "traffic", "inference", "datacenter", "storage"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,14 +12,15 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from simulators.inference.batching.policies import limits_for
-from simulators.inference.catalogue import gpu, kv_blocks, model
+from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
+from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for
 from simulators.inference.power.prices import AUTO
-from simulators.inference.power.states import states_for
+from simulators.inference.power.states import State, states_for
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
@@ -103,7 +105,9 @@ class Serving(BaseModel):
         1.0, gt=0, le=1, description="highest clock of the GPUs relative to full clock"
     )
     idle_state: Literal["context_idle", "sleep", "off"] = Field(
-        "off", description="where a replica goes after --idle-off-s: context_idle, sleep or off"
+        "off",
+        description="where a replica goes after --idle-off-s: off, sleep or context_idle. Only off draws less than a "
+        "loaded replica; sleep gives its memory back and wakes in seconds where a cold start takes a minute",
     )
     idle_off_s: float | None = Field(
         None, ge=0, description="park a replica after so long without a request, s  [default: never]"
@@ -130,21 +134,7 @@ def build_replicas(
     shape, device = model(serving.model), gpu(serving.gpu)
     kind, _, folder = serving.iteration_time.partition(":")
     chosen, reason = resolve_kind(kind, shape, device, serving.tp, serving.precision)  # type: ignore[arg-type]
-    rule = serving.kv_rule
-    if rule == "auto":
-        rule = "slots" if chosen == "profile" else "paged"
-    blocks = kv_blocks(
-        shape,
-        device,
-        serving.tp,
-        serving.pp,
-        serving.block_tokens,
-        rule,
-        serving.max_model_len,
-        precision=serving.precision,
-    )
-    if serving.kv_blocks is not None:
-        blocks = serving.kv_blocks
+    blocks = _kv_blocks(serving, shape, device, chosen)
     limits = limits_for(
         serving.scheduler,
         total_blocks=blocks,
@@ -162,7 +152,9 @@ def build_replicas(
         law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
     law = law._replace(clock=check_clock(serving.clock_limit))
     group = group or group_name(serving)
-    states = states_for(device) if device.power.get("states") else None
+    weights = weight_bytes_per_gpu(shape, serving.tp, serving.pp, serving.precision)
+    parked = serving.idle_off_s is not None or bool(device.power.get("states"))
+    states = states_for(device, weights, serving.tp * serving.pp) if parked else {}
     replicas = [
         Replica(
             limits, tables_up_to(serving.batch_cap), law, serving.tp, serving.attribution, log, group, states
@@ -172,10 +164,9 @@ def build_replicas(
     for replica in replicas:
         replica.tables_up_to = tables_up_to
     if serving.idle_off_s is not None:
-        state = states_for(device)[serving.idle_state]
         for replica in replicas:
-            replica.standby.rule = IdleRule(state, serving.idle_off_s)
-    facts = {
+            replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
+    facts: dict[str, Any] = {
         "gpus": serving.replicas * serving.tp * serving.pp,
         "iteration_time": chosen,
         "iteration_time_why": reason,
@@ -185,6 +176,8 @@ def build_replicas(
         "gpu_idle_w": law.idle_w,
         "gpu_max_w": min(law.limit_w, law.cap_w),
     }
+    if serving.idle_off_s is not None:
+        facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
 
 
@@ -205,6 +198,51 @@ def power_law_of(serving: Serving) -> PowerLaw:
 def _most_tokens(serving: Serving, batch_cap: int) -> int:
     """Tokens of the largest batch of a configuration."""
     return max(serving.max_batch_tokens, serving.chunk_size + batch_cap)
+
+
+def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str) -> int:
+    """KV blocks of a replica: as given, or what its GPUs' memory holds."""
+    rule = serving.kv_rule
+    if rule == "auto":
+        rule = "slots" if chosen == "profile" else "paged"
+    held = kv_blocks(
+        shape,
+        device,
+        serving.tp,
+        serving.pp,
+        serving.block_tokens,
+        rule,
+        serving.max_model_len,
+        precision=serving.precision,
+    )
+    return held if serving.kv_blocks is None else serving.kv_blocks
+
+
+def parking_facts(state: State, loaded_w: float) -> dict[str, Any]:
+    """What parking a GPU in a state takes and saves, for the report.
+
+    Parameters
+    ----------
+    state
+        Where its replica goes.
+    loaded_w
+        What it draws loaded and idle, W.
+
+    Returns
+    -------
+    dict
+        `break_even_s` is the shortest pause that saves energy, s; None: none does.
+    """
+    pause_s = state.break_even_s(loaded_w)
+    return {
+        "name": state.name,
+        "power_w": state.power_w,
+        "power_range_w": state.range_w,
+        "power_basis": state.basis,
+        "leave_s": state.leave_s,
+        "leave_range_s": state.leave_range_s,
+        "break_even_s": pause_s if isfinite(pause_s) else None,
+    }
 
 
 def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], StageTables]:

@@ -75,8 +75,8 @@ class Iteration:
 class Server:
     """A replica under one scheduler; the options are those of the command line.
 
-    `watts(mfu, mbu, work)` is the power of one GPU while it runs an iteration; `work` is (s, s of communication, tokens,
-    sequences, pairs, tokens of context, last stage).
+    `watts(mfu, mbu, work)` is the power of one GPU while it runs an iteration; `work` is (s, s of communication,
+    tokens, sequences, pairs, tokens of context, last stage).
     """
 
     scheduler: str

@@ -75,9 +75,9 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(command, re
 
 
 def h100s(replicas: int):
-    return build_cluster(
-        Serving(gpu="h100", power_law="auto", replicas=replicas, iteration_time="roofline")
-    )[0]
+    return build_cluster(Serving(gpu="h100", power_law="auto", replicas=replicas, iteration_time="roofline"))[
+        0
+    ]
 
 
 def one_by_one(count: int, gap_s: float) -> RequestBlock:

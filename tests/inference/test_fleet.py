@@ -95,9 +95,7 @@ def test_groups_of_the_same_name_are_numbered():
 
 
 def test_one_cap_for_all_must_suit_all():
-    groups = [
-        Serving(iteration_time="roofline", power_law="auto", gpu=name) for name in ("a100", "h100")
-    ]
+    groups = [Serving(iteration_time="roofline", power_law="auto", gpu=name) for name in ("a100", "h100")]
     cluster, _ = build_fleet(groups)
     with pytest.raises(InputError, match="power cap: 100 W"):  # above an idle A100, below an idle H100
         cluster.power_cap_w = 100.0

@@ -1,4 +1,4 @@
-"""Power cap and clock limit: identity without one, slower arithmetic under one, states and their break-even."""
+"""Power cap and clock limit: identity without one, slower arithmetic under one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import gpu, gpu_names
+from simulators.inference.catalogue import gpu
 from simulators.inference.power.cap import LOWEST_CLOCK, at_clock, capped, check_cap, compute_share
 from simulators.inference.power.law import busy_power_w
 from simulators.inference.power.laws import law_for
-from simulators.inference.power.states import STATES, State, states_for
 
 share = st.floats(0.0, 1.0)
 LAW = law_for(gpu("h100"), "utilisation")
@@ -70,41 +69,3 @@ def test_a_cap_below_idle_is_refused(cap_w: float):
 def test_a_cap_above_idle_is_accepted():
     assert check_cap(LAW, 420.0) == 420.0
     assert check_cap(LAW, math.inf) == math.inf
-
-
-def test_every_gpu_has_every_state_and_off_draws_least():
-    for name in gpu_names():
-        states = states_for(gpu(name))
-        assert set(states) == set(STATES)
-        assert states["off"].power_w < states["loaded_idle"].power_w
-        assert states["off"].leave_s > states["sleep"].leave_s > 0
-
-
-def test_measured_states_of_h100():
-    states = states_for(gpu("h100"))
-    # the context alone costs what a loaded model costs: parking tax, 1 to 65 GB in use
-    assert states["context_idle"].power_w == pytest.approx(121.6)
-    assert states["off"].power_w == pytest.approx(71.8)
-    assert states["loaded_idle"].power_w == pytest.approx(115.3)
-
-
-def test_break_even_counts_switching():
-    state = State(name="off", power_w=50.0, leave_s=30.0, leave_j=6000.0)
-    pause_s = state.break_even_s(100.0)
-    spent = 50.0 * (pause_s - 30.0) + 6000.0
-    assert spent == pytest.approx(100.0 * pause_s)
-    assert State(name="sleep", power_w=120.0).break_even_s(100.0) == math.inf
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({}, "missing"),
-        ({"states": {"nap": {"power_w": 1.0}}}, "nap"),
-        ({"states": {"off": {"power_w": -1.0}}}, "power_w"),
-        ({"states": {"off": {}}}, "power_w"),
-    ],
-)
-def test_bad_states_are_named(table, message: str):
-    with pytest.raises(InputError, match=message):
-        states_for(gpu("h100").model_copy(update={"power": table}))

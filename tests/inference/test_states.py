@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
-from simulators.inference.catalogue import gpu
+from simulators.inference.catalogue import gpu, model
+from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.metrics import Metrics
 from simulators.inference.power.states import State, states_for
@@ -181,12 +182,51 @@ def test_off_pays_where_pauses_are_longer_than_break_even():
             metrics.add(cluster.advance(metrics.span_s + 600.0))
         summary = metrics.summary(cluster)
         energy[name], waited[name] = summary["gpu_energy_j"], summary["ttft_s"]["p50"]
-    state = states_for(gpu("h100"))["off"]
+    state = states_for(gpu("h100"), weight_bytes_per_gpu(model(loaded.model), 1, 1))["off"]
     assert state.break_even_s(115.3) < 540.0
     assert energy["off"]["total"] < 0.8 * energy["loaded"]["total"]
     assert energy["off"]["transition_within_idle"] == pytest.approx(5 * state.leave_j)
     assert energy["loaded"]["transition_within_idle"] == 0
     assert waited["off"] == pytest.approx(waited["loaded"] + state.leave_s, rel=summary["latency_error"])
+
+
+def woken_after_s(**options: Any) -> tuple[float, float]:
+    """Seconds a request waits for a sleeping replica, and joules it takes to wake and fall asleep again, all GPUs."""
+    serving = Serving(iteration_time="roofline", idle_off_s=10.0, idle_state="sleep", **options)
+    gaps = RequestBlock.of(np.array([0.0, 600.0]), np.full(2, 500), np.full(2, 50))
+    cluster = Fed(build_cluster(serving)[0], Stream(iter([gaps])))
+    first, second = cluster.advance(300.0), cluster.advance(900.0)
+    assert first.completed == second.completed == 1
+    done = second.finished[0]
+    return float(done["scheduled_at"] - done["released_at"]), float(second.transition_j)
+
+
+def test_a_large_replica_wakes_slower_than_a_small_one():
+    """As measured on A100: 2.9 s for 61 GB on one GPU, 5.4 s for 59 GB on each of four that share the host's memory."""
+    small_s, small_j = woken_after_s(model="meta-llama/Llama-3.1-8B", gpu="a100")
+    middle_s, _ = woken_after_s(model="Qwen/Qwen3-30B-A3B", gpu="a100")
+    large_s, large_j = woken_after_s(model="Qwen/Qwen3-235B-A22B", precision="fp8", tp=4, gpu="a100")
+    assert small_s < 1.0
+    assert middle_s == pytest.approx(2.87, rel=0.1)
+    assert large_s == pytest.approx(5.4, rel=0.1)
+    asleep = states_for(gpu("a100"), 59.084374016e9, 4)["sleep"]
+    assert large_j == pytest.approx(4 * (asleep.leave_j + asleep.enter_j), rel=1e-6)  # it falls asleep again
+    assert large_j / 4 > 2 * small_j
+
+
+def test_what_parking_takes_is_among_the_facts():
+    _, facts = build_cluster(
+        Serving(gpu="h100", iteration_time="roofline", power_law="utilisation", idle_off_s=9.0)
+    )
+    assert facts["idle_state"]["name"] == "off"
+    low, high = facts["idle_state"]["leave_range_s"]
+    assert low < facts["idle_state"]["leave_s"] < high
+    assert facts["idle_state"]["break_even_s"] >= facts["idle_state"]["leave_s"]
+    asleep = Serving(
+        gpu="h100", iteration_time="roofline", power_law="utilisation", idle_off_s=9.0, idle_state="sleep"
+    )
+    assert build_cluster(asleep)[1]["idle_state"]["break_even_s"] is None
+    assert "idle_state" not in build_cluster(Serving(iteration_time="roofline"))[1]
 
 
 def test_energy_of_a_jump_is_refused():

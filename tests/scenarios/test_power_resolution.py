@@ -64,6 +64,16 @@ def test_a_resolution_that_does_not_divide_a_step_is_refused(resolution_s: float
         build(Study().changed(**OPTIONS, power_resolution_s=resolution_s))
 
 
+@pytest.mark.parametrize(
+    ("state", "saves"), [("off", "saves energy in pauses above 41 s"), ("sleep", "parking saves no energy")]
+)
+def test_the_notes_say_what_parking_saves(state: str, saves: str):
+    options = OPTIONS | {"gpu": "h100", "idle_off_s": 120.0, "idle_state": state, "power_law": "utilisation"}
+    result = simulate(Study().changed(**options, days=120 / 86400))
+    [note] = [note for note in result.notes if note.startswith("Idle h100")]
+    assert saves in note
+
+
 def test_cap_and_idle_rule_reach_the_cluster():
     plan = build(Study().changed(**OPTIONS, power_cap_w=400.0, idle_off_s=120.0))
     [entity] = [entity for entity in plan.entities if entity.part == "cluster"]

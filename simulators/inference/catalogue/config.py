@@ -142,7 +142,11 @@ def _delta_net_parameters(text: dict[str, Any], source: str) -> int:
 def _delta_net_state(text: dict[str, Any], source: str) -> int:
     """Values of a gated delta net's state: one matrix of key by value dimension per value head."""
     heads = _required(text, source, "linear_num_value_heads")
-    return heads * _required(text, source, "linear_key_head_dim") * _required(text, source, "linear_value_head_dim")
+    return (
+        heads
+        * _required(text, source, "linear_key_head_dim")
+        * _required(text, source, "linear_value_head_dim")
+    )
 
 
 def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[str, Any]:

@@ -75,9 +75,7 @@ def compute_share(mfu: float, mbu: float, comm: float) -> float:
 
 
 @compiled
-def at_clock(
-    law: PowerLaw, clock: float, dt_s: float, watts: float, bound: float
-) -> tuple[float, float]:
+def at_clock(law: PowerLaw, clock: float, dt_s: float, watts: float, bound: float) -> tuple[float, float]:
     """Duration (s) and mean power (W) of an iteration at the relative clock `clock`, 0 < clock <= 1.
 
     Parameters

@@ -15,7 +15,7 @@ from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
 from simulators.inference.power.law import below_limit_w
 from simulators.inference.power.laws import BEND_SHARE, loaded_idle_w
-from simulators.inference.power.prices import PHYSICS, prices
+from simulators.inference.power.prices import ESTIMATED_HIGH, ESTIMATED_LOW, PHYSICS, prices
 from simulators.inference.power.terms import Coefficients
 from simulators.inference.timing.sampling import SORTED_S_PER_LOGIT
 
@@ -52,11 +52,14 @@ class Fit:
         interval around the latter from the residuals of the other makers. NaN where nothing would remain.
     spread
         Factors (low, high) on power above idle within which an unseen server is expected: `interval`.
+    spread_from
+        What they rest on.
     """
 
     coefficients: dict[str, Coefficients]
     points: pd.DataFrame = field(repr=False)
     spread: tuple[float, float]
+    spread_from: str
 
 
 def family(model: str) -> str:
@@ -110,11 +113,9 @@ def predict_w(points: pd.DataFrame, of: Mapping[str, Coefficients]) -> FloatArra
 
 def _below_limit(above_idle_w: FloatArray, name: str) -> FloatArray:
     sheet = gpu(name)
-    idle_w = loaded_idle_w(sheet)
-    bent = [
-        below_limit_w(float(idle_w + watts), sheet.tdp_w, BEND_SHARE * sheet.tdp_w) for watts in above_idle_w
-    ]
-    return np.maximum(np.array(bent, float), idle_w)
+    idle_w, limit_w = loaded_idle_w(sheet), sheet.tdp_w
+    bent = [below_limit_w(float(idle_w + watts), limit_w, BEND_SHARE * limit_w) for watts in above_idle_w]
+    return np.asarray(np.maximum(np.array(bent, float), idle_w), float)
 
 
 def mape(predicted_w: FloatArray, measured_w: FloatArray) -> float:
@@ -191,7 +192,13 @@ def fit(points: pd.DataFrame) -> Fit:
         above_w = (own["maker_out_w"] - idle_w)[held]
         own.loc[held, "low_w"] = idle_w[held] + low * above_w
         own.loc[held, "high_w"] = np.minimum(idle_w[held] + high * above_w, limit_w[held])
-    return Fit(coefficients, own, interval(ratio, own))
+    spread, basis = interval(ratio, own), "models of makers left out of the fit, the widest"
+    if np.isnan(spread[0]):
+        spread = interval(above_idle_ratio(own, "left_out_w"), own)
+        basis = "models left out of the fit"
+    if np.isnan(spread[0]):
+        spread, basis = (ESTIMATED_LOW, ESTIMATED_HIGH), "judgement: one model, nothing could be left out"
+    return Fit(coefficients, own, spread, basis)
 
 
 def left_out_w(points: pd.DataFrame, by: Callable[[str], str]) -> FloatArray:
@@ -205,10 +212,10 @@ def left_out_w(points: pd.DataFrame, by: Callable[[str], str]) -> FloatArray:
     return watts
 
 
-def above_idle_ratio(points: pd.DataFrame) -> pd.Series:
-    """Measured over predicted power above idle, the maker of the model left out of the fit."""
+def above_idle_ratio(points: pd.DataFrame, predicted: str = "maker_out_w") -> pd.Series:
+    """Measured over predicted power above idle; `predicted` is a column of the points of a `Fit`."""
     idle_w = points["gpu"].map(lambda name: loaded_idle_w(gpu(name)))
-    return (points["power_w"] - idle_w) / (points["maker_out_w"] - idle_w)
+    return (points["power_w"] - idle_w) / (points[predicted] - idle_w)
 
 
 def interval(ratio: pd.Series, points: pd.DataFrame) -> tuple[float, float]:
@@ -228,7 +235,7 @@ def interval(ratio: pd.Series, points: pd.DataFrame) -> tuple[float, float]:
 
 
 def errors(points: pd.DataFrame) -> pd.DataFrame:
-    """MAPE in per cent by GPU and architecture: rows, in sample, model left out, maker left out, inside the interval."""
+    """MAPE in per cent by GPU and architecture: in sample, model and maker left out; rows inside the interval."""
     rows = []
     for (name, kind), part in points.groupby(["gpu", "architecture"], sort=True):
         measured = part["power_w"].to_numpy(float)

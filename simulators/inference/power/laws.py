@@ -182,9 +182,7 @@ def law_for(
     if name == "constant":
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)
     chosen = prices(gpu, kind)
-    work = amounts(
-        model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, max_tokens
-    )
+    work = amounts(model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, max_tokens)
     return energy_law(
         loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)
     )

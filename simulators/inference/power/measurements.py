@@ -130,9 +130,7 @@ def _mlenergy(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str
         _precision(path, i, row["precision"]), SAMPLING.get(name.split("/")[-1], "sorted"), MLENERGY_VLLM,
         float(row["total_params_b"]) * 1e9, float(row["active_params_b"]) * 1e9,
     )  # fmt: skip
-    batch, output, rate = (
-        float(row[c]) for c in ("avg_batch_size", "avg_output_len", "output_tokens_per_s")
-    )
+    batch, output, rate = (float(row[c]) for c in ("avg_batch_size", "avg_output_len", "output_tokens_per_s"))
     median_ms = _optional(path, i, row, "itl_ms_p50")
     prompt = prompt_length(task, deployment, batch, output, rate, median_ms)
     ranks = max(1.0, _optional(path, i, row, "dp") or 1.0)

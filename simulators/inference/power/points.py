@@ -95,10 +95,10 @@ def work_of(deployment: Deployment) -> tuple[Model, Amounts, StageTables]:
     )
     # the catalogue may know the checkpoint under its own format; aiconfigurator then chooses the kernels
     precision = None if d.precision == shape.precision else d.precision
-    sizes = {"max_tokens": 4 * LARGEST_TABLE + 512, "max_batch": LARGEST_TABLE, "max_context": 65536}
     tables = stage_tables(
         "auto" if d.parameters == 0 or shape.config else "roofline", shape, sheet, d.tp, 1, precision,
-        expert_parallel=d.ep if shape.moe_layers else 1, overhead_s=(0.0, 0.0), version=d.version, **sizes,
+        expert_parallel=d.ep if shape.moe_layers else 1, overhead_s=(0.0, 0.0), version=d.version,
+        max_tokens=4 * LARGEST_TABLE + 512, max_batch=LARGEST_TABLE, max_context=65536,
     )  # fmt: skip
     return shape, work, tables
 

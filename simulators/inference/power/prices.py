@@ -62,9 +62,7 @@ class Prices(BaseModel):
     @property
     def coefficients(self) -> Coefficients:
         """In W and J."""
-        pico = {
-            name: 1e-12 * float(getattr(self, name)) for name in Coefficients._fields if name != "active"
-        }
+        pico = {name: 1e-12 * float(getattr(self, name)) for name in Coefficients._fields if name != "active"}
         return Coefficients(active=self.active, **pico)
 
 

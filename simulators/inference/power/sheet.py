@@ -23,14 +23,19 @@ _MEANING = {
 
 
 def prices_table(
-    name: str, coefficients: Coefficients, source: str, spread: tuple[float, float], comments: list[str]
+    name: str,
+    coefficients: Coefficients,
+    source: str,
+    spread: tuple[float, float],
+    spread_from: str,
+    comments: list[str],
 ) -> str:
     """The TOML table of one set of prices, ending in a blank line."""
     lines = [f"[power.energy.{name}] # prices of an iteration's terms, fitted to serving"]
     lines += [f"# {comment}" for comment in comments]
     lines += ['basis = "fitted"', f"source = {json.dumps(source)}"]
     lines += [f"low = {spread[0]:.3f} # factors on power above idle", f"high = {spread[1]:.3f}"]
-    lines += ['interval = "models of makers left out of the fit, its widest"']
+    lines += [f"interval = {json.dumps(spread_from)}"]
     for term, price in coefficients._asdict().items():
         value = price if term == "active" else 1e12 * price
         lines.append(f"{term} = {value:.4g} # {_MEANING[term]}")

@@ -45,7 +45,9 @@ def pads_experts(model: Model, precision: Precision, framework: str, version: st
     return bool(model.num_experts and precision == "fp8" and general and is_old(framework, version))
 
 
-def padded_flops(model: Model, ranks: int, precision: Precision, framework: str, version: str | None) -> float:
+def padded_flops(
+    model: Model, ranks: int, precision: Precision, framework: str, version: str | None
+) -> float:
     """FLOP over padding of one GPU in every iteration, `ranks` GPUs sharing the experts."""
     if not pads_experts(model, precision, framework, version):
         return 0.0
