@@ -16,6 +16,7 @@ from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
+from simulators.inference.grounds import power_grounds, time_grounds
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for
@@ -25,6 +26,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing.kernels import Framework
 from simulators.inference.timing.sampling import Sampling
 from simulators.inference.timing.tables import StageTables
 
@@ -87,6 +89,12 @@ class Serving(BaseModel):
         None,
         ge=0,
         description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
+    )
+    framework: Framework = Field(
+        "vllm", description="server: vllm, sglang or trtllm; whose kernels and how long its host takes"
+    )
+    framework_version: str | None = Field(
+        None, description="version of the server, e.g. 0.11.1  [default: the newest known]"
     )
     sampling: Sampling = Field(
         "greedy",
@@ -175,6 +183,8 @@ def build_replicas(
         "model_name": shape.name,
         "gpu_idle_w": law.idle_w,
         "gpu_max_w": min(law.limit_w, law.cap_w),
+        "power": power_grounds(device, serving.power_law, law),
+        "time": time_grounds(chosen, reason),
     }
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
@@ -191,7 +201,8 @@ def power_law_of(serving: Serving) -> PowerLaw:
     """
     return law_for(
         gpu(serving.gpu), serving.power_law, model(serving.model), serving.precision,
-        tp=serving.tp, pp=serving.pp, sampling=serving.sampling, max_tokens=_most_tokens(serving, serving.batch_cap),
+        tp=serving.tp, pp=serving.pp, sampling=serving.sampling, framework=serving.framework,
+        version=serving.framework_version, max_tokens=_most_tokens(serving, serving.batch_cap),
     )  # fmt: skip
 
 
@@ -263,6 +274,8 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
             overhead_s=serving.overhead_s,
+            framework=serving.framework,
+            version=serving.framework_version,
             sampling=serving.sampling,
             peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
         )
