@@ -22,9 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from power_end_to_end import end_to_end
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, model
 from simulators.inference.power.cap import capped, compute_share
@@ -35,6 +33,7 @@ from simulators.inference.power.measurements import read_measurements
 from simulators.inference.power.prices import PHYSICS, price_sets, prices
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import RequestBlock
+from tests.benchmarks.power_end_to_end import end_to_end
 
 MEASUREMENTS = (
     Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "gpu_power" / "mlenergy_v3_give.csv"
@@ -173,11 +172,11 @@ def cap_in_the_loop() -> list[dict[str, float | str]]:
     return rows
 
 
-def per_token(path: Path) -> list[dict[str, Any]]:
-    """Energy per output token from the configuration alone, one row per GPU and architecture."""
+def per_token(path: Path, every: int = 1) -> list[dict[str, Any]]:
+    """Energy per output token from the configuration alone, of every n-th run; one row per GPU and architecture."""
     rows = []
     for device in ("H100", "B200"):
-        runs = end_to_end(path, device, ("dense", "moe", "hybrid"))
+        runs = end_to_end(path, device, ("dense", "moe", "hybrid"), every)
         if runs.empty:
             continue
         for kind, part in runs.groupby("architecture"):
@@ -224,13 +223,14 @@ def percent(value: float | None) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measurements", type=Path, default=MEASUREMENTS)
+    parser.add_argument("--every", type=int, default=1, help="run only every n-th row through the batch loop")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     default = options.measurements == MEASUREMENTS
     try:
         points = read_measurements(options.measurements)
         rows = accuracy(points, refit=default)
-        runs = per_token(options.measurements)
+        runs = per_token(options.measurements, options.every)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -252,13 +252,14 @@ def main() -> int:
         )
     print(
         "\nshipped: prices in data/gpus. model out, maker out: fitted without that model, without any of its maker's.\n"
-        "inside: rows in the 90 % interval, of the fitted set around the prediction with the maker left out. Terms and\n"
-        "prompt lengths were chosen looking at this file, so even the left-out errors are a little kind."
+        "inside: rows in the 90 % interval, of the fitted set around the prediction with the maker left out. Terms\n"
+        "and prompt lengths were chosen looking at this file, so even the left-out errors are a little kind."
     )
     if runs:
         print("\n2. Energy per output token from the configuration alone, through the batch loop\n")
         print(
-            f"{'gpu':<5} {'architecture':<12} {'rows':>5} {'median':>9} {'mean':>9} {'bias':>9} {'time':>9} {'power':>9}"
+            f"{'gpu':<5} {'architecture':<12} {'rows':>5} "
+            + " ".join(f"{name:>9}" for name in ("median", "mean", "bias", "time", "power"))
         )
         for row in runs:
             keys = ("median", "mean", "bias", "time_bias", "power_bias")
