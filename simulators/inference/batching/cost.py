@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from simulators.inference.batching.state import State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.cap import capped, compute_share
-from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.power.law import (
+    ACTIVE_W,
+    CACHED_J,
+    ENERGY,
+    PAIR_J,
+    SEQUENCE_J,
+    PowerLaw,
+    busy_power_w,
+)
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
 
@@ -149,17 +157,19 @@ def stage_constants(
     Returns
     -------
     tuple
-        Seconds, FLOP, bytes, seconds of communication, and the energy above idle, J, less what `active_w` would draw
-        in the seconds in which the GPU waits or only communicates.
+        Seconds, FLOP, bytes, seconds of communication, and (of an `ENERGY` law) the energy above idle, J, less what
+        `active_w` would draw in the seconds in which the GPU waits or only communicates.
     """
     seconds = _at(tables.token_s, tokens)
     comm = _at(tables.comm_s, tokens)
     waits = comm + tables.host_s
-    joules = _at(law.tokens_j, tokens)
+    joules = 0.0
+    if law.kind == ENERGY:
+        joules = _at(law.curve, tokens)
     if last_stage:
         seconds += _at(tables.sequence_s, sequences)
         waits += tables.host_sequence_s * sequences
-        joules += law.sequence_j * sequences
+        joules += law.parameters[SEQUENCE_J] * sequences
     else:
         seconds += _at(tables.send_s, tokens)
     return (
@@ -167,34 +177,21 @@ def stage_constants(
         tables.flops_per_token * tokens,
         _at(tables.weight_bytes, tokens),
         comm,
-        joules - law.active_w * waits,
+        joules - law.parameters[ACTIVE_W] * waits,
     )
 
 
 @compiled
-def stage_rates(tables: StageTables, law: PowerLaw) -> tuple[float, float, float, float, float, float]:
-    """What contexts add, and one over the peaks.
-
-    Returns
-    -------
-    tuple
-        FLOP per pair, bytes per cached token, s/FLOP, s/B, J per pair, J per cached token.
-    """
-    return (
-        tables.flops_per_pair,
-        tables.kv_bytes_per_token,
-        1.0 / tables.peak_flops,
-        1.0 / tables.peak_bytes,
-        law.pair_j,
-        law.cached_j,
-    )
+def stage_rates(tables: StageTables) -> tuple[float, float, float, float]:
+    """What contexts add, FLOP per pair and bytes per cached token, and one over the peaks, s/FLOP and s/B."""
+    return tables.flops_per_pair, tables.kv_bytes_per_token, 1.0 / tables.peak_flops, 1.0 / tables.peak_bytes
 
 
 @compiled
 def stage_cost(
     law: PowerLaw,
     constants: tuple[float, float, float, float, float],
-    rates: tuple[float, float, float, float, float, float],
+    rates: tuple[float, float, float, float],
     attention_s: float,
     pairs: float,
     cached: int,
@@ -218,8 +215,11 @@ def stage_cost(
     per_second = 1.0 / seconds
     mfu = (constants[1] + rates[0] * pairs) * rates[2] * per_second
     mbu = (constants[2] + rates[1] * cached) * rates[3] * per_second
-    above_idle_w = law.active_w + (constants[4] + rates[4] * pairs + rates[5] * cached) * per_second
-    watts = busy_power_w(law, mfu, mbu, above_idle_w)
+    each = (
+        law.parameters
+    )  # of other laws than `ENERGY` they mean something else, and `busy_power_w` ignores the sum
+    joules = constants[4] + each[PAIR_J] * pairs + each[CACHED_J] * cached
+    watts = busy_power_w(law, mfu, mbu, each[ACTIVE_W] + joules * per_second)
     if watts > law.cap_w or law.clock < 1.0:
         bound = compute_share(mfu, mbu, constants[3] * per_second)
         lasted_s, watts = capped(law, law.cap_w, seconds, watts, bound, law.clock)

@@ -55,7 +55,7 @@ def run_decodes(
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
     used = 0
     # what the loop below needs of the tables, taken out of them once
-    constants, rates = stage_constants(tables, law, True, size, size), stage_rates(tables, law)
+    constants, rates = stage_constants(tables, law, True, size, size), stage_rates(tables)
     line, grid, cell = decode_line(tables, size), tables.decode_kv, 0
     mode, kv_step = tables.mode, tables.kv_step
     while done < most:

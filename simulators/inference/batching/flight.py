@@ -43,7 +43,7 @@ def launch(
     prefill_share = prefill_weight / f.weight
     f.energy_j = 0.0
     at = c.now
-    rates = stage_rates(tables, law)
+    rates = stage_rates(tables)
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, f.members)

@@ -203,9 +203,4 @@ def joules(coefficients: Coefficients, work: Amounts) -> Joules:
     )
 
 
-def no_joules() -> Joules:
-    """For the laws that are no sums of energies."""
-    return Joules(np.zeros(2), 0.0, 0.0, 0.0)
-
-
 SAMPLINGS: tuple[str, ...] = get_args(Sampling)
