@@ -46,7 +46,7 @@ def sizing(serving: Serving) -> Sizing:
     """
     device = gpu(serving.gpu)
     law = law_for(device, serving.power_law, model(serving.model), serving.precision)
-    return Sizing(device, serving.replicas * serving.tp * serving.pp, law.limit_w)
+    return Sizing(device, serving.gpus, law.limit_w)
 
 
 def serving_files(serving: Serving) -> list[tuple[str, Path]]:

@@ -45,8 +45,8 @@ def _bilinear(table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.flo
 
 
 @compiled
-def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float:
-    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, s."""
+def decode_attention_s(tables: StageTables, decodes: int, context: int, prompts: int) -> float:
+    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, beside so many prompts, s."""
     if decodes == 0:
         return 0.0
     rows = len(tables.decode_s) - 1
@@ -56,7 +56,8 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float
         seconds = _at(tables.decode_s[min(decodes, rows)], k)
         return seconds * tables.shared_factor if decodes > 1 else seconds
     i = min(decodes, rows - 1)
-    return _bilinear(tables.decode_s, i, float(decodes - i), tables.decode_kv, context / decodes)
+    table = tables.mixed_s if prompts > 0 and len(tables.mixed_s) > 0 else tables.decode_s
+    return _bilinear(table, i, float(decodes - i), tables.decode_kv, context / decodes)
 
 
 @compiled
@@ -216,6 +217,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     prompt_context = 0
     each_s = 0.0
     prefill_tokens = 0
+    longest = 0
     f.prefills = 0
     f.decodes = 0
     for i in range(f.members):
@@ -229,13 +231,15 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
         else:
             f.prefills += 1
             prefill_tokens += q
+            longest = max(longest, q)
             if tables.mode == LOOKUP:
                 squares += float(q) * float(q)
                 step = tables.kv_step
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    attention_s = decode_attention_s(tables, f.decodes, context) + prefill_attention_s(
+    attention_s = decode_attention_s(tables, f.decodes, context, f.prefills) + prefill_attention_s(
         tables, f.prefills, squares, prompt_context, each_s
     )
+    attention_s += tables.padding_s * f.decodes * longest
     return context, cached, pairs, attention_s, prefill_tokens

@@ -94,6 +94,7 @@ def run_decodes(
             c.free_blocks += used
         c.kv_block_s += (limits.total_blocks - c.free_blocks + used) * seconds
         c.batches += 1
+        c.formed_at = c.now
         c.now = ends_at
         context += size
         done += 1
@@ -104,6 +105,8 @@ def run_decodes(
         bins[0, BUSY_S] += busy_s
         bins[0, FLOPS] += flops_sum
         bins[0, BYTES] += bytes_sum
+    c.landed_at = c.now
+    c.landed = 0
     c.free_blocks -= used
     c.decode_tokens += done * size
     c.batch_sizes += done * size

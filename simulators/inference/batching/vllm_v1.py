@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simulators.inference.batching.moves import (
     admit,
     blocks_for,
@@ -21,6 +23,9 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
 
     Blocks are taken for the tokens of this batch only. Where they run out, the request that came last is evicted; in
     such a step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
+
+    Formed ahead (`limits.ahead`, vLLM's asynchronous scheduling), a batch that follows another without a pause admits
+    as at the start of that one: only who had arrived by then, and into the slots that were free then.
     """
     c = state.counters[0]
     f = state.flights[flight]
@@ -61,8 +66,14 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     if c.evicted_now > 0:
         return
 
+    known_by, leaving = np.inf, 0
+    if limits.ahead == 1 and f.members > 0 and c.landed_at == c.now:
+        known_by, leaving = c.formed_at, c.landed
     while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
+        if c.holding + leaving >= limits.max_requests or state.requests[slot].released_at > known_by:
+            c.held_back = 1
+            break
         prompt = state.requests[slot].target
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:

@@ -75,6 +75,7 @@ def stage_tables(
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
     expert_parallel: int = 1,
+    data_parallel: int = 1,
     overhead_s: float | tuple[float, float] | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
@@ -95,9 +96,12 @@ def stage_tables(
         The folder for ``profile``.
     framework, expert_parallel
         ``measured`` only: whose kernels; GPUs the experts are spread over whole.
+    data_parallel
+        Profiles by layers only: ranks that share the experts and serve a share of the requests each.
     overhead_s
         Added per iteration, or a pair: per iteration and per sequence, s. Default `HOST_OVERHEAD_S` of the framework.
-        Not for ``profile``, whose tables are taken as they are.
+        Profiles by layers: default a gap between kernels (`layer_tables.KERNEL_GAP_S`); other profiles are taken as
+        they are.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s (312 * 2**40 is Vidur's A100).
 
@@ -117,6 +121,13 @@ def stage_tables(
         framework=framework,
         expert_parallel=expert_parallel,
     )
+    if isinstance(overhead_s, float | int):
+        overhead_s = (float(overhead_s), 0.0)
+    if data_parallel > 1 and chosen != "profile":
+        raise InputError(
+            f"--data-parallel {data_parallel}: iteration time {chosen} knows one rank only, "
+            "expected profile:DIR with a profile by layers"
+        )
     if chosen == "profile":
         from simulators.inference.timing.profile import profile_tables
 
@@ -132,11 +143,11 @@ def stage_tables(
             max_tokens,
             max_batch,
             peak_flops=peak_flops,
+            overhead_s=overhead_s,
+            ranks=data_parallel,
         )
     if overhead_s is None:
         overhead_s = HOST_OVERHEAD_S[framework]
-    elif not isinstance(overhead_s, tuple):
-        overhead_s = (overhead_s, 0.0)
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 

@@ -70,6 +70,11 @@ class StageTables(NamedTuple):
         The GPU's dense peak in the precision used, FLOP/s: the denominator of MFU.
     peak_bytes
         The GPU's memory bandwidth, B/s: the denominator of MBU.
+    mixed_s
+        `INTERPOLATE` only: as `decode_s`, for the decodes of a batch that holds a prompt chunk; of shape (0, 0) where
+        they take as long as alone.
+    padding_s
+        `INTERPOLATE` only: attention of a decode per token of the longest prompt chunk beside it.
     """
 
     mode: int
@@ -91,3 +96,5 @@ class StageTables(NamedTuple):
     kv_bytes_per_token: float
     peak_flops: float
     peak_bytes: float
+    mixed_s: FloatArray = np.zeros((0, 0))
+    padding_s: float = 0.0
