@@ -54,6 +54,8 @@ class Clock:
             linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
             requests = np.arange(1, len(tables.decode_s), dtype=float)
             self.decode = RegularGridInterpolator((requests, tables.decode_kv), tables.decode_s[1:], **linear)
+            beside = tables.mixed_s if len(tables.mixed_s) else tables.decode_s
+            self.mixed = RegularGridInterpolator((requests, tables.decode_kv), beside[1:], **linear)
             grid = (tables.prefill_chunk, tables.prefill_kv)
             self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
 
@@ -84,7 +86,9 @@ class Clock:
         decode_s = prefill_s = 0.0
         if decodes:
             mean = sum(p.context for p in decodes) / len(decodes)
-            decode_s = max(0.0, float(self.decode((len(decodes), mean))))
+            decode = self.mixed if prompts else self.decode
+            decode_s = max(0.0, float(decode((len(decodes), mean))))
+            decode_s += self.t.padding_s * len(decodes) * max((p.tokens for p in prompts), default=0)
         if prompts:
             floor = self.t.prefill_floor_s
             each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]

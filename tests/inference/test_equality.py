@@ -67,6 +67,12 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         decode_kv, prefill_kv = (np.cumsum(random.uniform(1, 60, columns)) - 1 for _ in range(2))
         prefill_chunk = np.cumsum(random.uniform(1, 30, chunks))
     prefill_s = table(len(prefill_chunk), columns, scale_s=0.1)
+    beside: dict[str, Any] = {}
+    if mode == INTERPOLATE and random.integers(0, 2):
+        beside = {
+            "mixed_s": table(rows + 1, columns, scale_s=0.3),
+            "padding_s": float(random.uniform(0, 0.01)),
+        }
     return StageTables(
         mode=mode,
         token_s=token_s,
@@ -87,6 +93,7 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         kv_bytes_per_token=float(random.uniform(0, 1)),
         peak_flops=2e3,
         peak_bytes=1e3,
+        **beside,
     )
 
 
@@ -125,6 +132,7 @@ def cases(draw: st.DrawFn, scheduler: str) -> dict[str, Any]:
         "block_tokens": block,
         "watermark": draw(st.sampled_from([0.0, 0.01, 0.1])),
         "chunked": draw(st.booleans()) or scheduler != "vllm_v1",
+        "ahead": scheduler == "vllm_v1" and stages == 1 and draw(st.booleans()),
         "max_model_len": draw(st.sampled_from([64, 150])),
         "gpus": draw(st.integers(1, 2)),
         "attribution": draw(st.sampled_from(["work", "tokens"])),

@@ -34,7 +34,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import gpu, model
+from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.quantities.requests import RequestBlock
@@ -44,6 +44,10 @@ LOGS = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "gpu_lat
 SOURCE = "LLMServingSim's vLLM logs"
 ASYNCHRONOUS = (0, 14)
 """First vLLM that schedules a batch while the one before it runs, by default."""
+MEMORY_SHARE = 0.9
+"""vLLM's default `gpu_memory_utilization`."""
+SAMPLING_BYTES = 26
+"""Of a logit in vLLM's trial run: as it comes (2), in FP32 (4), sorted with its place (12), probability and sum (8)."""
 GOALS = {"TPOT mean [ms]": 0.02, "TTFT mean [ms]": 0.10}
 CORRELATION = 0.98
 STAMPS = ("arrival_time", "queued_ts", "first_token_ts", "last_token_ts")
@@ -101,12 +105,18 @@ def latencies(arrived: pd.Series, first: pd.Series, last: pd.Series, output: pd.
     return Latency(first_at - arrived_at, per_token, last_at - arrived_at)
 
 
-def served(meta: dict[str, Any], folder: Path, device: str, iteration_time: str) -> tuple[Serving, str]:
+def served(meta: dict[str, Any], device: str, iteration_time: str) -> tuple[Serving, str]:
     """The configuration that served a log, and what it leaves out."""
-    engine = meta["engine_kwargs"]
+    try:
+        engine, name = meta["engine_kwargs"], str(meta["model"])
+        seqs, tokens = int(engine["max_num_seqs"]), int(engine["max_num_batched_tokens"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"meta.json: {error} is missing or no number, expected vLLM's engine arguments"
+        ) from None
     ranks, tp = int(engine.get("data_parallel_size", 1)), int(engine.get("tensor_parallel_size", 1))
     version = tuple(int(part) for part in re.findall(r"\d+", str(meta.get("vllm_version", "0")))[:2])
-    name, note = str(meta["model"]), ""
+    note = ""
     options: dict[str, Any] = {"tp": tp}
     together = ranks > 1 and bool(model(name).moe_layers)
     if together and iteration_time.startswith("profile"):
@@ -120,19 +130,32 @@ def served(meta: dict[str, Any], folder: Path, device: str, iteration_time: str)
     share = ranks if together else 1
     # newer logs say what vLLM found room for on each rank
     blocks = (meta.get("kv_cache") or {}).get("num_gpu_blocks")
+    blocks = int(blocks) * share if blocks else _blocks(engine, name, device, options)
     serving = Serving(
         model=name,
         gpu=device,
         iteration_time=iteration_time,
         scheduler="vllm_v1",
-        batch_cap=int(engine["max_num_seqs"]) * share,
-        max_batch_tokens=int(engine["max_num_batched_tokens"]) * share,
+        batch_cap=seqs * share,
+        max_batch_tokens=tokens * share,
         async_scheduling=version >= ASYNCHRONOUS,
         kv_rule="paged",
-        kv_blocks=int(blocks) * share if blocks else None,
+        kv_blocks=blocks,
         **options,
     )
     return serving, note
+
+
+def _blocks(engine: dict[str, Any], name: str, device: str, options: dict[str, int]) -> int:
+    """KV blocks of a replica: what weights and the activations of vLLM's trial run leave of the memory it may use."""
+    shape, sheet = model(name), gpu(device)
+    tp = options["tp"]
+    width = max(shape.ffn, shape.moe_ffn * shape.experts_per_token)
+    # gate, up and their product, the hidden state and the residual; logits and what sampling makes of them
+    activations = 2.0 * int(engine["max_num_batched_tokens"]) * (3 * width / tp + 2 * shape.hidden)
+    activations += SAMPLING_BYTES * int(engine["max_num_seqs"]) * shape.vocab
+    fraction = float(engine.get("gpu_memory_utilization") or MEMORY_SHARE) - activations / sheet.memory_bytes
+    return kv_blocks(shape, sheet, tp, 1, memory_fraction=fraction, ranks=options.get("data_parallel", 1))
 
 
 def replay(folder: Path, source: str, profile: Path | None = None, device: str | None = None) -> Replay:
@@ -141,9 +164,11 @@ def replay(folder: Path, source: str, profile: Path | None = None, device: str |
     where = profile or folder
     device = device or _device(folder)
     if source == "profile" and not is_layer_profile(where):
-        raise InputError(f"{where}: no profile by layers, expected dense.csv, per_sequence.csv and attention.csv")
+        raise InputError(
+            f"{where}: no profile by layers, expected dense.csv, per_sequence.csv and attention.csv"
+        )
     iteration_time = f"profile:{where}" if source == "profile" else source
-    serving, note = served(meta, folder, device, iteration_time)
+    serving, note = served(meta, device, iteration_time)
     cluster, _ = build_cluster(serving)
     block = RequestBlock.of(
         frame["arrived"].to_numpy(), frame["input_toks"].to_numpy(), frame["output_toks"].to_numpy()
@@ -222,13 +247,19 @@ def rows(folders: Sequence[Path] = ()) -> list[Row]:
     for done in replays(folders):
         group = f"{done.log}, {done.source}"
         note = "; ".join(filter(None, (f"correlation of latencies {correlation(done):.3f}", done.note)))
-        peer = {"TPOT mean [ms]": "TPOT Mean", "TTFT mean [ms]": "TTFT Mean", "TTFT median [ms]": "TTFT Median"}
+        peer = {
+            "TPOT mean [ms]": "TPOT Mean",
+            "TTFT mean [ms]": "TTFT Mean",
+            "TTFT median [ms]": "TTFT Median",
+        }
         for quantity, (measured, predicted) in figures(done).items():
             beside = done.peer.get(peer.get(quantity, ""))
             said = note if beside is None else f"{note}; LLMServingSim {beside:+.1%}"
             lines.append(row(SOURCE, quantity, group, [predicted], [measured], note=said))
         lines.append(
-            row(SOURCE, "latency per request [s]", group, done.predicted.total, done.measured.total, note=note)
+            row(
+                SOURCE, "latency per request [s]", group, done.predicted.total, done.measured.total, note=note
+            )
         )
     return lines
 
