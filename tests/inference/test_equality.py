@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulators.inference.batching.policies import POLICIES
 from simulators.inference.power.law import TABLE, PowerLaw
 from simulators.inference.power.laws import constant_law, mfu_law, utilisation_law
-from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
+from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables, with_prompts
 
 from .runs import FLAT, Job, both, flat_tables
 
@@ -67,19 +67,17 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         decode_kv, prefill_kv = (np.cumsum(random.uniform(1, 60, columns)) - 1 for _ in range(2))
         prefill_chunk = np.cumsum(random.uniform(1, 30, chunks))
     prefill_s = table(len(prefill_chunk), columns, scale_s=0.1)
-    beside: dict[str, Any] = {}
+    decode_s = table(rows + 1, columns, scale_s=0.2)
     if mode == INTERPOLATE and random.integers(0, 2):
-        beside = {
-            "mixed_s": table(rows + 1, columns, scale_s=0.3),
-            "padding_s": float(random.uniform(0, 0.01)),
-        }
+        beside_s = table(rows + 1, columns, scale_s=0.3)
+        decode_s = with_prompts(decode_s, beside_s, float(random.uniform(0, 0.01)))
     return StageTables(
         mode=mode,
         token_s=token_s,
         sequence_s=table(20, scale_s=0.1),
         send_s=table(20, scale_s=0.1),
         comm_s=0.3 * token_s,
-        decode_s=table(rows + 1, columns, scale_s=0.2),
+        decode_s=decode_s,
         decode_kv=decode_kv,
         prefill_s=prefill_s,
         prefill_chunk=prefill_chunk,
@@ -93,7 +91,6 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         kv_bytes_per_token=float(random.uniform(0, 1)),
         peak_flops=2e3,
         peak_bytes=1e3,
-        **beside,
     )
 
 

@@ -35,18 +35,27 @@ def _cell(grid: NDArray[np.float64], x: float) -> int:
 
 
 @compiled
-def _bilinear(table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.float64], y: float) -> float:
-    """Between rows `i` and `i + 1` (fraction `u`) and columns of `grid` around `y`; linear beyond the ends."""
+def _bilinear(
+    table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.float64], y: float, first: int = 0
+) -> float:
+    """Between rows `i` and `i + 1` (fraction `u`) and columns of `grid` around `y`; linear beyond the ends.
+
+    The columns of the grid begin at `first`.
+    """
     k = _cell(grid, y)
     v = (y - grid[k]) / (grid[k + 1] - grid[k])
+    k += first
     low = table[i, k] + v * (table[i, k + 1] - table[i, k])
     high = table[i + 1, k] + v * (table[i + 1, k + 1] - table[i + 1, k])
     return float(max(0.0, low + u * (high - low)))
 
 
 @compiled
-def decode_attention_s(tables: StageTables, decodes: int, context: int, prompts: int) -> float:
-    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, beside so many prompts, s."""
+def decode_attention_s(tables: StageTables, decodes: int, context: int, chunk: int) -> float:
+    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, s.
+
+    `chunk` is the longest prompt chunk beside them, tokens; 0: they are alone.
+    """
     if decodes == 0:
         return 0.0
     rows = len(tables.decode_s) - 1
@@ -56,8 +65,11 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int, prompts:
         seconds = _at(tables.decode_s[min(decodes, rows)], k)
         return seconds * tables.shared_factor if decodes > 1 else seconds
     i = min(decodes, rows - 1)
-    table = tables.mixed_s if prompts > 0 and len(tables.mixed_s) > 0 else tables.decode_s
-    return _bilinear(table, i, float(decodes - i), tables.decode_kv, context / decodes)
+    u, mean, columns = float(decodes - i), context / decodes, len(tables.decode_kv)
+    if chunk > 0 and tables.decode_s.shape[1] > columns:
+        beside_s = _bilinear(tables.decode_s, i, u, tables.decode_kv, mean, columns)
+        return beside_s + float(chunk * tables.decode_s[min(decodes, rows), 2 * columns])
+    return _bilinear(tables.decode_s, i, u, tables.decode_kv, mean)
 
 
 @compiled
@@ -238,8 +250,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    attention_s = decode_attention_s(tables, f.decodes, context, f.prefills) + prefill_attention_s(
+    attention_s = decode_attention_s(tables, f.decodes, context, longest) + prefill_attention_s(
         tables, f.prefills, squares, prompt_context, each_s
     )
-    attention_s += tables.padding_s * f.decodes * longest
     return context, cached, pairs, attention_s, prefill_tokens

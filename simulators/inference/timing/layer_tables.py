@@ -28,7 +28,7 @@ from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.layer_attention import decode_us, padding_us, prefill_us
 from simulators.inference.timing.layer_profile import TIME, LayerProfile
 from simulators.inference.timing.raw_profile import curve
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
+from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_prompts
 from simulators.inference.timing.work import experts_touched, send_seconds, stage_work
 
 US = 1e-6
@@ -99,6 +99,7 @@ def layer_stage_tables(
     token_s[0] = comm_s[0] = 0.0
     chunks, cached, prefill, launch = prefill_us(profile, max_tokens)
     contexts, alone, beside = decode_us(profile, own, launch)
+    padding = padding_us(profile, (chunks, cached, prefill), launch)
     stage = model.num_layers / pp * US
     work = stage_work(model, gpu, profile.tp, pp, precision, max_tokens, peak_flops=peak_flops, ranks=ranks)
     return StageTables(
@@ -107,7 +108,7 @@ def layer_stage_tables(
         sequence_s=sum(_layer(profile.per_sequence, name, own) for name in SAMPLING) * US + each_s * batch,
         send_s=send_seconds(model, gpu, profile.tp, pp, own_tokens),
         comm_s=comm_s,
-        decode_s=alone * stage,
+        decode_s=with_prompts(alone * stage, beside * stage, padding / ranks * stage),
         decode_kv=contexts,
         prefill_s=prefill * stage,
         prefill_chunk=chunks,
@@ -121,8 +122,6 @@ def layer_stage_tables(
         kv_bytes_per_token=work.kv_bytes_per_token,
         peak_flops=work.peak_flops,
         peak_bytes=work.peak_bytes,
-        mixed_s=beside * stage,
-        padding_s=padding_us(profile, (chunks, cached, prefill), launch) / ranks * stage,
     )
 
 
