@@ -35,27 +35,18 @@ def _cell(grid: NDArray[np.float64], x: float) -> int:
 
 
 @compiled
-def _bilinear(
-    table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.float64], y: float, first: int = 0
-) -> float:
-    """Between rows `i` and `i + 1` (fraction `u`) and columns of `grid` around `y`; linear beyond the ends.
-
-    The columns of the grid begin at `first`.
-    """
+def _bilinear(table: NDArray[np.float64], i: int, u: float, grid: NDArray[np.float64], y: float) -> float:
+    """Between rows `i` and `i + 1` (fraction `u`) and columns of `grid` around `y`; linear beyond the ends."""
     k = _cell(grid, y)
     v = (y - grid[k]) / (grid[k + 1] - grid[k])
-    k += first
     low = table[i, k] + v * (table[i, k + 1] - table[i, k])
     high = table[i + 1, k] + v * (table[i + 1, k + 1] - table[i + 1, k])
     return float(max(0.0, low + u * (high - low)))
 
 
 @compiled
-def decode_attention_s(tables: StageTables, decodes: int, context: int, chunk: int) -> float:
-    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, s.
-
-    `chunk` is the longest prompt chunk beside them, tokens; 0: they are alone.
-    """
+def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float:
+    """Decode attention of `decodes` requests whose contexts sum to `context` tokens, s."""
     if decodes == 0:
         return 0.0
     rows = len(tables.decode_s) - 1
@@ -65,11 +56,17 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int, chunk: i
         seconds = _at(tables.decode_s[min(decodes, rows)], k)
         return seconds * tables.shared_factor if decodes > 1 else seconds
     i = min(decodes, rows - 1)
-    u, mean, columns = float(decodes - i), context / decodes, len(tables.decode_kv)
-    if chunk > 0 and tables.decode_s.shape[1] > columns:
-        beside_s = _bilinear(tables.decode_s, i, u, tables.decode_kv, mean, columns)
-        return beside_s + float(chunk * tables.decode_s[min(decodes, rows), 2 * columns])
-    return _bilinear(tables.decode_s, i, u, tables.decode_kv, mean)
+    return _bilinear(tables.decode_s, i, float(decodes - i), tables.decode_kv, context / decodes)
+
+
+@compiled
+def mixed_attention_s(tables: StageTables, decodes: int, context: int, chunk: int) -> float:
+    """The same beside a prompt chunk of `chunk` tokens, the longest of the batch (`tables.with_prompts`), s."""
+    rows, columns = len(tables.decode_s) - 1, len(tables.decode_kv)
+    i = min(decodes, rows - 1)
+    beside = tables.decode_s[:, columns : 2 * columns]
+    seconds = _bilinear(beside, i, float(decodes - i), tables.decode_kv, context / decodes)
+    return seconds + float(chunk * tables.decode_s[min(decodes, rows), 2 * columns])
 
 
 @compiled
@@ -250,7 +247,9 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    attention_s = decode_attention_s(tables, f.decodes, context, longest) + prefill_attention_s(
-        tables, f.prefills, squares, prompt_context, each_s
-    )
+    if f.decodes > 0 and longest > 0 and tables.decode_s.shape[1] > len(tables.decode_kv):
+        attention_s = mixed_attention_s(tables, f.decodes, context, longest)
+    else:
+        attention_s = decode_attention_s(tables, f.decodes, context)
+    attention_s += prefill_attention_s(tables, f.prefills, squares, prompt_context, each_s)
     return context, cached, pairs, attention_s, prefill_tokens

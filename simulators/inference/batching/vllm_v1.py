@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from simulators.inference.batching.moves import (
     admit,
     blocks_for,
@@ -66,12 +64,13 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     if c.evicted_now > 0:
         return
 
-    known_by, leaving = np.inf, 0
-    if limits.ahead == 1 and f.members > 0 and c.landed_at == c.now:
-        known_by, leaving = c.formed_at, c.landed
+    # formed when the last batch began, unless the server was idle or nobody was running
+    early = limits.ahead == 1 and f.members > 0 and c.landed_at == c.now
     while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
-        if c.holding + leaving >= limits.max_requests or state.requests[slot].released_at > known_by:
+        if early and (
+            c.holding + c.landed >= limits.max_requests or state.requests[slot].released_at > c.formed_at
+        ):
             c.held_back = 1
             break
         prompt = state.requests[slot].target
