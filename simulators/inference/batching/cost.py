@@ -68,6 +68,16 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float
 
 
 @compiled
+def mixed_attention_s(tables: StageTables, decodes: int, context: int, chunk: int) -> float:
+    """The same beside a prompt chunk of `chunk` tokens, the longest of the batch (`tables.with_prompts`), s."""
+    rows, columns = len(tables.decode_s) - 1, len(tables.decode_kv)
+    i = min(decodes, rows - 1)
+    beside = tables.decode_s[:, columns : 2 * columns]
+    seconds = _bilinear(beside, i, float(decodes - i), tables.decode_kv, context / decodes)
+    return seconds + float(chunk * tables.decode_s[min(decodes, rows), 2 * columns])
+
+
+@compiled
 def decode_line(tables: StageTables, decodes: int) -> NDArray[np.float64]:
     """Decode attention of `decodes` requests at every context of `tables.decode_kv`, s; shape of that."""
     rows = len(tables.decode_s) - 1
@@ -247,6 +257,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     prompt_context = 0
     each_s = 0.0
     prefill_tokens = 0
+    longest = 0
     f.prefills = 0
     f.decodes = 0
     for i in range(f.members):
@@ -260,13 +271,16 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
         else:
             f.prefills += 1
             prefill_tokens += q
+            longest = max(longest, q)
             if tables.mode == LOOKUP:
                 squares += float(q) * float(q)
                 step = tables.kv_step
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    attention_s = decode_attention_s(tables, f.decodes, context) + prefill_attention_s(
-        tables, f.prefills, squares, prompt_context, each_s
-    )
+    if f.decodes > 0 and longest > 0 and tables.decode_s.shape[1] > len(tables.decode_kv):
+        attention_s = mixed_attention_s(tables, f.decodes, context, longest)
+    else:
+        attention_s = decode_attention_s(tables, f.decodes, context)
+    attention_s += prefill_attention_s(tables, f.prefills, squares, prompt_context, each_s)
     return context, cached, pairs, attention_s, prefill_tokens

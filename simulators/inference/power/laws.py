@@ -144,6 +144,7 @@ def law_for(
     sampling: Sampling = "greedy",
     framework: Framework = "vllm",
     version: str | None = None,
+    ranks: int = 1,
     max_tokens: int = 8192,
 ) -> PowerLaw:
     """The power law of a GPU that serves a model.
@@ -155,7 +156,7 @@ def law_for(
     kind
         ``auto``, ``physics`` or the name of another set of `prices`; ``mfu`` (published), ``constant`` (the limit while
         busy) or ``table:FILE``. See `default_prices` for what ``auto`` chooses.
-    model, precision, tp, pp, kv_precision, sampling, framework, version
+    model, precision, tp, pp, kv_precision, sampling, framework, version, ranks
         What runs on it, and the server it runs in; precision defaults to the checkpoint's, no version is the newest.
     max_tokens
         Largest batch, tokens; larger ones are continued in a straight line.

@@ -137,6 +137,7 @@ def amounts(
     sampling: Sampling = "greedy",
     framework: Framework = "vllm",
     version: str | None = None,
+    ranks: int = 1,
     max_tokens: int = 8192,
 ) -> Amounts:
     """Work of `model` on one of `tp` x `pp` GPUs.
@@ -149,6 +150,9 @@ def amounts(
         How tokens are drawn.
     framework, version
         Of the server; no version: the newest.
+    ranks
+        Data-parallel ranks that share the requests and the experts; each has all other weights. Tokens and sequences
+        are then those of all ranks.
     max_tokens
         Longest entry of the arrays.
 
@@ -158,13 +162,13 @@ def amounts(
         If the model cannot be split so.
     """
     chosen = precision or model.precision
-    read = weight_traffic(model, tp, pp, chosen, max_tokens)
+    read = weight_traffic(model, tp, pp, chosen, max_tokens, ranks)
     every = np.arange(max_tokens + 1, dtype=np.float64)
     touched = model.moe_layers * experts_touched(model, every)
-    one = model.expert_parameters / tp / pp  # of an expert, on one GPU
+    one = model.expert_parameters / tp / pp / ranks  # of an expert, on one GPU in the mean
     experts = touched * one * bytes_per_parameter(chosen)
     experts[0] = 0.0
-    flops = 2.0 * parameters_per_gpu(model, tp, pp)
+    flops = 2.0 * parameters_per_gpu(model, tp, pp) / ranks
     eight = chosen in ("fp8", "int8")
     rows = np.zeros_like(every)
     if model.num_experts and chosen in ("fp4", "int4") and "fp4" not in gpu.peak_flops:
@@ -172,14 +176,14 @@ def amounts(
     return Amounts(
         weights=float(read[1] - experts[1]),
         experts=experts,
-        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision),
-        kv_per_sequence=2.0 * state_bytes_per_sequence_per_gpu(model, tp, pp),
+        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks,
+        kv_per_sequence=2.0 * state_bytes_per_sequence_per_gpu(model, tp, pp) / ranks,
         flop16_per_token=0.0 if eight else flops,
         flop8_per_token=flops if eight else 0.0,
-        flop16_per_pair=flops_per_pair(model, tp, pp),
-        padded=padded_flops(model, tp * pp, chosen, framework, version),
+        flop16_per_pair=flops_per_pair(model, tp, pp) / ranks,
+        padded=padded_flops(model, tp * pp * ranks, chosen, framework, version),
         unpacked=2.0 * one * rows,
-        logits_per_sequence=sampled_logits(model.vocab, sampling),
+        logits_per_sequence=sampled_logits(model.vocab, sampling) / ranks,
     )
 
 
