@@ -171,24 +171,17 @@ def stage_constants(
         `active_w` would draw in the seconds in which the GPU waits or only communicates.
     """
     seconds = _at(tables.token_s, tokens)
+    seconds += _at(tables.sequence_s, sequences) if last_stage else _at(tables.send_s, tokens)
     comm = _at(tables.comm_s, tokens)
-    waits = comm + tables.host_s
     joules = 0.0
     if law.kind == ENERGY:
+        waits = comm + tables.host_s
         joules = _at(law.curve, tokens)
-    if last_stage:
-        seconds += _at(tables.sequence_s, sequences)
-        waits += tables.host_sequence_s * sequences
-        joules += law.parameters[SEQUENCE_J] * sequences
-    else:
-        seconds += _at(tables.send_s, tokens)
-    return (
-        seconds,
-        tables.flops_per_token * tokens,
-        _at(tables.weight_bytes, tokens),
-        comm,
-        joules - law.parameters[ACTIVE_W] * waits,
-    )
+        if last_stage:
+            waits += tables.host_sequence_s * sequences
+            joules += law.parameters[SEQUENCE_J] * sequences
+        joules -= law.parameters[ACTIVE_W] * waits
+    return seconds, tables.flops_per_token * tokens, _at(tables.weight_bytes, tokens), comm, joules
 
 
 @compiled
@@ -225,11 +218,12 @@ def stage_cost(
     per_second = 1.0 / seconds
     mfu = (constants[1] + rates[0] * pairs) * rates[2] * per_second
     mbu = (constants[2] + rates[1] * cached) * rates[3] * per_second
-    each = (
-        law.parameters
-    )  # of other laws than `ENERGY` they mean something else, and `busy_power_w` ignores the sum
-    joules = constants[4] + each[PAIR_J] * pairs + each[CACHED_J] * cached
-    watts = busy_power_w(law, mfu, mbu, each[ACTIVE_W] + joules * per_second)
+    above_idle_w = 0.0
+    if law.kind == ENERGY:
+        each = law.parameters
+        joules = constants[4] + each[PAIR_J] * pairs + each[CACHED_J] * cached
+        above_idle_w = each[ACTIVE_W] + joules * per_second
+    watts = busy_power_w(law, mfu, mbu, above_idle_w)
     if watts > law.cap_w or law.clock < 1.0:
         bound = compute_share(mfu, mbu, constants[3] * per_second)
         lasted_s, watts = capped(law, law.cap_w, seconds, watts, bound, law.clock)
