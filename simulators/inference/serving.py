@@ -78,6 +78,9 @@ class Serving(BaseModel):
     precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
+    kv_precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="precision of the KV cache: bf16 or fp8 (half the bytes)"
+    )
     overhead_s: float | None = Field(
         None,
         ge=0,
@@ -120,7 +123,9 @@ def build_replicas(
     """
     shape, device = model(serving.model), gpu(serving.gpu)
     kind, _, folder = serving.iteration_time.partition(":")
-    chosen, reason = resolve_kind(kind, shape, device, serving.tp, serving.precision)  # type: ignore[arg-type]
+    chosen, reason = resolve_kind(
+        kind, shape, device, serving.tp, serving.precision, kv_precision=serving.kv_precision
+    )
     rule = serving.kv_rule
     if rule == "auto":
         rule = "slots" if chosen == "profile" else "paged"
@@ -133,6 +138,7 @@ def build_replicas(
         rule,
         serving.max_model_len,
         precision=serving.precision,
+        kv_precision=serving.kv_precision,
     )
     if serving.kv_blocks is not None:
         blocks = serving.kv_blocks
@@ -196,6 +202,7 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             max_tokens=max(serving.max_batch_tokens, serving.chunk_size + batch_cap),
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
+            kv_precision=serving.kv_precision,
             overhead_s=serving.overhead_s,
             peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
         )

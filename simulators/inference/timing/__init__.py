@@ -7,26 +7,13 @@ from typing import Literal, get_args
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
-from simulators.inference.timing.kernels import Framework
+from simulators.inference.timing.engine import Framework
+from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-HOST_OVERHEAD_S: dict[str, tuple[float, float]] = {
-    "vllm": (8e-4, 3e-5),
-    "sglang": (1e-3, 2e-5),
-    "trtllm": (4e-4, 1e-5),
-}
-"""What a server does between kernels: s per iteration, s per sequence in it (scheduling, sampling, output).
-
-Measured servers take that much longer per token than their kernels; the values make the time per output token of H100
-servers with 4 to 256 clients right in the median: vLLM with Llama-3.1-70B, Qwen3-32B, MiniMax-M2.5 and gpt-oss-120b,
-SGLang with Qwen3-32B, TensorRT-LLM with Llama-3.1-8B, Qwen3-32B and Qwen3-235B-A22B (InferenceX and NVIDIA runs
-collected in aiconfigurator's silicon sample). For vLLM it is a compromise: the first three agree on (1.2 ms, 50 us)
-within 4 %, gpt-oss-120b wants none. `tests/benchmarks/silicon_accuracy.py --no-overhead` shows what it is worth.
-"""
-
-__all__ = ["HOST_OVERHEAD_S", "INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
+__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "host_overhead_s", "resolve_kind", "stage_tables"]
 
 
 def resolve_kind(
@@ -96,7 +83,8 @@ def stage_tables(
     framework, expert_parallel
         ``measured`` only: whose kernels; GPUs the experts are spread over whole.
     overhead_s
-        Added per iteration, or a pair: per iteration and per sequence, s. Default `HOST_OVERHEAD_S` of the framework.
+        Added per iteration, or a pair: per iteration and per sequence, s. Default `host.host_overhead_s` of the
+        framework's newest version.
         Not for ``profile``, whose tables are taken as they are.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s (312 * 2**40 is Vidur's A100).
@@ -134,7 +122,7 @@ def stage_tables(
             peak_flops=peak_flops,
         )
     if overhead_s is None:
-        overhead_s = HOST_OVERHEAD_S[framework]
+        overhead_s = host_overhead_s(framework)
     elif not isinstance(overhead_s, tuple):
         overhead_s = (overhead_s, 0.0)
     if chosen == "measured":
