@@ -48,6 +48,27 @@ def never_longer(times: list[tuple[float, float]]) -> FloatArray:
     return np.asarray(np.minimum.accumulate(np.array(times)[::-1], axis=0)[::-1]).copy()
 
 
+def _per_token(
+    measured: Kernels,
+    model: Model,
+    gpu: Gpu,
+    tp: int,
+    framework: Framework,
+    tokens: FloatArray,
+    max_batch: int,
+) -> FloatArray:
+    """(All but attention and sampling, communication in it) for `tokens` in the batch, s; shape (tokens, 2)."""
+    seconds = never_longer([measured.prompt_tokens(int(n)) for n in tokens])
+    # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
+    decodes = token_grid(max(max_batch, _PADDED))
+    decode_s = never_longer([measured.decode_tokens(int(n)) for n in decodes])
+    decoding = tokens <= max_batch
+    for column in range(2):
+        seconds[decoding, column] = np.interp(tokens[decoding], decodes, decode_s[:, column])
+    exchange_s = decode_s[0, 1] / (2 * model.num_layers)
+    return np.asarray(seconds + np.column_stack(unlisted_s(model, gpu, tp, framework, tokens, exchange_s)))
+
+
 def _prefill_attention(measured: Kernels, chunk: int, cached: int) -> float:
     """Attention of a chunk, at least what reading its context takes.
 
@@ -103,15 +124,7 @@ def measured_tables(
     chunks = geometric_grid(max_tokens, 1.19)
     cached = np.concatenate(([0.0], geometric_grid(max_context, 1.35, first=64)))
     with quiet():
-        prompt_s = never_longer([measured.prompt_tokens(int(n)) for n in tokens])
-        # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
-        decodes = token_grid(max(max_batch, _PADDED))
-        decode_tokens_s = never_longer([measured.decode_tokens(int(n)) for n in decodes])
-        decoding = tokens <= max_batch
-        for column in range(2):
-            prompt_s[decoding, column] = np.interp(tokens[decoding], decodes, decode_tokens_s[:, column])
-        exchange_s = decode_tokens_s[0, 1] / (2 * model.num_layers)
-        prompt_s += np.column_stack(unlisted_s(model, gpu, tp, framework, tokens, exchange_s))
+        prompt_s = _per_token(measured, model, gpu, tp, framework, tokens, max_batch)
         sequence_s = sampled(measured.sampling, batches, max_batch)
         decode_rows = np.array(
             [[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches]
