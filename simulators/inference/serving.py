@@ -27,7 +27,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
-from simulators.inference.timing.kernels import Framework
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.sampling import Sampling
 from simulators.inference.timing.tables import StageTables
@@ -98,6 +98,9 @@ class Serving(BaseModel):
     precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
+    kv_precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="precision of the KV cache: bf16 or fp8 (half the bytes)"
+    )
     overhead_s: float | None = Field(
         None,
         ge=0,
@@ -159,7 +162,15 @@ def build_replicas(
     """
     shape, device = model(serving.model), gpu(serving.gpu)
     kind, _, folder = serving.iteration_time.partition(":")
-    chosen, reason = resolve_kind(kind, shape, device, serving.tp, serving.precision)  # type: ignore[arg-type]
+    chosen, reason = resolve_kind(
+        kind,
+        shape,
+        device,
+        serving.tp,
+        serving.precision,
+        kv_precision=serving.kv_precision,
+        framework=serving.framework,
+    )
     if serving.data_parallel > 1 and not shape.moe_layers:
         raise InputError(
             f"--data-parallel {serving.data_parallel}: {shape.name} has no experts to share, expected --replicas"
@@ -209,7 +220,7 @@ def build_replicas(
         "gpu_idle_w": law.idle_w,
         "gpu_max_w": min(law.limit_w, law.cap_w),
         "power": power_grounds(device, serving.power_law, law),
-        "time": time_grounds(chosen, reason),
+        "time": time_grounds(device, chosen, reason),
     }
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
@@ -226,8 +237,8 @@ def power_law_of(serving: Serving) -> PowerLaw:
     """
     return law_for(
         gpu(serving.gpu), serving.power_law, model(serving.model), serving.precision,
-        tp=serving.tp, pp=serving.pp, sampling=serving.sampling, framework=serving.framework,
-        version=serving.framework_version, ranks=serving.data_parallel,
+        tp=serving.tp, pp=serving.pp, kv_precision=serving.kv_precision, sampling=serving.sampling,
+        framework=serving.framework, version=serving.framework_version, ranks=serving.data_parallel,
         max_tokens=_most_tokens(serving, serving.batch_cap),
     )  # fmt: skip
 
@@ -251,6 +262,7 @@ def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str, folder:
         rule,
         serving.max_model_len,
         precision=serving.precision,
+        kv_precision=serving.kv_precision,
         ranks=serving.data_parallel,
     )
     return held if serving.kv_blocks is None else serving.kv_blocks
@@ -301,6 +313,7 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
             data_parallel=serving.data_parallel,
+            kv_precision=serving.kv_precision,
             overhead_s=serving.overhead_s,
             framework=serving.framework,
             version=serving.framework_version,

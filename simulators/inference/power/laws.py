@@ -13,7 +13,7 @@ from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.power.law import CONSTANT, ENERGY, MFU, TABLE, PowerLaw
 from simulators.inference.power.prices import prices
 from simulators.inference.power.terms import Joules, amounts, joules
-from simulators.inference.timing.kernels import Framework
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
 
 _NONE = np.zeros(0)

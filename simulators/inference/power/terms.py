@@ -30,8 +30,8 @@ from simulators.inference.catalogue import (
     kv_bytes_per_token_per_gpu,
 )
 from simulators.inference.catalogue.memory import parameters_per_gpu, state_bytes_per_sequence_per_gpu
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import padded_flops
-from simulators.inference.timing.kernels import Framework
 from simulators.inference.timing.sampling import Sampling, sampled_logits
 from simulators.inference.timing.work import experts_touched, flops_per_pair, weight_traffic
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
-from simulators.inference.timing.kernels import Framework
 from simulators.inference.timing.sampling import Sampling, sampling_s
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
+__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "host_overhead_s", "resolve_kind", "stage_tables"]
 
 
 def resolve_kind(
