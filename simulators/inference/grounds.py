@@ -19,8 +19,8 @@ TIME_INTERVAL = {
     "profile": (0.95, 1.05, "vLLM logs replayed from profiles of the same GPU"),
 }
 """Factors on iteration time within which 90 % of unseen servers are expected, by where it comes from: measured over
-predicted time per output token, 5 and 95 % quantiles (`tests/benchmarks/silicon_accuracy.py`). Kernels measured on other
-GPUs than Hopper get the wider one."""
+predicted time per output token, 5 and 95 % quantiles (`tests/benchmarks/silicon_accuracy.py`). Kernels measured on
+other GPUs than Hopper get the wider one."""
 HOPPER = ("h100", "h100-pcie", "h200")
 SMALLEST_BATCH = 8.0
 """Smallest batch any fitted set of prices has seen."""
