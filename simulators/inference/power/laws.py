@@ -181,7 +181,10 @@ def law_for(
     if name == "constant":
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)
     chosen = prices(gpu, kind)
-    work = amounts(model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, max_tokens)
+    work = amounts(
+        model, gpu, tp, pp, precision, kv_precision, sampling=sampling, framework=framework, version=version,
+        ranks=ranks, max_tokens=max_tokens,
+    )  # fmt: skip
     return energy_law(
         loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)
     )
