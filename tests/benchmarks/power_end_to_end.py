@@ -4,7 +4,8 @@ What goes in: model, GPU, number of GPUs, number of clients, and the workload (t
 are). A closed loop keeps `clients` requests at once: as many as that wait, and the next joins when one ends. The
 replica runs until it has been full for a while; energy, time and tokens are those of the intervals in which it was.
 Kernels are the measured ones (the roofline where nobody measured), the server is vLLM 0.11.1 as these runs had it: its
-host time, its experts, and a sampler that sorts the vocabulary. The hosts of the B200 nodes are slower: `HOST_S`.
+host time, its experts, and a sampler that sorts the vocabulary. What no configuration tells stays wrong: on the B200
+nodes iterations of the exam questions stall for 28 ms, whatever the batch.
 """
 
 from __future__ import annotations
@@ -36,10 +37,6 @@ MEMORY_FRACTION = 0.9
 MAX_BATCH_TOKENS = 8192
 """vLLM's default on these GPUs."""
 BLOCK_TOKENS = 16
-HOST_S = {"b200": (2.0e-3, 5e-6)}
-"""Host time of nodes that differ from `host.host_overhead_s`, per iteration and per sequence, s. On the B200 nodes of
-ML.ENERGY v3 decode iterations of dense models with 8 and 16 requests take 1.2 to 5.2 ms beyond their kernels, 2.0 in
-the median; 28 ms in the runs of the exam questions, which no configuration tells: those stay wrong."""
 MAX_CLIENTS = 1024
 AT_LIMIT = 0.95
 """Share of the limit from which on a board is taken to throttle."""
@@ -57,7 +54,7 @@ def _deployment(name: str, device: str, gpus: int, ep: int, clients: int, power_
     sampling = SAMPLING.get(name.split("/")[-1], "sorted")
     tables = stage_tables(
         kind, shape, sheet, gpus, max_tokens=MAX_BATCH_TOKENS, max_batch=clients, expert_parallel=parallel,
-        version=MLENERGY_VLLM, sampling=sampling, overhead_s=HOST_S.get(sheet.name),
+        version=MLENERGY_VLLM, sampling=sampling,
     )  # fmt: skip
     blocks = kv_blocks(shape, sheet, gpus, 1, BLOCK_TOKENS, memory_fraction=MEMORY_FRACTION)
     law = law_for(
