@@ -43,6 +43,9 @@ SITE_SERVING = Serving(
 )
 """What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
 
+DEFAULT_SITE = "california"
+"""Where a study is unless it says so: then a weather file of another place needs no excuse."""
+
 Room = Literal["carbon", "price", "generation", "controller", "traffic", "inference", "datacenter", "storage"]
 
 
@@ -107,25 +110,35 @@ class RunOptions(Part):
 class PlaceOptions(Part):
     """Where a site is, and files in place of its own."""
 
-    site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
+    site: str | None = Field(
+        None,
+        description="bundled site (`wattloop sites`) or a site's .toml file  [default: california]",
+    )
     carbon: FileRef | None = Field(
-        None, description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says"
+        None,
+        description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says",
+        json_schema_extra={"hidden": ["rating", "elsewhere"]},
     )
     marginal: FileRef | None = Field(
         None,
         description="marginal carbon-intensity file beside the average one: what the import causes",
-        json_schema_extra={"hidden": ["kind"]},
+        json_schema_extra={"hidden": ["kind", "rating", "elsewhere"]},
     )
     price: FileRef | None = Field(
         None,
         description="price file instead of the site's, per kWh or as its header says",
-        json_schema_extra={"hidden": ["kind"]},
+        json_schema_extra={"hidden": ["kind", "rating", "elsewhere"]},
     )
     weather: FileRef | None = Field(
         None,
-        description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)",
-        json_schema_extra={"hidden": ["column", "unit", "kind"]},
+        description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, ..., CSV)",
+        json_schema_extra={"hidden": ["column", "unit", "kind", "rating"]},
     )
+
+    @property
+    def site_name(self) -> str:
+        """The site that is meant."""
+        return self.site or DEFAULT_SITE
 
 
 class ClusterOptions(Part):
@@ -159,8 +172,8 @@ class SiteStudy(Part):
     storage: StorageOptions = StorageOptions()
     connection: ConnectionOptions = ConnectionOptions()
     control: ControlOptions = ControlOptions()
-    without: tuple[Literal["pv", "wind", "battery"], ...] = Field(
-        (), description="leave out pv, wind or battery (repeatable)"
+    without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
+        (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )
     where: dict[Room, str] = Field(
         {},

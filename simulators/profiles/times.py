@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -21,13 +22,22 @@ from simulators.profiles.tables import Table
 TIME_NAMES = (
     "time", "timestamp", "datetime", "date_time", "date", "oootime", "index", "zeit", "mess_datum",
     "interval_start", "period_start", "period_end", "interval_end", "utc", "local_time", "date/time",
+    "periodend", "point_time", "mtu", "datum von", "start date", "utc time", "utc time at end of hour", "period",
 )  # fmt: skip
 _FORMATS = (
     (r"\d{4}-\d\d-\d\d", "ISO8601"),
     (r"\d{4}\d\d\d\d:\d{4}", "%Y%m%d:%H%M"),
     (r"\d{4}/\d\d/\d\d \d", "%Y/%m/%d %H:%M"),
-    (r"\d\d?\.\d\d?\.\d{4} \d", "%d.%m.%Y %H:%M"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
+    (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d [AP]M$", "%b %d, %Y %I:%M %p"),
 )
+_SLASHED = (
+    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
+)  # fmt: skip
+_UNIX_S, _UNIX_MS = 1e9, 1e12
+"""Counts of seconds and of milliseconds above these are Unix times: since 2001."""
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
@@ -82,12 +92,16 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
     text = cells.astype("string").str.strip().fillna("")
     first = str(text.iloc[0])
     if re.fullmatch(r"\d+(\.0*)?", first):
+        counts = table.numbers(column)
+        if float(np.nanmin(counts)) >= _UNIX_S:
+            unit: Literal["s", "ms"] = "ms" if float(np.nanmin(counts)) >= _UNIX_MS else "s"
+            return pd.DatetimeIndex(pd.to_datetime(counts, unit=unit, utc=True))
         if start is None:
             raise InputError(
                 f"{table.path}: column '{column}' counts seconds; expected dates and times "
                 "(in Python, start= says what 0 means)"
             )
-        return pd.DatetimeIndex(start + pd.to_timedelta(table.numbers(column), unit="s")).tz_convert("UTC")
+        return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
     layout = _format_of(first) or _slashed_format(table, text)
     if layout is None:
         raise table.error(0, f"'{first}' in column '{column}' is not a time", _EXPECTED)
@@ -115,9 +129,7 @@ def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
     if not re.match(r"\d\d?/\d\d?/\d{4}", str(text.iloc[0])):
         return None
     layouts = [
-        layout
-        for layout in ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
-        if pd.to_datetime(text, format=layout, errors="coerce").notna().all()
+        layout for layout in _SLASHED if pd.to_datetime(text, format=layout, errors="coerce").notna().all()
     ]
     if len(layouts) > 1:
         raise table.error(0, f"'{text.iloc[0]}' may be day/month or month/day", _EXPECTED)

@@ -140,7 +140,12 @@ def test_native_headers(tmp_path: Path) -> None:
     assert life_cycle.values[0] == 185.8
     direct = read_csv_profile(maps, "carbon", column="Carbon Intensity gCO₂eq/kWh (direct)")
     assert direct.values[0] == 140.5
-    watttime = write(tmp_path, "oootime,Caiso_North", "2023-06-08 00:00:00,425", "2023-06-08 00:05:00,432")
+    watttime = write(
+        tmp_path,
+        "oootime,Caiso_North",
+        "2023-06-08 00:00:00,425.01605069",
+        "2023-06-08 00:05:00,432.27352861",
+    )
     assert read_csv_profile(watttime, "carbon").name == "marginal carbon intensity"
     sgip = write(
         tmp_path, "time,moer,f1", "2020-05-31 00:00:00+00:00,0.3,0.4", "2020-05-31 00:05:00+00:00,0.2,0.3"
