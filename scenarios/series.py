@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from scenarios.plan import Input
 from scenarios.study import SiteStudy
@@ -15,7 +16,7 @@ from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.run import pv_for_run, wind_for_run
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
-from simulators.profiles.profile import Profile
+from simulators.profiles.profile import Align, Profile
 from simulators.profiles.site import Site, distance_km
 from simulators.profiles.weather import Weather
 from simulators.recorder.summary import sha256
@@ -34,6 +35,11 @@ class Span:
     def means(self, profile: Profile) -> Array:
         """Means of a profile over each step."""
         return profile.means(self.start, self.step_s, self.steps)
+
+    def within(self, series: Profile | Weather) -> bool:
+        """Whether a series covers the run as it is."""
+        end = self.start + timedelta(seconds=self.step_s * self.steps)
+        return series.start <= self.start and end <= series.end
 
 
 @dataclass
@@ -69,7 +75,9 @@ class SiteSeries:
     def used(self, what: str, ref: FileRef, series: Profile | Weather, own: bool, span: Span) -> None:
         """Note a file that was read; what its `FileRef` says of it goes with it, and what was done to it."""
         done = series.source.removeprefix(str(ref.path)).strip()
-        moved = f"(used in another year: align = {series.align})" if series.align else ""
+        moved = ""
+        if series.align and not span.within(series):
+            moved = f"(of {series.start:%Y}, used in another year: align = {series.align})"
         estimated = None
         if isinstance(series, Profile):
             estimated = series.estimated_share(span.start, span.step_s, span.steps)
@@ -111,6 +119,8 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     InputError
         A file that is broken or does not cover the run; something that is missing.
     """
+    if study.place.align is not None:
+        study, site = _aligned(study, site, study.place.align)
     series = SiteSeries()
     series.inputs.append(
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
@@ -123,6 +133,24 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     if "wind" not in study.without:
         _wind(study, site, weather, span, series)
     return series
+
+
+def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Site]:
+    """The study and its site with every file moved to the run's year that does not say how itself."""
+
+    def moved(part: BaseModel) -> dict[str, FileRef]:
+        refs = {name: getattr(part, name) for name in type(part).model_fields}
+        return {
+            name: ref.model_copy(update={"align": ref.align or align})
+            for name, ref in refs.items()
+            if isinstance(ref, FileRef)
+        }
+
+    place = study.place.model_copy(update=moved(study.place))
+    generation = study.generation.model_copy(update=moved(study.generation))
+    return study.model_copy(update={"place": place, "generation": generation}), site.model_copy(
+        update=moved(site)
+    )
 
 
 FAR_KM = 50.0

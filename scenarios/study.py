@@ -33,6 +33,7 @@ from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.fileref import FileRef
+from simulators.profiles.profile import Align
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
@@ -133,6 +134,12 @@ class PlaceOptions(Part):
         None,
         description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, ..., CSV)",
         json_schema_extra={"hidden": ["column", "unit", "kind", "rating"]},
+    )
+
+    align: Align | None = Field(
+        None,
+        description="use files of other years, the site's own too: calendar (same date and hour) or weekday (same "
+        "weekday too)  [default: not]",
     )
 
     @property

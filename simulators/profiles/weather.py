@@ -14,7 +14,7 @@ the flag `cyclic`: they are aligned by position in the year.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +100,11 @@ class Weather:
     def steps(self) -> int:
         """Number of intervals."""
         return next(len(values) for field in FIELDS if (values := getattr(self, field)) is not None)
+
+    @property
+    def end(self) -> datetime:
+        """End of the last interval, UTC."""
+        return self.start + timedelta(seconds=self.step_s * self.steps)
 
     @property
     def midpoints(self) -> pd.DatetimeIndex:

@@ -83,4 +83,6 @@ def test_nothing_moves_unless_asked_and_the_message_says_how(tmp_path):
         InputError, match="--price-align calendar to use this one at the same days of the year"
     ):
         FileRef(path=file).read("price").means(start, 3600, 24)
-    assert FileRef(path=file, align="weekday").read("price").means(start, 3600, 24) == pytest.approx([0.1] * 24)
+    assert FileRef(path=file, align="weekday").read("price").means(start, 3600, 24) == pytest.approx(
+        [0.1] * 24
+    )

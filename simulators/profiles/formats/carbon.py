@@ -149,8 +149,10 @@ def _sgip(content: Content) -> Sheet:
 def _mixed(content: Content) -> Sheet:
     """EIA generation by source with its average intensity, made of IPCC's life-cycle factors."""
     table = content.table()
-    average = Column("carbon", _G, "average", "life cycle")
-    return Sheet(table, find_time_column(table), {"avg_CI": average}, "UTC", "start")
+    columns = {name: Column("mix", "MW") for name in ("WAT", "OIL", "NG", "COL", "NUC", "OTH")}
+    columns |= {"SUN": Column("pv", "MW"), "WND": Column("wind", "MW")}
+    columns["avg_CI"] = Column("carbon", _G, "average", "life cycle")
+    return Sheet(table, find_time_column(table), columns, "UTC", "start")
 
 
 def _is_watttime_json(content: Content) -> bool:

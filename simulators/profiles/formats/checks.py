@@ -69,7 +69,7 @@ def on_axes(
         values, _ = converted(table, header, wanted, unit, table.numbers(header), axis.step_s)
         values, mended = mark_implausible(table, header, wanted, values, said.implausible)
         columns[quantity], holes = on_axis(table, header, axis, values, said.fill)
-        notes += mended + holes
+        notes += mended + holes.replace(" values filled", f" values of {wanted.label} filled")
     return columns, notes
 
 
