@@ -165,6 +165,8 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
     forecast: dict[str, Any] = {"name": site.control.forecast, "horizon_s": horizon_s}
     if site.control.forecast == "noisy":
         forecast["seed"] = study.run.seed
+    if series.forecasts is not None:
+        forecast |= series.forecasts
     given["forecast"] = forecast
     return Entity(
         site.name, "carbon", "carbon", "CarbonIntensity", site.name, given, silent=frozenset(silent)

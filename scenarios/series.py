@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.run import pv_for_run, wind_for_run
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
+from simulators.profiles.forecasts import read_forecasts
 from simulators.profiles.profile import Align, Profile
 from simulators.profiles.site import Site, distance_km
 from simulators.profiles.weather import Weather
@@ -54,10 +56,10 @@ class SiteSeries:
         Per kWh, and e.g. ``EUR/kWh``.
     pv_w, wind_w
         Mean power, W.
-    ahead
-        The average (else the marginal) series as far beyond the run as the file goes, for forecasts.
     carbon_note
         Why there is no average series.
+    forecasts
+        What was told of the coming carbon intensity, where the policy is to see that.
     inputs, notes
         The files read, and what a reader must know of them.
     """
@@ -69,6 +71,7 @@ class SiteSeries:
     pv_w: Array | None = None
     wind_w: Array | None = None
     carbon_note: str = ""
+    forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -126,6 +129,7 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
     )
     _carbon(study, site, span, series)
+    _forecasts(study, span, series)
     _price(study, site, span, series)
     weather = _weather(study, site, series)
     if "pv" not in study.without:
@@ -209,6 +213,29 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
         series.carbon_note = (
             "only a marginal carbon intensity was given: it tells what a change causes, not what a site emits"
         )
+
+
+def _forecasts(study: SiteStudy, span: Span, series: SiteSeries) -> None:
+    """Forecasts as they were issued, of the series that a policy sees: the average one, else the marginal."""
+    if study.control.forecast != "file":
+        return
+    ref = study.place.carbon_forecast or study.place.marginal or study.place.carbon
+    if ref is None:
+        raise InputError("--forecast file: no file of forecasts, expected --carbon-forecast FILE")
+    found = read_forecasts(ref.path, ref.format, ref.decimal)
+    seen = "average" if series.average is not None else "marginal"
+    if found.kind != seen:
+        raise InputError(
+            f"{ref.path}: forecasts are of the {found.kind} carbon intensity, the policy sees the {seen} one; expected "
+            f"--carbon with a {found.kind} series"
+        )
+    series.forecasts = found.for_run(span.start, span.step_s * span.steps)
+    series.inputs.append(
+        Input(
+            "carbon forecasts", shown(ref.path), found.sha256, ref.licence or "your own", found.kind, "gCO2eq/kWh",
+            ref.note, format=found.format,
+        )
+    )  # fmt: skip
 
 
 def _price(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:

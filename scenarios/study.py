@@ -32,8 +32,7 @@ from simulators.generation.options import GenerationOptions
 from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
-from simulators.profiles.fileref import FileRef
-from simulators.profiles.profile import Align
+from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
@@ -43,9 +42,6 @@ SITE_SERVING = Serving(
     model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="utilisation"
 )
 """What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
-
-DEFAULT_SITE = "california"
-"""Where a study is unless it says so: then a weather file of another place needs no excuse."""
 
 Room = Literal["carbon", "price", "generation", "controller", "traffic", "inference", "datacenter", "storage"]
 
@@ -106,46 +102,6 @@ class RunOptions(Part):
             raise InputError(
                 f"--start: {self.start!r} given, expected a date such as 2017-06-05 or 2017-06-05T06:00"
             ) from None
-
-
-class PlaceOptions(Part):
-    """Where a site is, and files in place of its own."""
-
-    site: str | None = Field(
-        None,
-        description="bundled site (`wattloop sites`) or a site's .toml file  [default: california]",
-    )
-    carbon: FileRef | None = Field(
-        None,
-        description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says",
-        json_schema_extra={"hidden": ["rating", "elsewhere"]},
-    )
-    marginal: FileRef | None = Field(
-        None,
-        description="marginal carbon-intensity file beside the average one: what the import causes",
-        json_schema_extra={"hidden": ["kind", "rating", "elsewhere"]},
-    )
-    price: FileRef | None = Field(
-        None,
-        description="price file instead of the site's, per kWh or as its header says",
-        json_schema_extra={"hidden": ["kind", "rating", "elsewhere"]},
-    )
-    weather: FileRef | None = Field(
-        None,
-        description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, ..., CSV)",
-        json_schema_extra={"hidden": ["column", "unit", "kind", "rating"]},
-    )
-
-    align: Align | None = Field(
-        None,
-        description="use files of other years, the site's own too: calendar (same date and hour) or weekday (same "
-        "weekday too)  [default: not]",
-    )
-
-    @property
-    def site_name(self) -> str:
-        """The site that is meant."""
-        return self.site or DEFAULT_SITE
 
 
 class ClusterOptions(Part):

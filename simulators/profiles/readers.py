@@ -138,7 +138,7 @@ def read_csv_profile(
         basis=(found.basis if found and wanted in (CARBON, MARGINAL) else None) or "",
         column=name,
         estimated=estimated,
-        align=align,
+        align=None if cyclic else align,  # a typical year has no year to move from
         path=str(table.path),
         option=table.option,
     )

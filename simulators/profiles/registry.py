@@ -72,8 +72,25 @@ def series_format(content: Content, said: str | None = None) -> Format:
     """
     found = detect(content, said)
     if found.series is None:
+        instead = "--weather" if found.weather is not None else "--carbon-forecast"
         raise InputError(
-            f"{content.path}: is {found.title}, which holds {found.holds}; expected it as --weather"
+            f"{content.path}: is {found.title}, which holds {found.holds}; expected it as {instead}"
+        )
+    return found
+
+
+def issued_format(content: Content, said: str | None = None) -> Format:
+    """The format of a file that is to be read as forecasts.
+
+    Raises
+    ------
+    InputError
+        As `detect`; also if files of the format hold no forecasts.
+    """
+    found = detect(content, said)
+    if found.issued is None:
+        raise InputError(
+            f"{content.path}: is {found.title}, which holds {found.holds}, no forecasts as issued"
         )
     return found
 

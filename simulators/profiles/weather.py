@@ -138,7 +138,7 @@ class Weather:
             self.source,
             self.sha256,
             self.cyclic,
-            align=None if self.cyclic else self.align,
+            align=self.align,
             path=self.path,
             option="weather",
         )
@@ -227,7 +227,7 @@ def read_weather(
         sha256=raw.sha256,
         format=known.title,
         own_place=own,
-        align=align,
+        align=None if is_cyclic else align,
         path=str(path),
     )
 

@@ -159,7 +159,9 @@ def test_site_that_names_a_missing_file() -> None:
 
 
 def test_unknown_site_and_quantity() -> None:
-    assert "expected one of california, germany" in refusal(lambda: load_site("atlantis"), "atlantis")
+    assert "expected one of california, california_2022, germany" in refusal(
+        lambda: load_site("atlantis"), "atlantis"
+    )
     assert "expected one of carbon, marginal, price" in refusal(
         lambda: read_csv_profile(HERE / "gap.csv", "co2"), "co2"
     )

@@ -256,3 +256,17 @@ def test_german_generation_agrees_with_simbench() -> None:
     assert bundled is not None
     assert (original.start, original.end) == (bundled.start, bundled.end)
     np.testing.assert_allclose(bundled.values, original.values, atol=2e-4)
+
+
+def test_california_2022_agrees_with_its_source_and_with_another_publisher() -> None:
+    """Averages of dc-rl's table, hour by hour; Electricity Maps' mean day of the year after."""
+    bundled = load_site("california_2022").carbon.read("carbon").values
+    late = np.arange(5000, 8759)  # rows that end at their label
+    known = pd.read_csv(SHARED / "carbon" / "dcrl_eia_CA_2022_NG_avgCI.csv.gz")["avg_CI"].to_numpy()
+    np.testing.assert_allclose(bundled[late], known[late + 1], atol=0.006)
+    other = read_csv_profile(SHARED / "carbon" / "electricitymaps_US-CAL-CISO_2023_hourly.csv.gz", "carbon")
+
+    def day(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, 24).mean(axis=0)
+
+    assert np.corrcoef(day(bundled), day(other.values))[0, 1] > 0.98

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -148,6 +149,29 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Issued:
+    """Forecasts of a series as they were issued.
+
+    Attributes
+    ----------
+    at
+        When each was issued, UTC, ascending; shape (n,).
+    lead_s
+        From the time of issue to the first value, and between values, s.
+    values
+        One forecast per row, in `unit`; shape (n, values).
+    unit, kind
+        Of the values.
+    """
+
+    at: pd.DatetimeIndex
+    lead_s: int
+    values: NDArray[np.float64]
+    unit: str
+    kind: Kind | None
+
+
+@dataclass(frozen=True)
 class Said:
     """What a user says of a weather file; None: nothing."""
 
@@ -197,8 +221,8 @@ class Format:
         Where it is specified.
     known
         Whether a file is one.
-    series, weather
-        Its readers; None if a file of it holds no such thing.
+    series, issued, weather
+        Its readers: a series, forecasts as they were issued, weather; None if a file of it holds no such thing.
     """
 
     name: str
@@ -211,4 +235,5 @@ class Format:
     source: str
     known: Callable[[Content], bool]
     series: Callable[[Content], Sheet] | None = None
+    issued: Callable[[Content], Issued] | None = None
     weather: Callable[[Content, Said], RawWeather] | None = None

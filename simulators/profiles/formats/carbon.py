@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.profiles.formats.base import Column, Content, Format, Sheet
+from simulators.profiles.formats.base import Column, Content, Format, Issued, Sheet
+from simulators.profiles.formats.issued import from_columns, from_pairs, from_records
 from simulators.profiles.profile import Kind
 from simulators.profiles.tables import Table
 from simulators.profiles.times import find_time_column
@@ -108,6 +109,40 @@ def _watttime_json(content: Content) -> Sheet:
     return Sheet(table, "point_time", {"value": Column("carbon", unit, kind)}, "UTC", "instant", note=note)
 
 
+def _watttime_issued(content: Content) -> Issued:
+    """v3 ``forecast`` (one issue) and ``forecast/historical`` (several); v2 the same without ``meta``."""
+    held = content.json
+    meta = held.get("meta", {}) if isinstance(held, Mapping) else {}
+    records = _records_of(content)
+    issues = records
+    if "forecast" not in records[0]:
+        issued = meta.get("generated_at") or (held.get("generated_at") if isinstance(held, Mapping) else None)
+        if issued is None:
+            raise InputError(f"{content.path}: holds values, no forecasts; expected WattTime's forecast")
+        issues = [{"generated_at": issued, "forecast": records}]
+    kind = signal(content, meta.get("signal_type") or "MOER", 3 if meta else 2)
+    return from_records(content, issues, str(meta.get("units") or _LBS), kind)
+
+
+def _records_of(content: Content) -> list[dict[str, Any]]:
+    held = content.json
+    if isinstance(held, Mapping) and "generated_at" in held and isinstance(held.get("forecast"), list):
+        return [dict(held)]
+    if isinstance(held, Mapping) and isinstance(held.get("data"), list) and len(held["data"]) == 1:
+        return list(held["data"])
+    return _records(content, ("data",))
+
+
+def _pairs(content: Content) -> Issued:
+    table = content.table()
+    value = [str(n) for n in table.frame.columns if str(n) not in ("request_time", "forecast_time")]
+    if len(value) != 1:
+        raise InputError(
+            f"{content.path}: expected request_time, forecast_time and one value, found {table.columns()}"
+        )
+    return from_pairs(content, "request_time", "forecast_time", value[0], _G, "marginal")
+
+
 def _watttime_v2(content: Content) -> Sheet:
     table = content.table()
     name = next(str(name) for name in table.frame.columns if str(name).strip().lower() == "moer")
@@ -189,7 +224,7 @@ FORMATS = (
     ),
     Format(
         "watttime-json", "WattTime JSON (v2, v3)", "carbon, marginal or average; forecasts", _LBS, "5 min", "instant",
-        "data or forecast with point_time and value", _WATTTIME, _is_watttime_json, _watttime_json,
+        "data or forecast with point_time and value", _WATTTIME, _is_watttime_json, _watttime_json, _watttime_issued,
     ),
     Format(
         "watttime-v2", "WattTime CSV (v2)", "carbon, marginal", _LBS, "5 min", "instant",
@@ -203,7 +238,12 @@ FORMATS = (
     Format(
         "sgip", "SGIP MOER, with its forecasts", "carbon, marginal; forecasts", "kgCO2/kWh", "5 min", "instant",
         "column moer or MOER version 2.0; f1, f2, ...", "SGIP signal, docs.sgipsignal.com",
-        lambda c: any(re.fullmatch(r"moer( version [\d.]+)?", name) for name in columns_of(c)), _sgip,
+        lambda c: any(re.fullmatch(r"moer( version [\d.]+)?", name) for name in columns_of(c)), _sgip, from_columns,
+    ),
+    Format(
+        "vessim-forecast", "Vessim forecast CSV", "carbon, marginal, forecasts", _G, "5 min", "instant",
+        "columns request_time, forecast_time and a region", "Vessim, datasets: WattTime forecasts in g/kWh",
+        lambda c: {"request_time", "forecast_time"} <= set(columns_of(c)), issued=_pairs,
     ),
     Format(
         "eia-average", "EIA mix with its average", "carbon, average, life cycle", _G, "1 h", "start",

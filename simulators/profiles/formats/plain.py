@@ -103,10 +103,10 @@ FORMATS = (
     ),
     Format(
         "parquet", "parquet", *_ANY, "a time column and value[unit]", "Apache Parquet",
-        lambda c: c.packed, plain_sheet, _weather,
+        lambda c: c.packed, plain_sheet, weather=_weather,
     ),
     Format(
         "csv", "CSV", *_ANY, "a time column and value[unit]; also .csv.gz, archive.zip/member.csv", "RFC 4180",
-        lambda c: c.json is None, plain_sheet, _weather,
+        lambda c: c.json is None, plain_sheet, weather=_weather,
     ),
 )  # fmt: skip

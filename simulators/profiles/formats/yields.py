@@ -176,6 +176,6 @@ FORMATS = (
     Format(
         "pvwatts", "PVWatts hourly CSV", "PV output; weather of a typical year", "W of so many kW; W/m2, degC", "1 h",
         "start", "first line PVWatts", "Dobos (2014), PVWatts Version 5 Manual, NREL/TP-6A20-62641",
-        lambda c: c.head.lstrip('"').startswith("PVWatts"), _pvwatts, _pvwatts_weather,
+        lambda c: c.head.lstrip('"').startswith("PVWatts"), _pvwatts, weather=_pvwatts_weather,
     ),
 )  # fmt: skip
