@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from simulators.errors import InputError
@@ -54,10 +56,13 @@ def chosen_column(
 
 def _refuse_mix(table: Table, known: dict[str, Column | None]) -> None:
     sources = [name for name, column in known.items() if is_generation(column)]
+    sources += [
+        name for name in known if re.search(r"fuel.?type|production.?type|energy.?source", name.lower())
+    ] * 2
     powers = [name for name in sources if (column := known[name]) and column.unit]
     if len(sources) > 1 or powers:
         raise InputError(
-            f"{table.path}: holds generation by source ({', '.join(sources[:3])}...), not an intensity; "
+            f"{table.path}: holds generation by source ({', '.join(dict.fromkeys(sources[:3]))}...), not an intensity; "
             "expected a file of the intensity, e.g. in g/kWh: a mix needs emission factors and imports as well"
         )
 

@@ -80,7 +80,13 @@ _TEMPERATURE = {
 # Wh/m2 is an hour's mean in files of hourly values, which is what publishes it
 _IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0), "kwh/m2": (1e3, 0.0)}
 # 1 knot = 1852 m/h, 1 mile = 1609.344 m: exact by definition
-_SPEED = {"m/s": (1.0, 0.0), "km/h": (1 / 3.6, 0.0), "kn": (1852 / 3600, 0.0), "mph": (0.44704, 0.0)}
+_SPEED = {
+    "m/s": (1.0, 0.0),
+    "km/h": (1 / 3.6, 0.0),
+    "kn": (1852 / 3600, 0.0),
+    "mph": (0.44704, 0.0),
+    "mp/h": (0.44704, 0.0),
+}
 _PRESSURE = {
     "pa": (1.0, 0.0),
     "hpa": (100.0, 0.0),

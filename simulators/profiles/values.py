@@ -49,11 +49,25 @@ def stated_unit(
         If it names none and could have several.
     """
     unit = found.unit if found and found.unit else split_header(column)[1]
+    if unit is None:
+        unit = _unit_beside(table)
     if unit is not None:
         return unit
     if quantity in (CARBON, MARGINAL):
         return _bare_carbon(table, column, quantity, numbers)
     _check_bare(table, column, quantity, numbers)
+    return None
+
+
+def _unit_beside(table: Table) -> str | None:
+    """A unit that stands above the header, or the same in every row of a column of units."""
+    if said := table.comments.get("unit") or table.comments.get("units"):
+        return said
+    for name in table.frame.columns:
+        if str(name).strip().lower() in ("unit", "units", "value-units", "value_units"):
+            units = table.frame[name].dropna().unique()
+            if len(units) == 1:
+                return str(units[0]).strip()
     return None
 
 

@@ -111,7 +111,10 @@ SITES = [
     ("site_latitude.toml", "entry 'latitude': input should be less than or equal to 90"),
     ("site_timezone.toml", "unknown time zone 'mars/olympus'"),
     ("site_not_toml.toml", "not valid TOML"),
-    ("no_such_site.toml", "no such file; expected a site file or one of california, germany"),
+    (
+        "no_such_site.toml",
+        "no such file; expected a site file or one of california, california_2022, germany",
+    ),
 ]
 
 

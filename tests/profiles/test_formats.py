@@ -222,7 +222,7 @@ def test_every_format_has_its_facts_and_is_found_by_its_sample(tmp_path):
             entry.source,
         )
         assert all(facts)
-        assert entry.series or entry.weather
+        assert entry.series or entry.weather or entry.issued
     made = {
         "electricity-maps": samples.electricity_maps(tmp_path, True), "watttime-json": samples.watttime_v2(tmp_path),
         "watttime-v2": samples.watttime_v2_csv(tmp_path), "sgip": samples.sgip(tmp_path, True),
@@ -240,3 +240,85 @@ def test_the_map_of_the_test_reference_years_is_that_of_europe():
     """Corner of the grid cell that DWD's own file names gives 50.79 N, 6.05 E in its header's projection."""
     latitude, longitude = to_degrees(3_731_500.0, 2_677_500.0)
     assert (latitude, longitude) == pytest.approx((50.7931, 6.0546), abs=1e-3)
+
+
+def test_an_older_entsoe_export_calls_its_ranges_time(tmp_path):
+    rows = [
+        f'"{t:%d.%m.%Y %H:%M} - {t + pd.Timedelta(hours=1):%d.%m.%Y %H:%M}","{40000 + i}","{41000 + i}"'
+        for i, t in enumerate(pd.date_range("2020-01-01", periods=48, freq="h"))
+    ]
+    header = '"Time (CET/CEST)","Day-ahead Total Load Forecast [MW] - BZN|DE-LU","Actual Total Load [MW] - BZN|DE-LU"'
+    load = read_csv_profile(samples.written(tmp_path, "load.csv", [header, *rows]), "load")
+    assert load.start == datetime(2019, 12, 31, 23, tzinfo=UTC)
+    np.testing.assert_allclose(load.values, (41000 + np.arange(48)) * 1e6)
+
+
+def test_a_mix_in_long_form_is_no_intensity_either(tmp_path):
+    header = "period,respondent,fueltype,type-name,value,value-units"
+    rows = [
+        f"2023-01-01T{h:02d},CISO,{fuel},x,{100 + h},megawatthours"
+        for h in range(24)
+        for fuel in ("NG", "SUN")
+    ]
+    assert "holds generation by source" in refusal(
+        samples.written(tmp_path, "eia.csv", [header, *rows]), "carbon"
+    )
+
+
+def test_a_unit_may_stand_beside_the_values(tmp_path):
+    times = pd.date_range("2023-01-01", periods=4, freq="h")
+    rows = [f"{t:%Y-%m-%dT%H:%M}Z,{900 + i},lb/MWh" for i, t in enumerate(times)]
+    beside = samples.written(tmp_path, "beside.csv", ["time,value,units", *rows])
+    above = samples.written(
+        tmp_path, "above.csv", ["# unit: lb/MWh", "time,value", *(row.rpartition(",")[0] for row in rows)]
+    )
+    for path in (beside, above):
+        np.testing.assert_allclose(read_csv_profile(path, "carbon").values, LB * (900 + np.arange(4)))
+
+
+def test_a_date_and_a_clock_in_two_columns_are_one_time(tmp_path):
+    times = pd.date_range("2023-01-01", periods=48, freq="h")
+    rows = [f"{t:%d.%m.%Y};{t:%H:%M};{i},5" for i, t in enumerate(times)]
+    path = samples.written(tmp_path, "two.csv", ["Date;Time;price[EUR/MWh]", *rows])
+    profile = read_csv_profile(path, "price")
+    assert profile.start == datetime(2023, 1, 1, tzinfo=UTC)
+    np.testing.assert_allclose(profile.values, (np.arange(48) + 0.5) / 1000)
+
+
+def test_a_workbook_is_told_apart_from_an_archive(tmp_path):
+    import zipfile
+
+    book = tmp_path / "CISO.xlsx"
+    with zipfile.ZipFile(book, "w") as made:
+        made.writestr("xl/workbook.xml", "<workbook/>")
+        made.writestr("xl/styles.xml", "<x/>")
+    assert "is an Excel workbook; expected its sheet saved as CSV" in refusal(book, "carbon")
+    archive = tmp_path / "two.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.write(samples.electricity_maps(tmp_path, new=True), "a.csv")
+        made.writestr("b.csv", "x")
+    for member in (archive / "a.csv", Path(f"{archive}{{a.csv}}")):
+        assert read_csv_profile(member, "carbon").values[0] == 150.0
+
+
+def test_nsrdb_without_the_attributes_nobody_asked_for(tmp_path):
+    head = [
+        "Source,Location ID,City,State,Country,Latitude,Longitude,Time Zone,Elevation,Local Time Zone,DHI Units,Version",
+        "NSRDB,1,-,-,-,40.0,-105.0,-7,1600,-7,w/m2,3.0.6",
+        "Year,Month,Day,Hour,Minute,DHI,DNI,GHI,Temperature",
+    ]
+    times = pd.date_range("2020-06-01 00:30", periods=48, freq="h")
+    light = samples.sun(
+        pd.DatetimeIndex(times + pd.Timedelta(hours=7)).tz_localize("UTC"), (40.0, -105.0, 1600.0)
+    )
+    rows = [
+        f"{t.year},{t.month},{t.day},{t.hour},{t.minute},"
+        f"{light['dhi'][i]:.1f},{light['dni'][i]:.1f},{light['ghi'][i]:.1f},20.0"
+        for i, t in enumerate(times)
+    ]
+    weather = read_weather(samples.written(tmp_path, "psm3.csv", [*head, *rows]))
+    assert weather.start == datetime(
+        2020, 6, 1, 7, tzinfo=UTC
+    )  # 00:30 at -07:00 is the middle of the first hour
+    assert weather.pressure_pa is None
+    assert closure(weather, (40.0, -105.0)) < 0.5

@@ -30,8 +30,17 @@ def columns_of(content: Content) -> list[str]:
 
 
 def plain_sheet(content: Content) -> Sheet:
-    """A table whose headers say it all."""
+    """A table whose headers say it all; a date and a clock in two columns become one time."""
     table = content.table()
+    names = {str(name).strip().lower(): str(name) for name in table.frame.columns}
+    day = next((names[key] for key in ("date", "datum", "day") if key in names), None)
+    clock = next((names[key] for key in ("time", "uhrzeit", "zeit") if key in names), None)
+    if day is not None and clock is not None:
+        text = table.frame[[day, clock]].astype("string").apply(lambda cells: cells.str.strip())
+        if bool(text[day].str.fullmatch(r"[\d./-]+").all()) and bool(text[clock].str.contains(":").all()):
+            joined = text[day].str.cat(text[clock], sep=" ")
+            frame = table.frame.drop(columns=[day, clock]).assign(**{"date and time": joined})
+            return Sheet(replace(table, frame=frame), "date and time", estimated=estimated(table))
     return Sheet(table, find_time_column(table), estimated=estimated(table))
 
 

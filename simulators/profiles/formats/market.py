@@ -17,6 +17,8 @@ from simulators.profiles.tables import Table
 _CET = "Europe/Brussels"
 _GERMAN = "Europe/Berlin"
 _STAMP = r"(\d\d?)[./](\d\d?)[./](\d{4}) (\d\d?:\d\d)(?::\d\d)?(?: ?\((CES?T|UTC)\))?"
+_RANGE = r"\n\W?\d\d[./]\d\d[./]\d{4} \d\d:\d\d(:\d\d)?( \(CES?T\))? - \d\d[./]\d\d[./]\d{4}"
+"""A first cell that is a range of time: older exports call the column Time."""
 
 
 def wide(table: Table, time: str, keys: list[str], values: list[str]) -> Table:
@@ -162,6 +164,12 @@ def _smard(content: Content) -> Sheet:
     return Sheet(replace(table, frame=made), begin, timezone=_GERMAN, label="start")
 
 
+def _is_smard(content: Content) -> bool:
+    begins = r"\W*(datum von;datum bis|start date;end date|datum;(uhrzeit|anfang)|date;start);"
+    header = content.header.lower()
+    return re.match(begins, header) is not None and re.search(r"\[(mwh|./mwh|eur/mwh)\]", header) is not None
+
+
 def _eia930(content: Content) -> Sheet:
     """EIA-930: balance files and workbooks' sheets; the time is the end of its hour, thousands have commas."""
     table = content.table(decimal="point")
@@ -179,7 +187,8 @@ def _eia930(content: Content) -> Sheet:
 
 def _is_entsoe(content: Content) -> bool:
     names = columns_of(content)
-    return any(re.match(r"mtu\b", name) for name in names) or {"resolutioncode", "areacode"} <= set(names)
+    named = any(re.match(r"mtu\b", name) for name in names) or {"resolutioncode", "areacode"} <= set(names)
+    return named or re.search(_RANGE, content.head) is not None
 
 
 FORMATS = (
@@ -193,7 +202,7 @@ FORMATS = (
         "smard", "SMARD CSV (German, English)", "price; load; generation by source", "EUR/MWh, MWh per interval",
         "15 min, 1 h", "start", "Datum von;Datum bis;..., Datum;Uhrzeit;... or Start date;End date;...",
         "Bundesnetzagentur, smard.de, download of market data; local time, decimal comma in German",
-        lambda c: bool(re.match(r"\W*(datum( von)?|start date|date);", c.header.lower())), _smard,
+        _is_smard, _smard,
     ),
     Format(
         "eia-930", "EIA-930 CSV", "load; generation by source; carbon, average, direct", "MW, lbs/kWh", "1 h", "end",

@@ -27,7 +27,8 @@ def _native(content: Content, said: Said) -> RawWeather:
     frame, meta = pvlib_read(content, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(content.text))
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), 4)
     frame = frame.rename(columns={"temp_air": "temperature"})
-    frame["pressure"] = frame["pressure"] * 100.0  # mbar
+    if "pressure" in frame:  # users choose the attributes
+        frame["pressure"] = frame["pressure"] * 100.0  # mbar
     columns, note = checked(content, frame, 4, said, step_s)
     start = frame.index[0].tz_convert("UTC").to_pydatetime() - timedelta(seconds=step_s // 2)
     return RawWeather(
