@@ -167,21 +167,26 @@ def _weather(study: SiteStudy, site: Site, series: SiteSeries) -> Weather | None
     if ref is None:
         return None
     weather = ref.read_weather(site.latitude, site.longitude, site.altitude_m)
+    series.notes += _apart(ref, weather, site, stated=study.place.site is not None)
+    return weather
+
+
+def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
+    """What to say of weather that is of another place than the site; refused where both are stated."""
     if not weather.own_place or weather.latitude is None or weather.longitude is None:
-        return weather
+        return []
     apart_km = distance_km(site.latitude, site.longitude, weather.latitude, weather.longitude)
     if apart_km <= FAR_KM:
-        return weather
+        return []
     where = f"{weather.latitude:g}, {weather.longitude:g}"
-    if study.place.site is not None and not ref.elsewhere:
+    if stated and not ref.elsewhere:
         raise InputError(
             f"{ref.path}: is of {where}, {apart_km:,.0f} km from site {site.name}; expected weather within "
             f"{FAR_KM:g} km, or --weather-elsewhere if that is meant"
         )
-    series.notes.append(
+    return [
         f"Weather is of {where}, {apart_km:,.0f} km from {site.title}: sun and wind are those of its own place."
-    )
-    return weather
+    ]
 
 
 def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
@@ -265,6 +270,8 @@ def _pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, serie
         raise InputError(f"site {site.name} has no weather for PV: expected --weather FILE or --without pv")
     weather = weather or site.read_weather()
     assert weather is not None
+    if own:
+        series.notes += _apart(weather_ref, weather, site, stated=True)
     series.used("weather for PV", weather_ref, weather, own, span)
     series.pv_w = pv_for_run(weather, span.start, span.step_s, span.steps, peak_w=options.pv_kw * 1e3)
 

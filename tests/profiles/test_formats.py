@@ -303,7 +303,8 @@ def test_a_workbook_is_told_apart_from_an_archive(tmp_path):
 
 def test_nsrdb_without_the_attributes_nobody_asked_for(tmp_path):
     head = [
-        "Source,Location ID,City,State,Country,Latitude,Longitude,Time Zone,Elevation,Local Time Zone,DHI Units,Version",
+        "Source,Location ID,City,State,Country,Latitude,Longitude,Time Zone,Elevation,Local Time Zone,DHI Units,"
+        "Version",
         "NSRDB,1,-,-,-,40.0,-105.0,-7,1600,-7,w/m2,3.0.6",
         "Year,Month,Day,Hour,Minute,DHI,DNI,GHI,Temperature",
     ]

@@ -69,6 +69,19 @@ def test_weather_far_from_a_stated_site_is_an_error_unless_the_study_says_so():
     assert any("its own place" in note for note in read.notes)
 
 
+def test_a_site_file_and_its_own_weather_may_not_contradict_either(tmp_path):
+    carbon = DATA / "carbon" / "california_2016-2017.csv"
+    text = (
+        'title = "Mine"\nlatitude = 48.0\nlongitude = 11.0\nstart = 2017-06-05T00:00:00Z\n'
+        f'carbon = "{carbon}"\n[weather]\npath = "{GREENSBORO}"\n'
+    )
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(InputError, match=r"is of 36.1, -79.95, .* km from site mine"):
+        series(site=str(tmp_path / "mine.toml"), without=["wind"])
+    (tmp_path / "said.toml").write_text(text + "elsewhere = true\n")
+    assert series(site=str(tmp_path / "said.toml"), without=["wind"]).pv_w.max() > 0
+
+
 def test_weather_near_the_site_or_without_a_place_needs_no_word(tmp_path):
     near = local_weather(tmp_path, 34.0, -117.3)
     assert not any(
