@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.fill import FillRule
+from simulators.profiles.forecasts import read_forecasts
 from simulators.profiles.formats.base import Content, Format
 from simulators.profiles.formats.headers import column as known_column
 from simulators.profiles.profile import Profile
@@ -21,7 +22,7 @@ from simulators.profiles.readers import OPTIONS
 from simulators.profiles.registry import detect
 from simulators.profiles.weather import FIELDS
 
-KINDS = ("carbon", "marginal", "price", "pv", "wind", "load", "weather")
+KINDS = ("carbon", "marginal", "price", "pv", "wind", "load", "weather", "forecasts")
 """What a file may be read as."""
 
 
@@ -90,7 +91,7 @@ def _said_by(error: InputError, ref: FileRef) -> str:
 
 def _found(ref: FileRef, kind: str, known: Format) -> Finding:
     """What a file is as one kind; one that is refused for its holes is shown with them filled, and says so."""
-    look = _weather if kind == "weather" else _profile
+    look = {"weather": _weather, "forecasts": _forecasts}.get(kind, _profile)
     try:
         return look(ref, kind, known)
     except InputError as error:
@@ -105,8 +106,9 @@ def _found(ref: FileRef, kind: str, known: Format) -> Finding:
 
 def _likely(content: Content, known: Format) -> list[str]:
     """Kinds that a file's format or its headers name; one of weather is tried as weather."""
+    ahead = ["forecasts"] if known.issued is not None else []
     if known.series is None:
-        return ["weather"]
+        return ["weather"] if known.weather is not None else ahead
     sheet = known.series(content)
     others = [str(name) for name in sheet.table.frame.columns if str(name) != sheet.time]
     found = {
@@ -115,7 +117,8 @@ def _likely(content: Content, known: Format) -> list[str]:
     kinds = [name for name in KINDS if name in found]
     if known.weather is not None and not kinds:
         kinds.append("weather")
-    return [*kinds, "carbon"] if "mix" in found and "carbon" not in kinds else kinds or ["carbon", "price"]
+    kinds = [*kinds, "carbon"] if "mix" in found and "carbon" not in kinds else kinds
+    return [*(kinds or ["carbon", "price"]), *ahead]
 
 
 def _profile(ref: FileRef, kind: str, known: Format) -> Finding:
@@ -178,6 +181,21 @@ def _weather(ref: FileRef, kind: str, known: Format) -> Finding:
     end = weather.start + timedelta(seconds=weather.step_s * weather.steps)
     use = _use(ref, kind, None if weather.cyclic else weather.start, end)
     return Finding(kind, tuple(facts), tuple(series), use)
+
+
+def _forecasts(ref: FileRef, kind: str, known: Format) -> Finding:
+    read = read_forecasts(ref.path, ref.format, ref.decimal)
+    first, last = (datetime.fromtimestamp(float(read.at_s[i]), UTC) for i in (0, -1))
+    count = read.values.shape[1]
+    facts = (
+        ("format", f"{known.title} ({known.name}), known by: {known.sign}"),
+        ("quantity", f"{read.kind} carbon intensity, as it was told ahead"),
+        ("unit", "gCO2eq/kWh"),
+        ("issued", f"{len(read.at_s):,} times, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"),
+        ("ahead", f"{count} values, {read.lead_s / 60:g} min apart: {count * read.lead_s / 3600:g} h"),
+        ("values", _statistics(read.values.ravel())),
+    )
+    return Finding(kind, facts, (), f"--carbon-forecast {ref.path} --forecast file")
 
 
 def _span(start: datetime, step_s: int, steps: int) -> list[tuple[str, str]]:

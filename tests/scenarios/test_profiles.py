@@ -209,3 +209,15 @@ def test_inspect_of_weather_names_the_place(tmp_path):
     assert "36.1, -79.95, 273 m" in out
     assert "NREL TMY3" in out
     assert "--start" not in out  # a typical year fits any run
+
+
+def test_inspect_shows_forecasts_beside_the_values(tmp_path):
+    file = samples.sgip(tmp_path, forecasts=True)
+    out = inspect(file).out
+    assert "as carbon" in out
+    assert "36 times, 2020-06-01 00:00 to 2020-06-01 02:55 UTC" in out
+    assert "36 values, 5 min apart: 3 h" in out
+    assert f"--carbon-forecast {file} --forecast file" in out
+    rows = [f"2023-06-08 00:00:00,2023-06-08 00:{minute:02d}:00,400" for minute in (5, 10, 15)]
+    alone = samples.written(tmp_path, "f.csv", ["request_time,forecast_time,Caiso_North", *rows])
+    assert "as forecasts" in inspect(alone).out

@@ -85,9 +85,13 @@ def check_year(path: Path, stamps: pd.DatetimeIndex, kind: str, first_row: int) 
     if len(wrong):
         row = int(wrong[0])
         raise InputError(
-            f"{path}: row {first_row + row} (line of the file): is {stamps[row]:%m-%d %H:%M}; "
+            f"{path}: row {first_row + row} (line of the file): is {_short(stamps[row])}; "
             f"expected {expected[row]:%m-%d %H:%M}, every hour once and in order"
         )
+
+
+def _short(stamp: pd.Timestamp) -> str:
+    return "no time" if pd.isna(stamp) else f"{stamp:%m-%d %H:%M}"
 
 
 def check_steps(content: Content, index: pd.DatetimeIndex, first_row: int) -> int:

@@ -21,6 +21,8 @@ def from_columns(content: Content) -> Issued:
     if not ahead:
         raise InputError(f"{content.path}: holds no forecasts (f1, f2, ...); expected a file that does")
     at = read_times(table, find_time_column(table), "UTC", None)
+    if len(at) < 2:
+        raise InputError(f"{content.path}: has one data row; expected at least two to know the resolution")
     step_s = int((at[1] - at[0]).total_seconds())
     return Issued(
         at, step_s, np.column_stack([table.numbers(name) for name in ahead]), "kgCO2/kWh", "marginal"

@@ -50,9 +50,10 @@ def wide(table: Table, time: str, keys: list[str], values: list[str]) -> Table:
 def _entsoe(content: Content) -> Sheet:
     """ENTSO-E: the market time unit is a range, or a start; in CET, or in UTC where the header says so."""
     table = content.table(decimal="point")
-    time = next(
-        str(n) for n in table.frame.columns if re.match(r"(mtu|time|datetime|date)\b", str(n).lower())
-    )
+    times = (str(n) for n in table.frame.columns if re.match(r"(mtu|time|datetime|date)\b", str(n).lower()))
+    time = next(times, None)
+    if time is None:
+        raise InputError(f"{content.path}: no time column (MTU), found {table.columns()}")
     cells = table.frame[time].astype("string").str.strip()
     zone = "UTC" if "utc" in time.lower() or bool(cells.str.endswith("(UTC)").all()) else _CET
     frame = _with_currency(table.frame.copy())

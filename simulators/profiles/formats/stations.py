@@ -14,7 +14,7 @@ from pvlib import iotools
 
 from simulators.errors import InputError
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
-from simulators.profiles.formats.checks import IRRADIANCE, check_steps, checked, pvlib_read
+from simulators.profiles.formats.checks import COLUMNS, IRRADIANCE, check_steps, checked, pvlib_read
 
 _OFFSET_W_M2 = 30.0
 """Thermal offset of pyranometers at night, at most: SURFRAD's files keep it as small negative irradiance."""
@@ -28,6 +28,11 @@ def _surfrad(content: Content, said: Said) -> RawWeather:
         frame, meta = pvlib_read(content, "SURFRAD", iotools.read_surfrad, str(file))
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), 3)
     frame = frame.rename(columns={"temp_air": "temperature"})
+    text = [name for name in COLUMNS if not pd.api.types.is_numeric_dtype(frame[name])]
+    if text:
+        raise InputError(
+            f"{content.path}: damaged SURFRAD file (column {text[0]} holds text); expected it as published"
+        )
     frame["pressure"] = frame["pressure"] * 100.0  # mbar
     for name in IRRADIANCE:
         small = (frame[name] < 0) & (frame[name] > -_OFFSET_W_M2)
@@ -57,7 +62,7 @@ def _cams(content: Content, said: Said) -> RawWeather:
     start = pd.DatetimeIndex(frame.index)[0].tz_convert("UTC").to_pydatetime()
     return RawWeather(
         content.path, start, step_s, columns, content.sha256,
-        meta["latitude"], meta["longitude"], meta.get("altitude"), note=note,
+        meta.get("latitude"), meta.get("longitude"), meta.get("altitude"), note=note,
     )  # fmt: skip
 
 
