@@ -16,6 +16,9 @@ from simulators.profiles.profile import Kind
 from simulators.profiles.quantities import CARBON, MARGINAL, QUANTITIES, Quantity, split_header
 from simulators.profiles.tables import Table
 
+_BASES = {"direct": "direct", "life cycle": "life cycle", "lifecycle": "life cycle", "lca": "life cycle"}
+"""A carbon intensity may be chosen by what is in it, where one column alone is that."""
+
 
 def chosen_column(
     sheet: Sheet, wanted: Quantity, said: str | None, kind: Kind | None
@@ -34,7 +37,10 @@ def chosen_column(
     others = [str(name) for name in table.frame.columns if str(name) != sheet.time]
     known = {name: sheet.columns.get(name) or known_column(name, others) for name in others}
     if said is not None:
-        name = _said(table, others, said)
+        by_basis = [
+            name for name in others if (column := known[name]) and column.basis == _BASES.get(said.lower())
+        ]
+        name = by_basis[0] if len(by_basis) == 1 and said.lower() in _BASES else _said(table, others, said)
         return name, known[name] if _fits(known[name], wanted) else None
     named = [name for name in others if split_header(name)[0].lower() in wanted.names]
     found = [name for name in others if _fits(known[name], wanted)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def test_electricity_maps(tmp_path, new):
         path, "carbon", column=life_cycle.column.replace("Life cycle", "direct").replace("LCA", "direct")
     )
     assert (direct.basis, direct.values[0]) == ("direct", 100.0)
+    assert read_csv_profile(path, "carbon", column="direct").values[0] == 100.0
+    assert read_csv_profile(path, "carbon", column="life cycle").values[0] == 150.0
 
 
 @pytest.mark.parametrize(
@@ -323,3 +326,31 @@ def test_nsrdb_without_the_attributes_nobody_asked_for(tmp_path):
     )  # 00:30 at -07:00 is the middle of the first hour
     assert weather.pressure_pa is None
     assert closure(weather, (40.0, -105.0)) < 0.5
+
+
+@pytest.mark.parametrize(("factor", "basis"), [("lifecycle", "life cycle"), ("direct", "direct")])
+def test_electricity_maps_interface(tmp_path, factor, basis):
+    history = [
+        {"zone": "DE", "carbonIntensity": 300 + i, "datetime": f"{t:%Y-%m-%dT%H:%M:%S.000Z}",
+         "emissionFactorType": factor, "isEstimated": i < 6, "createdAt": "x"}
+        for i, t in enumerate(samples.UTC_DAY[:24])
+    ]  # fmt: skip
+    path = samples.written(tmp_path, "history.json", [json.dumps({"zone": "DE", "history": history})])
+    profile = read_csv_profile(path, "carbon")
+    assert (profile.kind, profile.basis, profile.start) == ("average", basis, samples.UTC_DAY[0])
+    assert profile.values[:2].tolist() == [300.0, 301.0]
+    assert profile.estimated.mean() == 0.25
+
+
+def test_solcast_interface(tmp_path):
+    ends = pd.date_range("2024-06-01 00:30", periods=48, freq="30min", tz="UTC")
+    light = samples.sun(ends - pd.Timedelta(minutes=15))
+    records = [
+        {"ghi": light["ghi"][i], "dni": light["dni"][i], "dhi": light["dhi"][i], "air_temp": 15.0,
+         "period_end": f"{t:%Y-%m-%dT%H:%M:%S.0000000Z}", "period": "PT30M"}
+        for i, t in enumerate(ends)
+    ]  # fmt: skip
+    path = samples.written(tmp_path, "s.json", [json.dumps({"estimated_actuals": records[::-1]})])
+    weather = read_weather(path, latitude=48.2, longitude=16.4)
+    assert (weather.start, weather.step_s, weather.steps) == (datetime(2024, 6, 1, tzinfo=UTC), 1800, 48)
+    assert closure(weather, (48.2, 16.4)) < 0.5
