@@ -27,7 +27,8 @@ TIME_NAMES = (
 _FORMATS = (
     (r"\d{4}-\d\d-\d\d", "ISO8601"),
     (r"\d{4}\d\d\d\d:\d{4}", "%Y%m%d:%H%M"),
-    (r"\d{4}/\d\d/\d\d \d", "%Y/%m/%d %H:%M"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d$", "%Y/%m/%d %H:%M"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d:\d\d$", "%Y/%m/%d %H:%M:%S"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
     (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d [AP]M$", "%b %d, %Y %I:%M %p"),
@@ -91,7 +92,8 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
         )
     text = cells.astype("string").str.strip().fillna("")
     first = str(text.iloc[0])
-    if re.fullmatch(r"\d+(\.0*)?", first):
+    layout = _digits_format(first)
+    if layout is None and re.fullmatch(r"\d+(\.0*)?", first):
         counts = table.numbers(column)
         if float(np.nanmin(counts)) >= _UNIX_S:
             unit: Literal["s", "ms"] = "ms" if float(np.nanmin(counts)) >= _UNIX_MS else "s"
@@ -102,14 +104,19 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
                 "(in Python, start= says what 0 means)"
             )
         return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
-    layout = _format_of(first) or _slashed_format(table, text)
+    if layout is None:
+        # "2023-01-01 00:00 UTC" is an offset in words, "01-02-2023" slashes in another hand
+        text = text.str.replace(r" ?(UTC|GMT)$", "+00:00", regex=True)
+        if re.match(r"\d\d?-\d\d?-\d{4}", first):
+            text = text.str.replace(r"^(\d\d?)-(\d\d?)-", r"\1/\2/", regex=True)
+        layout = _format_of(first) or _slashed_format(table, text)
     if layout is None:
         raise table.error(0, f"'{first}' in column '{column}' is not a time", _EXPECTED)
     stamps = pd.DatetimeIndex(pd.to_datetime(text, format=layout, errors="coerce", utc=True))
     bad = np.flatnonzero(stamps.isna())
     if len(bad):
         raise table.error(int(bad[0]), f"'{text.iloc[bad[0]]}' in column '{column}' is not a time", _EXPECTED)
-    offsets = text.str.contains(r":\d\d.*(?:Z|[+-]\d\d:?\d\d)$", regex=True).to_numpy(dtype=bool)
+    offsets = text.str.contains(r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True).to_numpy(dtype=bool)
     has_offset = bool(offsets[0])
     mixed = np.flatnonzero(offsets != has_offset)
     if len(mixed):
@@ -118,6 +125,13 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
         )
         raise table.error(int(mixed[0]), problem, "an offset in every row or in none")
     return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column)
+
+
+def _digits_format(text: str) -> str | None:
+    """Layout of a date written in digits alone (DWD: 2022010100), which no count of seconds of our time looks like."""
+    layouts = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+    written = re.fullmatch(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d*", text)
+    return layouts.get(len(text)) if written else None
 
 
 def _format_of(text: str) -> str | None:
