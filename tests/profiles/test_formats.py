@@ -354,3 +354,24 @@ def test_solcast_interface(tmp_path):
     weather = read_weather(path, latitude=48.2, longitude=16.4)
     assert (weather.start, weather.step_s, weather.steps) == (datetime(2024, 6, 1, tzinfo=UTC), 1800, 48)
     assert closure(weather, (48.2, 16.4)) < 0.5
+
+
+def test_sgip_of_several_versions_takes_the_newest_and_says_so(tmp_path):
+    times = pd.date_range("2021-06-01", periods=12, freq="5min", tz="UTC")
+    rows = [f"{t.isoformat()},0.9,{0.3 + i / 1000:.3f}" for i, t in enumerate(times)]
+    path = samples.written(tmp_path, "all.csv", ["timestamp,MOER version 1.0,MOER version 2.0", *rows])
+    profile = read_csv_profile(path, "carbon")
+    np.testing.assert_allclose(profile.values, 300 + np.arange(12))
+    assert "MOER version 2.0, the newest of 2" in profile.source
+    assert read_csv_profile(path, "carbon", column="MOER version 1.0").values[0] == pytest.approx(900)
+
+
+def test_eia_writes_the_month_first_whatever_the_days(tmp_path):
+    rows = [
+        f"CISO,{t:%m/%d/%Y %H:%M},{i}"
+        for i, t in enumerate(pd.date_range("2023-02-03 01:00", periods=24, freq="h"))
+    ]
+    path = samples.written(
+        tmp_path, "eia.csv", ["Balancing Authority,UTC Time at End of Hour,Demand (MW)", *rows]
+    )
+    assert read_csv_profile(path, "load").start == datetime(2023, 2, 3, tzinfo=UTC)

@@ -182,12 +182,20 @@ def _watttime_v3(content: Content) -> Sheet:
 
 
 def _sgip(content: Content) -> Sheet:
-    """SGIP: kg/kWh; ``f1`` to ``f36`` are forecasts of the coming five-minute steps, not values of the row's time."""
+    """SGIP: kg/kWh, the newest version of the model; ``f1``, ``f2``, ... are forecasts, no values of the row's time."""
     table = content.table()
     ahead = [name for name in table.frame.columns if re.fullmatch(r"f\d+", str(name))]
+    versions = {
+        str(name): float(found[1])
+        for name in table.frame.columns
+        if (found := re.fullmatch(r"moer version (\d+(?:\.\d+)?)", str(name).strip().lower()))
+    }
+    newest = sorted(versions, key=lambda name: -versions[name])
+    columns = {name: Column("carbon", None, "marginal", None, rank) for rank, name in enumerate(newest)}
     table = replace(table, frame=table.frame.drop(columns=ahead))
     note = f" ({len(ahead)} forecasts beside each value)" if ahead else ""
-    return Sheet(table, find_time_column(table), timezone="UTC", label="instant", note=note)
+    note += f" ({newest[0]}, the newest of {len(newest)})" if len(newest) > 1 else ""
+    return Sheet(table, find_time_column(table), columns, "UTC", "instant", note=note)
 
 
 def _mixed(content: Content) -> Sheet:

@@ -183,6 +183,12 @@ def _eia930(content: Content) -> Sheet:
     ]
     area = [str(n) for n in table.frame.columns if str(n).strip().lower() in ("ba", "balancing authority")]
     keep = [n for n in values if "imputed" not in n.lower() and "adjusted" not in n.lower()]
+    cells = table.frame[time].astype("string").str.strip()
+    if bool(cells.str.match(r"\d\d?/\d\d?/\d{4} ").all()):  # month first, whatever the days
+        iso = pd.to_datetime(cells, format="mixed", dayfirst=False, errors="coerce").dt.strftime(
+            "%Y-%m-%d %H:%M"
+        )
+        table = replace(table, frame=table.frame.assign(**{time: iso.fillna(cells).astype("string")}))
     return Sheet(wide(table, time, area, keep), time, timezone="UTC", label="end")
 
 
