@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -189,7 +190,7 @@ class RawWeather:
     """
 
     path: Path
-    start: Any
+    start: datetime
     step_s: int
     columns: dict[str, NDArray[np.float64]]
     sha256: str

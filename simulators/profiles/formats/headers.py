@@ -41,7 +41,7 @@ _OTHER = (
 )
 # what stands before a source: "NG: SUN" (EIA), "Net Generation (MW) from Solar", "power_production_wind_avg"
 _BEFORE = re.compile(
-    r"^(ng: ?|net generation ?(\(mw\))? from |power_production_|actual generation |generation )",
+    r"^(ng: ?|net generation ?(\(mw\))? from |power[_ ]production[_ ]|actual generation |generation )",
     re.IGNORECASE,
 )
 _LOAD = re.compile(
