@@ -32,7 +32,7 @@ def build(study: Study) -> Plan:
         Whatever is wrong with the study or its files.
     """
     run = study.run
-    places = [load_site(site.place.site) for site in study.sites]
+    places = [load_site(site.place.site_name) for site in study.sites]
     start = run.starts_at(places[0].start, places[0].timezone)
     span = Span(start, run.step, run.steps)
     entities: list[Entity] = []
@@ -105,6 +105,10 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         raise InputError(
             f"--policy {site.control.policy}: site {place.name} has no price, expected --price FILE"
         )
+    if needs & {"carbon", "carbon_forecast", "marginal"} and needs != set(NEEDS) and "carbon" in site.without:
+        raise InputError(
+            f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
+        )
     embodied_kg = site_embodied_kg(
         made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.run.length_s)
     )
@@ -127,7 +131,7 @@ def _entities(
 ) -> list[Entity]:
     """The parts of one site, in the order of a step."""
     name = site.name
-    made = [_carbon(study, site, series)]
+    made = [] if "carbon" in site.without else [_carbon(study, site, series)]
     if series.price is not None:
         config = {"values": series.price.tolist(), "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
@@ -161,6 +165,8 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
     forecast: dict[str, Any] = {"name": site.control.forecast, "horizon_s": horizon_s}
     if site.control.forecast == "noisy":
         forecast["seed"] = study.run.seed
+    if series.forecasts is not None:
+        forecast |= series.forecasts
     given["forecast"] = forecast
     return Entity(
         site.name, "carbon", "carbon", "CarbonIntensity", site.name, given, silent=frozenset(silent)

@@ -81,15 +81,25 @@ def policies() -> Rows:
 
 
 def formats() -> Rows:
-    """File formats."""
-    from simulators.profiles.formats import FORMATS
+    """File formats: name, what each holds, unit, resolution, what its times stand at, sign, specification."""
+    from simulators.profiles.registry import FORMATS
     from simulators.traffic.traces.formats import LAYOUTS
 
-    yield ("for", "format", "how it is known")
+    yield ("format", "title", "holds", "unit", "resolution", "times at", "known by", "specified in")
     for entry in FORMATS:
-        yield (entry.quantity, entry.name, entry.sign)
+        yield (
+            entry.name,
+            entry.title,
+            entry.holds,
+            entry.unit,
+            entry.resolution,
+            entry.label,
+            entry.sign,
+            entry.source,
+        )
     for name, layout in LAYOUTS.items():
-        yield ("requests", name, f"columns {layout.arrival[0]}, {layout.prefill[0]}, {layout.decode[0]}")
+        sign = f"columns {layout.arrival[0]}, {layout.prefill[0]}, {layout.decode[0]}"
+        yield (name, f"{name} trace", "requests", "-", "-", "arrival", sign, "traffic/traces/formats.py")
 
 
 LISTS: dict[str, Callable[[], Rows]] = {

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "simulators.inference.__main__",
         "LLM serving alone: requests in; latencies, power, energy out.",
     ),
+    "profiles": ("scenarios.profiles", "What a profile file holds and how to use it: inspect FILE."),
     "simulator": (
         "scenarios.catalogue",
         "Run one simulator here for a study elsewhere: simulator ROOM --listen.",

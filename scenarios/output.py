@@ -130,6 +130,7 @@ def write_results(
     config = configuration(result.plan, options, result.facts)
     folder.write_json("config.json", config)
     summary = result.to_json()
+    summary["series"] = [entry.entry() for entry in result.inputs if entry.format]
     if scheduling is not None:
         summary["scheduling"] = scheduling.model_dump(mode="json")
     if report:

@@ -54,6 +54,10 @@ class Input:
         What it is, its name (bundled ones from the folder ``data``), its hash, where it comes from.
     kind, unit, note
         Of a series: average or marginal, its unit, what a reader must know.
+    format, column, basis
+        Of its file; `basis` of a carbon intensity: direct or life cycle.
+    estimated_share
+        Of the run's time, with values that are the publisher's estimates; None if the file does not say.
     """
 
     what: str
@@ -63,11 +67,16 @@ class Input:
     kind: str = ""
     unit: str = ""
     note: str = ""
+    format: str = ""
+    column: str = ""
+    basis: str = ""
+    estimated_share: float | None = None
 
-    def entry(self) -> dict[str, str]:
+    def entry(self) -> dict[str, Any]:
         """For `config.json` and the report; what is not known is left out."""
         always = ("what", "file", "sha256", "licence")
-        return {name: value for name, value in vars(self).items() if value or name in always}
+        known = {name: value for name, value in vars(self).items() if value or name in always}
+        return known if self.estimated_share is None else known | {"estimated_share": self.estimated_share}
 
 
 @dataclass(frozen=True)

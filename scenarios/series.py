@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from scenarios.plan import Input
 from scenarios.study import SiteStudy
@@ -15,8 +17,9 @@ from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.run import pv_for_run, wind_for_run
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
-from simulators.profiles.profile import Profile
-from simulators.profiles.site import Site
+from simulators.profiles.forecasts import read_forecasts
+from simulators.profiles.profile import Align, Profile
+from simulators.profiles.site import Site, distance_km
 from simulators.profiles.weather import Weather
 from simulators.recorder.summary import sha256
 
@@ -35,6 +38,11 @@ class Span:
         """Means of a profile over each step."""
         return profile.means(self.start, self.step_s, self.steps)
 
+    def within(self, series: Profile | Weather) -> bool:
+        """Whether a series covers the run as it is."""
+        end = self.start + timedelta(seconds=self.step_s * self.steps)
+        return series.start <= self.start and end <= series.end
+
 
 @dataclass
 class SiteSeries:
@@ -48,10 +56,10 @@ class SiteSeries:
         Per kWh, and e.g. ``EUR/kWh``.
     pv_w, wind_w
         Mean power, W.
-    ahead
-        The average (else the marginal) series as far beyond the run as the file goes, for forecasts.
     carbon_note
         Why there is no average series.
+    forecasts
+        What was told of the coming carbon intensity, where the policy is to see that.
     inputs, notes
         The files read, and what a reader must know of them.
     """
@@ -63,12 +71,19 @@ class SiteSeries:
     pv_w: Array | None = None
     wind_w: Array | None = None
     carbon_note: str = ""
+    forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def used(self, what: str, ref: FileRef, series: Profile | Weather, own: bool) -> None:
-        """Note a file that was read; what its `FileRef` says of it goes with it, and what was filled or computed."""
+    def used(self, what: str, ref: FileRef, series: Profile | Weather, own: bool, span: Span) -> None:
+        """Note a file that was read; what its `FileRef` says of it goes with it, and what was done to it."""
         done = series.source.removeprefix(str(ref.path)).strip()
+        moved = ""
+        if series.align and not span.within(series):
+            moved = f"(of {series.start:%Y}, used in another year: align = {series.align})"
+        estimated = None
+        if isinstance(series, Profile):
+            estimated = series.estimated_share(span.start, span.step_s, span.steps)
         self.inputs.append(
             Input(
                 what,
@@ -77,11 +92,24 @@ class SiteSeries:
                 ref.licence or ("" if own else "your own"),
                 getattr(series, "kind", None) or "",
                 getattr(series, "unit", ""),
-                " ".join(filter(None, (ref.note, done))),
+                " ".join(filter(None, (ref.note, done, moved))),
+                format=series.format,
+                column=series.column if isinstance(series, Profile) else "",
+                basis=getattr(series, "basis", ""),
+                estimated_share=estimated,
             )
         )
-        filled = f"{what.capitalize()}: {done.strip('()')}." if "filled" in done else ""
-        for note in (ref.note, filled):
+        remarks = [text.strip("( ") for text in f"{done} {moved}".split(")") if text.strip("( ")]
+        title = what[:1].upper() + what[1:]
+        said = [f"{title}: {remark}." for remark in remarks]
+        if estimated:
+            said.append(f"{title}: {estimated:.0%} of the run's values are the publisher's estimates.")
+        if isinstance(series, Profile) and not series.kind_known:
+            said.append(
+                f"{title}: the file does not say whether it is average or marginal; it counts as average "
+                "(--carbon-kind)."
+            )
+        for note in (ref.note, *said):
             if note and note not in self.notes:
                 self.notes.append(note)
 
@@ -94,18 +122,16 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     InputError
         A file that is broken or does not cover the run; something that is missing.
     """
+    if study.place.align is not None:
+        study, site = _aligned(study, site, study.place.align)
     series = SiteSeries()
     series.inputs.append(
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
     )
     _carbon(study, site, span, series)
+    _forecasts(study, span, series)
     _price(study, site, span, series)
-    weather = None
-    ref = study.place.weather
-    if ref is not None:
-        weather = ref.read_weather(
-            latitude=site.latitude, longitude=site.longitude, altitude_m=site.altitude_m
-        )
+    weather = _weather(study, site, series)
     if "pv" not in study.without:
         _pv(study, site, weather, span, series)
     if "wind" not in study.without:
@@ -113,8 +139,61 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     return series
 
 
+def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Site]:
+    """The study and its site with every file moved to the run's year that does not say how itself."""
+
+    def moved(part: BaseModel) -> dict[str, FileRef]:
+        refs = {name: getattr(part, name) for name in type(part).model_fields}
+        return {
+            name: ref.model_copy(update={"align": ref.align or align})
+            for name, ref in refs.items()
+            if isinstance(ref, FileRef)
+        }
+
+    place = study.place.model_copy(update=moved(study.place))
+    generation = study.generation.model_copy(update=moved(study.generation))
+    return study.model_copy(update={"place": place, "generation": generation}), site.model_copy(
+        update=moved(site)
+    )
+
+
+FAR_KM = 50.0
+"""Between a site and its weather: a typical year of the same town lies nearer, another climate further."""
+
+
+def _weather(study: SiteStudy, site: Site, series: SiteSeries) -> Weather | None:
+    """The user's weather; what its file says of its place goes before the site's."""
+    ref = study.place.weather
+    if ref is None:
+        return None
+    weather = ref.read_weather(site.latitude, site.longitude, site.altitude_m)
+    series.notes += _apart(ref, weather, site, stated=study.place.site is not None)
+    return weather
+
+
+def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
+    """What to say of weather that is of another place than the site; refused where both are stated."""
+    if not weather.own_place or weather.latitude is None or weather.longitude is None:
+        return []
+    apart_km = distance_km(site.latitude, site.longitude, weather.latitude, weather.longitude)
+    if apart_km <= FAR_KM:
+        return []
+    where = f"{weather.latitude:g}, {weather.longitude:g}"
+    if stated and not ref.elsewhere:
+        raise InputError(
+            f"{ref.path}: is of {where}, {apart_km:,.0f} km from site {site.name}; expected weather within "
+            f"{FAR_KM:g} km, or --weather-elsewhere if that is meant"
+        )
+    return [
+        f"Weather is of {where}, {apart_km:,.0f} km from {site.title}: sun and wind are those of its own place."
+    ]
+
+
 def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
     """The average and the marginal series; the kind of a file says which it is."""
+    if "carbon" in study.without:
+        series.carbon_note = "the carbon intensity was left out"
+        return
     for what, ref, own in (
         ("carbon intensity", study.place.carbon or site.carbon, study.place.carbon is None),
         ("marginal carbon intensity", study.place.marginal or site.marginal, study.place.marginal is None),
@@ -134,21 +213,47 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
             what = "marginal carbon intensity"
         else:
             series.average = span.means(profile)
-        series.used(what, ref, profile, own)
+        series.used(what, ref, profile, own, span)
     if series.average is None:
         series.carbon_note = (
             "only a marginal carbon intensity was given: it tells what a change causes, not what a site emits"
         )
 
 
+def _forecasts(study: SiteStudy, span: Span, series: SiteSeries) -> None:
+    """Forecasts as they were issued, of the series that a policy sees: the average one, else the marginal."""
+    if study.control.forecast != "file":
+        return
+    ref = study.place.carbon_forecast or study.place.marginal or study.place.carbon
+    if ref is None:
+        raise InputError("--forecast file: no file of forecasts, expected --carbon-forecast FILE")
+    found = read_forecasts(ref.path, ref.format, ref.decimal)
+    seen = "average" if series.average is not None else "marginal"
+    if found.kind != seen:
+        raise InputError(
+            f"{ref.path}: forecasts are of the {found.kind} carbon intensity, the policy sees the {seen} one; expected "
+            f"--carbon with a {found.kind} series"
+        )
+    series.forecasts = found.for_run(span.start, span.step_s * span.steps)
+    series.inputs.append(
+        Input(
+            "carbon forecasts", shown(ref.path), found.sha256, ref.licence or "your own", found.kind, "gCO2eq/kWh",
+            ref.note, format=found.format,
+        )
+    )  # fmt: skip
+
+
 def _price(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
     ref = study.place.price or site.price
+    if "price" in study.without:
+        series.notes.append("The price of grid power was left out.")
+        return
     if ref is None:
         series.notes.append("No price of grid power is known for this site: bring one with --price FILE.")
         return
     profile = ref.read("price")
     series.price, series.price_unit = span.means(profile), profile.unit
-    series.used("price", ref, profile, study.place.price is None)
+    series.used("price", ref, profile, study.place.price is None, span)
 
 
 def _pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, series: SiteSeries) -> None:
@@ -156,7 +261,7 @@ def _pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, serie
     ref = options.pv_profile or (site.pv if weather is None else None)
     if ref is not None:
         profile = ref.read("pv")
-        series.used("PV per unit", ref, profile, options.pv_profile is None)
+        series.used("PV per unit", ref, profile, options.pv_profile is None, span)
         series.pv_w = per_unit_power_w(span.means(profile), options.pv_kw * 1e3)
         return
     own = weather is None
@@ -165,7 +270,9 @@ def _pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, serie
         raise InputError(f"site {site.name} has no weather for PV: expected --weather FILE or --without pv")
     weather = weather or site.read_weather()
     assert weather is not None
-    series.used("weather for PV", weather_ref, weather, own)
+    if own:
+        series.notes += _apart(weather_ref, weather, site, stated=True)
+    series.used("weather for PV", weather_ref, weather, own, span)
     series.pv_w = pv_for_run(weather, span.start, span.step_s, span.steps, peak_w=options.pv_kw * 1e3)
 
 
@@ -175,7 +282,7 @@ def _wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span, ser
     ref = options.wind_profile or (None if has_wind else site.wind)
     if ref is not None:
         profile = ref.read("wind")
-        series.used("wind per unit", ref, profile, options.wind_profile is None)
+        series.used("wind per unit", ref, profile, options.wind_profile is None, span)
         series.wind_w = per_unit_power_w(span.means(profile), options.wind_kw * 1e3)
         return
     chosen = weather if has_wind else site.read_wind_weather()
@@ -184,5 +291,5 @@ def _wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span, ser
         raise InputError(
             f"site {site.name} has no wind: expected a weather FILE with wind speed or --without wind"
         )
-    series.used("weather for wind", weather_ref, chosen, not has_wind)
+    series.used("weather for wind", weather_ref, chosen, not has_wind, span)
     series.wind_w = wind_for_run(chosen, span.start, span.step_s, span.steps, rated_w=options.wind_kw * 1e3)

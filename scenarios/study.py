@@ -32,7 +32,7 @@ from simulators.generation.options import GenerationOptions
 from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
-from simulators.profiles.fileref import FileRef
+from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
@@ -102,30 +102,6 @@ class RunOptions(Part):
             ) from None
 
 
-class PlaceOptions(Part):
-    """Where a site is, and files in place of its own."""
-
-    site: str = Field("california", description="bundled site (california, germany) or a site's .toml file")
-    carbon: FileRef | None = Field(
-        None, description="carbon-intensity file instead of the site's, gCO2eq/kWh or as its header says"
-    )
-    marginal: FileRef | None = Field(
-        None,
-        description="marginal carbon-intensity file beside the average one: what the import causes",
-        json_schema_extra={"hidden": ["kind"]},
-    )
-    price: FileRef | None = Field(
-        None,
-        description="price file instead of the site's, per kWh or as its header says",
-        json_schema_extra={"hidden": ["kind"]},
-    )
-    weather: FileRef | None = Field(
-        None,
-        description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, CSV)",
-        json_schema_extra={"hidden": ["column", "unit", "kind"]},
-    )
-
-
 class ClusterOptions(Part):
     """The replicas together: how requests are spread, how large the site is, what users expect."""
 
@@ -157,8 +133,8 @@ class SiteStudy(Part):
     storage: StorageOptions = StorageOptions()
     connection: ConnectionOptions = ConnectionOptions()
     control: ControlOptions = ControlOptions()
-    without: tuple[Literal["pv", "wind", "battery"], ...] = Field(
-        (), description="leave out pv, wind or battery (repeatable)"
+    without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
+        (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )
     where: dict[Room, str] = Field(
         {},

@@ -64,7 +64,7 @@ def test_packages_and_catalogues_are_there(elsewhere):
     assert not Path(file).is_relative_to(ROOT)
     assert int(gpus) >= 5
     assert int(models) >= 10
-    assert int(sites) == 2
+    assert int(sites) == 3
 
 
 def test_the_commands_run_and_write_only_where_told(elsewhere):

@@ -28,11 +28,12 @@ from scenarios.paper.stand_ins import PaperInference, PaperTraffic
 from scenarios.plan import Input, Plan
 from scenarios.result import Figures, Result
 from scenarios.simulation import simulate_plan
-from scenarios.study import PlaceOptions, RunOptions, SiteStudy, Study
+from scenarios.study import RunOptions, SiteStudy, Study
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
 from simulators.inference.serving import Serving
+from simulators.profiles.options import PlaceOptions
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256
 from simulators.scheduler.options import ControlOptions

@@ -110,10 +110,57 @@ class Noisy:
         return np.asarray(np.maximum(truth * (1.0 + self._per_step * np.cumsum(draws)), 0.0))
 
 
+class Issued:
+    """Tells what was told: forecasts as their publisher issued them.
+
+    At a step the latest issue that is out counts, interpolated to the run's steps; the step's own value is known, and
+    beyond the last value of an issue that one holds. Before the first issue the present value stands in.
+
+    Parameters
+    ----------
+    values, step_s, horizon_s
+        As for `Perfect`: the signal itself.
+    issued_s
+        When each forecast came out, from the run's start, s, ascending; shape (n,).
+    lead_s
+        From the issue to its first value and between values, s.
+    forecasts
+        Shape (n, values).
+    """
+
+    def __init__(
+        self,
+        values: ArrayLike,
+        step_s: int,
+        horizon_s: int = DAY_S,
+        *,
+        issued_s: ArrayLike,
+        lead_s: int,
+        forecasts: ArrayLike,
+    ) -> None:
+        self._values, self._horizon = _checked(values, step_s, horizon_s)
+        self._step_s = step_s
+        self._issued_s = np.asarray(issued_s, dtype=np.float64)
+        self._forecasts = np.asarray(forecasts, dtype=np.float64)
+        if self._forecasts.ndim != 2 or len(self._forecasts) != len(self._issued_s) or lead_s < 1:
+            raise InputError("issued forecast: expected one row of values for every time of issue")
+        self._leads_s = lead_s * (1.0 + np.arange(self._forecasts.shape[1]))
+
+    def at(self, step: int) -> Array:
+        now_s = step * self._step_s
+        told = np.full(self._horizon, self._values[step])
+        latest = int(np.searchsorted(self._issued_s, now_s, side="right")) - 1
+        if latest >= 0:
+            ahead_s = now_s - self._issued_s[latest] + self._step_s * np.arange(1, self._horizon)
+            told[1:] = np.interp(ahead_s, self._leads_s, self._forecasts[latest])
+        return told
+
+
 FORECASTS: dict[str, Callable[..., Forecast]] = {
     "perfect": Perfect,
     "persistence": Persistence,
     "noisy": Noisy,
+    "file": Issued,
 }
 
 
@@ -135,7 +182,7 @@ def forecast(name: str, values: ArrayLike, step_s: int, horizon_s: int = DAY_S, 
     """
     if name not in FORECASTS:
         raise InputError(f"carbon forecast: {name!r} is unknown, expected one of {', '.join(FORECASTS)}")
-    allowed = ("relative_error", "seed") if name == "noisy" else ()
+    allowed = {"noisy": ("relative_error", "seed"), "file": ("issued_s", "lead_s", "forecasts")}.get(name, ())
     if unknown := set(options) - set(allowed):
         raise InputError(
             f"carbon forecast {name!r}: unknown option {sorted(unknown)[0]!r}, "

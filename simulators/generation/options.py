@@ -17,12 +17,12 @@ class GenerationOptions(BaseModel):
     pv_profile: FileRef | None = Field(
         None,
         description="PV output per unit of capacity, instead of weather",
-        json_schema_extra={"hidden": ["kind"]},
+        json_schema_extra={"hidden": ["kind", "elsewhere"]},
     )
     wind_profile: FileRef | None = Field(
         None,
         description="wind output per unit of capacity, instead of weather",
-        json_schema_extra={"hidden": ["kind"]},
+        json_schema_extra={"hidden": ["kind", "elsewhere"]},
     )
 
     @field_validator("pv_kw", "wind_kw", mode="wrap")

@@ -18,9 +18,12 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.errors import InputError
+from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import parse_fill
-from simulators.profiles.profile import Kind, Profile
-from simulators.profiles.readers import Label, read_csv_profile
+from simulators.profiles.formats.base import Implausible, Label
+from simulators.profiles.profile import Align, Kind, Profile
+from simulators.profiles.readers import read_csv_profile
+from simulators.profiles.tables import on_disk
 from simulators.profiles.times import zone
 from simulators.profiles.weather import Weather, read_weather
 
@@ -30,8 +33,12 @@ class FileRef(BaseModel):
 
     Attributes
     ----------
-    path, column, unit, timezone, label, fill, kind
+    path, column, unit, timezone, label, fill, kind, format, decimal, implausible, rating
         See `read_csv_profile`.
+    align
+        How it is moved to a run in another year; see `profile.Align`.
+    elsewhere
+        Of weather: that it may be of a place far from the site.
     cyclic
         A typical year, aligned by its position in the year; None: as the format says.
     licence, note
@@ -65,6 +72,25 @@ class FileRef(BaseModel):
     kind: Kind | None = Field(
         None, description="average or marginal, where the file does not say  [default: average]"
     )
+    format: str | None = Field(
+        None, description="its format, one that `wattloop formats` lists  [default: found by its content]"
+    )
+    decimal: Decimal | None = Field(
+        None, description="where its decimals begin: point or comma  [default: its cells must tell]"
+    )
+    implausible: Implausible | None = Field(
+        None,
+        description="values outside what is possible: cap (take the limit) or missing (see fill)  [default: an error]",
+    )
+    rating: str | None = Field(
+        None, description="rated power of the plant in the file, e.g. 10kW, where its values are power"
+    )
+    align: Align | None = Field(
+        None,
+        description="use it in another year: calendar (same date and hour) or weekday (same weekday too)  "
+        "[default: not]",
+    )
+    elsewhere: bool = Field(False, description="it may be of a place more than 50 km from the site")
     cyclic: bool | None = None
     licence: str = ""
     note: str = ""
@@ -112,14 +138,14 @@ class FileRef(BaseModel):
         longitude: float | None = None,
         altitude_m: float | None = None,
     ) -> Weather:
-        """Read it as weather; a place goes before what the file says.
+        """Read it as weather; the place is for files that do not say where they are.
 
         Raises
         ------
         InputError
             As `read`; also for a column, unit or kind, which weather files settle themselves.
         """
-        for name in ("column", "unit", "kind"):
+        for name in ("column", "unit", "kind", "rating"):
             if getattr(self, name) is not None:
                 raise InputError(
                     f"{self.path}: weather files settle their {name} themselves, expected no --weather-{name}"
@@ -128,9 +154,9 @@ class FileRef(BaseModel):
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """What tells that a file is the one read before; None of a member of an archive, or if there is none."""
+    """What tells that a file is the one read before; None if there is none."""
     try:
-        found = path.stat()
+        found = on_disk(path).stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
@@ -143,12 +169,17 @@ def _series(ref: FileRef, quantity: str, stamp: tuple[int, int] | None) -> Profi
         ref.path,
         quantity,
         column=ref.column,
-        timezone=ref.timezone or "UTC",
-        label=ref.label or "start",
+        timezone=ref.timezone,
+        label=ref.label,
         fill=ref.fill,
         unit=ref.unit,
         cyclic=bool(ref.cyclic),
         kind=ref.kind,
+        format=ref.format,
+        decimal=ref.decimal,
+        implausible=ref.implausible,
+        rating=ref.rating,
+        align=ref.align,
     )
 
 
@@ -169,4 +200,8 @@ def _weather(
         label=ref.label,
         fill=ref.fill,
         cyclic=ref.cyclic,
+        format=ref.format,
+        decimal=ref.decimal,
+        implausible=ref.implausible,
+        align=ref.align,
     )

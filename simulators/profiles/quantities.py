@@ -43,6 +43,7 @@ class Quantity:
 
 
 _MASS_G = {"mg": 1e-3, "g": 1.0, "kg": 1e3, "t": 1e6, "lb": 453.59237, "lbs": 453.59237}
+_MASS_G |= {"tonne": 1e6, "tonnes": 1e6}
 _ENERGY_KWH = {"kwh": 1.0, "mwh": 1e3}
 _CARBON = {
     f"{mass}{gas}/{energy}": (grams / kwh, 0.0)
@@ -50,7 +51,12 @@ _CARBON = {
     for gas in ("co2", "co2eq", "co2e", "")
     for energy, kwh in _ENERGY_KWH.items()
 }
-_POWER = {"w": (1.0, 0.0), "kw": (1e3, 0.0), "mw": (1e6, 0.0)}
+# as WattTime's interface spells it: lbs_co2_per_mwh
+_CARBON |= {unit.replace("/", "per"): factor for unit, factor in _CARBON.items()}
+POWER_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9}
+ENERGY_WH = {"wh": 1.0, "kwh": 1e3, "mwh": 1e6, "gwh": 1e9}
+"""Energies of an interval become its mean power once its length is known."""
+_POWER = {unit: (factor, 0.0) for unit, factor in POWER_W.items()}
 _PER_UNIT = {
     "1": (1.0, 0.0),
     "pu": (1.0, 0.0),
@@ -71,9 +77,16 @@ _TEMPERATURE = {
     "°f": (5 / 9, -160 / 9),
     "f": (5 / 9, -160 / 9),
 }
-_IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0)}
+# Wh/m2 is an hour's mean in files of hourly values, which is what publishes it
+_IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0), "kwh/m2": (1e3, 0.0)}
 # 1 knot = 1852 m/h, 1 mile = 1609.344 m: exact by definition
-_SPEED = {"m/s": (1.0, 0.0), "km/h": (1 / 3.6, 0.0), "kn": (1852 / 3600, 0.0), "mph": (0.44704, 0.0)}
+_SPEED = {
+    "m/s": (1.0, 0.0),
+    "km/h": (1 / 3.6, 0.0),
+    "kn": (1852 / 3600, 0.0),
+    "mph": (0.44704, 0.0),
+    "mp/h": (0.44704, 0.0),
+}
 _PRESSURE = {
     "pa": (1.0, 0.0),
     "hpa": (100.0, 0.0),
@@ -104,13 +117,44 @@ QUANTITIES: dict[str, Quantity] = {
     "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
     "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
     "load": Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12),
-    "ghi": Quantity("global horizontal irradiance", "W/m2", ("ghi", "globhorrad"), _IRRADIANCE, 0.0, 2000.0),
-    "dni": Quantity("direct normal irradiance", "W/m2", ("dni", "dirnormrad"), _IRRADIANCE, 0.0, 1500.0),
-    "dhi": Quantity("diffuse horizontal irradiance", "W/m2", ("dhi", "diffhorrad"), _IRRADIANCE, 0.0, 1500.0),
+    "ghi": Quantity(
+        "global horizontal irradiance",
+        "W/m2",
+        ("ghi", "globhorrad", "global_horizontal_irradiance", "shortwave_radiation"),
+        _IRRADIANCE,
+        0.0,
+        2000.0,
+    ),
+    "dni": Quantity(
+        "direct normal irradiance",
+        "W/m2",
+        ("dni", "dirnormrad", "direct_normal_irradiance"),
+        _IRRADIANCE,
+        0.0,
+        1500.0,
+    ),
+    "dhi": Quantity(
+        "diffuse horizontal irradiance",
+        "W/m2",
+        ("dhi", "diffhorrad", "diffuse_horizontal_irradiance", "diffuse_radiation"),
+        _IRRADIANCE,
+        0.0,
+        1500.0,
+    ),
     "temperature": Quantity(
         "air temperature",
         "degC",
-        ("temp_air", "temperature", "temp", "t2m", "drybulbtemp"),
+        (
+            "temp_air",
+            "air_temp",
+            "airtemp",
+            "air_temperature",
+            "temperature",
+            "temperature_2m",
+            "temp",
+            "t2m",
+            "drybulbtemp",
+        ),
         _TEMPERATURE,
         -95.0,
         65.0,
@@ -138,10 +182,11 @@ def normalise_unit(text: str) -> str:
 
 
 def split_header(header: str) -> tuple[str, str | None]:
-    """Split ``name[unit]`` or ``name (unit)`` into (name, unit); unit is None where the header has none."""
-    match = re.search(r"^(.*?)[\[(]([^\])]*)[\])]\s*$", header)
-    if match and _looks_like_unit(match[2]):
-        return match[1].strip(), match[2].strip()
+    """Split ``name[unit]``, ``name (unit)`` or ``name [unit] remark`` into (name, unit); no unit: None."""
+    for match in re.finditer(r"[\[(]([^\])]*)[\])]", header):
+        if _looks_like_unit(match[1]):
+            name = f"{header[: match.start()].strip()} {header[match.end() :].strip()}"
+            return name.strip(), match[1].strip()
     # Electricity Maps puts the unit in the text: "Carbon Intensity gCO₂eq/kWh (direct)"
     inner = re.search(r"\b((?:k?g|t|lbs?)[\s_]*CO[2₂](?:eq|e)?\s*/\s*[kM]Wh)\b", header, re.IGNORECASE)
     if inner:
@@ -152,8 +197,9 @@ def split_header(header: str) -> tuple[str, str | None]:
 
 def _looks_like_unit(text: str) -> bool:
     unit = normalise_unit(text)
-    known = any(unit in quantity.units for quantity in QUANTITIES.values())
-    return known or "/" in unit or unit in {"mwh", "kwh", "wh", "tenths", "cm", "degrees"}
+    known = any(unit in quantity.units for quantity in QUANTITIES.values()) or unit in ENERGY_WH
+    ratio = "/" in unit and not re.search(r"cest?|yy|dd", unit)  # no zone, no pattern of a date
+    return known or ratio or unit in {"tenths", "cm", "degrees"}
 
 
 def conversion(quantity: Quantity, unit: str) -> tuple[float, float, str] | None:

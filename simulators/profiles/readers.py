@@ -1,40 +1,31 @@
-"""A CSV or parquet file with a time column and a value column -> one checked Profile.
+"""A file of any known format -> one checked Profile.
 
-The header names the unit: ``time,carbon_intensity[gCO2eq/kWh]``, ``time,price[EUR/MWh]``, ``time,pv[1]``.
-A bare header has the canonical unit of the quantity (`quantities.QUANTITIES`), unless its values are
-implausible in it; then the reader asks. Common native files are understood as they come: Electricity Maps
-exports, WattTime and SGIP marginal rates, EIA averages, OpenDC parquet.
+The header names the unit: ``time,carbon_intensity[gCO2eq/kWh]``, ``time,price[EUR/MWh]``, ``time,pv[1]``. A bare header
+has the canonical unit of the quantity (`quantities.QUANTITIES`) if it names the quantity and its values are plausible
+in it; otherwise the reader asks. What publishers' files say by their layout is known to `formats`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.options import nearest
-from simulators.profiles.fill import FillRule, filled, parse_fill
-from simulators.profiles.native import Native, carbon_column, moer_unit, native
-from simulators.profiles.profile import Kind, Profile
-from simulators.profiles.quantities import (
-    CARBON,
-    MARGINAL,
-    Quantity,
-    accepted_units,
-    conversion,
-    quantity_named,
-    split_header,
-)
-from simulators.profiles.tables import Table, read_table
-from simulators.profiles.times import base_name, find_time_column, read_times, uniform_step, zone
+from simulators.profiles.axis import Axis, on_axis, read_axis
+from simulators.profiles.choice import chosen_column
+from simulators.profiles.decimals import Decimal
+from simulators.profiles.fill import FillRule, parse_fill
+from simulators.profiles.formats.base import Column, Content, Implausible, Label
+from simulators.profiles.profile import Align, Kind, Profile
+from simulators.profiles.quantities import CARBON, MARGINAL, Quantity, quantity_named
+from simulators.profiles.registry import series_format
+from simulators.profiles.tables import Table
+from simulators.profiles.times import base_name, zone
+from simulators.profiles.values import PER_UNIT, converted, mark_implausible, power_w, stated_unit
 
-Label = Literal["start", "end", "instant"]
 OPTIONS = {
     "carbon": "carbon",
     "marginal": "marginal",
@@ -45,53 +36,40 @@ OPTIONS = {
 """What a quantity's options begin with on the command line, where it has some."""
 
 
-@dataclass(frozen=True)
-class Axis:
-    """The uniform time axis of a table.
-
-    Attributes
-    ----------
-    start
-        Start of the first interval, UTC.
-    step_s
-        Length of every interval, s.
-    positions
-        Interval of every row of the table; shape (rows,), ascending from 0.
-    """
-
-    start: datetime
-    step_s: int
-    positions: NDArray[np.int64]
-
-
 def read_csv_profile(
     path: str | Path,
     quantity: str,
     *,
     column: str | None = None,
-    timezone: str = "UTC",
-    label: Label = "start",
+    timezone: str | None = None,
+    label: Label | None = None,
     fill: str | None = None,
     unit: str | None = None,
     start: datetime | None = None,
     cyclic: bool = False,
     kind: Kind | None = None,
+    format: str | None = None,
+    decimal: Decimal | None = None,
+    implausible: Implausible | None = None,
+    rating: str | None = None,
+    align: Align | None = None,
 ) -> Profile:
-    """Read one value column of a table file.
+    """Read one series of a file.
 
     Parameters
     ----------
     path
-        CSV (also ``.gz``; ``archive.zip/member.csv`` for a member of a zip) or parquet.
+        Any file `formats` knows (also ``.gz``; ``archive.zip/member.csv`` for a member of a zip).
     quantity
         ``carbon``, ``marginal``, ``price``, ``pv``, ``wind``, ``per_unit``, ``load``, ``temperature``...: a key of
         `quantities.QUANTITIES`; the profile comes in that quantity's unit (a price keeps its currency).
     column
         Value column, with or without its unit. Needed when several could be meant.
     timezone
-        Zone of times that carry no offset (IANA name).
+        Zone of times that carry no offset (IANA name); UTC unless the format settles it.
     label
-        Where a time stands in its interval: start, end; or an instant, whose value holds until the next (WattTime).
+        Where a time stands in its interval: start (unless the format settles it), end; or an instant, whose value holds
+        until the next (WattTime).
     fill
         NaN and missing rows: None refuses them; or ``previous``, ``interpolate``, with a limit ``previous:3h``.
     unit
@@ -102,6 +80,17 @@ def read_csv_profile(
         The file is a typical year: aligned by its position in the year, wrapping round.
     kind
         Of a carbon intensity whose file does not tell: average (if nobody says) or marginal (always, of ``marginal``).
+    format
+        Name of its format; None: found by its content.
+    decimal
+        Where its decimals begin: point or comma; None: its cells must tell.
+    implausible
+        What becomes of values outside the quantity's range: None refuses them; ``cap`` takes the limit, ``missing``
+        leaves them to the fill rule.
+    rating
+        Rated power of the plant whose power the file holds, e.g. ``10 kW``: makes per-unit values of it.
+    align
+        How the dates of the file move to those of a run: see `Profile.align`.
 
     Raises
     ------
@@ -117,165 +106,101 @@ def read_csv_profile(
     """
     wanted = quantity_named(quantity)
     rule = _check_options(label, fill, timezone)
-    table = replace(read_table(path), option=OPTIONS.get(quantity, ""))
-    time_column = find_time_column(table)
-    if base_name(time_column) in {"period_end", "interval_end"}:
-        label = "end"
-    name, others = _value_column(table, time_column, wanted, column, kind)
-    axis = read_axis(table, time_column, timezone, label, rule, start)
-    remark, found = wanted.label, None
-    if wanted in (CARBON, MARGINAL):
-        remark, found = _kind(table, wanted, native(name, others), kind)
-        if unit is None and split_header(name)[1] is None:
-            unit = moer_unit(table, name)
-    elif kind is not None:
-        raise InputError(f"{table.path}: kind {kind} given, expected none: only carbon intensities have one")
-    values, result_unit = read_values(table, name, wanted, unit)
-    values, note = on_axis(table, name, axis, values, rule)
+    content = Content(Path(path), OPTIONS.get(quantity, ""), decimal)
+    known = series_format(content, format)
+    assert known.series is not None
+    sheet = known.series(content)
+    table = sheet.table
+    name, found = chosen_column(sheet, wanted, column, kind)
+    label = label or sheet.label or _label_of(sheet.time)
+    axis = read_axis(table, sheet.time, timezone or sheet.timezone or "UTC", label, rule, start)
+    said_kind = _kind(table, wanted, found, kind)
+    values, result_unit, note = _values(table, name, wanted, found, unit, axis.step_s, implausible, rating)
+    values, holes = on_axis(table, name, axis, values, rule)
     if cyclic:
         _check_cyclic(table, axis, len(values))
-    source = f"{table.path}{note}"
-    return Profile(remark, result_unit, axis.start, axis.step_s, values, source, table.sha256, cyclic, found)
+    estimated = None
+    if sheet.estimated is not None:
+        estimated = np.zeros(len(values), dtype=bool)
+        estimated[axis.positions] = sheet.estimated
+    return Profile(
+        name=_name(wanted, found, said_kind),
+        unit=result_unit,
+        start=axis.start,
+        step_s=axis.step_s,
+        values=values,
+        source=f"{table.path}{sheet.note}{note}{holes}",
+        sha256=table.sha256,
+        cyclic=cyclic,
+        kind=said_kind,
+        kind_known=said_kind is None or kind is not None or wanted is MARGINAL or bool(found and found.kind),
+        format=known.title,
+        basis=(found.basis if found and wanted in (CARBON, MARGINAL) else None) or "",
+        column=name,
+        estimated=estimated,
+        align=None if cyclic else align,  # a typical year has no year to move from
+        path=str(table.path),
+        option=table.option,
+    )
 
 
-def _kind(table: Table, wanted: Quantity, known: Native | None, said: Kind | None) -> tuple[str, Kind]:
-    """What to call the series, and its kind: what the file is known to be, else what was said of it, else average."""
+def _label_of(time_column: str) -> Label:
+    return "end" if base_name(time_column) in {"period_end", "interval_end", "periodend"} else "start"
+
+
+def _values(
+    table: Table,
+    name: str,
+    wanted: Quantity,
+    found: Column | None,
+    unit: str | None,
+    step_s: int,
+    implausible: Implausible | None,
+    rating: str | None,
+) -> tuple[NDArray[np.float64], str, str]:
+    """Values in the quantity's unit, that unit, and what was done to them."""
+    numbers = table.numbers(name)
+    stated = unit or stated_unit(table, name, wanted, found, numbers)
+    rated_w = (power_w(table, rating) if rating else None) or (found.rated_w if found else None)
+    if rating and wanted.label not in PER_UNIT:
+        raise InputError(f"{table.path}: rating {rating} given, expected none: only PV and wind have one")
+    values, result = converted(table, name, wanted, stated, numbers, step_s, rated_w)
+    values, note = mark_implausible(table, name, wanted, values, implausible)
+    return values, result, note
+
+
+def _name(wanted: Quantity, found: Column | None, kind: Kind | None) -> str:
+    """What to call the series: of a carbon intensity with its kind and basis."""
+    if wanted not in (CARBON, MARGINAL):
+        return wanted.label
+    basis = f", {found.basis}" if found and found.basis else ""
+    if kind == "marginal":
+        return f"{MARGINAL.label}{basis}"
+    return f"average {CARBON.label}{basis}" if found and found.kind else CARBON.label
+
+
+def _kind(table: Table, wanted: Quantity, found: Column | None, said: Kind | None) -> Kind | None:
+    """The kind of a carbon intensity: what the file is known to be, else what was said of it, else average."""
+    if wanted not in (CARBON, MARGINAL):
+        if said is not None:
+            raise InputError(
+                f"{table.path}: kind {said} given, expected none: only carbon intensities have one"
+            )
+        return None
+    known = found.kind if found else None
     asked: Kind | None = "marginal" if wanted is MARGINAL else said
-    if known and asked and known.kind != asked:
-        how = f"another file for --{table.option}" if asked != said else table.advice("kind", known.kind)
-        raise InputError(f"{table.path}: its carbon intensity is {known.kind}, {asked} given, expected {how}")
+    if known and asked and known != asked:
+        how = f"another file for --{table.option}" if asked != said else table.advice("kind", known)
+        raise InputError(f"{table.path}: its carbon intensity is {known}, {asked} given, expected {how}")
     if wanted is MARGINAL and said == "average":
         raise InputError(f"{table.path}: kind average given, expected marginal for --{table.option}")
-    kind = known.kind if known else asked or "average"
-    return (known.remark if known else MARGINAL.label if kind == "marginal" else CARBON.label), kind
+    return known or asked or "average"
 
 
-def read_axis(
-    table: Table,
-    time_column: str,
-    timezone: str,
-    label: Label,
-    fill: FillRule | None,
-    start: datetime | None = None,
-) -> Axis:
-    """Read and check the time column of `table`."""
-    stamps = read_times(table, time_column, timezone, start)
-    step_s, positions = uniform_step(table, stamps, fill is not None)
-    first = stamps[0] - pd.Timedelta(seconds=step_s) if label == "end" else stamps[0]
-    return Axis(first.to_pydatetime(), step_s, positions)
-
-
-def read_values(
-    table: Table, column: str, quantity: Quantity, unit: str | None = None
-) -> tuple[NDArray[np.float64], str]:
-    """Read a column and convert it to the quantity's unit; NaN is kept, implausible values are refused."""
-    header_unit = unit if unit is not None else split_header(column)[1]
-    numbers = table.numbers(column)
-    if header_unit is None:
-        factor, offset, result_unit = 1.0, 0.0, quantity.unit
-        if not np.isnan(numbers).all():
-            low, high = quantity.bare_mean
-            mean = float(np.nanmean(numbers))
-            if not low <= mean <= high:
-                raise InputError(
-                    f"{table.path}: column '{column}' names no unit and its mean {mean:.4g} is implausible "
-                    f"in {quantity.unit}; expected the unit in the header, or "
-                    f"{table.advice('unit', quantity.unit)}; known are {accepted_units(quantity)}"
-                )
-    else:
-        found = conversion(quantity, header_unit)
-        if found is None:
-            instead = f", or {table.advice('unit', quantity.unit)}" if unit is None else ""
-            raise InputError(
-                f"{table.path}: column '{column}' has the unit '{header_unit}'; "
-                f"expected one of {accepted_units(quantity)} for {quantity.label}"
-                + (instead if table.option != "weather" else "")
-            )
-        factor, offset, result_unit = found
-    values = numbers * factor + offset
-    wrong = np.flatnonzero((values < quantity.low) | (values > quantity.high) | np.isinf(values))
-    if len(wrong):
-        value = float(numbers[wrong[0]])
-        kind = "negative " if value < 0 <= quantity.low else ""
-        raise table.error(
-            int(wrong[0]),
-            f"{kind}{quantity.label} {value:g} in column '{column}'",
-            f"{quantity.low:g} to {quantity.high:g} {quantity.unit}",
-        )
-    return values, result_unit
-
-
-def on_axis(
-    table: Table, column: str, axis: Axis, values: NDArray[np.float64], fill: FillRule | None
-) -> tuple[NDArray[np.float64], str]:
-    """Put the rows on the uniform axis, fill holes by the user's rule; (values, note on what was filled)."""
-    holes = np.flatnonzero(np.isnan(values))
-    if fill is None:
-        if len(holes):
-            raise table.error(
-                int(holes[0]),
-                f"column '{column}' has no value (NaN or empty, {len(holes)} in all)",
-                f"a number, or a fill rule: {table.advice('fill', 'previous')}",
-            )
-        return values, ""
-    if len(holes) == len(values):
-        raise table.error(0, f"column '{column}' has no value at all", "numbers")
-    full = np.full(int(axis.positions[-1]) + 1, np.nan)
-    full[axis.positions] = values
-    missing = int(np.isnan(full).sum())
-    result, long = filled(full, fill, axis.step_s)
-    if long is not None:
-        at = axis.start + timedelta(seconds=long * axis.step_s)
-        raise InputError(
-            f"{table.path}: column '{column}' has no value from {at:%Y-%m-%d %H:%M} UTC on for more than the fill "
-            f"rule's {fill.limit_s:g} s; expected numbers, or a longer limit: {table.advice('fill', 'previous:12h')}"
-        )
-    note = f" ({missing} of {len(full)} values filled: {fill.rule})" if missing else ""
-    return result, note
-
-
-def _value_column(
-    table: Table, time_column: str, quantity: Quantity, column: str | None, kind: Kind | None
-) -> tuple[str, list[str]]:
-    """Choose the value column; (column, all that could be one)."""
-    others = [str(name) for name in table.frame.columns if str(name) != time_column]
-    if column is not None:
-        same = [name for name in others if name == column] or [
-            name for name in others if split_header(name)[0].lower() == column.lower()
-        ]
-        if len(same) != 1:
-            hint = nearest(column, [split_header(name)[0] for name in others])
-            raise InputError(f"{table.path}: no column '{column}'; expected one of {table.columns()}{hint}")
-        return same[0], others
-    if quantity in (CARBON, MARGINAL):
-        chosen = carbon_column(others, "marginal" if quantity is MARGINAL else kind)
-        if chosen is not None:
-            return chosen, others
-    named = [name for name in others if split_header(name)[0].lower() in quantity.names]
-    if len(named) == 1:
-        return named[0], others
-    numeric = [name for name in others if _is_numeric(table, name)]
-    if len(numeric) == 1 and not named:
-        return numeric[0], others
-    if not numeric:
-        raise InputError(f"{table.path}: no value column beside '{time_column}', found {table.columns()}")
-    raise InputError(
-        f"{table.path}: several columns could be the {quantity.label}: expected "
-        f"{table.advice('column', 'NAME')}, one of "
-        + ", ".join(f"'{name}'" for name in (named or numeric)[:20])
-    )
-
-
-def _is_numeric(table: Table, column: str) -> bool:
-    sample = pd.to_numeric(
-        table.frame[column].head(50).astype("string").str.replace(",", "."), errors="coerce"
-    )
-    return bool(sample.notna().any())
-
-
-def _check_options(label: str, fill: str | None, timezone: str) -> FillRule | None:
-    zone(timezone)
-    if label not in ("start", "end", "instant"):
+def _check_options(label: str | None, fill: str | None, timezone: str | None) -> FillRule | None:
+    if timezone is not None:
+        zone(timezone)
+    if label not in (None, "start", "end", "instant"):
         raise InputError(f"label '{label}': expected start, end or instant")
     return None if fill is None else parse_fill(fill)
 

@@ -7,6 +7,7 @@ files relative to itself.
 from __future__ import annotations
 
 import tomllib
+from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,23 @@ class Site(BaseModel):
             return self.wind_weather.read_weather()
         own = self.read_weather()
         return own if own is not None and own.wind_speed_m_s is not None else None
+
+
+EARTH_KM = 6371.0
+
+
+def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Along the surface of a round Earth, km; degrees.
+
+    Examples
+    --------
+    >>> round(distance_km(51.31, 9.48, 34.09, -117.44))
+    9199
+    """
+    first, second = radians(latitude), radians(other_latitude)
+    half = sin((second - first) / 2) ** 2
+    half += cos(first) * cos(second) * sin(radians(other_longitude - longitude) / 2) ** 2
+    return 2 * EARTH_KM * asin(sqrt(min(1.0, half)))
 
 
 FILES = ("carbon", "marginal", "price", "weather", "wind_weather", "pv", "wind")

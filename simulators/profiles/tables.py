@@ -16,6 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.decimals import Ambiguous, Decimal, parsed
+
+_BRACED = re.compile(r"(.+\.zip)\{(.+)\}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Table:
         Of the file on disk.
     option
         What the file's options begin with on the command line, for advice in messages; empty if it has none there.
+    decimal
+        Where the decimals of its numbers begin; None: the cells of each column must tell.
     """
 
     path: Path
@@ -45,6 +50,7 @@ class Table:
     comments: dict[str, str]
     sha256: str
     option: str = "weather"
+    decimal: Decimal | None = None
 
     def advice(self, field: str, value: str) -> str:
         """How to say something about the file: on the command line and in a study, or in Python."""
@@ -71,39 +77,70 @@ class Table:
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Read a column as numbers; an empty cell or ``NaN`` is NaN, other text an InputError."""
         cells = self.frame[column]
-        if not pd.api.types.is_numeric_dtype(cells):
-            text = cells.astype("string").str.strip()
-            if text.str.contains(r"^[+-]?\d+,\d+$", regex=True, na=False).any():
-                text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-            numbers = pd.to_numeric(text, errors="coerce")
-            empty = text.isna() | text.str.lower().isin(["", "nan", "na", "n/a", "null", "none", "-"])
-            bad = np.flatnonzero((numbers.isna() & ~empty).to_numpy())
-            if len(bad):
-                raise self.error(
-                    int(bad[0]), f"'{cells.iloc[bad[0]]}' in column '{column}' is not a number", "a number"
-                )
-            cells = numbers
-        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
+            return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        try:
+            self._check_points(column)
+            values, bad = parsed(cells.astype("string"), self.decimal)
+        except Ambiguous as error:
+            raise self.error(
+                error.row,
+                f"{error} in column '{column}'",
+                f"one convention, {self.advice('decimal', 'point')} or comma",
+            ) from None
+        if len(bad):
+            raise self.error(
+                int(bad[0]), f"'{cells.iloc[bad[0]]}' in column '{column}' is not a number", "a number"
+            )
+        return values
+
+    def _check_points(self, column: str) -> None:
+        """Refuse ``1.015`` where other columns have decimal commas: it may be a thousand."""
+        if self.decimal is not None:
+            return
+        cells = self.frame[column].astype("string").str.strip()
+        pointed = cells.str.contains(".", regex=False, na=False)
+        grouped = cells.str.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", na=False)
+        if not bool(pointed.any()) or not bool((pointed == grouped).all()):
+            return
+        for other in self.frame.columns:
+            sample = self.frame[other].head(1000).astype("string")
+            if other != column and bool(
+                sample.str.fullmatch(r"\s*[+-]?\d+,(\d{1,2}|\d{4,})\s*", na=False).any()
+            ):
+                row = int(np.flatnonzero(pointed.to_numpy(dtype=bool))[0])
+                cell = cells.iloc[row]
+                raise Ambiguous(row, f"'{cell}' may be {cell.replace('.', '')} or {cell.replace('.', ',')}")
+
+
+def on_disk(path: Path) -> Path:
+    """The file a path means on disk: that of an archive for a member of it."""
+    braced = _BRACED.fullmatch(str(path))
+    if braced:
+        return Path(braced[1])
+    archive = next((parent for parent in path.parents if parent.suffix.lower() == ".zip"), None)
+    return archive if archive is not None and archive.is_file() else path
 
 
 def read_bytes(path: Path) -> tuple[bytes, str]:
-    """Read a file, or a zip's member named like a folder (``a.zip/b.csv``); (content, sha256 of the file)."""
-    archive = next((parent for parent in path.parents if parent.suffix.lower() == ".zip"), None)
-    on_disk = archive if archive is not None and archive.is_file() else path
-    if not on_disk.exists():
+    """Read a file, or a zip's member, named ``a.zip/b.csv`` or ``a.zip{b.csv}``; (content, sha256 of the file)."""
+    there = on_disk(path)
+    if not there.exists():
         raise InputError(f"{path}: no such file")
-    if on_disk.is_dir():
+    if there.is_dir():
         raise InputError(f"{path}: is a folder; expected a file")
     try:
-        raw = on_disk.read_bytes()
+        raw = there.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     digest = hashlib.sha256(raw).hexdigest()
     try:
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-        elif on_disk.suffix.lower() == ".zip":
-            raw = _zip_member(raw, on_disk, path)
+        elif raw[:4] == b"PK\x03\x04":
+            raw = _zip_member(raw, there, path)
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)  # a member may be packed once more
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: damaged archive ({error})") from error
     if not raw.strip():
@@ -114,7 +151,10 @@ def read_bytes(path: Path) -> tuple[bytes, str]:
 def _zip_member(raw: bytes, archive: Path, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(raw)) as opened:
         members = [name for name in opened.namelist() if not name.endswith("/")]
-        wanted = path.relative_to(archive).as_posix() if path != archive else ""
+        if "xl/workbook.xml" in members:
+            raise InputError(f"{path}: is an Excel workbook; expected its sheet saved as CSV")
+        braced = _BRACED.fullmatch(str(path))
+        wanted = braced[2] if braced else path.relative_to(archive).as_posix() if path != archive else ""
         if not wanted and len(members) == 1:
             wanted = members[0]
         if wanted not in members:
@@ -141,28 +181,17 @@ def decode(path: Path, raw: bytes) -> str:
     return text
 
 
-def read_table(path: str | Path) -> Table:
-    """Read a CSV (also gzipped or in a zip; separator , ; or tab) or a parquet file.
-
-    Raises
-    ------
-    InputError
-        No such file, an empty or damaged one, rows of unequal length.
-    """
-    path = Path(path)
-    raw, digest = read_bytes(path)
-    if raw[:4] == b"PAR1":
-        try:
-            frame = pd.read_parquet(io.BytesIO(raw))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
-        frame = frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) else frame
-        if not len(frame):
-            raise InputError(f"{path}: has no data rows; expected at least two")
-        return Table(path, frame, 1, {}, digest)
-    if b"\x00" in raw[:4096]:
-        raise InputError(f"{path}: is not a text file; expected CSV, gzipped CSV or parquet")
-    return parse_text(path, decode(path, raw), digest)
+def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
+    """Parse a parquet file; `path` is for messages."""
+    try:
+        frame = pd.read_parquet(io.BytesIO(raw))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
+    frame = frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) else frame
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if not len(frame):
+        raise InputError(f"{path}: has no data rows; expected at least two")
+    return Table(path, frame, 1, {}, digest)
 
 
 def parse_text(path: Path, text: str, digest: str) -> Table:

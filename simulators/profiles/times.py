@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -21,13 +22,23 @@ from simulators.profiles.tables import Table
 TIME_NAMES = (
     "time", "timestamp", "datetime", "date_time", "date", "oootime", "index", "zeit", "mess_datum",
     "interval_start", "period_start", "period_end", "interval_end", "utc", "local_time", "date/time",
+    "periodend", "point_time", "mtu", "datum von", "start date", "utc time", "utc time at end of hour", "period",
 )  # fmt: skip
 _FORMATS = (
     (r"\d{4}-\d\d-\d\d", "ISO8601"),
     (r"\d{4}\d\d\d\d:\d{4}", "%Y%m%d:%H%M"),
-    (r"\d{4}/\d\d/\d\d \d", "%Y/%m/%d %H:%M"),
-    (r"\d\d?\.\d\d?\.\d{4} \d", "%d.%m.%Y %H:%M"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d$", "%Y/%m/%d %H:%M"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d:\d\d$", "%Y/%m/%d %H:%M:%S"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
+    (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d [AP]M$", "%b %d, %Y %I:%M %p"),
 )
+_SLASHED = (
+    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
+)  # fmt: skip
+_UNIX_S, _UNIX_MS = 1e9, 1e12
+"""Counts of seconds and of milliseconds above these are Unix times: since 2001."""
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
@@ -81,21 +92,31 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
         )
     text = cells.astype("string").str.strip().fillna("")
     first = str(text.iloc[0])
-    if re.fullmatch(r"\d+(\.0*)?", first):
+    layout = _digits_format(first)
+    if layout is None and re.fullmatch(r"\d+(\.0*)?", first):
+        counts = table.numbers(column)
+        if float(np.nanmin(counts)) >= _UNIX_S:
+            unit: Literal["s", "ms"] = "ms" if float(np.nanmin(counts)) >= _UNIX_MS else "s"
+            return pd.DatetimeIndex(pd.to_datetime(counts, unit=unit, utc=True))
         if start is None:
             raise InputError(
                 f"{table.path}: column '{column}' counts seconds; expected dates and times "
                 "(in Python, start= says what 0 means)"
             )
-        return pd.DatetimeIndex(start + pd.to_timedelta(table.numbers(column), unit="s")).tz_convert("UTC")
-    layout = _format_of(first) or _slashed_format(table, text)
+        return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
+    if layout is None:
+        # "2023-01-01 00:00 UTC" is an offset in words, "01-02-2023" slashes in another hand
+        text = text.str.replace(r" ?(UTC|GMT)$", "+00:00", regex=True)
+        if re.match(r"\d\d?-\d\d?-\d{4}", first):
+            text = text.str.replace(r"^(\d\d?)-(\d\d?)-", r"\1/\2/", regex=True)
+        layout = _format_of(first) or _slashed_format(table, text)
     if layout is None:
         raise table.error(0, f"'{first}' in column '{column}' is not a time", _EXPECTED)
     stamps = pd.DatetimeIndex(pd.to_datetime(text, format=layout, errors="coerce", utc=True))
     bad = np.flatnonzero(stamps.isna())
     if len(bad):
         raise table.error(int(bad[0]), f"'{text.iloc[bad[0]]}' in column '{column}' is not a time", _EXPECTED)
-    offsets = text.str.contains(r":\d\d.*(?:Z|[+-]\d\d:?\d\d)$", regex=True).to_numpy(dtype=bool)
+    offsets = text.str.contains(r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True).to_numpy(dtype=bool)
     has_offset = bool(offsets[0])
     mixed = np.flatnonzero(offsets != has_offset)
     if len(mixed):
@@ -104,6 +125,13 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
         )
         raise table.error(int(mixed[0]), problem, "an offset in every row or in none")
     return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column)
+
+
+def _digits_format(text: str) -> str | None:
+    """Layout of a date written in digits alone (DWD: 2022010100), which no count of seconds of our time looks like."""
+    layouts = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+    written = re.fullmatch(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d*", text)
+    return layouts.get(len(text)) if written else None
 
 
 def _format_of(text: str) -> str | None:
@@ -115,9 +143,7 @@ def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
     if not re.match(r"\d\d?/\d\d?/\d{4}", str(text.iloc[0])):
         return None
     layouts = [
-        layout
-        for layout in ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
-        if pd.to_datetime(text, format=layout, errors="coerce").notna().all()
+        layout for layout in _SLASHED if pd.to_datetime(text, format=layout, errors="coerce").notna().all()
     ]
     if len(layouts) > 1:
         raise table.error(0, f"'{text.iloc[0]}' may be day/month or month/day", _EXPECTED)

@@ -1,16 +1,11 @@
-"""A weather file of any common kind -> one checked Weather: UTC, interval start, SI-like units.
+"""A weather file of any known format -> one checked Weather: UTC, interval start, SI-like units.
 
-Which hour a row means differs by format, and is settled here once:
+Which hour a row means differs by format, and is settled by `formats` once: TMY3 and EPW label the *end* of an hour, in
+local standard time; Open-Meteo's irradiance is the mean of the hour before the label; PVGIS and NSRDB rows are values
+at an instant, and stand for the interval around it; for a plain table the caller says so with `label`.
 
-* TMY3 and EPW label the *end* of an hour, in local standard time (NREL/TP-581-43156, Users Manual for TMY3
-  Data Sets; EnergyPlus Auxiliary Programs, EPW format): a row labelled hour 1 is the interval 00:00 to 01:00.
-* Open-Meteo irradiance is the mean of the hour before the label; temperature and wind are values at it.
-* PVGIS and NSRDB rows are values at an instant; they stand for the interval centred on it.
-* For a generic CSV the caller says so with `label`.
-
-That is what the formats say. Some converted files keep the publisher's instants instead, half an hour off; where
-all three irradiance components are there, they are held against the sun, and `source` says if they fit it better
-half an hour away.
+That is what the formats say. Some converted files keep the publisher's instants instead, half an hour or more off: the
+sun tells (`sun`), the times are corrected, and `source` says so.
 
 Typical years are stitched from months of several years. They get the nominal year 1990 (not a leap year) and
 the flag `cyclic`: they are aligned by position in the year.
@@ -18,8 +13,8 @@ the flag `cyclic`: they are aligned by position in the year.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +23,13 @@ from numpy.typing import NDArray
 from pvlib import irradiance, solarposition
 
 from simulators.errors import InputError
+from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import parse_fill
-from simulators.profiles.profile import Profile
+from simulators.profiles.formats.base import Content, Implausible, Label, RawWeather, Said
+from simulators.profiles.profile import Align, Profile
 from simulators.profiles.quantities import quantity_named
-from simulators.profiles.readers import Label
-from simulators.profiles.weather_formats import read_raw
-from simulators.profiles.weather_tables import RawWeather
+from simulators.profiles.registry import weather_format
+from simulators.profiles.sun import Place, on_time
 
 FIELDS = {
     "ghi_w_m2": "ghi",
@@ -72,7 +68,11 @@ class Weather:
     cyclic
         A typical year: aligned by its position in the year, wraps round.
     source, sha256
-        File, with what was computed or filled; hash of the file.
+        File, with what was computed, filled or moved; hash of the file.
+    format, own_place
+        Its format; whether the file itself says where it is.
+    align
+        How it is moved to a run in another year; None: not at all.
     """
 
     start: datetime
@@ -91,11 +91,20 @@ class Weather:
     roughness_m: float | None = None
     cyclic: bool = False
     sha256: str = ""
+    format: str = ""
+    own_place: bool = False
+    align: Align | None = None
+    path: str = ""
 
     @property
     def steps(self) -> int:
         """Number of intervals."""
         return next(len(values) for field in FIELDS if (values := getattr(self, field)) is not None)
+
+    @property
+    def end(self) -> datetime:
+        """End of the last interval, UTC."""
+        return self.start + timedelta(seconds=self.step_s * self.steps)
 
     @property
     def midpoints(self) -> pd.DatetimeIndex:
@@ -116,7 +125,10 @@ class Weather:
         values: NDArray[np.float64] | None = getattr(self, name)
         if values is None:
             present = [quantity_named(FIELDS[f]).label for f in FIELDS if getattr(self, f) is not None]
-            raise InputError(f"{self.source}: has no {quantity.label}; it has {', '.join(present)}")
+            without = "; expected --without pv" if name in ("ghi_w_m2", "dni_w_m2", "dhi_w_m2") else ""
+            raise InputError(
+                f"{self.path or self.source}: has no {quantity.label}; it has {', '.join(present)}{without}"
+            )
         return Profile(
             quantity.label,
             quantity.unit,
@@ -126,6 +138,9 @@ class Weather:
             self.source,
             self.sha256,
             self.cyclic,
+            align=self.align,
+            path=self.path,
+            option="weather",
         )
 
 
@@ -145,10 +160,14 @@ def read_weather(
     label: Label | None = None,
     fill: str | None = None,
     cyclic: bool | None = None,
+    format: str | None = None,
+    decimal: Decimal | None = None,
+    implausible: Implausible | None = None,
+    align: Align | None = None,
 ) -> Weather:
-    """Read TMY3, EPW, PVGIS TMY (CSV, JSON), NSRDB PSM, Open-Meteo JSON, windpowerlib CSV or a generic CSV.
+    """Read weather of any format `registry.FORMATS` has a reader of weather for.
 
-    A generic CSV has a time column and any of ``ghi[W/m2]``, ``dni[W/m2]``, ``dhi[W/m2]``,
+    A plain table has a time column and any of ``ghi[W/m2]``, ``dni[W/m2]``, ``dhi[W/m2]``,
     ``temp_air[degC]``, ``wind_speed[m/s]`` (or ``wind_speed_80m``), ``pressure[Pa]``; lines such as
     ``# latitude: 34.1`` above the header name the place. Missing irradiance components are computed where
     the others allow it: by the closure GHI = DNI cos(zenith) + DHI with the sun at the interval's midpoint,
@@ -157,104 +176,87 @@ def read_weather(
     Parameters
     ----------
     latitude, longitude, altitude_m
-        Degrees and m; go before what the file says.
+        Degrees and m, for files that do not say where they are: what a file says goes first.
     timezone, label
-        Of a generic CSV, UTC and start unless told otherwise; the other formats settle both themselves.
+        Of a plain table, UTC and start unless told otherwise; the other formats settle both themselves.
     fill
         What to do with missing values: None refuses them.
     cyclic
         Whether it is a typical year; None: as the format says.
+    format, decimal, implausible, align
+        As for `read_csv_profile`.
 
     Raises
     ------
     InputError
         One line with file, row and what was expected.
     """
-    raw = read_raw(Path(path), timezone, label, None if fill is None else parse_fill(fill))
-    site = _Site(
-        raw.latitude if latitude is None else latitude, raw.longitude if longitude is None else longitude
+    content = Content(Path(path), decimal=decimal)
+    known = weather_format(content, format)
+    assert known.weather is not None
+    raw = known.weather(
+        content, Said(timezone, label, None if fill is None else parse_fill(fill), implausible)
     )
-    columns = dict(raw.columns)
-    computed = _complete_irradiance(raw, columns, site)
-    steps = len(next(iter(columns.values())))
+    for name, said in (("timezone", timezone), ("label", label)):
+        if said is not None and raw.settled:
+            raise InputError(
+                f"{path}: {name} {said} given, but its format settles the {name}; expected no --weather-{name}"
+            )
+    own = raw.latitude is not None and raw.longitude is not None
+    place = Place(raw.latitude, raw.longitude) if own else Place(latitude, longitude)
+    columns, computed = _complete_irradiance(raw, place)
+    raw, moved = on_time(replace(raw, columns=columns), place, {"ghi", "dni", "dhi"} <= set(raw.columns))
     is_cyclic = raw.cyclic if cyclic is None else cyclic
+    steps = len(next(iter(raw.columns.values())))
     if is_cyclic and steps * raw.step_s not in (365 * 86400, 366 * 86400):
         raise InputError(
             f"{path}: covers {steps * raw.step_s / 86400:g} days; expected a whole year for a typical year"
         )
+    altitude = raw.altitude_m if raw.altitude_m is not None else (altitude_m if not own else None)
     return Weather(
         start=raw.start,
         step_s=raw.step_s,
-        latitude=site.latitude,
-        longitude=site.longitude,
-        altitude_m=raw.altitude_m if altitude_m is None else altitude_m,
-        ghi_w_m2=columns.get("ghi"),
-        dni_w_m2=columns.get("dni"),
-        dhi_w_m2=columns.get("dhi"),
-        temp_air_c=columns.get("temperature"),
-        wind_speed_m_s=columns.get("wind_speed"),
-        pressure_pa=columns.get("pressure"),
-        source=f"{path}{raw.note}{computed}",
+        latitude=place.latitude,
+        longitude=place.longitude,
+        altitude_m=altitude or 0.0,
+        **{field: raw.columns.get(name) for field, name in FIELDS.items()},
+        source=f"{path}{raw.note}{computed}{moved}",
         height_m=raw.wind_height_m,
         roughness_m=raw.roughness_m,
         cyclic=is_cyclic,
         sha256=raw.sha256,
+        format=known.title,
+        own_place=own,
+        align=None if is_cyclic else align,
+        path=str(path),
     )
 
 
-@dataclass(frozen=True)
-class _Site:
-    latitude: float | None
-    longitude: float | None
-
-
-def _complete_irradiance(raw: RawWeather, columns: dict[str, NDArray[np.float64]], site: _Site) -> str:
-    """Compute the irradiance components that are missing; return a note for the source."""
+def _complete_irradiance(raw: RawWeather, place: Place) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """All columns, with the irradiance components that are missing computed; and a note for the source."""
+    columns = dict(raw.columns)
     present = [name for name in ("ghi", "dni", "dhi") if name in columns]
-    if len(present) == 3:
-        return _timing_note(raw, columns, site)
-    if not present or present == ["dni"] or present == ["dhi"]:
-        return ""
-    if site.latitude is None or site.longitude is None:
+    if len(present) in (0, 3) or present in (["dni"], ["dhi"]):
+        return columns, ""
+    if place.latitude is None or place.longitude is None:
         raise InputError(
             f"{raw.path}: has {' and '.join(present)} only; expected all of ghi, dni, dhi, "
             "or a latitude and longitude to compute the rest"
         )
     times = midpoints(raw.start, raw.step_s, len(columns[present[0]]))
-    zenith = solarposition.get_solarposition(times, site.latitude, site.longitude)["zenith"].to_numpy()
+    zenith = solarposition.get_solarposition(times, place.latitude, place.longitude)["zenith"].to_numpy()
     if present == ["ghi"]:
         parts = irradiance.erbs(columns["ghi"], zenith, times)
         columns["dni"], columns["dhi"] = np.asarray(parts["dni"]), np.asarray(parts["dhi"])
-        return " (dni, dhi computed from ghi: Erbs)"
+        return columns, " (dni, dhi computed from ghi: Erbs)"
     # beam on the horizontal vanishes with the sun below the horizon
     cosine = np.maximum(np.cos(np.radians(zenith)), 0.0)
     if "ghi" not in columns:
         columns["ghi"] = columns["dni"] * cosine + columns["dhi"]
-        return " (ghi computed from dni and dhi)"
+        return columns, " (ghi computed from dni and dhi)"
     if "dhi" not in columns:
         columns["dhi"] = np.maximum(columns["ghi"] - columns["dni"] * cosine, 0.0)
-        return " (dhi computed from ghi and dni)"
+        return columns, " (dhi computed from ghi and dni)"
     dni = irradiance.dni(columns["ghi"], columns["dhi"], zenith)
     columns["dni"] = np.nan_to_num(np.maximum(np.asarray(dni), 0.0))
-    return " (dni computed from ghi and dhi)"
-
-
-def _timing_note(raw: RawWeather, columns: dict[str, NDArray[np.float64]], site: _Site) -> str:
-    """Say so if GHI = DNI cos(zenith) + DHI holds far better half an hour away from where the labels put the sun."""
-    if site.latitude is None or site.longitude is None:
-        return ""
-    times = midpoints(raw.start, raw.step_s, len(columns["ghi"]))
-    errors = {}
-    for shift_min in (0, -30, 30):
-        shifted = times + pd.Timedelta(minutes=shift_min)
-        zenith = solarposition.get_solarposition(shifted, site.latitude, site.longitude)["zenith"].to_numpy()
-        cosine = np.cos(np.radians(zenith))
-        error = columns["ghi"] - columns["dni"] * cosine - columns["dhi"]
-        # near the horizon an hour's mean says nothing about the sun at its middle
-        errors[shift_min] = (
-            float(np.sqrt(np.mean(error[cosine > 0.15] ** 2))) if (cosine > 0.15).any() else 0.0
-        )
-    best = min(errors, key=lambda shift_min: errors[shift_min])
-    if errors[0] < 5.0 or errors[best] > errors[0] / 2:
-        return ""
-    return f" (irradiance fits the sun {abs(best)} min {'before' if best < 0 else 'after'} its label)"
+    return columns, " (dni computed from ghi and dhi)"

@@ -100,7 +100,9 @@ def inputs(inputs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _held(item: Mapping[str, Any]) -> str:
-    about = ", ".join(str(item[key]) for key in ("kind", "unit") if item.get(key))
+    about = ", ".join(str(item[key]) for key in ("kind", "basis", "unit", "format") if item.get(key))
+    share = item.get("estimated_share")
+    about += f", {share:.0%} estimated" if share is not None else ""
     return f"{item.get('what') or '–'} ({about})" if about else str(item.get("what") or "–")
 
 

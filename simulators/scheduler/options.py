@@ -27,8 +27,10 @@ class ControlOptions(BaseModel):
         description=f"what the scheduler does: {', '.join(POLICIES)}; with parameters as in carbon:quantile=0.2; "
         "or your own FILE.py:CLASS",
     )
-    forecast: Literal["perfect", "persistence", "noisy"] = Field(
-        "perfect", description="forecast the policy sees: perfect, persistence or noisy"
+    forecast: Literal["perfect", "persistence", "noisy", "file"] = Field(
+        "perfect",
+        description="forecast the policy sees: perfect, persistence, noisy or file (what a publisher told at the time: "
+        "--carbon-forecast)",
     )
 
     @field_validator("policy")

@@ -111,7 +111,10 @@ SITES = [
     ("site_latitude.toml", "entry 'latitude': input should be less than or equal to 90"),
     ("site_timezone.toml", "unknown time zone 'mars/olympus'"),
     ("site_not_toml.toml", "not valid TOML"),
-    ("no_such_site.toml", "no such file; expected a site file or one of california, germany"),
+    (
+        "no_such_site.toml",
+        "no such file; expected a site file or one of california, california_2022, germany",
+    ),
 ]
 
 
@@ -159,7 +162,9 @@ def test_site_that_names_a_missing_file() -> None:
 
 
 def test_unknown_site_and_quantity() -> None:
-    assert "expected one of california, germany" in refusal(lambda: load_site("atlantis"), "atlantis")
+    assert "expected one of california, california_2022, germany" in refusal(
+        lambda: load_site("atlantis"), "atlantis"
+    )
     assert "expected one of carbon, marginal, price" in refusal(
         lambda: read_csv_profile(HERE / "gap.csv", "co2"), "co2"
     )

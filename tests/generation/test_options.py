@@ -21,7 +21,21 @@ def test_only_options_that_work_are_offered():
     names = [leaf.name for leaf in leaves(GenerationOptions) if leaf.name.startswith("pv_profile")]
     expected = [
         "pv_profile",
-        *(f"pv_profile_{name}" for name in ("column", "unit", "timezone", "label", "fill")),
+        *(
+            f"pv_profile_{name}"
+            for name in (
+                "column",
+                "unit",
+                "timezone",
+                "label",
+                "fill",
+                "format",
+                "decimal",
+                "implausible",
+                "rating",
+                "align",
+            )
+        ),
     ]
     assert names == expected
 

@@ -28,10 +28,10 @@ def germany() -> Site:
 
 
 def test_known_sites() -> None:
-    assert known_sites() == ["california", "germany"]
+    assert known_sites() == ["california", "california_2022", "germany"]
 
 
-@pytest.mark.parametrize("name", ["california", "germany"])
+@pytest.mark.parametrize("name", ["california", "california_2022", "germany"])
 def test_everything_covers_a_week_from_the_default_start(name: str) -> None:
     site = load_site(name)
     refs = {"carbon": site.carbon, "price": site.price, "pv": site.pv, "wind": site.wind}
@@ -45,6 +45,34 @@ def test_everything_covers_a_week_from_the_default_start(name: str) -> None:
     assert all(len(p.sha256) == 64 for p in series if p is not None)
     assert site.carbon.note
     assert all("\n" not in ref.note for ref in refs.values() if ref is not None)
+
+
+def of_day(site: Site) -> pd.Series:
+    """Mean carbon intensity of every hour of the local day."""
+    profile = site.carbon.read("carbon")
+    hours = pd.date_range(profile.start, periods=len(profile.values), freq="h").tz_convert(site.timezone).hour
+    return pd.Series(profile.values).groupby(hours).mean()
+
+
+def test_the_older_california_has_no_midday_dip_and_says_so(california: Site) -> None:
+    day = of_day(california)
+    assert (day.idxmin(), day.idxmax()) == (3, 18)
+    assert "lowest at 03 h, highest at 18 h" in california.carbon.note
+    assert "--site california_2022" in california.carbon.note
+
+
+def test_california_2022_has_the_midday_dip() -> None:
+    site = load_site("california_2022")
+    profile = site.carbon.read("carbon")
+    assert (profile.kind, profile.basis, len(profile.values)) == ("average", "life cycle", 8760)
+    assert profile.start == datetime(2022, 1, 1, tzinfo=UTC)
+    day = of_day(site)
+    assert 10 <= day.idxmin() <= 14
+    assert day[12] < 0.6 * day[22]
+    # weather and price of another year are moved, and named
+    for ref in (site.price, site.weather):
+        assert ref.align is not None
+        assert "2022" in ref.note
 
 
 def test_california_weather_is_hour_ending_standard_time(california: Site) -> None:

@@ -140,7 +140,12 @@ def test_native_headers(tmp_path: Path) -> None:
     assert life_cycle.values[0] == 185.8
     direct = read_csv_profile(maps, "carbon", column="Carbon Intensity gCO₂eq/kWh (direct)")
     assert direct.values[0] == 140.5
-    watttime = write(tmp_path, "oootime,Caiso_North", "2023-06-08 00:00:00,425", "2023-06-08 00:05:00,432")
+    watttime = write(
+        tmp_path,
+        "oootime,Caiso_North",
+        "2023-06-08 00:00:00,425.01605069",
+        "2023-06-08 00:05:00,432.27352861",
+    )
     assert read_csv_profile(watttime, "carbon").name == "marginal carbon intensity"
     sgip = write(
         tmp_path, "time,moer,f1", "2020-05-31 00:00:00+00:00,0.3,0.4", "2020-05-31 00:05:00+00:00,0.2,0.3"
@@ -176,3 +181,28 @@ def test_units_fold_and_split() -> None:
     assert split_header("price [EUR/MWh]") == ("price", "EUR/MWh")
     assert split_header("Carbon Intensity gCO₂eq/kWh (direct)") == ("Carbon Intensity (direct)", "gCO₂eq/kWh")
     assert split_header("Datetime (UTC)") == ("Datetime (UTC)", None)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S+00", "%Y-%m-%dT%H:%M:%S.000Z", "%Y/%m/%d %H:%M:%S", "%Y%m%d%H",
+        "%Y%m%d%H%M", "%Y%m%d:%H%M", "%d-%m-%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y%m%d%H%M%S",
+    ],
+)  # fmt: skip
+def test_times_as_many_hands_write_them(tmp_path: Path, layout: str) -> None:
+    hours = pd.date_range("2023-01-13", periods=30, freq="h")
+    path = write(tmp_path, "time,load[W]", *(f"{t:{layout}},{i}" for i, t in enumerate(hours)))
+    profile = read_csv_profile(path, "load")
+    assert (profile.start, profile.step_s, len(profile.values)) == (
+        datetime(2023, 1, 13, tzinfo=UTC),
+        3600,
+        30,
+    )
+
+
+def test_unix_times_are_counted_from_1970(tmp_path: Path) -> None:
+    for factor in (1, 1000):
+        rows = [f"{(1672531200 + 3600 * i) * factor},{i}" for i in range(5)]
+        profile = read_csv_profile(write(tmp_path, "timestamp,load[W]", *rows), "load")
+        assert profile.start == datetime(2023, 1, 1, tzinfo=UTC)

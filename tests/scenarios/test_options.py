@@ -66,7 +66,7 @@ def test_the_cluster_is_served_as_the_options_say():
         ("export_limit_kw", -1, "input should be greater than or equal to 0"),
         ("replicas", 0, "input should be greater than or equal to 1"),
         ("tp", 0, "input should be greater than or equal to 1"),
-        ("without", ["roof"], "input should be 'pv', 'wind' or 'battery'"),
+        ("without", ["roof"], "input should be 'pv', 'wind', 'battery', 'price' or 'carbon'"),
         ("dispatch", "arbitrary", "battery dispatch: 'arbitrary' is unknown, expected one of none"),
         ("precision", "fp7", "precision: 'fp7' is unknown"),
         ("seed", -1, "input should be greater than or equal to 0"),

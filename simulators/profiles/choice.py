@@ -1,0 +1,126 @@
+"""Which column of a table is meant."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from simulators.errors import InputError
+from simulators.options import nearest
+from simulators.profiles.decimals import MISSING
+from simulators.profiles.formats.base import Column, Sheet
+from simulators.profiles.formats.headers import column as known_column
+from simulators.profiles.formats.headers import is_generation
+from simulators.profiles.profile import Kind
+from simulators.profiles.quantities import CARBON, MARGINAL, QUANTITIES, Quantity, split_header
+from simulators.profiles.tables import Table
+
+_BASES = {"direct": "direct", "life cycle": "life cycle", "lifecycle": "life cycle", "lca": "life cycle"}
+"""A carbon intensity may be chosen by what is in it, where one column alone is that."""
+
+
+def chosen_column(
+    sheet: Sheet, wanted: Quantity, said: str | None, kind: Kind | None
+) -> tuple[str, Column | None]:
+    """The value column of a quantity, and what is known of it.
+
+    Electricity Maps' life cycle goes before its direct emissions, which leave out fuel chains and plant construction;
+    an average before a marginal rate, unless the marginal one is wanted.
+
+    Raises
+    ------
+    InputError
+        If none fits, or several do and nobody says which; the message lists them.
+    """
+    table = sheet.table
+    others = [str(name) for name in table.frame.columns if str(name) != sheet.time]
+    known = {name: sheet.columns.get(name) or known_column(name, others) for name in others}
+    if said is not None:
+        by_basis = [
+            name for name in others if (column := known[name]) and column.basis == _BASES.get(said.lower())
+        ]
+        name = by_basis[0] if len(by_basis) == 1 and said.lower() in _BASES else _said(table, others, said)
+        return name, known[name] if _fits(known[name], wanted) else None
+    named = [name for name in others if split_header(name)[0].lower() in wanted.names]
+    found = [name for name in others if _fits(known[name], wanted)]
+    if wanted in (CARBON, MARGINAL):
+        pool = _of_kind([*found, *(name for name in named if name not in found)], known, wanted, kind)
+        candidates = _best(pool, known)
+    else:
+        candidates = named if len(named) == 1 else _best(found, known) or named
+    if not candidates:
+        if wanted in (CARBON, MARGINAL):
+            _refuse_mix(table, known)
+        numeric = [name for name in others if _is_numeric(table, name)]
+        candidates = [name for name in numeric if known[name] is None] or numeric
+    if len(candidates) == 1:
+        found_one = known[candidates[0]]
+        return candidates[0], found_one if _fits(found_one, wanted) else None
+    raise _refusal(table, sheet.time, wanted, candidates)
+
+
+def _refuse_mix(table: Table, known: dict[str, Column | None]) -> None:
+    sources = [name for name, column in known.items() if is_generation(column)]
+    sources += [
+        name for name in known if re.search(r"fuel.?type|production.?type|energy.?source", name.lower())
+    ] * 2
+    powers = [name for name in sources if (column := known[name]) and column.unit]
+    if len(sources) > 1 or powers:
+        raise InputError(
+            f"{table.path}: holds generation by source ({', '.join(dict.fromkeys(sources[:3]))}...), not an intensity; "
+            "expected a file of the intensity, e.g. in g/kWh: a mix needs emission factors and imports as well"
+        )
+
+
+def _refusal(table: Table, time_column: str, wanted: Quantity, candidates: list[str]) -> InputError:
+    if not candidates:
+        return InputError(f"{table.path}: no value column beside '{time_column}', found {table.columns()}")
+    listed = ", ".join(f"'{name}'" for name in candidates[:20])
+    return InputError(
+        f"{table.path}: several columns could be the {wanted.label}: expected "
+        f"{table.advice('column', 'NAME')}, one of {listed}"
+    )
+
+
+def _said(table: Table, others: list[str], said: str) -> str:
+    same = [name for name in others if name == said] or [
+        name for name in others if split_header(name)[0].lower() == said.lower()
+    ]
+    if len(same) != 1:
+        hint = nearest(said, [split_header(name)[0] for name in others])
+        raise InputError(f"{table.path}: no column '{said}'; expected one of {table.columns()}{hint}")
+    return same[0]
+
+
+def _fits(found: Column | None, wanted: Quantity) -> bool:
+    """Whether what is known of a column is the quantity wanted."""
+    if found is None:
+        return False
+    if wanted in (CARBON, MARGINAL):
+        return found.quantity == "carbon"
+    return found.quantity in QUANTITIES and QUANTITIES[found.quantity] is wanted
+
+
+def _of_kind(
+    pool: list[str], known: dict[str, Column | None], wanted: Quantity, kind: Kind | None
+) -> list[str]:
+    """Columns of the kind wanted, else of no known kind; without a wish what is not marginal goes first."""
+    kinds = {name: column.kind if (column := known[name]) else None for name in pool}
+    if wanted is MARGINAL or kind == "marginal":
+        return [name for name in pool if kinds[name] == "marginal"] or [
+            name for name in pool if kinds[name] is None
+        ]
+    average = [name for name in pool if kinds[name] != "marginal"]
+    return average or pool
+
+
+def _best(found: list[str], known: dict[str, Column | None]) -> list[str]:
+    ranks = {name: column.rank if (column := known[name]) else 0 for name in found}
+    return [name for name in found if ranks[name] == min(ranks.values())]
+
+
+def _is_numeric(table: Table, column: str) -> bool:
+    cells = table.frame[column].dropna().head(200).astype("string").str.strip()
+    cells = cells[~cells.str.lower().isin(MISSING)].head(50).str.replace(",", ".", regex=False)
+    return bool(pd.to_numeric(cells, errors="coerce").notna().any())

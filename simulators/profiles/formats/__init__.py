@@ -1,0 +1,1 @@
+"""One module per family of formats; `simulators.profiles.registry` has the list of all."""
