@@ -12,6 +12,7 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
+from simulators.inference.batching.state import Limits
 from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
@@ -57,23 +58,9 @@ def build_replicas(
             f"--data-parallel {serving.data_parallel}: {shape.name} has no experts to share, expected --replicas"
         )
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
-    limits = limits_for(
-        serving.scheduler,
-        total_blocks=blocks,
-        batch_cap=serving.batch_cap,
-        max_batch_tokens=serving.max_batch_tokens,
-        chunk_size=serving.chunk_size,
-        stages=serving.pp,
-        block_tokens=serving.block_tokens,
-        watermark=serving.watermark,
-        max_model_len=serving.max_model_len,
-        ahead=serving.async_scheduling,
-    )
+    limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
-    law = power_law_of(serving)
-    if serving.power_cap_w is not None:
-        law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
-    law = law._replace(clock=check_clock(serving.clock_limit))
+    law = _limited_law(serving)
     group = group or group_name(serving)
     weights = weight_bytes_per_gpu(
         shape, serving.tp, serving.pp, serving.precision, experts=shape.num_experts / serving.data_parallel
@@ -106,6 +93,30 @@ def build_replicas(
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
+
+
+def _limits(serving: Serving, blocks: int) -> Limits:
+    """What bounds the batches of a replica."""
+    return limits_for(
+        serving.scheduler,
+        total_blocks=blocks,
+        batch_cap=serving.batch_cap,
+        max_batch_tokens=serving.max_batch_tokens,
+        chunk_size=serving.chunk_size,
+        stages=serving.pp,
+        block_tokens=serving.block_tokens,
+        watermark=serving.watermark,
+        max_model_len=serving.max_model_len,
+        ahead=serving.async_scheduling,
+    )
+
+
+def _limited_law(serving: Serving) -> PowerLaw:
+    """The power law with the power cap and the clock limit of a configuration."""
+    law = power_law_of(serving)
+    if serving.power_cap_w is not None:
+        law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
+    return law._replace(clock=check_clock(serving.clock_limit))
 
 
 def power_law_of(serving: Serving) -> PowerLaw:
