@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from scenarios.build import build
 from scenarios.plan import NETWORK, Plan
-from scenarios.result import Result
+from scenarios.result import Figures, Result
 from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
+from scenarios.uncertainty import uncertainty
 from scenarios.world import World
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
@@ -141,6 +142,10 @@ def simulate_plan(
     figures = {
         name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
     }
+    for name, site in plan.sites.items():
+        named = "pue" in site.study.facility.model_fields_set
+        found = uncertainty(site, figures[name], summaries[name]["facts"], named)
+        figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()
     }
@@ -153,7 +158,7 @@ def simulate_plan(
         latencies=latencies,
         requests=memory.frame("requests") if keep_requests else None,
         facts={name: parts["facts"] for name, parts in summaries.items()},
-        notes=_notes(plan, summaries),
+        notes=_notes(plan, summaries, figures),
         network=world.answers.get("summary", {}),
         network_record=world.answers.get("record", {}),
     )
@@ -184,12 +189,13 @@ def _parking_note(group: Mapping[str, Any]) -> str:
     )
 
 
-def _notes(plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
+def _notes(
+    plan: Plan, summaries: Mapping[str, Mapping[str, Mapping[str, Any]]], figures: Mapping[str, Figures]
+) -> tuple[str, ...]:
     notes: list[str] = []
     for name, site in plan.sites.items():
         facts = summaries[name]["facts"]
         notes += site.notes
-        notes.append(f"Iteration times: {facts['iteration_time']} ({facts['iteration_time_why']}).")
-        notes.append(f"GPU power: the {site.study.serving.power_law} law.")
+        notes += [f"{text[0].upper()}{text[1:]}." for text in figures[name].uncertainty.trust]
         notes += [_parking_note(group) for group in facts.get("groups", [facts]) if "idle_state" in group]
     return tuple(dict.fromkeys(notes))

@@ -16,6 +16,7 @@ from scenarios.result import (
     Renewable,
     Serving,
 )
+from scenarios.uncertainty import all_sites
 from simulators.quantities.latencies import LatencyRecord
 
 
@@ -40,6 +41,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         balance=Balance(max_relative_residual=max(f.balance.max_relative_residual for f in figures)),
         simulated_s=figures[0].simulated_s,
         import_cost=cost,
+        uncertainty=all_sites([f.uncertainty for f in figures]),
     )
 
 

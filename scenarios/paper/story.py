@@ -16,8 +16,8 @@ published computation put right, and with power as idle plus the energy of bytes
 SAME = _flow("""
 Ours here means: the published power law and peak, vLLM's first scheduler, the same random streams, and the A100 kernel
 times the published simulator was profiled with. Nothing is fitted to the published results. The energy of bytes and
-FLOP is an estimate for the A100: per byte as measured on H200 and B200, per FLOP from the board's limit and peak; power
-above idle is expected within 0.7 to 1.5 times that.
+FLOP is an estimate for the A100: per byte from decoding of single requests (LLM-Inference-Bench), per FLOP from the
+board's limit and peak; power above idle is expected within 0.8 to 1.5 times that.
 """)
 QUICK = _flow("""
 Fewer requests and fewer points than published: it shows that everything works, and its numbers are not to be compared.

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.cluster import Cluster
+from simulators.inference.grounds import power_grounds, time_grounds
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for
@@ -25,6 +27,8 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing.engine import Framework
+from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.sampling import Sampling
 from simulators.inference.timing.tables import StageTables
 
@@ -57,18 +61,29 @@ class Serving(BaseModel):
     gpu: str = Field("a100", description="GPU, a name in data/gpus")
     tp: int = Field(1, ge=1, description="tensor-parallel GPUs per pipeline stage")
     pp: int = Field(1, ge=1, description="pipeline stages per replica")
+    data_parallel: int = Field(
+        1,
+        ge=1,
+        description="ranks of a replica that share its experts in lockstep, each with its own attention and a share of "
+        "the requests; with profiles by layers",
+    )
     replicas: int = Field(1, ge=1, description="model instances")
     scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
     batch_cap: int = Field(128, ge=1, description="requests that may run at once on a replica")
     max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
     chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
+    async_scheduling: bool = Field(
+        False,
+        description="form a batch while the one before it runs, as vLLM does from 0.14 on: a new request waits for one "
+        "more batch (vllm_v1)",
+    )
     kv_blocks: int | None = Field(
         None, ge=1, description="KV blocks of a replica  [default: what the GPU's memory holds]"
     )
     kv_rule: Literal["auto", "paged", "slots"] = Field(
         "auto",
         description="how KV blocks are counted: paged (all free memory), slots (whole requests of "
-        "max-model-len tokens, as Vidur grants them); auto: slots with profile folders, else paged",
+        "max-model-len tokens, as Vidur grants them); auto: slots with Vidur's profiles, else paged",
     )
     block_tokens: int = Field(16, ge=1, description="tokens per KV block")
     watermark: float = Field(
@@ -83,10 +98,19 @@ class Serving(BaseModel):
     precision: WeightPrecision = Field(
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
+    kv_precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="precision of the KV cache: bf16 or fp8 (half the bytes)"
+    )
     overhead_s: float | None = Field(
         None,
         ge=0,
         description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
+    )
+    framework: Framework = Field(
+        "vllm", description="server: vllm, sglang or trtllm; whose kernels and how long its host takes"
+    )
+    framework_version: str | None = Field(
+        None, description="version of the server, e.g. 0.11.1  [default: the newest known]"
     )
     sampling: Sampling = Field(
         "greedy",
@@ -120,6 +144,11 @@ class Serving(BaseModel):
         description="MFU against TFLOPS of 2^40 instead of 10^12: reads 9 % low, as the published figures do",
     )
 
+    @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.replicas * self.tp * self.pp * self.data_parallel
+
 
 def build_replicas(
     serving: Serving, log: bool = False, group: str = ""
@@ -133,8 +162,20 @@ def build_replicas(
     """
     shape, device = model(serving.model), gpu(serving.gpu)
     kind, _, folder = serving.iteration_time.partition(":")
-    chosen, reason = resolve_kind(kind, shape, device, serving.tp, serving.precision)  # type: ignore[arg-type]
-    blocks = _kv_blocks(serving, shape, device, chosen)
+    chosen, reason = resolve_kind(
+        kind,
+        shape,
+        device,
+        serving.tp,
+        serving.precision,
+        kv_precision=serving.kv_precision,
+        framework=serving.framework,
+    )
+    if serving.data_parallel > 1 and not shape.moe_layers:
+        raise InputError(
+            f"--data-parallel {serving.data_parallel}: {shape.name} has no experts to share, expected --replicas"
+        )
+    blocks = _kv_blocks(serving, shape, device, chosen, folder)
     limits = limits_for(
         serving.scheduler,
         total_blocks=blocks,
@@ -145,6 +186,7 @@ def build_replicas(
         block_tokens=serving.block_tokens,
         watermark=serving.watermark,
         max_model_len=serving.max_model_len,
+        ahead=serving.async_scheduling,
     )
     tables_up_to = _tables_of(serving, chosen, folder)
     law = power_law_of(serving)
@@ -152,13 +194,15 @@ def build_replicas(
         law = law._replace(cap_w=check_cap(law, serving.power_cap_w))
     law = law._replace(clock=check_clock(serving.clock_limit))
     group = group or group_name(serving)
-    weights = weight_bytes_per_gpu(shape, serving.tp, serving.pp, serving.precision)
+    weights = weight_bytes_per_gpu(
+        shape, serving.tp, serving.pp, serving.precision, experts=shape.num_experts / serving.data_parallel
+    )
     parked = serving.idle_off_s is not None or bool(device.power.get("states"))
     states = states_for(device, weights, serving.tp * serving.pp) if parked else {}
+    per_stage = serving.tp * serving.data_parallel
+    tables = tables_up_to(serving.batch_cap)
     replicas = [
-        Replica(
-            limits, tables_up_to(serving.batch_cap), law, serving.tp, serving.attribution, log, group, states
-        )
+        Replica(limits, tables, law, per_stage, serving.attribution, log, group, states)
         for _ in range(serving.replicas)
     ]
     for replica in replicas:
@@ -167,7 +211,7 @@ def build_replicas(
         for replica in replicas:
             replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
     facts: dict[str, Any] = {
-        "gpus": serving.replicas * serving.tp * serving.pp,
+        "gpus": serving.gpus,
         "iteration_time": chosen,
         "iteration_time_why": reason,
         "kv_blocks": blocks,
@@ -175,6 +219,8 @@ def build_replicas(
         "model_name": shape.name,
         "gpu_idle_w": law.idle_w,
         "gpu_max_w": min(law.limit_w, law.cap_w),
+        "power": power_grounds(device, serving.power_law, law),
+        "time": time_grounds(device, chosen, reason),
     }
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
@@ -191,7 +237,9 @@ def power_law_of(serving: Serving) -> PowerLaw:
     """
     return law_for(
         gpu(serving.gpu), serving.power_law, model(serving.model), serving.precision,
-        tp=serving.tp, pp=serving.pp, sampling=serving.sampling, max_tokens=_most_tokens(serving, serving.batch_cap),
+        tp=serving.tp, pp=serving.pp, kv_precision=serving.kv_precision, sampling=serving.sampling,
+        framework=serving.framework, version=serving.framework_version, ranks=serving.data_parallel,
+        max_tokens=_most_tokens(serving, serving.batch_cap),
     )  # fmt: skip
 
 
@@ -200,11 +248,11 @@ def _most_tokens(serving: Serving, batch_cap: int) -> int:
     return max(serving.max_batch_tokens, serving.chunk_size + batch_cap)
 
 
-def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str) -> int:
+def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str, folder: str) -> int:
     """KV blocks of a replica: as given, or what its GPUs' memory holds."""
     rule = serving.kv_rule
     if rule == "auto":
-        rule = "slots" if chosen == "profile" else "paged"
+        rule = "slots" if chosen == "profile" and not is_layer_profile(Path(folder)) else "paged"
     held = kv_blocks(
         shape,
         device,
@@ -214,6 +262,8 @@ def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str) -> int:
         rule,
         serving.max_model_len,
         precision=serving.precision,
+        kv_precision=serving.kv_precision,
+        ranks=serving.data_parallel,
     )
     return held if serving.kv_blocks is None else serving.kv_blocks
 
@@ -262,7 +312,11 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             max_tokens=_most_tokens(serving, batch_cap),
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
+            data_parallel=serving.data_parallel,
+            kv_precision=serving.kv_precision,
             overhead_s=serving.overhead_s,
+            framework=serving.framework,
+            version=serving.framework_version,
             sampling=serving.sampling,
             peak_flops=peak / 1e12 * 2**40 if serving.binary_peak else None,
         )

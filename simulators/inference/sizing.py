@@ -44,7 +44,7 @@ def sizing(serving: Serving) -> Sizing:
     (8, 'NVIDIA H100 SXM5 80 GB')
     """
     device = gpu(serving.gpu)
-    return Sizing(device, serving.replicas * serving.tp * serving.pp, power_law_of(serving).limit_w)
+    return Sizing(device, serving.gpus, power_law_of(serving).limit_w)
 
 
 def serving_files(serving: Serving) -> list[tuple[str, Path]]:
@@ -56,5 +56,7 @@ def serving_files(serving: Serving) -> list[tuple[str, Path]]:
         files.append(("power table", Path(table)))
     kind, _, folder = serving.iteration_time.partition(":")
     if kind == "profile" and folder and Path(folder).is_dir():
-        files += [("iteration times", path) for path in sorted(Path(folder).iterdir()) if path.is_file()]
+        # a profile by layers has a sub-folder for each degree of tensor parallelism
+        found = sorted([*Path(folder).glob("*"), *Path(folder).glob("tp*/*")])
+        files += [("iteration times", path) for path in found if path.is_file()]
     return files

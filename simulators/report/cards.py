@@ -27,9 +27,10 @@ def cards(summary: Mapping[str, Any]) -> str:
         ),
         *_carbon(summary),
         page.card(
-            "Energy per output token",
+            "Energy per output token, at the GPUs",
             number(served.get("energy_j_per_output_token"), "J"),
-            f"GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, MFU {share(served.get('mfu_mean'))}",
+            f"{_at_meter(summary)}GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, "
+            f"MFU {share(served.get('mfu_mean'))}",
         ),
         page.card(
             "Requests completed",
@@ -51,6 +52,11 @@ def cards(summary: Mapping[str, Any]) -> str:
         ),
     ]
     return f'<div class="cards">{"".join(told)}</div>'
+
+
+def _at_meter(summary: Mapping[str, Any]) -> str:
+    found = (summary.get("uncertainty") or {}).get("j_per_output_token_meter")
+    return f"at the meter {number(found['value'], 'J')}; " if found else ""
 
 
 def _carbon(summary: Mapping[str, Any]) -> list[str]:

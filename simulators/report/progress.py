@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from simulators.report import uncertainty
 from simulators.report.labels import number, seconds, share
 
 
@@ -87,11 +88,23 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("TTFT p50 / p95 / p99", _spread(requests.get("ttft_s"))),
         ("TPOT p50 / p95 / p99", _spread(requests.get("tpot_s"))),
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
-        ("Energy per output token", _number(requests.get("energy_j_per_output_token"), "J")),
+        *_per_token(summary, requests),
     ]
     rows = [(label, text) for label, text in rows if text]
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join(f"  {label:<{width}}  {text}" for label, text in rows)
+
+
+def _per_token(summary: Mapping[str, Any], requests: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Energy per output token at GPUs and meter with its range, and what that hangs on most."""
+    found = _group(summary, "uncertainty")
+    rows = []
+    for name in ("j_per_output_token_gpu", "j_per_output_token_meter"):
+        words, form = uncertainty.FIGURES[name]
+        rows.append((words, uncertainty.spread(found.get(name), form)))
+    if not rows[0][1]:
+        rows[0] = (rows[0][0], _number(requests.get("energy_j_per_output_token"), "J"))
+    return [*rows, ("... hangs most on", uncertainty.drivers_text(found))]
 
 
 def _group(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import page, sections, tables
+from simulators.report import page, sections, tables, uncertainty
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
@@ -52,6 +52,7 @@ def write_report(
     drawn: dict[str, go.Figure] = {}
     parts = [
         cards(summary),
+        uncertainty.section(summary),
         sections.power(charts, drawn),
         sections.carbon(charts, drawn, summary),
         sections.renewable(charts, drawn, summary),

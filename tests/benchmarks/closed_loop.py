@@ -92,6 +92,12 @@ class Policy:
         In the batch.
     front_end_s
         One request after another passes HTTP and tokenisation; s each.
+    look_every
+        Iterations of a batch that only decodes between two looks at new requests (SGLang's
+        `--scheduler-recv-interval`); after a prompt and when idle it looks at once.
+    wait_iterations, wait_tokens
+        New prompts wait up to so many iterations for a batch of so many tokens (TensorRT-LLM's
+        `batch_wait_timeout_iters` and `batch_wait_max_tokens_ratio`); 0: they do not.
     """
 
     budget: int = 8192
@@ -100,6 +106,9 @@ class Policy:
     reserve: bool = False
     max_requests: int = 1024
     front_end_s: float = 0.0
+    look_every: int = 1
+    wait_iterations: int = 0
+    wait_tokens: int = 0
 
 
 class Server:
@@ -111,6 +120,8 @@ class Server:
         self.waiting: deque[Client] = deque()
         self.prefilling: list[Client] = []
         self.decoding: list[Client] = []
+        self.unseen = 0  # iterations since the server looked at new requests
+        self.waited = 0  # iterations new prompts have waited for others
 
     def send(self, client):
         self.front_end_free = max(self.front_end_free, self.now) + self.policy.front_end_s
@@ -125,6 +136,11 @@ class Server:
                 batch.append((c, chunk))
                 budget -= chunk
         used = None
+        if self.decoding and not self.prefilling and self.unseen % self.policy.look_every:
+            return batch
+        if self._gathers():
+            return batch
+        self.waited = 0
         while (
             self.waiting
             and budget > 0
@@ -150,6 +166,17 @@ class Server:
             budget -= chunk
         return batch
 
+    def _gathers(self):
+        """Whether new prompts wait for others to join them."""
+        if not (self.policy.wait_iterations and self.decoding and self.waiting) or self.prefilling:
+            return False
+        ready = [c.prompt for c in self.waiting if c.ready <= self.now]
+        return (
+            bool(ready)
+            and self.waited < self.policy.wait_iterations
+            and len(self.decoding) + sum(ready) < self.policy.wait_tokens
+        )
+
     def advance(self):
         """Up to the next change; returns the requests answered."""
         if not (self.prefilling or self.decoding):
@@ -159,10 +186,13 @@ class Server:
         active = [] if stall and batch else self.decoding
         count, context = len(active), sum(c.context for c in active)
         if batch:
+            self.unseen = 0
             self.now += self.cost.seconds(count, context, [(chunk, c.done) for c, chunk in batch])
             steps = 1
         else:
             steps = self._decode(count, context)
+            self.unseen += steps
+            self.waited += steps if self._gathers() else 0
         for c in active:
             c.left -= steps
         ended = [c for c in active if c.left == 0]
@@ -192,8 +222,14 @@ class Server:
                 return 0
             steps = min(steps, room)
         first = self.cost.seconds(count, context, [])
-        if self.waiting and self.waiting[0].ready > self.now:
-            steps = max(1, min(steps, int((self.waiting[0].ready - self.now) / first) + 1))
+        if self.waiting:
+            blind = -self.unseen % self.policy.look_every
+            if self._gathers():
+                blind = max(blind, self.policy.wait_iterations - self.waited)
+            if self.waiting[0].ready > self.now:
+                blind = max(blind, int((self.waiting[0].ready - self.now) / first) + 1)
+            if blind:
+                steps = min(steps, blind)
         middle, last = (
             self.cost.seconds(count, context + count * i, []) for i in ((steps - 1) / 2, steps - 1)
         )
@@ -201,7 +237,7 @@ class Server:
         return steps
 
 
-def closed_loop(cost, policy, concurrency, prompt, answer, kv_tokens, requests, spread=0.0, seed=0):
+def closed_loop(cost, policy, concurrency, prompt, answer, kv_tokens, requests, spread=(0.0, 0.0), seed=0):
     """Simulate until `requests` are answered; returns their TTFT and TPOT, s; shape (requests,).
 
     Parameters
@@ -211,11 +247,13 @@ def closed_loop(cost, policy, concurrency, prompt, answer, kv_tokens, requests, 
     concurrency
         Clients.
     prompt, answer
-        Tokens; each drawn from [(1 - spread) x, x] if `spread` > 0.
+        Tokens, drawn from [(1 - spread) x, x].
     kv_tokens
         Capacity of the KV cache.
     requests
         To answer.
+    spread
+        Of the prompts' and of the answers' lengths, 1.
     """
     rng = np.random.default_rng(seed)
     server = Server(cost, policy, kv_tokens)
@@ -225,9 +263,13 @@ def closed_loop(cost, policy, concurrency, prompt, answer, kv_tokens, requests, 
     def send():
         nonlocal issued
         issued += 1
-        p, a = (int(rng.integers(round(n * (1 - spread)), n + 1)) for n in (prompt, answer))
-        server.send(Client(p, a, server.now))
-        totals[id(server.waiting[-1])] = a
+        p, a = (
+            int(rng.integers(round(n * (1 - s)), n + 1))
+            for n, s in zip((prompt, answer), spread, strict=True)
+        )
+        client = Client(p, a, server.now)
+        totals[id(client)] = a
+        server.send(client)
 
     totals: dict[int, int] = {}
     for _ in range(min(concurrency, requests)):

@@ -142,8 +142,10 @@ def serve(
     return joules / tokens, busy_s / batches, joules / busy_s / gpus, tokens / batches
 
 
-def end_to_end(path: Path, device: str = "H100", kinds: tuple[str, ...] = ("dense",)) -> pd.DataFrame:
-    """Predicted and measured J per output token of the runs on `device`; empty if the file has none.
+def end_to_end(
+    path: Path, device: str = "H100", kinds: tuple[str, ...] = ("dense",), every: int = 1
+) -> pd.DataFrame:
+    """Predicted and measured J per output token of every n-th run on `device`; empty if the file has none.
 
     Columns: model, architecture, task, tp, clients, timing, predicted_j, measured_j, error, time_error, power_error
     (relative), why (the larger of the parts of the error).
@@ -152,7 +154,7 @@ def end_to_end(path: Path, device: str = "H100", kinds: tuple[str, ...] = ("dens
     if "energy_per_token_j" not in frame:
         return pd.DataFrame()
     rows = []
-    for row in frame[frame["gpu"].astype(str).str.upper() == device].itertuples():
+    for row in frame[frame["gpu"].astype(str).str.upper() == device].iloc[::every].itertuples():
         kind = str(row.architecture).lower()
         kind = "moe" if kind == "moe" else "hybrid" if "hybrid" in kind else "dense"
         clients = int(row.max_num_seqs)

@@ -30,7 +30,7 @@ def test_speed_prints_one_json_line_per_case():
 def test_power_keeps_its_goals():
     if not (SHARED / "gpu_power").is_dir():
         pytest.skip("the measurements lie beside the checkout, not in it")
-    done = benchmark("power_accuracy.py", "--json")
+    done = benchmark("power_accuracy.py", "--json", "--every", "7")
     assert done.returncode == 0, done.stderr + done.stdout  # 1 would be a missed goal
     assert json.loads(done.stdout)
 
@@ -46,3 +46,37 @@ def test_silicon_reads_any_rows(tmp_path):
     done = benchmark("silicon_accuracy.py", "--rows", str(tmp_path / "some.csv.gz"), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
+
+
+LOGS = SHARED / "gpu_latency" / "vllm_truth"
+
+
+@pytest.mark.shared
+def test_vllm_logs_are_replayed_within_their_goals():
+    if not LOGS.is_dir():
+        pytest.skip("the measurements lie beside the checkout, not in it")
+    done = benchmark("truth/vllm_logs.py", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout  # 1 would be a missed goal
+    logs = {(entry["log"], entry["source"]): entry for entry in json.loads(done.stdout)}
+    assert len(logs) == 2 * len(list(LOGS.glob("*/requests.jsonl")))
+    for (_, source), entry in logs.items():
+        assert source == "measured" or (entry["correlation"] >= 0.98 and not entry["missed"])
+
+
+@pytest.mark.shared
+def test_vllm_logs_say_what_is_wrong_with_one(tmp_path):
+    if not LOGS.is_dir():
+        pytest.skip("the measurements lie beside the checkout, not in it")
+    log = next(LOGS.glob("*Llama*"))
+    for name in ("meta.json", "requests.jsonl", "hardware.json"):
+        (tmp_path / name).write_text((log / name).read_text())
+    lines = (log / "requests.jsonl").read_text().splitlines()
+    for broken, said in (
+        (lines[0].replace("queued_ts", "x"), "line 1, column queued_ts: expected a number"),
+        ("{", "no log"),
+    ):
+        (tmp_path / "requests.jsonl").write_text("\n".join([broken, *lines[1:]]))
+        done = benchmark("truth/vllm_logs.py", "--logs", str(tmp_path), "--json")
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -91,6 +91,7 @@ class Server:
     watermark: float = 0.01
     max_model_len: int = 4096
     chunked: bool = True
+    ahead: bool = False
     gpus: int = 1
     attribution: str = "work"
     queue: list[Request] = field(default_factory=list)
@@ -112,6 +113,8 @@ class Server:
         self.holders = 0
         self.in_flight = 0
         self.batches = 0
+        self.formed_at = self.landed_at = -math.inf  # the last batch
+        self.left_with_it = 0
         self.clock = Clock(self.tables)
         self.form = getattr(self, f"form_{self.scheduler}")
 
@@ -162,6 +165,7 @@ class Server:
                 if math.isnan(request.scheduled_at):
                     request.scheduled_at = self.env.now
             self.in_flight += 1
+            self.formed_at = self.env.now
             self.env.process(
                 self.fly(batch, self.batches, self.total_blocks - self.free_blocks, len(self.queue))
             )
@@ -211,6 +215,7 @@ class Server:
         self.count_blocks()
         whole = sum(map(self.work, batch.values()))
         self.attributed_j += batch_j
+        self.landed_at, done_before = self.env.now, len(self.done)
         for request, part in batch.items():
             request.processed += part.tokens
             if part.is_prefill:
@@ -228,6 +233,7 @@ class Server:
                 self.done.append(request)
             else:
                 self.running.append(request)
+        self.left_with_it = len(self.done) - done_before
         self.in_flight -= 1
         self.call_round()
 
@@ -352,12 +358,17 @@ class Server:
                 self.take(request, needed)
                 batch.append((request, chunk))
                 budget -= chunk
+        seen_until, slots = math.inf, self.batch_cap
+        if self.ahead and batch and self.landed_at == self.env.now:
+            # this batch was put together when the one that has just ended began
+            seen_until, slots = self.formed_at, self.batch_cap - self.left_with_it
         while (
             self.queue
+            and self.queue[0].arrived_at <= seen_until
             and not someone_evicted
             and budget > 0
             and len(batch) < self.micro_batch
-            and self.holders < self.batch_cap
+            and self.holders < slots
         ):
             length = self.queue[0].target
             if self.chunked:

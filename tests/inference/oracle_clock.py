@@ -53,7 +53,13 @@ class Clock:
         if tables.mode != LOOKUP:
             linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
             requests = np.arange(1, len(tables.decode_s), dtype=float)
-            self.decode = RegularGridInterpolator((requests, tables.decode_kv), tables.decode_s[1:], **linear)
+            rows, columns = tables.decode_s[1:], len(tables.decode_kv)
+            self.decode = RegularGridInterpolator((requests, tables.decode_kv), rows[:, :columns], **linear)
+            self.padding, self.mixed = 0.0, self.decode
+            if rows.shape[1] > columns:
+                beside = rows[:, columns:-1]
+                self.mixed = RegularGridInterpolator((requests, tables.decode_kv), beside, **linear)
+                self.padding = float(rows[0, -1])
             grid = (tables.prefill_chunk, tables.prefill_kv)
             self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
 
@@ -84,7 +90,10 @@ class Clock:
         decode_s = prefill_s = 0.0
         if decodes:
             mean = sum(p.context for p in decodes) / len(decodes)
-            decode_s = max(0.0, float(self.decode((len(decodes), mean))))
+            decode = self.mixed if prompts else self.decode
+            decode_s = max(0.0, float(decode((len(decodes), mean))))
+            padded = min(len(decodes), len(self.t.decode_s) - 1)
+            decode_s += self.padding * padded * max((p.tokens for p in prompts), default=0)
         if prompts:
             floor = self.t.prefill_floor_s
             each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]

@@ -15,7 +15,7 @@ from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
-from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.power.law import ENERGY, PowerLaw, busy_power_w
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import Replica
 from simulators.inference.timing.seconds import along
@@ -141,6 +141,8 @@ def plain_power_w(
     """Power of one GPU in an iteration, W, term by term as the law is written down."""
     seconds, comm_s, tokens, sequences, pairs, seen, last = work
     waits_s = comm_s + tables.host_s + (tables.host_sequence_s * sequences if last else 0.0)
+    if law.kind != ENERGY:
+        return busy_power_w(law, mfu, mbu, 0.0)
     joules = law.active_w * (seconds - waits_s)
     joules += along(law.tokens_j, tokens) + law.pair_j * pairs + law.cached_j * seen
     joules += law.sequence_j * sequences if last else 0.0

@@ -5,6 +5,11 @@ Every iteration takes 1 s here, blocks hold 4 tokens. A batch reads (start, pref
 
 from __future__ import annotations
 
+import pytest
+
+from simulators.errors import InputError
+from simulators.inference.batching.policies import limits_for
+
 from .runs import batches
 
 FOUR = {"block_tokens": 4, "watermark": 0.0}
@@ -120,3 +125,38 @@ def test_orca_mixes_whole_prompts_with_decodes() -> None:
     ]
     assert requests.completed_at.tolist() == [4.0, 3.0, 4.0]
     assert requests.restarts.sum() == 0
+
+
+def test_a_batch_formed_ahead_does_not_see_who_came_while_the_one_before_it_ran() -> None:
+    """The second request comes at 2.5, in the batch from 2 on; the one from 3 on stands already."""
+    jobs = [(0.0, 5, 8), (2.5, 4, 2)]
+    options = {"total_blocks": 100, "max_batch_tokens": 8, **FOUR}
+    _, seen_at_once = batches("vllm_v1", jobs, **options)
+    _, seen_late = batches("vllm_v1", jobs, ahead=True, **options)
+    assert seen_at_once.scheduled_at.tolist() == [0.0, 3.0]
+    assert seen_late.scheduled_at.tolist() == [0.0, 4.0]
+    assert seen_late.completed_at.tolist() == [8.0, 6.0]
+
+
+def test_a_batch_formed_ahead_cannot_use_the_slot_of_one_that_ends_before_it() -> None:
+    """Two may run; the first leaves at 3, and its slot stays empty for one batch."""
+    jobs = [(0.0, 1, 3), (0.0, 1, 6), (0.0, 1, 2)]
+    options = {"total_blocks": 100, "max_batch_tokens": 8, "batch_cap": 2, **FOUR}
+    _, at_once = batches("vllm_v1", jobs, **options)
+    _, late = batches("vllm_v1", jobs, ahead=True, **options)
+    assert at_once.scheduled_at.tolist() == [0.0, 0.0, 3.0]
+    assert late.scheduled_at.tolist() == [0.0, 0.0, 4.0]
+
+
+def test_nothing_formed_ahead_means_no_wait() -> None:
+    """With one slot, and on an idle server, there was nobody to form the next batch of."""
+    jobs = [(0.0, 1, 3), (0.0, 1, 2), (9.5, 1, 1)]
+    options = {"total_blocks": 100, "max_batch_tokens": 8, "batch_cap": 1, **FOUR}
+    _, late = batches("vllm_v1", jobs, ahead=True, **options)
+    assert late.scheduled_at.tolist() == [0.0, 3.0, 9.5]
+
+
+@pytest.mark.parametrize(("scheduler", "stages"), [("vllm", 1), ("vllm_v1", 2)])
+def test_forming_ahead_is_vllm_v1s_on_one_stage(scheduler: str, stages: int) -> None:
+    with pytest.raises(InputError, match="--async-scheduling: expected with --scheduler vllm_v1"):
+        limits_for(scheduler, total_blocks=10, stages=stages, ahead=True)

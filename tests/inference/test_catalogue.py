@@ -22,7 +22,9 @@ from simulators.inference.catalogue.precision import precision_named
 
 
 def test_every_data_sheet_reads_and_is_found_by_its_aliases():
-    assert {"a100", "h100", "h200", "b200", "l40s", "a40", "a30", "l4"} <= set(gpu_names())
+    assert {"a100", "h100", "h200", "b200", "l40s", "a40", "a30", "l4", "rtx-pro-6000", "rtx-4090"} <= set(
+        gpu_names()
+    )
     for name in gpu_names():
         sheet = gpu(name)
         assert all(gpu(alias.upper()) is sheet for alias in sheet.aliases)

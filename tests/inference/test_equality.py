@@ -17,7 +17,7 @@ from simulators.inference.batching.policies import POLICIES
 from simulators.inference.power.law import TABLE
 from simulators.inference.power.laws import constant_law, energy_law, make_law, mfu_law
 from simulators.inference.power.terms import Joules
-from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
+from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables, with_prompts
 
 from .runs import FLAT, Job, both, flat_tables
 
@@ -62,13 +62,17 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         decode_kv, prefill_kv = (np.cumsum(random.uniform(1, 60, columns)) - 1 for _ in range(2))
         prefill_chunk = np.cumsum(random.uniform(1, 30, chunks))
     prefill_s = table(len(prefill_chunk), columns, scale_s=0.1)
+    decode_s = table(rows + 1, columns, scale_s=0.2)
+    if mode == INTERPOLATE and random.integers(0, 2):
+        beside_s = table(rows + 1, columns, scale_s=0.3)
+        decode_s = with_prompts(decode_s, beside_s, float(random.uniform(0, 0.01)))
     return StageTables(
         mode=mode,
         token_s=token_s,
         sequence_s=table(20, scale_s=0.1),
         send_s=table(20, scale_s=0.1),
         comm_s=0.3 * token_s,
-        decode_s=table(rows + 1, columns, scale_s=0.2),
+        decode_s=decode_s,
         decode_kv=decode_kv,
         prefill_s=prefill_s,
         prefill_chunk=prefill_chunk,
@@ -122,6 +126,7 @@ def cases(draw: st.DrawFn, scheduler: str) -> dict[str, Any]:
         "block_tokens": block,
         "watermark": draw(st.sampled_from([0.0, 0.01, 0.1])),
         "chunked": draw(st.booleans()) or scheduler != "vllm_v1",
+        "ahead": scheduler == "vllm_v1" and stages == 1 and draw(st.booleans()),
         "max_model_len": draw(st.sampled_from([64, 150])),
         "gpus": draw(st.integers(1, 2)),
         "attribution": draw(st.sampled_from(["work", "tokens"])),

@@ -36,6 +36,16 @@ def test_kv_cache_fills_what_the_weights_leave():
     assert build(precision="fp8", gpu="h100")[1]["kv_blocks"] > facts["kv_blocks"]
 
 
+def test_a_cache_of_half_the_bytes_holds_twice_and_reads_faster():
+    options = {"gpu": "h100", "model": "meta-llama/Llama-3.1-8B"}
+    wide, small = build(**options), build(**options, kv_precision="fp8")
+    assert small[1]["kv_blocks"] == pytest.approx(2 * wide[1]["kv_blocks"], abs=1)
+    assert small[0].tables.kv_bytes_per_token == wide[0].tables.kv_bytes_per_token / 2
+    assert small[0].tables.decode_s[128, -1] < 0.8 * wide[0].tables.decode_s[128, -1]
+    with pytest.raises(ValidationError, match="kv_precision"):
+        Serving(kv_precision="int4")
+
+
 def test_kv_blocks_can_be_set():
     assert build(kv_blocks=77)[0].limits.total_blocks == 77
 

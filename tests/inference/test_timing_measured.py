@@ -5,10 +5,12 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, model
+from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.kernels import kernels
 from simulators.inference.timing.measured import geometric_grid, measured_tables, token_grid
 from simulators.inference.timing.seconds import stage_seconds
 from simulators.inference.timing.tables import INTERPOLATE
+from simulators.inference.timing.unlisted import LAUNCH_S, unlisted_s
 
 CASES = [
     ("meta-llama/Llama-3.1-8B", "a100", 1),
@@ -19,21 +21,29 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "card", "tp"), CASES)
 def test_tables_agree_with_the_engine(name, card, tp):
-    """Decode, whole prompts and mixed steps at random sizes; the tables' error is printed."""
+    """Decode, whole prompts and mixed steps at random sizes; the tables' error is printed.
+
+    Small kernels the engine does not list are added to what it says.
+    """
     shape, sheet = model(name), gpu(card)
     handle = kernels(shape, sheet, tp).handle
     tables = measured_tables(shape, sheet, tp, max_context=16384)
+
+    def unlisted(tokens):
+        return float(unlisted_s(shape, sheet, tp, "vllm", np.array([float(tokens)]), 0.0)[0][0])
+
     rng = np.random.default_rng(3)
     errors = {"decode": [], "prefill": [], "mixed": []}
     for _ in range(60):
         batch, context = int(rng.integers(1, 257)), int(np.exp(rng.uniform(np.log(32), np.log(16000))))
-        theirs = handle.decode_step_latency(batch, context - 1, 2) * 1e-3
+        theirs = handle.decode_step_latency(batch, context - 1, 2) * 1e-3 + unlisted(batch)
         errors["decode"].append(stage_seconds(tables, [context] * batch, []) / theirs - 1)
         prompt = int(np.exp(rng.uniform(np.log(64), np.log(8192))))
-        theirs = handle.predict_prefill_latency(1, prompt, 0) * 1e-3
+        theirs = handle.predict_prefill_latency(1, prompt, 0) * 1e-3 + unlisted(prompt)
         errors["prefill"].append(stage_seconds(tables, [], [(prompt, 0)]) / theirs - 1)
         decodes = int(rng.integers(1, 128))
         theirs = handle.mixed_step_latency(prompt, decodes, prompt, 2) * 1e-3
+        theirs += unlisted(prompt + decodes)
         errors["mixed"].append(stage_seconds(tables, [prompt] * decodes, [(prompt, 0)]) / theirs - 1)
     for kind, values in errors.items():
         median = float(np.median(np.abs(values)))
@@ -135,3 +145,72 @@ def test_tables_of_the_smallest_size():
     small = measured_tables(shape, sheet, max_tokens=1, max_batch=1, max_context=1)
     large = measured_tables(shape, sheet, max_tokens=512, max_batch=32, max_context=4096)
     assert stage_seconds(small, [1], []) == pytest.approx(stage_seconds(large, [1], []))
+
+
+SMALL = {"max_tokens": 1024, "max_batch": 64, "max_context": 1024}
+
+
+@pytest.mark.parametrize("framework", ["vllm", "trtllm"])
+def test_no_format_is_slower_than_a_wider_one_and_no_rows_than_more(framework):
+    """TensorRT-LLM's NVFP4 products of few rows were measured at up to twice the time of FP8."""
+    shape, sheet = model("meta-llama/Llama-3.1-70B"), gpu("b200")
+    fp4, fp8 = (
+        measured_tables(shape, sheet, 8, precision=name, framework=framework, **SMALL).token_s[1:]
+        for name in ("fp4", "fp8")
+    )
+    assert (fp4 <= fp8 * (1 + 1e-9)).all()
+    assert (np.diff(fp4) >= -1e-12).all()
+    assert (np.diff(fp8) >= -1e-12).all()
+
+
+def test_experts_on_blackwell_are_the_fastest_of_the_three_tables():
+    """vLLM's table of gpt-oss has no kernel with MXFP8 activations, which its servers run there."""
+    shape = model("openai/gpt-oss-120b")
+    vllm, sglang = (
+        measured_tables(shape, gpu("b200"), 1, framework=name, **SMALL) for name in ("vllm", "sglang")
+    )
+    assert vllm.token_s[1024] == pytest.approx(sglang.token_s[1024], rel=0.1)
+
+
+@pytest.mark.parametrize("card", ["b200", "h100"])
+def test_experts_a_framework_has_no_measurements_of_are_borrowed(card):
+    tables = measured_tables(model("openai/gpt-oss-120b"), gpu(card), 4, framework="trtllm", **SMALL)
+    own = measured_tables(model("openai/gpt-oss-120b"), gpu(card), 4, framework="vllm", **SMALL)
+    assert tables.token_s[8] == pytest.approx(own.token_s[8], rel=0.5)
+
+
+def test_small_kernels_the_tables_leave_out():
+    tokens, sheet = np.array([1.0, 8192.0]), gpu("h100")
+    llama = unlisted_s(model("meta-llama/Llama-3.1-70B"), sheet, 8, "vllm", tokens, 1e-5)
+    assert llama[0][0] == pytest.approx(80 * LAUNCH_S, rel=0.01)  # one rotation per layer
+    assert llama[0][1] > 1.2 * llama[0][0]
+    assert not llama[1].any()
+    inside = unlisted_s(model("meta-llama/Llama-3.1-70B"), sheet, 8, "trtllm", tokens, 1e-5)
+    assert not inside[0][0]
+    normed = unlisted_s(model("Qwen/Qwen3-32B"), sheet, 8, "vllm", tokens, 1e-5)
+    assert normed[0][0] == pytest.approx(64 * 3 * LAUNCH_S, rel=0.01)
+    spread = unlisted_s(model("MiniMaxAI/MiniMax-M2.5"), sheet, 4, "vllm", tokens, 1e-5)
+    assert spread[1] == pytest.approx(62e-5)  # its norm spans the heads of all GPUs
+    assert not unlisted_s(model("deepseek-ai/DeepSeek-R1"), sheet, 8, "vllm", tokens, 1e-5)[0].any()
+
+
+@pytest.mark.parametrize(
+    ("framework", "version", "as_version"),
+    [
+        ("vllm", "0.11.1", "0.13.0"),
+        ("vllm", "v0.14.0rc1", "0.19"),
+        ("vllm", None, "1.2"),
+        ("vllm", "nightly-5b8c30d", None),
+        ("trtllm", "1.2.0rc6.post2", None),
+    ],
+)
+def test_host_time_is_that_of_the_version(framework, version, as_version):
+    assert host_overhead_s(framework, version) == host_overhead_s(framework, as_version)
+
+
+def test_host_time_that_is_hidden_is_shorter():
+    assert host_overhead_s("vllm", "0.14") < host_overhead_s("vllm", "0.13")
+    with pytest.raises(
+        InputError, match="framework: 'orca' is unknown, expected one of vllm, sglang, trtllm"
+    ):
+        host_overhead_s("orca")

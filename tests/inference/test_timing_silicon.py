@@ -13,6 +13,7 @@ from simulators.inference.timing.seconds import stage_seconds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import silicon_accuracy
+import silicon_rows
 from closed_loop import Cost, Policy, closed_loop
 
 
@@ -59,11 +60,34 @@ def test_a_full_cache_delays_but_loses_nobody(tables, reserve):
     assert np.isfinite(tight[1]).all()
 
 
+def test_a_server_that_looks_up_rarely_lets_new_requests_wait(tables):
+    at_once, rarely = (
+        closed_loop(Cost(tables), Policy(mixed=False, look_every=n), 4, 500, 100, 10**6, 40, (0.2, 0.2))
+        for n in (1, 30)
+    )
+    step_s = stage_seconds(tables, [600] * 4, [])
+    assert 5 * step_s < rarely[0].mean() - at_once[0].mean() < 30 * step_s
+
+
+def test_prompts_that_are_gathered_wait_for_each_other(tables):
+    """Nobody else comes within twenty iterations, so every prompt but the first ones waits for that long."""
+    at_once, gathered = (
+        closed_loop(Cost(tables), policy, 4, 500, 400, 10**6, 40, (0.0, 0.2))
+        for policy in (Policy(), Policy(wait_iterations=20, wait_tokens=8000))
+    )
+    step_s = stage_seconds(tables, [700] * 4, [])
+    assert gathered[0].mean() - at_once[0].mean() == pytest.approx(20 * step_s, rel=0.3)
+    none = closed_loop(
+        Cost(tables), Policy(wait_iterations=20, wait_tokens=400), 4, 500, 400, 10**6, 40, (0.0, 0.2)
+    )
+    np.testing.assert_allclose(none[0], at_once[0])
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not silicon_accuracy.ROWS.exists(), reason="reference data absent")
 def test_prediction_of_a_real_server():
     """vLLM with Llama-3.1-70B in FP8 on four H100: 4 to 64 clients, three mixes of lengths."""
-    rows = silicon_accuracy.read(silicon_accuracy.ROWS)
+    rows, _ = silicon_rows.clean(silicon_rows.read(silicon_accuracy.ROWS))
     rows = rows[
         (rows.system == "h100_sxm")
         & (rows.backend == "vllm")
@@ -83,6 +107,6 @@ def test_broken_rows_are_named(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="column 'backend' is missing"):
-        silicon_accuracy.read(path)
+        silicon_rows.read(path)
     with pytest.raises(InputError, match="cannot be read"):
-        silicon_accuracy.read(tmp_path / "none.csv")
+        silicon_rows.read(tmp_path / "none.csv")

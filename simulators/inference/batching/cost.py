@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from simulators.inference.batching.state import State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.cap import capped, compute_share
-from simulators.inference.power.law import PowerLaw, busy_power_w
+from simulators.inference.power.law import (
+    ACTIVE_W,
+    CACHED_J,
+    ENERGY,
+    PAIR_J,
+    SEQUENCE_J,
+    PowerLaw,
+    busy_power_w,
+)
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
 
@@ -57,6 +65,16 @@ def decode_attention_s(tables: StageTables, decodes: int, context: int) -> float
         return seconds * tables.shared_factor if decodes > 1 else seconds
     i = min(decodes, rows - 1)
     return _bilinear(tables.decode_s, i, float(decodes - i), tables.decode_kv, context / decodes)
+
+
+@compiled
+def mixed_attention_s(tables: StageTables, decodes: int, context: int, chunk: int) -> float:
+    """The same beside a prompt chunk of `chunk` tokens, the longest of the batch (`tables.with_prompts`), s."""
+    rows, columns = len(tables.decode_s) - 1, len(tables.decode_kv)
+    i = min(decodes, rows - 1)
+    beside = tables.decode_s[:, columns : 2 * columns]
+    seconds = _bilinear(beside, i, float(decodes - i), tables.decode_kv, context / decodes)
+    return seconds + float(chunk * tables.decode_s[min(decodes, rows), 2 * columns])
 
 
 @compiled
@@ -149,52 +167,34 @@ def stage_constants(
     Returns
     -------
     tuple
-        Seconds, FLOP, bytes, seconds of communication, and the energy above idle, J, less what `active_w` would draw
-        in the seconds in which the GPU waits or only communicates.
+        Seconds, FLOP, bytes, seconds of communication, and (of an `ENERGY` law) the energy above idle, J, less what
+        `active_w` would draw in the seconds in which the GPU waits or only communicates.
     """
     seconds = _at(tables.token_s, tokens)
+    seconds += _at(tables.sequence_s, sequences) if last_stage else _at(tables.send_s, tokens)
     comm = _at(tables.comm_s, tokens)
-    waits = comm + tables.host_s
-    joules = _at(law.tokens_j, tokens)
-    if last_stage:
-        seconds += _at(tables.sequence_s, sequences)
-        waits += tables.host_sequence_s * sequences
-        joules += law.sequence_j * sequences
-    else:
-        seconds += _at(tables.send_s, tokens)
-    return (
-        seconds,
-        tables.flops_per_token * tokens,
-        _at(tables.weight_bytes, tokens),
-        comm,
-        joules - law.active_w * waits,
-    )
+    joules = 0.0
+    if law.kind == ENERGY:
+        waits = comm + tables.host_s
+        joules = _at(law.curve, tokens)
+        if last_stage:
+            waits += tables.host_sequence_s * sequences
+            joules += law.parameters[SEQUENCE_J] * sequences
+        joules -= law.parameters[ACTIVE_W] * waits
+    return seconds, tables.flops_per_token * tokens, _at(tables.weight_bytes, tokens), comm, joules
 
 
 @compiled
-def stage_rates(tables: StageTables, law: PowerLaw) -> tuple[float, float, float, float, float, float]:
-    """What contexts add, and one over the peaks.
-
-    Returns
-    -------
-    tuple
-        FLOP per pair, bytes per cached token, s/FLOP, s/B, J per pair, J per cached token.
-    """
-    return (
-        tables.flops_per_pair,
-        tables.kv_bytes_per_token,
-        1.0 / tables.peak_flops,
-        1.0 / tables.peak_bytes,
-        law.pair_j,
-        law.cached_j,
-    )
+def stage_rates(tables: StageTables) -> tuple[float, float, float, float]:
+    """What contexts add, FLOP per pair and bytes per cached token, and one over the peaks, s/FLOP and s/B."""
+    return tables.flops_per_pair, tables.kv_bytes_per_token, 1.0 / tables.peak_flops, 1.0 / tables.peak_bytes
 
 
 @compiled
 def stage_cost(
     law: PowerLaw,
     constants: tuple[float, float, float, float, float],
-    rates: tuple[float, float, float, float, float, float],
+    rates: tuple[float, float, float, float],
     attention_s: float,
     pairs: float,
     cached: int,
@@ -218,7 +218,11 @@ def stage_cost(
     per_second = 1.0 / seconds
     mfu = (constants[1] + rates[0] * pairs) * rates[2] * per_second
     mbu = (constants[2] + rates[1] * cached) * rates[3] * per_second
-    above_idle_w = law.active_w + (constants[4] + rates[4] * pairs + rates[5] * cached) * per_second
+    above_idle_w = 0.0
+    if law.kind == ENERGY:
+        each = law.parameters
+        joules = constants[4] + each[PAIR_J] * pairs + each[CACHED_J] * cached
+        above_idle_w = each[ACTIVE_W] + joules * per_second
     watts = busy_power_w(law, mfu, mbu, above_idle_w)
     if watts > law.cap_w or law.clock < 1.0:
         bound = compute_share(mfu, mbu, constants[3] * per_second)
@@ -247,6 +251,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     prompt_context = 0
     each_s = 0.0
     prefill_tokens = 0
+    longest = 0
     f.prefills = 0
     f.decodes = 0
     for i in range(f.members):
@@ -260,13 +265,16 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
         else:
             f.prefills += 1
             prefill_tokens += q
+            longest = max(longest, q)
             if tables.mode == LOOKUP:
                 squares += float(q) * float(q)
                 step = tables.kv_step
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    attention_s = decode_attention_s(tables, f.decodes, context) + prefill_attention_s(
-        tables, f.prefills, squares, prompt_context, each_s
-    )
+    if f.decodes > 0 and longest > 0 and tables.decode_s.shape[1] > len(tables.decode_kv):
+        attention_s = mixed_attention_s(tables, f.decodes, context, longest)
+    else:
+        attention_s = decode_attention_s(tables, f.decodes, context)
+    attention_s += prefill_attention_s(tables, f.prefills, squares, prompt_context, each_s)
     return context, cached, pairs, attention_s, prefill_tokens

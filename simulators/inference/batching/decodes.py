@@ -53,9 +53,9 @@ def run_decodes(
     done = 0
     share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
-    used = 0
+    used, began = 0, c.now
     # what the loop below needs of the tables, taken out of them once
-    constants, rates = stage_constants(tables, law, True, size, size), stage_rates(tables, law)
+    constants, rates = stage_constants(tables, law, True, size, size), stage_rates(tables)
     line, grid, cell = decode_line(tables, size), tables.decode_kv, 0
     mode, kv_step = tables.mode, tables.kv_step
     while done < most:
@@ -94,6 +94,7 @@ def run_decodes(
             c.free_blocks += used
         c.kv_block_s += (limits.total_blocks - c.free_blocks + used) * seconds
         c.batches += 1
+        began = c.now
         c.now = ends_at
         context += size
         done += 1
@@ -104,6 +105,9 @@ def run_decodes(
         bins[0, BUSY_S] += busy_s
         bins[0, FLOPS] += flops_sum
         bins[0, BYTES] += bytes_sum
+    c.formed_at = began
+    c.landed_at = c.now
+    c.landed = 0
     c.free_blocks -= used
     c.decode_tokens += done * size
     c.batch_sizes += done * size

@@ -43,7 +43,7 @@ def launch(
     prefill_share = prefill_weight / f.weight
     f.energy_j = 0.0
     at = c.now
-    rates = stage_rates(tables, law)
+    rates = stage_rates(tables)
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, f.members)
@@ -64,6 +64,7 @@ def launch(
                 state, limits, stage, s.starts_at, (f.members, f.tokens, prefill_tokens, f.decodes), cost
             )
     f.ends_at = at
+    c.formed_at = c.now
     c.flights += 1
     c.batches += 1
     c.batch_sizes += f.members
@@ -75,6 +76,8 @@ def land(state: State, split: tuple[float, float], flight: int) -> None:
     c = state.counters[0]
     f = state.flights[flight]
     per_weight = f.energy_j / f.weight
+    c.landed_at = c.now
+    c.landed = 0
     for i in range(f.members):
         slot = state.members[flight, i]
         q = state.chunks[flight, i]
@@ -98,6 +101,7 @@ def land(state: State, split: tuple[float, float], flight: int) -> None:
             release(state, slot)
             state.finished[c.finished] = r
             c.finished += 1
+            c.landed += 1
             c.completed += 1
             c.last_completion = c.now
             state.free[c.free_slots] = slot

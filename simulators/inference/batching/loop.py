@@ -154,13 +154,18 @@ def form_batches(
         f.members = 0
         f.tokens = 0
         c.evicted_now = 0
+        c.held_back = 0
         form_batch(state, limits, flight)
         if f.members == 0:
             break
         work = batch_work(state, tables, flight)
         alone = limits.stages == 1 and f.prefills == 0 and c.ready_size == 0 and c.evicted_now == 0
-        if alone and decode_ahead(
-            state, limits, tables, law, split, gpus, flight, work[0], bins, begins_at, width_s, until
+        if (
+            alone
+            and c.held_back == 0
+            and decode_ahead(
+                state, limits, tables, law, split, gpus, flight, work[0], bins, begins_at, width_s, until
+            )
         ):
             continue
         launch(state, limits, tables, law, split, gpus, flight, work)

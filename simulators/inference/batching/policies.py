@@ -51,6 +51,7 @@ def limits_for(
     watermark: float = 0.01,
     max_model_len: int = 4096,
     chunked: bool = True,
+    ahead: bool = False,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -74,6 +75,8 @@ def limits_for(
         Longest sequence, tokens (what Orca and static batching reserve).
     chunked
         vLLM v1: whether prompts may be cut.
+    ahead
+        vLLM v1: whether a batch is formed while the one before it runs.
 
     Raises
     ------
@@ -83,6 +86,8 @@ def limits_for(
     if scheduler not in POLICIES:
         raise InputError(f"--scheduler {scheduler}: unknown, expected one of {', '.join(POLICIES)}")
     policy = POLICIES[scheduler]
+    if ahead and (scheduler != "vllm_v1" or stages > 1):
+        raise InputError("--async-scheduling: expected with --scheduler vllm_v1 and one pipeline stage")
     _check_bounds(
         batch_cap=batch_cap,
         max_batch_tokens=max_batch_tokens,
@@ -107,6 +112,7 @@ def limits_for(
         watermark=int(watermark * total_blocks) if keeps_watermark else 0,
         reserve_blocks=reserve,
         whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
+        ahead=int(ahead),
     )
 
 

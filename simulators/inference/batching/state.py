@@ -99,6 +99,10 @@ COUNTERS = np.dtype(
         ("evictions", np.int64),
         ("forming", np.int64),  # 1 while a batch may have to be formed at `now`
         ("evicted_now", np.int64),  # evictions while forming the present batch
+        ("formed_at", np.float64),  # s, start of the last batch
+        ("landed_at", np.float64),  # s, its end
+        ("landed", np.int64),  # requests that finished in it
+        ("held_back", np.int64),  # 1 if a request waits only because the present batch was formed ahead
         ("attributed_j", np.float64),  # energy handed to requests so far
         ("kv_block_s", np.float64),  # integral of blocks in use, for the mean KV use
         ("batch_sizes", np.int64),  # sum over batches, for the mean
@@ -179,6 +183,8 @@ class Limits(NamedTuple):
         Blocks each request reserves at admission under Orca and static batching (maximum length); 0 elsewhere.
     whole_prompts
         1 if a prompt is never cut to fit the budget.
+    ahead
+        1 if a batch is formed while the one before it runs: who arrives or leaves meanwhile counts one batch later.
     """
 
     policy: int
@@ -191,6 +197,7 @@ class Limits(NamedTuple):
     watermark: int
     reserve_blocks: int
     whole_prompts: int
+    ahead: int = 0
 
 
 def capacity_for(limits: Limits) -> Capacity:

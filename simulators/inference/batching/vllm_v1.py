@@ -16,11 +16,27 @@ from simulators.inference.compiled import compiled
 
 
 @compiled
+def known_before(state: State) -> int:
+    """Requests at the head of the queue that had come before the last batch began."""
+    c = state.counters[0]
+    known = 0
+    while known < c.queue_size:
+        slot = state.queue[(c.queue_head + known) % len(state.queue)]
+        if state.requests[slot].released_at > c.formed_at:
+            break
+        known += 1
+    return known
+
+
+@compiled
 def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` from the running requests in their order, then from the queue, until the budget is spent.
 
     Blocks are taken for the tokens of this batch only. Where they run out, the request that came last is evicted; in
     such a step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
+
+    Formed ahead (`limits.ahead`, vLLM's asynchronous scheduling), a batch that follows another without a pause admits
+    as at the start of that one: only who had arrived by then, and into the slots that were free then.
     """
     c = state.counters[0]
     f = state.flights[flight]
@@ -61,8 +77,14 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     if c.evicted_now > 0:
         return
 
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
+    known, slots = c.queue_size, limits.max_requests
+    if limits.ahead == 1 and f.members > 0 and c.landed_at == c.now:
+        # formed when the last batch began: the server was neither idle nor without anybody to go on with
+        known, slots = known_before(state), slots - c.landed
+        c.held_back = 1 if c.queue_size > 0 and c.holding < limits.max_requests else 0
+    while known > 0 and c.holding < slots and f.members < limits.max_batch:
         slot = queue_front(state)
+        known -= 1
         prompt = state.requests[slot].target
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:

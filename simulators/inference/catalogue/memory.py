@@ -111,6 +111,7 @@ def kv_blocks(
     memory_fraction: float = 0.9,
     precision: Precision | None = None,
     kv_precision: Precision = "bf16",
+    ranks: int = 1,
 ) -> int:
     """Blocks of KV cache a replica has.
 
@@ -129,6 +130,8 @@ def kv_blocks(
         Share of the GPU's memory the server may use.
     precision, kv_precision
         Of the weights (default the checkpoint's) and the KV cache.
+    ranks
+        ``paged`` only: data-parallel ranks that share the experts; each holds a part of them and all other weights.
 
     Raises
     ------
@@ -145,9 +148,9 @@ def kv_blocks(
         slots = (usable - weights) // unit
         blocks = int(max_model_len // block_tokens * slots * pp)
     else:
-        weights = weight_bytes_per_gpu(model, tp, pp, precision)
+        weights = weight_bytes_per_gpu(model, tp, pp, precision, experts=model.num_experts / ranks)
         unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) * block_tokens
-        blocks = int((usable - weights) // unit)
+        blocks = int((usable - weights) // unit) * ranks
     if blocks < 1:
         raise InputError(
             f"{model.name} does not fit on {gpu.name} with tp {tp} and pp {pp}: weights take {weights / GB:.1f} GB per "

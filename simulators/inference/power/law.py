@@ -18,12 +18,16 @@ FloatArray = NDArray[np.float64]
 CONSTANT, MFU, ENERGY, TABLE = 0, 1, 2, 3
 
 
-Parameters = tuple[float, float]
+Parameters = tuple[float, float, float, float, float]
 """Numbers of a law, unused ones 0; a tuple, because the loop reads scalars faster than arrays."""
+BEND_W, ACTIVE_W, SEQUENCE_J, PAIR_J, CACHED_J = range(5)
+"""What an `ENERGY` law's parameters are, by position."""
 
 
 class PowerLaw(NamedTuple):
     """A GPU's power in W while an iteration runs.
+
+    It has two arrays and no more: each further one costs the batch loop a tenth of its speed.
 
     Attributes
     ----------
@@ -34,15 +38,12 @@ class PowerLaw(NamedTuple):
     limit_w
         Never exceeded, W.
     parameters
-        Numbers of the law, in the order its constructor in `laws.py` documents.
-    curve_x, curve_w
-        `TABLE` only: power at ascending utilisation; empty otherwise.
-    active_w
-        `ENERGY` only, like the rest of its numbers: drawn above idle while kernels run, W.
-    tokens_j
-        `tokens_j[n]`: energy above that of an iteration of `n` tokens, J; continued in a straight line.
-    sequence_j, pair_j, cached_j
-        Per sequence, per pair of query and visible token and per token of context read, J.
+        Numbers of the law, in the order its constructor in `laws.py` documents; of `ENERGY` the properties below.
+    curve_x
+        `TABLE` only: ascending utilisation; else empty.
+    curve
+        `TABLE`: power at those, W. `ENERGY`: `curve[n]` is the energy above idle and `active_w` of an iteration of `n`
+        tokens, J, continued in a straight line. Else empty.
     cap_w
         What an operator allows the GPU to draw, W; it lowers its clock to keep it (`cap.py`). inf: no cap.
     clock
@@ -54,20 +55,40 @@ class PowerLaw(NamedTuple):
     limit_w: float
     parameters: Parameters
     curve_x: FloatArray
-    curve_w: FloatArray
-    active_w: float
-    tokens_j: FloatArray
-    sequence_j: float
-    pair_j: float
-    cached_j: float
+    curve: FloatArray
     cap_w: float = math.inf
     clock: float = 1.0
+
+    @property
+    def active_w(self) -> float:
+        """`ENERGY`: drawn above idle while kernels run, W; 0 for other laws."""
+        return self.parameters[ACTIVE_W] if self.kind == ENERGY else 0.0
+
+    @property
+    def tokens_j(self) -> FloatArray:
+        """`ENERGY`: its curve, J."""
+        return self.curve
+
+    @property
+    def sequence_j(self) -> float:
+        """`ENERGY`: energy per sequence of an iteration, J."""
+        return self.parameters[SEQUENCE_J]
+
+    @property
+    def pair_j(self) -> float:
+        """`ENERGY`: energy per pair of query and visible token, J."""
+        return self.parameters[PAIR_J]
+
+    @property
+    def cached_j(self) -> float:
+        """`ENERGY`: energy per token of context read, J."""
+        return self.parameters[CACHED_J]
 
 
 @compiled
 def _on_curve(law: PowerLaw, utilisation: float) -> float:
     """A user's curve between its points, W. Apart, so that what calls it stays small enough to be inlined."""
-    return float(np.interp(utilisation, law.curve_x, law.curve_w))
+    return float(np.interp(utilisation, law.curve_x, law.curve))
 
 
 @compiled
@@ -100,7 +121,7 @@ def busy_power_w(law: PowerLaw, mfu: float, mbu: float, above_idle_w: float) -> 
     user's curve at the busier of compute and memory, as utilisation counters of a GPU do.
     """
     if law.kind == ENERGY:
-        watts = max(below_limit_w(law.idle_w + above_idle_w, law.limit_w, law.parameters[0]), law.idle_w)
+        watts = max(below_limit_w(law.idle_w + above_idle_w, law.limit_w, law.parameters[BEND_W]), law.idle_w)
     elif law.kind == MFU:
         saturation = law.parameters[0]
         exponent = law.parameters[1]

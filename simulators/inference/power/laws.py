@@ -12,8 +12,8 @@ from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.power.law import CONSTANT, ENERGY, MFU, TABLE, PowerLaw
 from simulators.inference.power.prices import prices
-from simulators.inference.power.terms import Joules, amounts, joules, no_joules
-from simulators.inference.timing.kernels import Framework
+from simulators.inference.power.terms import Joules, amounts, joules
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
 
 _NONE = np.zeros(0)
@@ -28,29 +28,24 @@ def make_law(
     kind: int,
     idle_w: float,
     limit_w: float,
-    parameters: tuple[float, float] = (0.0, 0.0),
+    *parameters: float,
     curve: tuple[Any, Any] = (_NONE, _NONE),
-    active_w: float = 0.0,
-    each: Joules | None = None,
 ) -> PowerLaw:
     """A law with what its kind does not use left empty."""
-    each = each or no_joules()
-    return PowerLaw(
-        kind, idle_w, limit_w, parameters, *curve, active_w,
-        each.per_tokens, each.per_sequence, each.per_pair, each.per_cached,
-    )  # fmt: skip
+    first, second, third, fourth, fifth = (*parameters, 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
+    return PowerLaw(kind, idle_w, limit_w, (first, second, third, fourth, fifth), *curve)
 
 
 def mfu_law(
     idle_w: float, max_w: float, saturation: float = SATURATION, exponent: float = EXPONENT
 ) -> PowerLaw:
     """P = idle + (max - idle) * min(1, (MFU / saturation) ** exponent), arXiv 2507.11417."""
-    return make_law(MFU, idle_w, max_w, (saturation, exponent))
+    return make_law(MFU, idle_w, max_w, saturation, exponent)
 
 
 def constant_law(idle_w: float, busy_w: float) -> PowerLaw:
     """`busy_w` while anything runs, `idle_w` otherwise."""
-    return make_law(CONSTANT, idle_w, max(idle_w, busy_w), (busy_w, 0.0))
+    return make_law(CONSTANT, idle_w, max(idle_w, busy_w), busy_w)
 
 
 def energy_law(idle_w: float, limit_w: float, active_w: float, each: Joules) -> PowerLaw:
@@ -74,7 +69,10 @@ def energy_law(idle_w: float, limit_w: float, active_w: float, each: Joules) -> 
         raise InputError(
             f"power law: idle is {idle_w} W and the limit {limit_w} W, expected 0 <= idle < limit"
         )
-    return make_law(ENERGY, idle_w, limit_w, (limit_w * BEND_SHARE, 0.0), active_w=active_w, each=each)
+    return make_law(
+        ENERGY, idle_w, limit_w, limit_w * BEND_SHARE, active_w, each.per_sequence, each.per_pair, each.per_cached,
+        curve=(_NONE, each.per_tokens),
+    )  # fmt: skip
 
 
 def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
@@ -146,6 +144,7 @@ def law_for(
     sampling: Sampling = "greedy",
     framework: Framework = "vllm",
     version: str | None = None,
+    ranks: int = 1,
     max_tokens: int = 8192,
 ) -> PowerLaw:
     """The power law of a GPU that serves a model.
@@ -157,7 +156,7 @@ def law_for(
     kind
         ``auto``, ``physics`` or the name of another set of `prices`; ``mfu`` (published), ``constant`` (the limit while
         busy) or ``table:FILE``. See `default_prices` for what ``auto`` chooses.
-    model, precision, tp, pp, kv_precision, sampling, framework, version
+    model, precision, tp, pp, kv_precision, sampling, framework, version, ranks
         What runs on it, and the server it runs in; precision defaults to the checkpoint's, no version is the newest.
     max_tokens
         Largest batch, tokens; larger ones are continued in a straight line.
@@ -182,7 +181,9 @@ def law_for(
     if name == "constant":
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)
     chosen = prices(gpu, kind)
-    work = amounts(model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, max_tokens)
+    work = amounts(
+        model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, ranks, max_tokens
+    )
     return energy_law(
         loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)
     )

@@ -69,6 +69,9 @@ class Prices(BaseModel):
 PJ_PER_BYTE = 125.0
 """Read from memory through the caches: 107 to 124 pJ/B measured on H200 and B200 (efficient-ai), whose memory is HBM.
 GDDR costs a few pJ per bit more; the range below covers that."""
+KV_SHARE = 1.67
+"""Price of a byte of KV cache over one of weights: attention reads it in small pieces. 2.3 and 3.1 measured on B200 and
+H200 (efficient-ai), the arithmetic of attention included, which is priced apart here."""
 FLOP_SHARE = 1.4
 """Energy of the peak's FLOP/s over the room between idle and limit: 1.40 on H100, 1.36 on H200 (0.83 and 0.79 pJ per
 FLOP), 1.48 on B200 (0.50); above 1 because no kernel reaches the peak within the limit."""
@@ -97,7 +100,7 @@ def estimated_physics(gpu: Gpu) -> Prices:
         interval="judgement",
         weights=PJ_PER_BYTE,
         experts=PJ_PER_BYTE,
-        kv=PJ_PER_BYTE,
+        kv=KV_SHARE * PJ_PER_BYTE,
         flop16=flop,
         flop8=flop / 2,
     )

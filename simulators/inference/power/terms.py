@@ -30,8 +30,8 @@ from simulators.inference.catalogue import (
     kv_bytes_per_token_per_gpu,
 )
 from simulators.inference.catalogue.memory import parameters_per_gpu, state_bytes_per_sequence_per_gpu
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import padded_flops
-from simulators.inference.timing.kernels import Framework
 from simulators.inference.timing.sampling import Sampling, sampled_logits
 from simulators.inference.timing.work import experts_touched, flops_per_pair, weight_traffic
 
@@ -138,6 +138,7 @@ def amounts(
     sampling: Sampling = "greedy",
     framework: Framework = "vllm",
     version: str | None = None,
+    ranks: int = 1,
     max_tokens: int = 8192,
 ) -> Amounts:
     """Work of `model` on one of `tp` x `pp` GPUs.
@@ -150,6 +151,9 @@ def amounts(
         How tokens are drawn.
     framework, version
         Of the server; no version: the newest.
+    ranks
+        Data-parallel ranks that share the requests and the experts; each has all other weights. Tokens and sequences
+        are then those of all ranks.
     max_tokens
         Longest entry of the arrays.
 
@@ -159,13 +163,13 @@ def amounts(
         If the model cannot be split so.
     """
     chosen = precision or model.precision
-    read = weight_traffic(model, tp, pp, chosen, max_tokens)
+    read = weight_traffic(model, tp, pp, chosen, max_tokens, ranks)
     every = np.arange(max_tokens + 1, dtype=np.float64)
     touched = model.moe_layers * experts_touched(model, every)
-    one = model.expert_parameters / tp / pp  # of an expert, on one GPU
+    one = model.expert_parameters / tp / pp / ranks  # of an expert, on one GPU in the mean
     experts = touched * one * bytes_per_parameter(chosen)
     experts[0] = 0.0
-    flops = 2.0 * parameters_per_gpu(model, tp, pp)
+    flops = 2.0 * parameters_per_gpu(model, tp, pp) / ranks
     eight = chosen in ("fp8", "int8") and chosen in gpu.peak_flops  # else they are widened to 16 bit
     rows = np.zeros_like(every)
     if model.num_experts and chosen in ("fp4", "int4") and "fp4" not in gpu.peak_flops:
@@ -173,14 +177,14 @@ def amounts(
     return Amounts(
         weights=float(read[1] - experts[1]),
         experts=experts,
-        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision),
-        kv_per_sequence=2.0 * state_bytes_per_sequence_per_gpu(model, tp, pp),
+        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks,
+        kv_per_sequence=2.0 * state_bytes_per_sequence_per_gpu(model, tp, pp) / ranks,
         flop16_per_token=0.0 if eight else flops,
         flop8_per_token=flops if eight else 0.0,
-        flop16_per_pair=flops_per_pair(model, tp, pp),
-        padded=padded_flops(model, tp * pp, chosen, framework, version),
+        flop16_per_pair=flops_per_pair(model, tp, pp) / ranks,
+        padded=padded_flops(model, tp * pp * ranks, chosen, framework, version),
         unpacked=2.0 * one * rows,
-        logits_per_sequence=sampled_logits(model.vocab, sampling),
+        logits_per_sequence=sampled_logits(model.vocab, sampling) / ranks,
     )
 
 
@@ -202,11 +206,6 @@ def joules(coefficients: Coefficients, work: Amounts) -> Joules:
         c.flop16 * work.flop16_per_pair,
         c.kv * work.kv_per_token,
     )
-
-
-def no_joules() -> Joules:
-    """For the laws that are no sums of energies."""
-    return Joules(np.zeros(2), 0.0, 0.0, 0.0)
 
 
 SAMPLINGS: tuple[str, ...] = get_args(Sampling)

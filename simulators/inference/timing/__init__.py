@@ -9,15 +9,15 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
-from simulators.inference.timing.kernels import Framework
 from simulators.inference.timing.sampling import Sampling, sampling_s
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "resolve_kind", "stage_tables"]
+__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "host_overhead_s", "resolve_kind", "stage_tables"]
 
 
 def resolve_kind(
@@ -67,6 +67,7 @@ def stage_tables(
     framework: Framework = "vllm",
     version: str | None = None,
     expert_parallel: int = 1,
+    data_parallel: int = 1,
     overhead_s: float | tuple[float, float] | None = None,
     sampling: Sampling = "greedy",
     peak_flops: float | None = None,
@@ -90,11 +91,14 @@ def stage_tables(
         Whose kernels (``measured`` only), and what its servers add to them; no version is the newest.
     expert_parallel
         GPUs the experts are spread over whole.
+    data_parallel
+        Profiles by layers only: ranks that share the experts and serve a share of the requests each.
     overhead_s
         Added per iteration, or a pair: per iteration and per sequence, s. Default `host.host_overhead_s`.
-        Not for ``profile``, whose tables are taken as they are.
+        Profiles by layers: default a gap between kernels (`layer_tables.KERNEL_GAP_S`); other profiles are taken as
+        they are.
     sampling
-        How tokens are drawn: `sampling.sampling_s`. Not for ``profile`` either.
+        How tokens are drawn: `sampling.sampling_s`. Not for ``profile``.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s (312 * 2**40 is Vidur's A100).
 
@@ -114,6 +118,13 @@ def stage_tables(
         framework=framework,
         expert_parallel=expert_parallel,
     )
+    if isinstance(overhead_s, float | int):
+        overhead_s = (float(overhead_s), 0.0)
+    if data_parallel > 1 and chosen != "profile":
+        raise InputError(
+            f"--data-parallel {data_parallel}: iteration time {chosen} knows one rank only, "
+            "expected profile:DIR with a profile by layers"
+        )
     if chosen == "profile":
         from simulators.inference.timing.profile import profile_tables
 
@@ -129,11 +140,11 @@ def stage_tables(
             max_tokens,
             max_batch,
             peak_flops=peak_flops,
+            overhead_s=overhead_s,
+            ranks=data_parallel,
         )
     if overhead_s is None:
         overhead_s = host_overhead_s(framework, version)
-    elif not isinstance(overhead_s, tuple):
-        overhead_s = (overhead_s, 0.0)
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 

@@ -7,9 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from simulators.inference.catalogue import Gpu, Model, Precision, check_parallelism
-from simulators.inference.timing.kernels import Framework, Kernels, kernels, quiet
+from simulators.inference.timing.engine import Framework, quiet
+from simulators.inference.timing.kernels import Kernels, kernels
 from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
+from simulators.inference.timing.unlisted import unlisted_s
 from simulators.inference.timing.work import send_seconds, stage_work
+
+_PADDED = 512
+"""Rows up to which decodes are looked at for a shorter time of more rows, however small the table."""
 
 
 def token_grid(longest: int) -> FloatArray:
@@ -36,6 +41,32 @@ def sampled(function: Callable[[int], float], grid: FloatArray, longest: int) ->
     read = np.interp(np.arange(longest + 1), grid, values)
     read[0] = 0.0
     return np.asarray(read)
+
+
+def never_longer(times: list[tuple[float, float]]) -> FloatArray:
+    """Times of ascending numbers of rows, none above that of more rows: fewer can be padded. Shape (numbers, 2)."""
+    return np.asarray(np.minimum.accumulate(np.array(times)[::-1], axis=0)[::-1]).copy()
+
+
+def _per_token(
+    measured: Kernels,
+    model: Model,
+    gpu: Gpu,
+    tp: int,
+    framework: Framework,
+    tokens: FloatArray,
+    max_batch: int,
+) -> FloatArray:
+    """(All but attention and sampling, communication in it) for `tokens` in the batch, s; shape (tokens, 2)."""
+    seconds = never_longer([measured.prompt_tokens(int(n)) for n in tokens])
+    # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
+    decodes = token_grid(max(max_batch, _PADDED))
+    decode_s = never_longer([measured.decode_tokens(int(n)) for n in decodes])
+    decoding = tokens <= max_batch
+    for column in range(2):
+        seconds[decoding, column] = np.interp(tokens[decoding], decodes, decode_s[:, column])
+    exchange_s = decode_s[0, 1] / (2 * model.num_layers)
+    return np.asarray(seconds + np.column_stack(unlisted_s(model, gpu, tp, framework, tokens, exchange_s)))
 
 
 def _prefill_attention(measured: Kernels, chunk: int, cached: int) -> float:
@@ -89,10 +120,7 @@ def measured_tables(
     chunks = geometric_grid(max_tokens, 1.19)
     cached = np.concatenate(([0.0], geometric_grid(max_context, 1.35, first=64)))
     with quiet():
-        prompt_s = np.array([measured.prompt_tokens(int(n)) for n in tokens])
-        # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
-        decoding = tokens <= max_batch
-        prompt_s[decoding] = [measured.decode_tokens(int(n)) for n in tokens[decoding]]
+        prompt_s = _per_token(measured, model, gpu, tp, framework, tokens, max_batch)
         sequence_s = sampled(measured.sampling, batches, max_batch)
         decode_rows = np.array(
             [[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches]

@@ -70,8 +70,10 @@ def profile_tables(
     max_tokens: int = 4096,
     max_batch: int = 128,
     peak_flops: float | None = None,
+    overhead_s: tuple[float, float] | None = None,
+    ranks: int = 1,
 ) -> StageTables:
-    """Tables in `LOOKUP` mode from a folder of profiles.
+    """Tables from a folder of profiles: in `LOOKUP` mode from Vidur's, else in `INTERPOLATE` mode.
 
     Parameters
     ----------
@@ -83,26 +85,38 @@ def profile_tables(
         Raw profiles are interpolated up to these; tables are as long as they are.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
+    overhead_s, ranks
+        Profiles by layers only: see `layer_tables.layer_stage_tables`.
 
     Raises
     ------
     InputError
         If files, columns or rows are missing or hold no finite, non-negative times.
     """
+    from simulators.inference.timing.layer_profile import is_layer_profile, read_layer_profile
+    from simulators.inference.timing.layer_tables import layer_stage_tables
     from simulators.inference.timing.raw_profile import raw_layer_tables
 
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"profile: {folder} is no folder")
     check_parallelism(model, tp, pp)
+    if ranks > 1 and not is_layer_profile(folder):
+        raise InputError(f"--data-parallel {ranks}: {folder} is no profile by layers, expected one")
     if find_file(folder, "per_num_tokens"):
         per_token, decode, prefill = _read_tables(folder)
     elif find_file(folder, "mlp"):
         per_token, decode, prefill = raw_layer_tables(folder, model, tp, pp, max_tokens, max_batch)
+    elif is_layer_profile(folder):
+        found = read_layer_profile(folder, model, gpu, tp)
+        return layer_stage_tables(
+            found, model, gpu, pp, precision, max_tokens, max_batch,
+            ranks=ranks, overhead_s=overhead_s, peak_flops=peak_flops,
+        )  # fmt: skip
     else:
         raise InputError(
             f"profile {folder}: expected per_num_tokens.csv, attn_decode.csv and attn_prefill_matrix.csv, "
-            "or mlp.csv and attention.csv"
+            "or mlp.csv and attention.csv, or dense.csv, per_sequence.csv and attention.csv"
         )
     for name, frame in (("per token", per_token), ("decode", decode), ("prefill", prefill)):
         if not np.isfinite(frame.to_numpy()).all() or (frame.to_numpy() < 0).any():

@@ -29,8 +29,8 @@ def between(table: FloatArray, rows: FloatArray, columns: FloatArray, row: float
     return float(max(0.0, low + u * (high - low)))
 
 
-def decode_seconds(tables: StageTables, contexts: Sequence[int]) -> float:
-    """Attention of decoding requests with these contexts (tokens), s."""
+def decode_seconds(tables: StageTables, contexts: Sequence[int], longest_chunk: int = 0) -> float:
+    """Attention of decoding requests with these contexts (tokens), beside prompt chunks of up to so many tokens, s."""
     count = len(contexts)
     if count == 0:
         return 0.0
@@ -38,8 +38,13 @@ def decode_seconds(tables: StageTables, contexts: Sequence[int]) -> float:
         column = math.ceil(sum(contexts) // count / tables.kv_step)
         seconds = along(tables.decode_s[min(count, len(tables.decode_s) - 1)], column)
         return seconds * tables.shared_factor if count > 1 else seconds
-    rows = np.arange(float(len(tables.decode_s)))
-    return between(tables.decode_s, rows, tables.decode_kv, count, sum(contexts) / count)
+    rows, columns = np.arange(float(len(tables.decode_s))), len(tables.decode_kv)
+    first = columns if longest_chunk and tables.decode_s.shape[1] > columns else 0
+    table = tables.decode_s[:, first : first + columns]
+    seconds = between(table, rows, tables.decode_kv, count, sum(contexts) / count)
+    if first:
+        seconds += longest_chunk * float(tables.decode_s[min(count, len(rows) - 1), -1])
+    return seconds
 
 
 def prefill_seconds(tables: StageTables, prompts: Sequence[tuple[int, int]]) -> float:
@@ -79,9 +84,8 @@ def stage_seconds(
         Whether the stage samples; another sends its activations on.
     """
     tokens = len(decodes) + sum(chunk for chunk, _ in prompts)
-    seconds = (
-        along(tables.token_s, tokens) + decode_seconds(tables, decodes) + prefill_seconds(tables, prompts)
-    )
+    seconds = along(tables.token_s, tokens) + prefill_seconds(tables, prompts)
+    seconds += decode_seconds(tables, decodes, max((chunk for chunk, _ in prompts), default=0))
     if last_stage:
         return seconds + along(tables.sequence_s, len(decodes) + len(prompts))
     return seconds + along(tables.send_s, tokens)

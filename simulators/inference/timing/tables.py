@@ -43,7 +43,8 @@ class StageTables(NamedTuple):
     comm_s
         `comm_s[n]`: the part of `token_s[n]` that is communication (the GPU waits or copies).
     decode_s
-        `decode_s[b, k]`: decode attention of `b` requests at mean context `decode_kv[k]`; row 0 unused.
+        `decode_s[b, k]`: decode attention of `b` requests at mean context `decode_kv[k]`; row 0 unused. Decodes that
+        take longer beside a prompt chunk have more columns, see `with_prompts`.
     decode_kv
         Ascending contexts, tokens. In `LOOKUP` mode the multiples 0, kv_step, 2 kv_step...
     prefill_s
@@ -95,3 +96,24 @@ class StageTables(NamedTuple):
     peak_bytes: float
     host_s: float = 0.0
     host_sequence_s: float = 0.0
+
+
+def with_prompts(alone: FloatArray, beside: FloatArray, padding_s: float) -> FloatArray:
+    """`decode_s` of a kernel that takes longer for the decodes of a batch that holds a prompt chunk (`INTERPOLATE`).
+
+    It stands in one array with the times alone: a further array in the tables slows the compiled loop down by a third.
+
+    Parameters
+    ----------
+    alone, beside
+        Decode attention of b requests at contexts k alone and beside a prompt chunk, s; shape (b, k).
+    padding_s
+        What each decode adds per token of the longest chunk beside it, s.
+
+    Returns
+    -------
+    FloatArray
+        Columns of `alone`, of `beside`, and one with `padding_s` times the requests; shape (b, 2 k + 1).
+    """
+    padding = padding_s * np.arange(float(len(alone)))
+    return np.column_stack((alone, beside, padding))

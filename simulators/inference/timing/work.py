@@ -58,8 +58,10 @@ def experts_touched(model: Model, tokens: FloatArray) -> FloatArray:
     return np.asarray(model.num_experts * (1.0 - miss**tokens))
 
 
-def weight_traffic(model: Model, tp: int, pp: int, precision: Precision, max_tokens: int) -> FloatArray:
-    """Bytes of weights one GPU reads for n tokens, n = 0..max_tokens; shape (max_tokens + 1,).
+def weight_traffic(
+    model: Model, tp: int, pp: int, precision: Precision, max_tokens: int, ranks: int = 1
+) -> FloatArray:
+    """Bytes of weights one GPU reads for n tokens of all ranks, n = 0..max_tokens; shape (max_tokens + 1,).
 
     The embedding is looked up, not read; the LM head is, and is spread evenly over the stages.
     """
@@ -70,7 +72,7 @@ def weight_traffic(model: Model, tp: int, pp: int, precision: Precision, max_tok
     one = weight_bytes_per_gpu(model, tp, pp, precision, experts=1.0) - weight_bytes_per_gpu(
         model, tp, pp, precision, experts=0.0
     )
-    return np.asarray(fixed + one * touched)
+    return np.asarray(fixed + one * touched / ranks)
 
 
 def stage_work(
@@ -82,6 +84,7 @@ def stage_work(
     max_tokens: int,
     kv_precision: Precision = "bf16",
     peak_flops: float | None = None,
+    ranks: int = 1,
 ) -> StageWork:
     """Work per token and pair, traffic and peaks of one GPU of one stage.
 
@@ -93,12 +96,14 @@ def stage_work(
         Longest entry of `weight_bytes`.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s. Vidur counts a TFLOP as 2^40: 312 * 2**40 for an A100.
+    ranks
+        Data-parallel ranks that share the requests and the experts; each has all other weights.
     """
     return StageWork(
-        flops_per_token=2.0 * parameters_per_gpu(model, tp, pp),
-        flops_per_pair=flops_per_pair(model, tp, pp),
-        weight_bytes=weight_traffic(model, tp, pp, precision, max_tokens),
-        kv_bytes_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision),
+        flops_per_token=2.0 * parameters_per_gpu(model, tp, pp) / ranks,
+        flops_per_pair=flops_per_pair(model, tp, pp) / ranks,
+        weight_bytes=weight_traffic(model, tp, pp, precision, max_tokens, ranks),
+        kv_bytes_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks,
         peak_flops=peak_flops or gpu.peak(precision),
         peak_bytes=gpu.memory_bandwidth,
     )

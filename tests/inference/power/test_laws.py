@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, gpu_names, model
-from simulators.inference.power.law import busy_power_w
+from simulators.inference.power.law import ENERGY, busy_power_w
 from simulators.inference.power.laws import (
     BEND_SHARE,
     constant_law,
@@ -21,9 +21,10 @@ from simulators.inference.power.laws import (
     mfu_law,
     table_law,
 )
-from simulators.inference.power.terms import Joules
+from simulators.inference.power.prices import prices
+from simulators.inference.power.terms import Joules, amounts, joules
 from simulators.inference.timing import stage_tables
-from simulators.inference.timing.seconds import along, stage_seconds
+from simulators.inference.timing.seconds import stage_seconds
 
 LLAMA = model("meta-llama/Llama-3.1-8B")
 
@@ -80,10 +81,11 @@ def decoding_w(kind: str, host_s: float = 0.0, batch: int = 8, context: int = 50
         "roofline", LLAMA, gpu("h100"), sampling="sorted", version="0.11.1", overhead_s=host_s, **size
     )
     seconds = stage_seconds(tables, [context] * batch, [])
-    joules = law.active_w * (seconds - host_s) + along(law.tokens_j, batch) + law.sequence_j * batch
-    joules += batch * context * (law.pair_j + law.cached_j)
-    mbu = 16e9 / seconds / 3350e9
-    return seconds, busy_power_w(law, 0.02, mbu, joules / seconds)
+    mbu, energy = 16e9 / seconds / 3350e9, 0.0
+    if law.kind == ENERGY:
+        energy = law.active_w * (seconds - host_s) + law.tokens_j[batch] + law.sequence_j * batch
+        energy += batch * context * (law.pair_j + law.cached_j)
+    return seconds, busy_power_w(law, 0.02, mbu, energy / seconds)
 
 
 def test_waiting_for_the_host_costs_idle_power_and_nothing_else():
@@ -110,6 +112,20 @@ def test_precision_and_placement_reach_the_energies():
     assert split.tokens_j[1] == pytest.approx(wide.tokens_j[1] / 2)
     assert (split.cached_j, split.pair_j) == (wide.cached_j / 2, wide.pair_j / 2)
     assert law_for(gpu("h100"), "physics", LLAMA, kv_precision="fp8").cached_j == wide.cached_j / 2
+    shared = law_for(gpu("h100"), "physics", LLAMA, ranks=2, max_tokens=64)
+    assert (shared.cached_j, shared.pair_j) == (wide.cached_j / 2, wide.pair_j / 2)
+    assert len(shared.tokens_j) == 65
+
+
+@pytest.mark.parametrize("kind", ["physics", "mlenergy_v3"])
+def test_the_law_carries_the_prices_times_the_units(kind: str):
+    how = {"sampling": "sorted", "version": "0.11.1", "max_tokens": 64}
+    law = law_for(gpu("h100"), kind, LLAMA, **how)
+    found = prices(gpu("h100"), kind).coefficients
+    each = joules(found, amounts(LLAMA, gpu("h100"), 1, **how))
+    np.testing.assert_array_equal(law.tokens_j, each.per_tokens)
+    numbers = (law.active_w, law.sequence_j, law.pair_j, law.cached_j)
+    assert numbers == (found.active, each.per_sequence, each.per_pair, each.per_cached)
 
 
 def test_table_law_reads_the_busier_of_compute_and_memory(tmp_path):

@@ -1,0 +1,120 @@
+"""What the numbers of a configuration rest on, and how far they can be off: for the report, as plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulators.inference.catalogue import Gpu
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.power.prices import LAWS, PHYSICS, prices
+
+TIME_INTERVAL = {
+    "hopper": (0.90, 1.32, "767 servers on H100, the model's maker left out"),
+    "measured": (0.80, 1.39, "733 servers on B200, the model's maker left out"),
+    "roofline": (
+        0.70,
+        1.50,
+        "judgement: the roofline is up to 40 % off measured kernels, and those off servers",
+    ),
+    "profile": (0.95, 1.05, "vLLM logs replayed from profiles of the same GPU"),
+}
+"""Factors on iteration time within which 90 % of unseen servers are expected, by where it comes from: measured over
+predicted time per output token, 5 and 95 % quantiles (`tests/benchmarks/silicon_accuracy.py`). Kernels measured on
+other GPUs than Hopper get the wider one."""
+HOPPER = ("h100", "h100-pcie", "h200")
+SMALLEST_BATCH = 8.0
+"""Smallest batch any fitted set of prices has seen."""
+ELSEWHERE = 0.5
+"""Lowest power above idle of other laboratories over what a fitted set says: gpt-oss-120b at InferenceX against
+`mlenergy_v3` on H100."""
+LAW_BASIS = {
+    "mfu": (
+        "published",
+        "arXiv 2507.11417; a factor of two and more below measured servers at small batches",
+    ),
+    "constant": ("assumed", "the board's limit while busy"),
+    "table": ("own", "a curve of the user's"),
+}
+
+
+def power_grounds(device: Gpu, kind: str, law: PowerLaw) -> dict[str, Any]:
+    """What the power law of a GPU rests on.
+
+    Parameters
+    ----------
+    device, kind, law
+        The GPU, the law's name as it was asked for, and the law.
+
+    Returns
+    -------
+    dict
+        `name`, `basis`, `source`; `low`, `high`: factors on power above idle, None where nobody stated any, and
+        `interval`, where they are from; `idle_w`, `idle_range_w`, `active_w`, W.
+    """
+    idle = device.power.get("states", {}).get("loaded_idle", {})
+    told: dict[str, Any] = {
+        "idle_w": law.idle_w,
+        "idle_range_w": list(idle.get("range_w", (law.idle_w, law.idle_w))),
+        "active_w": law.active_w,
+    }
+    name = kind.partition(":")[0]
+    if name in LAWS:
+        basis, source = LAW_BASIS[name]
+        return told | {
+            "name": kind, "basis": basis, "source": source, "low": None, "high": None,
+            "interval": f"none is known for the law {name}",
+        }  # fmt: skip
+    found = prices(device, kind)
+    low, interval = found.low, found.interval
+    if found.basis == "fitted" and low > ELSEWHERE:
+        low, interval = ELSEWHERE, f"{interval}; low end: servers of other laboratories"
+    return told | {
+        "name": found.name, "basis": found.basis, "source": found.source, "low": low, "high": found.high,
+        "interval": interval,
+    }  # fmt: skip
+
+
+def time_grounds(device: Gpu, chosen: str, reason: str) -> dict[str, Any]:
+    """What the iteration times rest on: `kind`, `why`; `low`, `high`, factors, and `interval`, where they are from."""
+    key = "hopper" if chosen == "measured" and device.name in HOPPER else chosen
+    low, high, source = TIME_INTERVAL[key]
+    return {"kind": chosen, "why": reason, "low": low, "high": high, "interval": source}
+
+
+def trust(power: dict[str, Any], time: dict[str, Any], mean_batch: float) -> list[str]:
+    """What a reader must know before quoting a figure, one sentence each.
+
+    Parameters
+    ----------
+    power, time
+        See `power_grounds`, `time_grounds`.
+    mean_batch
+        Of the run.
+
+    Examples
+    --------
+    >>> trust({"name": "mfu", "basis": "published", "source": "a paper"}, {"kind": "roofline", "why": "none"}, 3.0)
+    ['iteration time: roofline (none)', 'power: published law mfu (a paper)']
+    """
+    kinds = {"measured": "measured kernels", "profile": "profile of the user's", "roofline": "roofline"}
+    told = [f"iteration time: {kinds[time['kind']]} ({time['why']})"]
+    if power["basis"] == "fitted":
+        told.append(
+            f"power: {power['name']}, fitted to one laboratory's servers ({power['source']}); others' may draw less, "
+            f"down to the law {PHYSICS}"
+        )
+        if mean_batch < SMALLEST_BATCH:
+            told.append(
+                f"power: extrapolated, the mean batch is {mean_batch:.1f} and nothing below {SMALLEST_BATCH:.0f} "
+                "was measured"
+            )
+    elif power["name"] == PHYSICS:
+        whose = (
+            "kernels measured on this chip"
+            if power["basis"] == "measured"
+            else "estimated from the data sheet"
+        )
+        told.append(f"power: {PHYSICS}, {whose}; nothing fitted to serving")
+    else:
+        told.append(f"power: {power['basis']} law {power['name']} ({power['source']})")
+    return told

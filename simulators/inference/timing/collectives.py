@@ -1,0 +1,74 @@
+"""What GPUs of a node take to exchange data: NCCL's collectives as measured, or the data sheet's link.
+
+aiconfigurator-core brings times of nccl-tests per system and number of GPUs; their size is that of the whole buffer, of
+which each GPU holds a share (for an all-reduce, a copy). A GPU without measurements takes a latency and its share of
+the transfer at the rate of its link.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from simulators.inference.catalogue import Gpu
+from simulators.inference.timing.tables import FloatArray
+from simulators.inference.timing.work import LINK_LATENCY_S
+
+Collective = Literal["all_reduce", "all_gather", "reduce_scatter"]
+_SENT = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0}
+"""Times the buffer passes over each link of a ring, but for the share (gpus - 1) / gpus."""
+
+
+def collective_seconds(gpu: Gpu, operation: Collective, gpus: int, size: FloatArray) -> FloatArray:
+    """Time of one collective, s; shape as `size`.
+
+    Parameters
+    ----------
+    gpu
+        Which GPUs.
+    operation
+        What is done.
+    gpus
+        How many take part; for 1, nothing is to be done.
+    size
+        Bytes of the whole buffer.
+
+    Examples
+    --------
+    >>> from simulators.inference.catalogue import gpu
+    >>> collective_seconds(gpu("rtx-4090"), "all_gather", 2, np.array([64e6])) # 10 us and 32 MB at 32 GB/s
+    array([0.00101])
+    """
+    if gpus == 1:
+        return np.zeros_like(size)
+    measured = _measured(gpu.aiconfigurator_system, gpus)
+    if operation in measured:
+        sizes, seconds = measured[operation]
+        beyond = np.maximum(0.0, size - sizes[-1]) * seconds[-1] / sizes[-1]
+        return np.asarray(np.interp(size, sizes, seconds) + beyond)
+    return np.asarray(LINK_LATENCY_S + _SENT[operation] * size * (gpus - 1) / gpus / gpu.link_bandwidth)
+
+
+@functools.cache
+def _measured(system: str | None, gpus: int) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Sizes (B) and times (s) by operation, of the newest NCCL measured with 16 bit values; empty if none was."""
+    if system is None:
+        return {}
+    home = Path(str(importlib.resources.files("aiconfigurator_core"))) / "systems" / "data" / system
+    files = sorted(home.glob("comm/nccl/*/nccl_perf.parquet"))
+    if not files:
+        return {}
+    frame = pd.read_parquet(files[-1])
+    frame = frame[(frame["num_gpus"] == gpus) & (frame["nccl_dtype"] == "half")]
+    curves = {
+        str(name): part.groupby("message_size")["latency"].median() for name, part in frame.groupby("op_name")
+    }
+    return {
+        name: (curve.index.to_numpy(dtype=np.float64), curve.to_numpy(dtype=np.float64) * 1e-3)
+        for name, curve in curves.items()
+    }
