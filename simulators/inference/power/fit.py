@@ -86,13 +86,15 @@ def maker(model: str) -> str:
 def expected(name: str) -> Coefficients:
     """Where the prices of a GPU are expected before anything is fitted: `physics`, and rules for what that leaves out.
 
-    Padding and unpacking are products too and are expected to cost what 8-bit FLOP do.
+    Padding and unpacking are products too and are expected to cost what 8-bit FLOP do. A byte of KV cache is expected
+    to cost what one of weights does: its higher price in `physics` has the work around it, which `active` has here.
     """
     sheet = gpu(name)
     known = prices(sheet, PHYSICS).coefficients
     room_w = sheet.tdp_w - loaded_idle_w(sheet)
     return known._replace(
         active=ACTIVE_SHARE * room_w,
+        kv=known.weights,
         flop8=0.7 * known.flop16,
         padded=0.6 * known.flop16,
         unpacked=0.6 * known.flop16,

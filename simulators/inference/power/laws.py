@@ -182,8 +182,9 @@ def law_for(
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)
     chosen = prices(gpu, kind)
     work = amounts(
-        model, gpu, tp, pp, precision, kv_precision, sampling, framework, version, ranks, max_tokens
-    )
+        model, gpu, tp, pp, precision, kv_precision, sampling=sampling, framework=framework, version=version,
+        ranks=ranks, max_tokens=max_tokens,
+    )  # fmt: skip
     return energy_law(
         loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)
     )

@@ -135,6 +135,7 @@ def amounts(
     pp: int = 1,
     precision: Precision | None = None,
     kv_precision: Precision = "bf16",
+    *,
     sampling: Sampling = "greedy",
     framework: Framework = "vllm",
     version: str | None = None,
