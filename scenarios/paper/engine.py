@@ -16,7 +16,7 @@ from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.metrics import Metrics
-from simulators.inference.power.laws import law_for
+from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.timing import stage_tables
@@ -124,8 +124,9 @@ def cluster_for(point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, l
     shape, device = model(point.model), gpu(GPU)
     blocks = point.blocks or kv_blocks(shape, device, point.tp, point.pp, 16, "slots", 4096)
     limits = limits_for("vllm", total_blocks=blocks, batch_cap=point.batch_cap, stages=point.pp)
-    power = law_for(device, law, shape, tp=point.tp, pp=point.pp, max_tokens=MAX_TOKENS)
     tables = _tables(kernels, point.model, point.tp, point.pp)
+    power = law_for(device, law, shape, tp=point.tp, pp=point.pp, max_tokens=MAX_TOKENS)
+    power = without_waiting(power, tables.comm_s, (0.0, 0.0))
     replica = Replica(limits, tables, power, point.tp, log=log)
     return Cluster([replica], router("round_robin", 1, np.random.default_rng(0)))
 

@@ -20,12 +20,12 @@ from simulators.inference.grounds import power_grounds, time_grounds
 from simulators.inference.options import Serving
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
-from simulators.inference.power.laws import law_for
+from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.power.states import State, states_for
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
-from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.tables import StageTables
 
@@ -60,7 +60,6 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
-    law = _limited_law(serving)
     group = group or group_name(serving)
     weights = weight_bytes_per_gpu(
         shape, serving.tp, serving.pp, serving.precision, experts=shape.num_experts / serving.data_parallel
@@ -69,6 +68,8 @@ def build_replicas(
     states = states_for(device, weights, serving.tp * serving.pp) if parked else {}
     per_stage = serving.tp * serving.data_parallel
     tables = tables_up_to(serving.batch_cap)
+    waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
+    law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
     replicas = [
         Replica(limits, tables, law, per_stage, serving.attribution, log, group, states)
         for _ in range(serving.replicas)

@@ -7,7 +7,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model, gpu, model
-from simulators.inference.timing import StageTables, stage_tables
+from simulators.inference.timing import StageTables, host_seconds, stage_tables
 from simulators.inference.timing.experts import EXCHANGE_S, PADDED_PEAK, beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.sampling import RANDOM_SHARE, SORTED_S_PER_LOGIT, sampling_s
@@ -24,13 +24,12 @@ def tables(shape: Model, tp: int = 1, pp: int = 1, **how: object) -> StageTables
 @pytest.mark.parametrize(
     ("sampling", "logits"), [("greedy", 0), ("random", RANDOM_SHARE * 128256), ("sorted", 128256)]
 )
-def test_sampling_takes_its_time_for_every_sequence_and_is_no_waiting(sampling: str, logits: float):
+def test_sampling_takes_its_time_for_every_sequence(sampling: str, logits: float):
     plain, drawn = tables(LLAMA, overhead_s=0.0), tables(LLAMA, overhead_s=0.0, sampling=sampling)
     assert sampling_s(128256, sampling) == pytest.approx(SORTED_S_PER_LOGIT * logits)
     more = SORTED_S_PER_LOGIT * logits * np.arange(len(plain.sequence_s))
     np.testing.assert_allclose(drawn.sequence_s - plain.sequence_s, more, atol=1e-15)
     np.testing.assert_array_equal(drawn.token_s, plain.token_s)
-    assert drawn.host_s == drawn.host_sequence_s == 0.0
 
 
 def test_sampling_grows_with_the_vocabulary_as_measured():
@@ -41,11 +40,10 @@ def test_sampling_grows_with_the_vocabulary_as_measured():
         assert 1e6 * sampling_s(vocab, sampling) == pytest.approx(us, rel=0.25)
 
 
-def test_the_host_is_added_once_per_iteration_and_per_sequence_and_remembered():
+def test_the_host_is_added_once_per_iteration_and_per_sequence():
     plain, slow = tables(LLAMA, overhead_s=0.0), tables(LLAMA, overhead_s=(1e-3, 1e-4))
     difference = stage_seconds(slow, [5, 6], [(7, 0)]) - stage_seconds(plain, [5, 6], [(7, 0)])
     assert difference == pytest.approx(1e-3 + 3e-4)
-    assert (slow.host_s, slow.host_sequence_s) == (1e-3, 1e-4)
     assert slow.token_s[0] == 0.0
 
 
@@ -64,8 +62,19 @@ def test_the_host_s_time_is_the_framework_s(
     framework: str, version: str | None, expected: tuple[float, float]
 ):
     assert host_overhead_s(framework, version) == expected
-    made = tables(LLAMA, framework=framework, version=version)
-    assert (made.host_s, made.host_sequence_s) == expected
+    assert host_seconds("roofline", framework, version, None) == expected
+    made, plain = tables(LLAMA, framework=framework, version=version), tables(LLAMA, overhead_s=0.0)
+    assert made.token_s[1] - plain.token_s[1] == pytest.approx(expected[0])
+    assert made.sequence_s[4] - plain.sequence_s[4] == pytest.approx(4 * expected[1])
+
+
+def test_profiles_hold_their_waiting_themselves():
+    assert host_seconds("profile", "vllm", None, None) == (0.0, 0.0)
+    assert (
+        host_seconds("profile", "vllm", None, 1e-3)
+        == host_seconds("measured", "vllm", None, 1e-3)
+        == (1e-3, 0.0)
+    )
 
 
 def test_an_unknown_framework_is_named():

@@ -20,11 +20,14 @@ from simulators.inference.power.laws import (
     loaded_idle_w,
     mfu_law,
     table_law,
+    without_waiting,
 )
 from simulators.inference.power.prices import prices
 from simulators.inference.power.terms import Joules, amounts, joules
+from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.timing import stage_tables
 from simulators.inference.timing.seconds import stage_seconds
+from simulators.quantities.requests import RequestBlock
 
 LLAMA = model("meta-llama/Llama-3.1-8B")
 
@@ -86,6 +89,37 @@ def decoding_w(kind: str, host_s: float = 0.0, batch: int = 8, context: int = 50
         energy = law.active_w * (seconds - host_s) + law.tokens_j[batch] + law.sequence_j * batch
         energy += batch * context * (law.pair_j + law.cached_j)
     return seconds, busy_power_w(law, 0.02, mbu, energy / seconds)
+
+
+def test_what_active_would_draw_while_a_gpu_waits_is_taken_off_once():
+    """The energies of the loop's law are those of the terms, less active times waiting and communication."""
+    plain = law_for(gpu("h100"), "auto", LLAMA, tp=2, max_tokens=64)
+    comm_s = 1e-6 * np.arange(65)
+    waiting = without_waiting(plain, comm_s, (2e-3, 1e-5))
+    expected = plain.tokens_j[1:] - plain.active_w * (comm_s[1:] + 2e-3)
+    np.testing.assert_allclose(waiting.tokens_j[1:], expected)
+    assert waiting.tokens_j[0] == 0.0
+    assert waiting.sequence_j == pytest.approx(plain.sequence_j - plain.active_w * 1e-5)
+    assert (waiting.active_w, waiting.pair_j, waiting.cached_j) == (
+        plain.active_w,
+        plain.pair_j,
+        plain.cached_j,
+    )
+    published = law_for(gpu("h100"), "mfu", LLAMA)
+    assert without_waiting(published, comm_s, (2e-3, 0.0)) is published
+
+
+def test_a_replica_s_dynamic_energy_does_not_depend_on_how_long_its_gpus_wait():
+    """The same decode through the batch loop at 1 and 20 ms of host time: energy above idle stays."""
+    above_j = []
+    for host_s in (1e-3, 20e-3):
+        cluster, facts = build_cluster(Serving(gpu="h100", iteration_time="roofline", overhead_s=host_s))
+        full = np.ones(8, dtype=np.int64)
+        interval = cluster.advance(60.0, RequestBlock.of(np.zeros(8), full, 200 * full))
+        assert interval.completed == 8
+        busy_s = interval.busy * 60.0
+        above_j.append(interval.prefill_j + interval.decode_j - facts["gpu_idle_w"] * busy_s)
+    assert above_j[0] == pytest.approx(above_j[1], rel=5e-3)
 
 
 def test_waiting_for_the_host_costs_idle_power_and_nothing_else():
