@@ -123,6 +123,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
+        plants=series.plants,
     )
 
 

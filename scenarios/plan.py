@@ -80,6 +80,26 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Plant:
+    """Own generation of one kind.
+
+    Attributes
+    ----------
+    rated_w
+        Its rating, W.
+    model
+        What it is made of.
+    hub_height_m, machines
+        Of wind turbines: height, m, and how many make the rating (less than one: a smaller machine of that kind).
+    """
+
+    rated_w: float
+    model: str
+    hub_height_m: float | None = None
+    machines: float | None = None
+
+
+@dataclass(frozen=True)
 class SitePlan:
     """What is known of a site before it runs.
 
@@ -103,6 +123,8 @@ class SitePlan:
         Why there is no average carbon intensity; empty if there is one.
     notes
         What a reader must know before quoting a number.
+    plants
+        Own generation, ``pv`` and ``wind``.
     """
 
     study: SiteStudy
@@ -115,6 +137,7 @@ class SitePlan:
     price_unit: str
     carbon_note: str
     notes: tuple[str, ...]
+    plants: Mapping[str, Plant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
