@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scenarios.study import SiteStudy, Study
+from simulators.carbon.options import Boundary
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -125,6 +129,10 @@ class SitePlan:
         What a reader must know before quoting a number.
     plants
         Own generation, ``pv`` and ``wind``.
+    boundary, basis
+        What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
+    other_g_per_kwh
+        The average intensity on the other basis, where the file has it too.
     """
 
     study: SiteStudy
@@ -138,6 +146,9 @@ class SitePlan:
     carbon_note: str
     notes: tuple[str, ...]
     plants: Mapping[str, Plant] = field(default_factory=dict)
+    boundary: Boundary = "operational"
+    basis: str = ""
+    other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.study import SiteStudy
+from simulators.carbon.options import BASES, Boundary
 from simulators.errors import InputError
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
@@ -51,6 +52,8 @@ class SiteSeries:
     ----------
     average, marginal
         Carbon intensity of grid power, g/kWh.
+    other, basis, boundary
+        The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
     pv_w, wind_w
@@ -67,6 +70,9 @@ class SiteSeries:
 
     average: Array | None = None
     marginal: Array | None = None
+    other: Array | None = None
+    basis: str = ""
+    boundary: Boundary = "operational"
     price: Array | None = None
     price_unit: str = ""
     pv_w: Array | None = None
@@ -182,12 +188,56 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
             series.marginal = span.means(profile)
             what = "marginal carbon intensity"
         else:
+            profile = _within_boundary(study, ref, profile, own, span, series)
             series.average = span.means(profile)
         series.used(what, ref, profile, own, span)
     if series.average is None:
         series.carbon_note = (
             "only a marginal carbon intensity was given: it tells what a change causes, not what a site emits"
         )
+
+
+def _within_boundary(
+    study: SiteStudy, ref: FileRef, profile: Profile, own: bool, span: Span, series: SiteSeries
+) -> Profile:
+    """The average series on the basis that the study's boundary asks for: direct, or life cycle.
+
+    Raises
+    ------
+    InputError
+        If the file says that it is the other, and does not have this one too.
+    """
+    asked = study.accounting.boundary
+    series.basis = profile.basis
+    series.boundary = asked or ("life-cycle" if profile.basis == BASES["life-cycle"] else "operational")
+    wanted = BASES[series.boundary]
+    if not profile.basis:
+        supply = "" if asked else " and own supply as free of carbon (--boundary life-cycle counts both)"
+        series.notes.append(
+            f"The carbon intensity of {shown(ref.path)} does not say whether it is direct or life cycle; it counts as "
+            f"{wanted}{supply}."
+        )
+        return profile
+    other = _on_basis(ref, "direct" if profile.basis == "life cycle" else "life cycle")
+    if profile.basis == wanted:
+        series.other = None if other is None else span.means(other)
+        return profile
+    if other is None or (ref.column is not None and not own):
+        raise InputError(
+            f"{ref.path}: is {profile.basis}, but --boundary {series.boundary} counts {wanted} emissions; expected a "
+            f"{wanted} series, or --boundary {'life-cycle' if wanted == 'direct' else 'operational'}"
+        )
+    series.basis, series.other = other.basis, span.means(profile)
+    return other
+
+
+def _on_basis(ref: FileRef, basis: str) -> Profile | None:
+    """The same file's series on a basis; None if it has none."""
+    try:
+        found = ref.model_copy(update={"column": basis}).read("carbon")
+    except InputError:
+        return None
+    return found if found.basis == basis and found.kind != "marginal" else None
 
 
 def _forecasts(study: SiteStudy, span: Span, series: SiteSeries) -> None:
