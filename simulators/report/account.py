@@ -136,9 +136,13 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, words in BOUNDARIES.items()
         if found.get(name, {}).get("total") is not None
     ]
+    settled_kg, own_kg = carbon.get("battery_settlement"), carbon.get("own_supply")
     rows = [
-        ("Carbon, battery back at its start", _kg(carbon.get("battery_settlement"))),
-        ("Carbon, own PV, wind and battery", _kg(carbon.get("own_supply"))),
+        (
+            "Carbon, battery back at its start",
+            _kg(settled_kg) if settled_kg or summary.get("storage") else "",
+        ),
+        ("Carbon, own PV, wind and battery", f"{_kg(own_kg)} ({carbon.get('boundary')})" if found else ""),
         ("Carbon, all of it", "; ".join(totals)),
     ]
     if "total" in cost:

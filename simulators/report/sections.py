@@ -68,6 +68,8 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
         drawn["carbon_marginal"] = charts.carbon("marginal")
         found = figures.get("consequence_marginal")
         words = MARGINAL + (f" In this run: {mass_text(found)}." if found is not None else "")
+        if settled := figures.get("settlement_marginal"):
+            words += f" Bringing the battery back to its start would cause {mass_text(settled)}."
         parts = [page.text(words, "note"), page.plot("carbon_marginal")]
         text += page.section("What the import causes at the margin", *parts)
     return text

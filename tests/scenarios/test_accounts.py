@@ -192,6 +192,27 @@ def test_a_series_that_does_not_say_is_flagged(evening):
     assert counted.figures.boundaries == evening.figures.boundaries
 
 
+def test_a_marginal_series_settles_the_battery_in_a_line_of_its_own(tmp_path, evening):
+    moer = carbon_file(tmp_path, "marginal_carbon_intensity[gCO2eq/kWh]", [500.0, 600.0, 700.0])
+    result = simulate(SMALL.changed(marginal=str(moer)))
+    carbon, battery = result.figures.carbon_kg, result.figures.storage
+    assert 500.0 < carbon.settlement_marginal / battery.settled_mwh < 700.0
+    assert carbon.battery_settlement == evening.figures.carbon_kg.battery_settlement
+
+
+def test_toml_says_the_boundary():
+    said = Study.from_toml("""
+        [[sites]]
+        accounting = {boundary = "life-cycle", pv_g_per_kwh = 30}
+        storage = {soc_end = "start"}
+        """).site
+    assert (said.accounting.boundary, said.accounting.pv_g_per_kwh, said.storage.soc_end) == (
+        *("life-cycle", 30.0, "start"),
+    )
+    with pytest.raises(InputError, match="boundary"):
+        Study().changed(boundary="scope 4")
+
+
 def test_factors_of_ones_own(evening):
     own = SMALL.changed(boundary="life-cycle", pv_g_per_kwh=0.0, wind_g_per_kwh=40.0, battery_kg_per_kwh=0.0)
     figures = simulate(own).figures
