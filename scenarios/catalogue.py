@@ -46,16 +46,17 @@ def models() -> Rows:
 
 
 def gpus() -> Rows:
-    """GPUs: name, title, power limit, what the calibrated power law rests on."""
+    """GPUs: name, title, power limit, sets of prices of their power law (the default first) and what each rests on."""
     from simulators.inference.catalogue import gpu, gpu_names
+    from simulators.inference.power.prices import default_prices, price_sets, prices
 
-    yield ("gpu", "title", "limit", "calibrated for", "data sheet")
+    yield ("gpu", "title", "limit", "power law (basis, times power above idle)", "data sheet")
     for name in gpu_names():
         sheet = gpu(name)
-        tables = sheet.power.get("utilisation", {})
-        groups = [group for group, table in tables.items() if isinstance(table, dict)]
-        fitted = ", ".join(groups) or "nothing: the published MFU law"
-        yield (name, sheet.title, f"{sheet.tdp_w:g} W", fitted, f"data/gpus/{name}.toml")
+        default = default_prices(sheet)
+        sets = [prices(sheet, each) for each in sorted(price_sets(sheet), key=lambda each: each != default)]
+        told = ", ".join(f"{each.name} ({each.basis}, {each.low:.1f} to {each.high:.1f})" for each in sets)
+        yield (name, sheet.title, f"{sheet.tdp_w:g} W", told, f"data/gpus/{name}.toml")
 
 
 def turbines() -> Rows:

@@ -278,7 +278,7 @@ def runs(quick: bool = False) -> list[Run]:
     return [
         Run("published", "as published: plain mean over iterations", hours, requests, published=True),
         Run("corrected", "published law, mean over time", hours, requests),
-        Run("calibrated", "law fitted to measurements", hours, requests, law="utilisation"),
+        Run("physics", "energy of bytes and FLOP, mean over time", hours, requests, law="physics"),
         Run("policy-none", "serve at once", policy_hours, requests),
         Run("policy-carbon", "wait for a clean grid", policy_hours, requests, policy=carbon),
         Run("policy-solar", "wait for the sun", policy_hours, requests, policy=solar),

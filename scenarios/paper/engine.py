@@ -16,14 +16,14 @@ from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.metrics import Metrics
-from simulators.inference.power.laws import law_for
+from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.timing import stage_tables
 from simulators.inference.timing.tables import StageTables
 
 Kernels = Literal["paper", "today"]
-Law = Literal["mfu", "utilisation"]
+Law = Literal["mfu", "physics"]
 INTERVAL_S = 600.0
 
 
@@ -124,10 +124,9 @@ def cluster_for(point: Point, law: Law = "mfu", kernels: Kernels = "paper", *, l
     shape, device = model(point.model), gpu(GPU)
     blocks = point.blocks or kv_blocks(shape, device, point.tp, point.pp, 16, "slots", 4096)
     limits = limits_for("vllm", total_blocks=blocks, batch_cap=point.batch_cap, stages=point.pp)
-    power = law_for(device, law, shape)
     tables = _tables(kernels, point.model, point.tp, point.pp)
-    if law == "utilisation":  # calibrated on the data sheet's peak
-        tables = tables._replace(peak_flops=device.peak("bf16"))
+    power = law_for(device, law, shape, tp=point.tp, pp=point.pp, max_tokens=MAX_TOKENS)
+    power = without_waiting(power, tables.comm_s, (0.0, 0.0))
     replica = Replica(limits, tables, power, point.tp, log=log)
     return Cluster([replica], router("round_robin", 1, np.random.default_rng(0)))
 

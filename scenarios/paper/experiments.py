@@ -54,14 +54,15 @@ def _figures(
     """Published and own figures of one point.
 
     ``published_*`` and ``own_*`` (kernels and law of the paper); ``wrong_kwh`` the published formula on our makespan,
-    ``published_wrong_kwh`` on the published one; ``corrected_kwh`` mean power times time; ``calibrated_*`` the law
-    fitted to measurements; ``today_*`` the kernels measured today, under the published law. The last two serve `few`
-    requests if given, and are scaled up where power no longer depends on the number.
+    ``published_wrong_kwh`` on the published one; ``corrected_kwh`` mean power times time; ``physics_*`` idle
+    power and the energy of bytes and FLOP (estimated for the A100); ``today_*`` the kernels measured today, under the
+    published law. The last two serve `few` requests if given, and are scaled up where power no longer depends on the
+    number.
     """
     own = run_point(point, averages=averages)
     less = replace(point, requests=min(few or point.requests, point.requests))
     scale = point.requests / less.requests
-    calibrated = run_point(less, "utilisation")
+    physics = run_point(less, "physics")
     today = run_point(less, kernels="today")
     makespan_s = getattr(row, "makespan_s", float("nan"))
     mfu_percent = getattr(row, "mfu_percent", float("nan"))
@@ -78,8 +79,8 @@ def _figures(
         "wrong_kwh": published_energy_kwh(own.makespan_s, point.gpus, 100 * own.mfu),
         "corrected_kwh": own.energy_kwh,
         "published_corrected_kwh": energy_kwh(getattr(row, "power_w", float("nan")), makespan_s, point.gpus),
-        "calibrated_w": calibrated.power_w,
-        "calibrated_kwh": calibrated.energy_kwh * scale,
+        "physics_w": physics.power_w,
+        "physics_kwh": physics.energy_kwh * scale,
         "today_w": today.power_w,
         "today_makespan_s": today.makespan_s * scale,
     }, own
@@ -222,7 +223,7 @@ def consequences(done: dict[str, Experiment]) -> pd.DataFrame:
     """What a reader would conclude from the published energy, and what follows from power times time.
 
     Columns: question, then the answer from the published energy (published and own figures), from the published power,
-    from ours, and under the calibrated law.
+    from ours, and under the law of bytes and FLOP.
     """
     rows: list[dict[str, Any]] = []
 
@@ -239,7 +240,7 @@ def consequences(done: dict[str, Experiment]) -> pd.DataFrame:
                         ("published power, right formula", "published_corrected_kwh"),
                         ("ours, published formula", "wrong_kwh"),
                         ("ours, corrected", "corrected_kwh"),
-                        ("ours, calibrated law", "calibrated_kwh"),
+                        ("ours, bytes and FLOP", "physics_kwh"),
                     )
                     if column in table
                 }
@@ -255,7 +256,7 @@ def consequences(done: dict[str, Experiment]) -> pd.DataFrame:
             ("published power, right formula", "published_corrected_kwh"),
             ("ours, published formula", "wrong_kwh"),
             ("ours, corrected", "corrected_kwh"),
-            ("ours, calibrated law", "calibrated_kwh"),
+            ("ours, bytes and FLOP", "physics_kwh"),
         ):
             row = table.iloc[int(table[column].argmin())]
             best[label] = f"TP{row['tp']:.0f},PP{row['pp']:.0f}"

@@ -26,7 +26,7 @@ PUBLISHED = {
 OWN = {"color": COLOURS["blue"], "marker": "o", "markersize": 3.5}
 WRONG = {"color": COLOURS["carbon"], "ls": "--"}
 CORRECTED = {"color": COLOURS["blue"], "marker": "o", "markersize": 3.5}
-CALIBRATED = {"color": COLOURS["battery"], "marker": "s", "markersize": 3.5}
+PHYSICS = {"color": COLOURS["battery"], "marker": "s", "markersize": 3.5}
 
 
 def finish(figure: Figure, title: str, path: Path, below: str) -> Path:
@@ -43,7 +43,7 @@ def finish(figure: Figure, title: str, path: Path, below: str) -> Path:
 def _power(axes: Any, table: pd.DataFrame, at: Any) -> None:
     axes.plot(at, table["published_w"], **PUBLISHED, label="published")
     axes.plot(at, table["own_w"], **OWN, label="ours, published law")
-    axes.plot(at, table["calibrated_w"], **CALIBRATED, label="ours, law fitted to measurements")
+    axes.plot(at, table["physics_w"], **PHYSICS, label="ours, energy of bytes and FLOP")
     axes.set(ylabel="average power, W per GPU", ylim=(0, None))
     axes.legend()
 
@@ -52,7 +52,7 @@ def _energy(axes: Any, table: pd.DataFrame, at: Any) -> None:
     axes.plot(at, table["published_kwh"], **PUBLISHED, label="published")
     axes.plot(at, table["wrong_kwh"], **WRONG, label="ours, published formula")
     axes.plot(at, table["corrected_kwh"], **CORRECTED, label="ours, power times time")
-    axes.plot(at, table["calibrated_kwh"], **CALIBRATED, label="ours, law fitted to measurements")
+    axes.plot(at, table["physics_kwh"], **PHYSICS, label="ours, energy of bytes and FLOP")
     axes.set(ylabel="energy, kWh at the meter", yscale="log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(

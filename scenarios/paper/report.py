@@ -18,7 +18,7 @@ from simulators.report import page
 POWER = {
     "published_w": ("published W", "{:.1f}"),
     "own_w": ("ours W", "{:.1f}"),
-    "calibrated_w": ("fitted law W", "{:.1f}"),
+    "physics_w": ("bytes and FLOP W", "{:.1f}"),
     "today_w": ("today's kernels W", "{:.1f}"),
     "published_mean_batch": ("published batch", "{:.2f}"),
     "own_mean_batch": ("our batch", "{:.2f}"),
@@ -31,7 +31,7 @@ ENERGY = {
     "wrong_kwh": ("ours, published law and formula", "{:.4g}"),
     "published_corrected_kwh": ("published power x time", "{:.4g}"),
     "corrected_kwh": ("ours corrected", "{:.4g}"),
-    "calibrated_kwh": ("ours, fitted law", "{:.4g}"),
+    "physics_kwh": ("ours, bytes and FLOP", "{:.4g}"),
 }
 KEYS = {
     "cap": ("cap", "{:.0f}"),
@@ -171,7 +171,7 @@ def case_table(cases: Mapping[str, Case]) -> pd.DataFrame:
                 "offset": 0.692,
             }
         )
-    for name in ("published", "corrected", "calibrated"):
+    for name in ("published", "corrected", "physics"):
         case = cases[name]
         rows.append(
             {

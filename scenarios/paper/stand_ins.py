@@ -9,8 +9,10 @@ from mosaik_api_v3.types import ModelDescription
 from scenarios.paper.engine import Point, cluster_for, requests_for
 from scenarios.paper.published import GPU
 from simulators.adapter import Given
+from simulators.inference.catalogue import gpu
 from simulators.inference.catalogue import model as shape_of
 from simulators.inference.conservation import Conservation
+from simulators.inference.grounds import power_grounds, time_grounds
 from simulators.inference.metrics import Metrics
 from simulators.inference.simulator import Inference, Served
 from simulators.quantities.commands import Release, command_from_plain
@@ -38,16 +40,20 @@ class PaperInference(Inference):
         """A cluster, its meters and the facts of it."""
         point = Point(**config["point"])
         cluster = cluster_for(point, config["law"], log=config["log"])
+        device, law = gpu(GPU), cluster.replicas[0].law
+        why = "the kernels the published simulator was profiled with"
         facts = {
             "gpus": point.gpus,
             "gpu_name": GPU,
             "model_name": shape_of(point.model).name,
             "iteration_time": "paper",
-            "iteration_time_why": "the kernels the published simulator was profiled with",
+            "iteration_time_why": why,
+            "power": power_grounds(device, config["law"], law),
+            "time": time_grounds(device, "profile", why),
             "copies": 1.0,
         }
         if config["log"]:
-            self._mean_w[eid] = cluster.replicas[0].law.idle_w
+            self._mean_w[eid] = law.idle_w
         return Served(cluster, Metrics(), facts, Conservation(cluster))
 
     def advance(self, eid: str, entity: Served, given: Given) -> None:

@@ -11,19 +11,21 @@ TITLE = "The paper's experiments, reproduced and corrected"
 LEAD = _flow("""
 Özcan et al., arXiv 2507.11417, simulate the energy and carbon of LLM inference with Vidur and Vessim. Here are their
 experiments again: the published number, our model with the same assumptions, the same run with the faults of the
-published computation put right, and with a power law fitted to measured servers.
+published computation put right, and with power as idle plus the energy of bytes and FLOP.
 """)
 SAME = _flow("""
 Ours here means: the published power law and peak, vLLM's first scheduler, the same random streams, and the A100 kernel
-times the published simulator was profiled with. Nothing is fitted to the published results.
+times the published simulator was profiled with. Nothing is fitted to the published results. The energy of bytes and
+FLOP is an estimate for the A100: per byte from decoding of single requests (LLM-Inference-Bench), per FLOP from the
+board's limit and peak; power above idle is expected within 0.8 to 1.5 times that.
 """)
 QUICK = _flow("""
 Fewer requests and fewer points than published: it shows that everything works, and its numbers are not to be compared.
 """)
 CHANGES = _flow("""
 The published energy is proportional to GPU-hours alone, so it overstates what a quiet server draws. With power times
-time the gains shrink and another parallelism wins; with the law fitted to measurements, under which memory-bound decode
-draws more, the order turns back, but by margins of a few per cent.
+time the gains shrink and another parallelism wins. Counted by bytes and FLOP, memory-bound decode draws more: batching
+gains more than with power times time, and the published order of parallelism comes back, by a margin of some per cent.
 """)
 AVERAGES = _flow("""
 Three ways to average the same iterations. Only the mean over time, idle times at 100 W, gives the published values; the
@@ -44,8 +46,8 @@ NOTES = {
     within a pair. Sixteen GPUs are four such nodes without a network between them, as published.
     """),
     "requests": _flow("""
-    Power does not depend on the number of requests once some hundred are served; published at 65,536. Fitted law and
-    today's kernels are of 4,096 requests, scaled.
+    Power does not depend on the number of requests once some hundred are served; published at 65,536. Bytes and
+    FLOP and today's kernels are of 4,096 requests, scaled.
     """),
     "lengths": _flow("""
     Largest deviation: 512 tokens at 50 : 1, where we draw 8 % more. The profile of short prompts we use has one point

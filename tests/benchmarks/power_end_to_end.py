@@ -21,7 +21,7 @@ from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.state import REQUEST
 from simulators.inference.catalogue import gpu, kv_blocks, model
 from simulators.inference.power.fit import family
-from simulators.inference.power.laws import law_for
+from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.power.measurements import (
     GEMMA_IMAGE,
     LONGEST_PROMPT,
@@ -30,7 +30,7 @@ from simulators.inference.power.measurements import (
     SAMPLING,
 )
 from simulators.inference.replica import Replica
-from simulators.inference.timing import resolve_kind, stage_tables
+from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 
 MEMORY_FRACTION = 0.9
 """vLLM's default gpu_memory_utilization."""
@@ -60,6 +60,7 @@ def _deployment(name: str, device: str, gpus: int, ep: int, clients: int, power_
     law = law_for(
         sheet, power_law, shape, tp=gpus, sampling=sampling, version=MLENERGY_VLLM, max_tokens=MAX_BATCH_TOKENS
     )  # fmt: skip
+    law = without_waiting(law, tables.comm_s, host_seconds(kind, "vllm", MLENERGY_VLLM, None))
     limits = limits_for(
         "vllm_v1", total_blocks=blocks, batch_cap=clients, max_batch_tokens=MAX_BATCH_TOKENS,
         block_tokens=BLOCK_TOKENS,

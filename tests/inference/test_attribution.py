@@ -13,8 +13,9 @@ from simulators.inference import attribution
 from simulators.inference.batching.policies import POLICIES, limits_for
 from simulators.inference.batching.state import REQUEST
 from simulators.inference.cluster import Cluster
-from simulators.inference.power.laws import constant_law, utilisation_law
+from simulators.inference.power.laws import constant_law, energy_law
 from simulators.inference.power.states import State
+from simulators.inference.power.terms import Joules
 from simulators.inference.replica import Replica
 from simulators.inference.routing import ROUTERS, router
 from simulators.inference.standby import IdleRule
@@ -26,7 +27,8 @@ from .test_cluster import block, busy_jobs
 from .test_equality import random_tables, workloads
 
 OFF = State(name="off", power_w=20.0, enter_s=2.0, enter_j=150.0, leave_s=5.0, leave_j=900.0)
-LAWS = (FLAT, constant_law(50.0, 250.0), utilisation_law(80.0, 700.0, busy=0.2, memory=0.5, compute=0.4))
+ENERGIES = energy_law(80.0, 700.0, 60.0, Joules(np.array([0.0, 15.0, 22.0, 24.0]), 3.0, 0.02, 0.05))
+LAWS = (FLAT, constant_law(50.0, 250.0), ENERGIES)
 
 
 def mixed_cluster(jobs: list[Any], data: st.DataObject) -> Cluster:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.inference.catalogue import gpu
+from simulators.inference.catalogue import gpu, model
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
 from simulators.inference.power.laws import law_for
@@ -129,11 +129,11 @@ def test_a_command_may_come_in_the_middle_of_an_interval():
 
 
 def test_every_law_can_be_capped():
-    for kind in ("mfu", "constant"):
+    for kind in ("mfu", "constant", "physics", "mlenergy_v3"):
         cap_w = 450.0
         cluster, interval = served(
             H100.model_copy(update={"power_law": kind, "power_cap_w": cap_w}), 3000, 4, count=8
         )
         assert cluster.replicas[0].take_log()["power_w"].max() <= cap_w * (1 + 1e-9), kind
         assert interval.energy_j > interval.idle_j > 0
-        assert cluster.replicas[0].law.idle_w == law_for(gpu("h100"), kind).idle_w
+        assert cluster.replicas[0].law.idle_w == law_for(gpu("h100"), kind, model(H100.model)).idle_w

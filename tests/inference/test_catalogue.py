@@ -1,6 +1,7 @@
 """Data sheets, model shapes and how they fill memory, against published counts."""
 
 import json
+import tomllib
 
 import pytest
 
@@ -16,6 +17,7 @@ from simulators.inference.catalogue import (
     weight_bytes_per_gpu,
 )
 from simulators.inference.catalogue.gpus import read_gpu
+from simulators.inference.catalogue.models import MODEL_FOLDER
 from simulators.inference.catalogue.precision import precision_named
 
 
@@ -108,6 +110,58 @@ def test_active_parameters_match_the_model_cards(name, billions):
     shape = model(name)
     head = shape.vocab * shape.hidden  # cards count embedding or LM head, or both
     assert shape.active_parameters / 1e9 < billions < (shape.active_parameters + 2.5 * head) / 1e9
+
+
+# names that public serving benchmarks use; billions as the cards state them, of the part that writes text
+@pytest.mark.parametrize(
+    ("name", "billions", "precision"),
+    [
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", 30.5, "bf16"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct-FP8", 30.5, "fp8"),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507-FP8", 30.5, "fp8"),
+        ("Qwen/Qwen3-30B-A3B-Thinking-2507-FP8", 30.5, "fp8"),
+        ("Qwen/Qwen3-Omni-30B-A3B-Instruct", 30.5, "bf16"),
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct-FP8", 30.5, "fp8"),
+        ("Qwen/Qwen3-VL-30B-A3B-Thinking", 30.5, "bf16"),
+        ("Qwen/Qwen3-VL-235B-A22B-Thinking-FP8", 235, "fp8"),
+        ("Qwen/Qwen3-VL-32B-Instruct-FP8", 32.8, "fp8"),
+        ("Qwen/Qwen3-VL-8B-Instruct-FP8", 8.2, "fp8"),
+        ("Qwen/Qwen3-0.6B-FP8", 0.6, "fp8"),
+        ("Qwen/Qwen3-1.7B-FP8", 1.7, "fp8"),
+        ("Qwen/Qwen3-4B-Instruct-2507-FP8", 4.0, "fp8"),
+        ("Qwen/Qwen3-8B-FP8", 8.2, "fp8"),
+        ("Qwen/Qwen3-14B-FP8", 14.8, "fp8"),
+        ("Qwen/QwQ-32B", 32.5, "bf16"),
+        ("deepseek-ai/DeepSeek-R1-0528", 671, "fp8"),
+        ("deepseek-ai/DeepSeek-V3.1-Terminus", 671, "fp8"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", 70.6, "bf16"),
+        ("nvidia/DeepSeek-R1-0528-FP4", 671, "fp4"),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", 8.9, "bf16"),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2-FP8", 8.9, "fp8"),
+        ("meta-llama/Llama-3.3-70B-Instruct-FP8", 70.6, "fp8"),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", 70.6, "fp8"),
+        ("nvidia/Llama-3.3-70B-Instruct-FP4", 70.6, "fp4"),
+        ("nvidia/Llama-4-Scout-17B-16E-Instruct-FP8", 109, "fp8"),
+        ("moonshotai/Kimi-K2-Instruct-0905", 1026, "fp8"),
+        ("MiniMaxAI/MiniMax-M2", 230, "fp8"),
+    ],
+)
+def test_names_of_benchmarks_are_known(name, billions, precision):
+    shape = model(name)
+    assert shape.parameters / 1e9 == pytest.approx(billions, rel=0.03)
+    assert shape.precision == precision
+    assert model(name.upper()).parameters == shape.parameters
+
+
+def test_no_name_is_given_twice_and_all_lead_to_a_file():
+    groups = tomllib.loads((MODEL_FOLDER / "aliases.toml").read_text(encoding="utf-8"))["same_shape"]
+    aliases = [alias.lower() for group in groups for alias in group["aliases"]]
+    assert len(set(aliases)) == len(aliases)
+    assert not set(aliases) & {name.lower() for name in model_names()}
+    keys = [(group["name"], group.get("precision")) for group in groups]
+    assert len(set(keys)) == len(keys)
+    for alias in aliases:
+        assert model(alias).parameters > 0
 
 
 def test_every_shipped_model_reads_or_says_why_not():

@@ -118,6 +118,8 @@ def test_the_requests_written_can_be_served_again(typed, tmp_path):
     _, out = typed
     options = [
         *COMMAND[: COMMAND.index("--rate")],
+        "--power-law",
+        "mfu",
         "--out",
         tmp_path / "replay",
         "--requests",
@@ -380,5 +382,5 @@ def test_help_explains_every_option(tmp_path):
         "--iteration-time", "--power-law", "--seed", "--out", "--iterations",
     ):  # fmt: skip
         assert f"{option} " in text or f"{option}/" in text, option
-    assert "[default: mfu]" in text
+    assert "[default: auto]" in text
     assert "arrived_at (s), prefill_tokens, decode_tokens" in text

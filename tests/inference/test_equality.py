@@ -17,7 +17,7 @@ from simulators.inference.batching.policies import POLICIES
 from simulators.inference.power.law import TABLE
 from simulators.inference.power.laws import constant_law, energy_law, make_law, mfu_law
 from simulators.inference.power.terms import Joules
-from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables, with_prompts
+from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, MIXED, StageTables, with_prompts
 
 from .runs import FLAT, Job, both, flat_tables
 
@@ -64,6 +64,7 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
     prefill_s = table(len(prefill_chunk), columns, scale_s=0.1)
     decode_s = table(rows + 1, columns, scale_s=0.2)
     if mode == INTERPOLATE and random.integers(0, 2):
+        mode = MIXED
         beside_s = table(rows + 1, columns, scale_s=0.3)
         decode_s = with_prompts(decode_s, beside_s, float(random.uniform(0, 0.01)))
     return StageTables(
@@ -77,7 +78,7 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         prefill_s=prefill_s,
         prefill_chunk=prefill_chunk,
         prefill_kv=prefill_kv,
-        prefill_floor_s=float(prefill_s[0, 0]) if mode == INTERPOLATE else 0.0,
+        prefill_floor_s=0.0 if mode == LOOKUP else float(prefill_s[0, 0]),
         kv_step=kv_step,
         shared_factor=float(random.choice([1.0, 1.5])) if grid else 1.1,
         flops_per_token=float(random.uniform(1, 10)),
@@ -86,8 +87,6 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         kv_bytes_per_token=float(random.uniform(0, 1)),
         peak_flops=2e3,
         peak_bytes=1e3,
-        host_s=0.1,
-        host_sequence_s=0.01,
     )
 
 

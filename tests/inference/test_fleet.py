@@ -58,7 +58,7 @@ def test_groups_of_a_file_stand_on_its_top(fleet_file: Path):
     assert [g.gpu for g in groups] == ["h100", "a100", "h100"]
     assert [g.batch_cap for g in groups] == [64, 16, 64]
     assert [g.power_cap_w for g in groups] == [500.0, None, None]
-    assert {g.power_law for g in groups} == {"utilisation"}
+    assert {g.power_law for g in groups} == {"auto"}
 
 
 def test_a_fleet_serves_and_its_groups_add_up(fleet_file: Path):

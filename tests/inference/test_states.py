@@ -215,16 +215,12 @@ def test_a_large_replica_wakes_slower_than_a_small_one():
 
 
 def test_what_parking_takes_is_among_the_facts():
-    _, facts = build_cluster(
-        Serving(gpu="h100", iteration_time="roofline", power_law="utilisation", idle_off_s=9.0)
-    )
+    _, facts = build_cluster(Serving(gpu="h100", iteration_time="roofline", idle_off_s=9.0))
     assert facts["idle_state"]["name"] == "off"
     low, high = facts["idle_state"]["leave_range_s"]
     assert low < facts["idle_state"]["leave_s"] < high
     assert facts["idle_state"]["break_even_s"] >= facts["idle_state"]["leave_s"]
-    asleep = Serving(
-        gpu="h100", iteration_time="roofline", power_law="utilisation", idle_off_s=9.0, idle_state="sleep"
-    )
+    asleep = Serving(gpu="h100", iteration_time="roofline", idle_off_s=9.0, idle_state="sleep")
     assert build_cluster(asleep)[1]["idle_state"]["break_even_s"] is None
     assert "idle_state" not in build_cluster(Serving(iteration_time="roofline"))[1]
 

@@ -72,14 +72,6 @@ def test_parts_of_a_stage():
     assert (np.diff(one.prefill_s, axis=1) >= 0).all()
 
 
-def test_overhead_is_added_once_per_iteration_and_per_sequence():
-    shape, sheet = model("meta-llama/Llama-3.1-8B"), gpu("a100")
-    size = {"max_tokens": 256, "max_batch": 16, "max_context": 1024}
-    plain, slow = (measured_tables(shape, sheet, overhead_s=s, **size) for s in ((0.0, 0.0), (1e-3, 1e-4)))
-    difference = stage_seconds(slow, [5, 6], [(7, 0)]) - stage_seconds(plain, [5, 6], [(7, 0)])
-    assert difference == pytest.approx(1e-3 + 3e-4)
-
-
 def test_building_says_nothing(capfd):
     measured_tables(model("Qwen/Qwen3-8B"), gpu("h200"), max_tokens=256, max_batch=8, max_context=512)
     assert capfd.readouterr().out == ""

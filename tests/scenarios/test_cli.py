@@ -63,6 +63,14 @@ def test_lists_are_full(monkeypatch, capsys, name, entries):
     assert missing == []
 
 
+def test_gpus_come_with_their_power_laws_the_default_first(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, "gpus")
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert "mlenergy_v3 (fitted, 0.6 to 1.4), physics (measured, 0.8 to 1.3)" in rows["h100"]
+    assert "physics (measured, " in rows["h200"]
+    assert "physics (estimated, 0.7 to 1.5)" in rows["l40s"]
+
+
 def test_a_simulator_of_no_room_is_one_line(monkeypatch, capsys):
     code, out, err = call(monkeypatch, capsys, "simulator", "inferense", "--listen", "127.0.0.1:5555")
     assert (code, out) == (2, "")

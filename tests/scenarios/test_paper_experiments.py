@@ -152,7 +152,7 @@ class TestStudies:
 
     def test_the_power_law_does_not_change_the_schedule(self) -> None:
         point = Point(SINGLE, 256, RATE_PER_S)
-        assert run_point(point).makespan_s == run_point(point, "utilisation").makespan_s
+        assert run_point(point).makespan_s == run_point(point, "physics").makespan_s
 
     def test_consequences_name_the_best(self) -> None:
         table = pd.DataFrame(
@@ -163,7 +163,7 @@ class TestStudies:
                 "published_corrected_kwh": [1.0, 2.0],
                 "wrong_kwh": [2.0, 1.0],
                 "corrected_kwh": [1.0, 2.0],
-                "calibrated_kwh": [1.0, 2.0],
+                "physics_kwh": [1.0, 2.0],
             }
         )
         study = Experiment("parallelism", "", "", ["tp", "pp"], table)
@@ -224,7 +224,7 @@ def test_everything_runs_quickly(tmp_path: Path) -> None:
     for name in EXPERIMENTS:
         table = pd.read_csv(out / f"{name}.csv")
         assert (
-            table[["published_w", "own_w", "wrong_kwh", "corrected_kwh", "calibrated_kwh"]]
+            table[["published_w", "own_w", "wrong_kwh", "corrected_kwh", "physics_kwh"]]
             .notna()
             .all(axis=None)
         )

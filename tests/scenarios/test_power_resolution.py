@@ -68,7 +68,7 @@ def test_a_resolution_that_does_not_divide_a_step_is_refused(resolution_s: float
     ("state", "saves"), [("off", "saves energy in pauses above 41 s"), ("sleep", "parking saves no energy")]
 )
 def test_the_notes_say_what_parking_saves(state: str, saves: str):
-    options = OPTIONS | {"gpu": "h100", "idle_off_s": 120.0, "idle_state": state, "power_law": "utilisation"}
+    options = OPTIONS | {"gpu": "h100", "idle_off_s": 120.0, "idle_state": state}
     result = simulate(Study().changed(**options, days=120 / 86400))
     [note] = [note for note in result.notes if note.startswith("Idle h100")]
     assert saves in note

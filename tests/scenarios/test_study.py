@@ -52,7 +52,7 @@ def test_ten_lines_of_toml_are_a_study():
     )
     site = study.site
     assert (study.run.days, site.place.site, site.generation.pv_kw) == (2.0, "germany", 30.0)
-    assert (site.serving.gpu, site.serving.replicas, site.serving.power_law) == ("a100", 2, "utilisation")
+    assert (site.serving.gpu, site.serving.replicas, site.serving.power_law) == ("a100", 2, "auto")
     assert str(site.place.carbon.path) == "mine.csv"
     assert Study.from_toml('carbon = "mine.csv"\npv-kw = 3.0').site.generation.pv_kw == 3.0
 

@@ -17,7 +17,7 @@ from simulators.inference.power.law import (
     PowerLaw,
     busy_power_w,
 )
-from simulators.inference.timing.tables import LOOKUP, StageTables
+from simulators.inference.timing.tables import LOOKUP, MIXED, StageTables
 
 
 @compiled
@@ -167,20 +167,17 @@ def stage_constants(
     Returns
     -------
     tuple
-        Seconds, FLOP, bytes, seconds of communication, and (of an `ENERGY` law) the energy above idle, J, less what
-        `active_w` would draw in the seconds in which the GPU waits or only communicates.
+        Seconds, FLOP, bytes, seconds of communication, and (of an `ENERGY` law) the energy above idle and active, J.
     """
     seconds = _at(tables.token_s, tokens)
     seconds += _at(tables.sequence_s, sequences) if last_stage else _at(tables.send_s, tokens)
-    comm = _at(tables.comm_s, tokens)
-    joules = 0.0
+    joules, comm = 0.0, 0.0
     if law.kind == ENERGY:
-        waits = comm + tables.host_s
         joules = _at(law.curve, tokens)
         if last_stage:
-            waits += tables.host_sequence_s * sequences
             joules += law.parameters[SEQUENCE_J] * sequences
-        joules -= law.parameters[ACTIVE_W] * waits
+    if law.cap_w < np.inf or law.clock < 1.0:  # nothing else asks for it
+        comm = _at(tables.comm_s, tokens)
     return seconds, tables.flops_per_token * tokens, _at(tables.weight_bytes, tokens), comm, joules
 
 
@@ -272,7 +269,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
                 prompt_context += (r.processed + step - 1) // step * step
             else:
                 each_s += prompt_attention_s(tables, q, r.processed)
-    if f.decodes > 0 and longest > 0 and tables.decode_s.shape[1] > len(tables.decode_kv):
+    if tables.mode == MIXED and f.decodes > 0 and f.prefills > 0:
         attention_s = mixed_attention_s(tables, f.decodes, context, longest)
     else:
         attention_s = decode_attention_s(tables, f.decodes, context)

@@ -95,8 +95,10 @@ def _on_curve(law: PowerLaw, utilisation: float) -> float:
 def below_limit_w(watts: float, limit_w: float, bend_w: float) -> float:
     """A smooth minimum of `watts` and the limit; far from it the correction is exp(-distance / bend)."""
     beyond = (watts - limit_w) / bend_w
-    if beyond > -40.0:  # further below it is less than the last digit
-        watts -= bend_w * math.log1p(math.exp(min(beyond, 500.0)))
+    if beyond > 40.0:  # further away it is less than the last digit
+        return limit_w
+    if beyond > -40.0:
+        watts -= bend_w * math.log1p(math.exp(beyond))
     return watts
 
 

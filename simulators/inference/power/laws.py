@@ -10,7 +10,7 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
-from simulators.inference.power.law import CONSTANT, ENERGY, MFU, TABLE, PowerLaw
+from simulators.inference.power.law import CONSTANT, ENERGY, MFU, SEQUENCE_J, TABLE, FloatArray, PowerLaw
 from simulators.inference.power.prices import prices
 from simulators.inference.power.terms import Joules, amounts, joules
 from simulators.inference.timing.engine import Framework
@@ -49,7 +49,7 @@ def constant_law(idle_w: float, busy_w: float) -> PowerLaw:
 
 
 def energy_law(idle_w: float, limit_w: float, active_w: float, each: Joules) -> PowerLaw:
-    """P = idle + active (busy share of the time) + energy of the work over the time, bent below the limit.
+    """P = idle + active + energy of the work over the time, bent below the limit; see `without_waiting`.
 
     Parameters
     ----------
@@ -73,6 +73,32 @@ def energy_law(idle_w: float, limit_w: float, active_w: float, each: Joules) -> 
         ENERGY, idle_w, limit_w, limit_w * BEND_SHARE, active_w, each.per_sequence, each.per_pair, each.per_cached,
         curve=(_NONE, each.per_tokens),
     )  # fmt: skip
+
+
+def without_waiting(law: PowerLaw, comm_s: FloatArray, host_s: tuple[float, float]) -> PowerLaw:
+    """An `ENERGY` law for a server whose GPUs wait, so that `active_w` counts only while kernels run; others as given.
+
+    What `active_w` would draw in that time is taken off the energies once, here, and not in every iteration.
+
+    Parameters
+    ----------
+    law
+        Of the GPU.
+    comm_s
+        `comm_s[n]`: communication in an iteration of `n` tokens, s (`StageTables`).
+    host_s
+        Waiting for the host, per iteration and per sequence in it, s.
+    """
+    if law.kind != ENERGY:
+        return law
+    tokens = np.arange(len(law.curve))
+    waits_s = np.interp(tokens, np.arange(len(comm_s)), comm_s) + host_s[0]
+    curve = law.curve - law.active_w * waits_s
+    curve[0] = 0.0
+    parameters = list(law.parameters)
+    parameters[SEQUENCE_J] -= law.active_w * host_s[1]
+    first, second, third, fourth, fifth = parameters
+    return law._replace(curve=curve, parameters=(first, second, third, fourth, fifth))
 
 
 def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:

@@ -77,7 +77,7 @@ def read_measurements(path: str | Path) -> pd.DataFrame:
         If the file cannot be read, has none of the layouts, no rows, or a value that is no number or out of range.
     """
     try:
-        frame = pd.read_csv(path, comment="#")
+        frame = pd.read_csv(path, comment="#", dtype={"version": str})  # 0.10 is no 0.1
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
     layouts = {"ML.ENERGY": MLENERGY, "utilisation": UTILISATION, "generic": GENERIC}
@@ -110,7 +110,7 @@ def _numbers(path: str | Path, frame: pd.DataFrame, columns: list[str], may_be_z
             row = int(np.argmin(fine.to_numpy()))
             expected = "a number >= 0" if may_be_zero and column != "power_w" else "a number > 0"
             raise InputError(
-                f"{path}: data row {row + 1}, {column}: {frame[column].iloc[row]!r}, expected {expected}"
+                f"{path}: data row {row + 1}, {column}: {str(frame[column].iloc[row])!r}, expected {expected}"
             )
         frame[column] = values
 
@@ -173,9 +173,8 @@ def prompt_length(
 
 
 def _generic(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str, float | str]:
-    named = row.get("precision")
-    precision = _precision(path, i, named) if isinstance(named, str) else None
-    sampling = str(row.get("sampling", "greedy"))
+    named, sampling = _text(row, "precision"), _text(row, "sampling") or "greedy"
+    precision = _precision(path, i, named) if named else None
     if sampling not in SAMPLINGS:
         raise InputError(
             f"{path}: data row {i + 1}, sampling: {sampling!r}, expected one of {', '.join(SAMPLINGS)}"
@@ -183,7 +182,7 @@ def _generic(path: str | Path, i: int, row: dict[str, float | str]) -> dict[str,
     gpus, batch, context, rate = (float(row[c]) for c in ("tp", "batch", "context", "tokens_per_s"))
     deployment = Deployment(
         str(row["model"]), str(row["gpu"]), int(gpus), int(_optional(path, i, row, "ep") or 1), precision,
-        cast(Sampling, sampling), str(row["version"]) if isinstance(row.get("version"), str) else None,
+        cast(Sampling, sampling), _text(row, "version"),
     )  # fmt: skip
     prompts = (_optional(path, i, row, "prefill_tokens_per_s") or 0.0) / rate
     return _point(path, i, deployment, Load(batch, context, rate, prompts), None, float(row["power_w"]))
@@ -224,6 +223,12 @@ def _utilisation(path: str | Path, i: int, row: dict[str, float | str]) -> dict[
     }  # fmt: skip
 
 
+def _text(row: dict[str, float | str], column: str) -> str | None:
+    """An entry that may be left out or empty."""
+    value = row.get(column)
+    return None if value is None or value != value else str(value)
+
+
 def _precision(path: str | Path, i: int, name: object) -> Precision:
     lowered = str(name).lower()
     if lowered in ("mxfp4", "nvfp4"):
@@ -235,8 +240,8 @@ def _precision(path: str | Path, i: int, name: object) -> Precision:
 
 
 def _optional(path: str | Path, i: int, row: dict[str, float | str], column: str) -> float | None:
-    value = row.get(column)
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    value = _text(row, column)
+    if value is None:
         return None
     try:
         number = float(value)

@@ -53,7 +53,8 @@ class Coefficients(NamedTuple):
         J per byte read: weights every token uses, weights of routed experts, KV cache and recurrent state (the latter
         written as well).
     flop16, flop8
-        J per FLOP of products in 16 bit (4-bit weights are unpacked to it) and in 8 bit.
+        J per FLOP of products in 16 bit (4-bit weights are unpacked to it, 8-bit ones on GPUs without such units) and
+        in 8 bit.
     padded
         J per FLOP of block-scaled FP8 experts over rows that are padding.
     unpacked
@@ -170,7 +171,7 @@ def amounts(
     experts = touched * one * bytes_per_parameter(chosen)
     experts[0] = 0.0
     flops = 2.0 * parameters_per_gpu(model, tp, pp) / ranks
-    eight = chosen in ("fp8", "int8")
+    eight = chosen in ("fp8", "int8") and chosen in gpu.peak_flops  # else they are widened to 16 bit
     rows = np.zeros_like(every)
     if model.num_experts and chosen in ("fp4", "int4") and "fp4" not in gpu.peak_flops:
         rows = touched * UNPACKED_ROWS

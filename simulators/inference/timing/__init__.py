@@ -17,7 +17,16 @@ from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
-__all__ = ["INTERPOLATE", "LOOKUP", "Kind", "StageTables", "host_overhead_s", "resolve_kind", "stage_tables"]
+__all__ = [
+    "INTERPOLATE",
+    "LOOKUP",
+    "Kind",
+    "StageTables",
+    "host_overhead_s",
+    "host_seconds",
+    "resolve_kind",
+    "stage_tables",
+]
 
 
 def resolve_kind(
@@ -118,8 +127,7 @@ def stage_tables(
         framework=framework,
         expert_parallel=expert_parallel,
     )
-    if isinstance(overhead_s, float | int):
-        overhead_s = (float(overhead_s), 0.0)
+    host_s = host_seconds(chosen, framework, version, overhead_s)
     if data_parallel > 1 and chosen != "profile":
         raise InputError(
             f"--data-parallel {data_parallel}: iteration time {chosen} knows one rank only, "
@@ -140,11 +148,9 @@ def stage_tables(
             max_tokens,
             max_batch,
             peak_flops=peak_flops,
-            overhead_s=overhead_s,
+            overhead_s=None if overhead_s is None else host_s,
             ranks=data_parallel,
         )
-    if overhead_s is None:
-        overhead_s = host_overhead_s(framework, version)
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 
@@ -162,7 +168,22 @@ def stage_tables(
     beyond_s = beyond_tables_s(
         model, gpu, tp * pp, expert_parallel, precision or model.precision, framework, version
     )
-    return with_server(kernels_only, overhead_s, sampling_s(model.vocab, sampling), beyond_s / pp)
+    return with_server(kernels_only, host_s, sampling_s(model.vocab, sampling), beyond_s / pp)
+
+
+def host_seconds(
+    kind: str,
+    framework: Framework,
+    version: str | None,
+    overhead_s: float | tuple[float, float] | None,
+) -> tuple[float, float]:
+    """What a GPU waits for its host, per iteration and per sequence in it, s; parameters as of `stage_tables`.
+
+    Profiles hold what was measured, waiting included: nothing, unless `overhead_s` says something.
+    """
+    if overhead_s is None:
+        return (0.0, 0.0) if kind == "profile" else host_overhead_s(framework, version)
+    return overhead_s if isinstance(overhead_s, tuple) else (float(overhead_s), 0.0)
 
 
 def with_server(
@@ -187,6 +208,4 @@ def with_server(
     return tables._replace(
         token_s=token_s,
         sequence_s=tables.sequence_s + (host_s[1] + drawing_s) * sequences,
-        host_s=host_s[0],
-        host_sequence_s=host_s[1],
     )

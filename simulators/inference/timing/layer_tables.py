@@ -28,7 +28,7 @@ from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.layer_attention import decode_us, padding_us, prefill_us
 from simulators.inference.timing.layer_profile import TIME, LayerProfile
 from simulators.inference.timing.raw_profile import curve
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_prompts
+from simulators.inference.timing.tables import MIXED, FloatArray, StageTables, with_prompts
 from simulators.inference.timing.work import experts_touched, send_seconds, stage_work
 
 US = 1e-6
@@ -64,7 +64,7 @@ def layer_stage_tables(
     overhead_s: tuple[float, float] | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
-    """Tables in `INTERPOLATE` mode.
+    """Tables in `MIXED` mode.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def layer_stage_tables(
     stage = model.num_layers / pp * US
     work = stage_work(model, gpu, profile.tp, pp, precision, max_tokens, peak_flops=peak_flops, ranks=ranks)
     return StageTables(
-        mode=INTERPOLATE,
+        mode=MIXED,
         token_s=token_s,
         sequence_s=sum(_layer(profile.per_sequence, name, own) for name in SAMPLING) * US + each_s * batch,
         send_s=send_seconds(model, gpu, profile.tp, pp, own_tokens),

@@ -23,15 +23,19 @@ LOOKUP = 0
 """Attention tables are read at rounded-up keys, prompts of a batch are merged into one (Vidur's rules)."""
 INTERPOLATE = 1
 """Attention tables are interpolated, every prompt of a batch is added up."""
+MIXED = 2
+"""As `INTERPOLATE`, and decodes take longer beside a prompt chunk: `decode_s` is `with_prompts`."""
 
 
 class StageTables(NamedTuple):
     """Lookup tables of one GPU of one pipeline stage; times in s, work in FLOP and byte per GPU.
 
+    What the batch loop does not read has no place here: two numbers more cost it 4 % of its speed, an array a third.
+
     Attributes
     ----------
     mode
-        `LOOKUP` or `INTERPOLATE`.
+        `LOOKUP`, `INTERPOLATE` or `MIXED`.
     token_s
         `token_s[n]`: everything that depends on the batch's `n` tokens only (projections, MLP, norms, tensor-parallel
         communication, per-iteration overhead); shape (max tokens + 1,), entry 0 unused. Beyond the end: extrapolated
@@ -71,8 +75,6 @@ class StageTables(NamedTuple):
         The GPU's dense peak in the precision used, FLOP/s: the denominator of MFU.
     peak_bytes
         The GPU's memory bandwidth, B/s: the denominator of MBU.
-    host_s, host_sequence_s
-        The part of `token_s` and (per sequence) of `sequence_s` in which the GPU waits for the host.
     """
 
     mode: int
@@ -94,12 +96,10 @@ class StageTables(NamedTuple):
     kv_bytes_per_token: float
     peak_flops: float
     peak_bytes: float
-    host_s: float = 0.0
-    host_sequence_s: float = 0.0
 
 
 def with_prompts(alone: FloatArray, beside: FloatArray, padding_s: float) -> FloatArray:
-    """`decode_s` of a kernel that takes longer for the decodes of a batch that holds a prompt chunk (`INTERPOLATE`).
+    """`decode_s` of a kernel that takes longer for the decodes of a batch that holds a prompt chunk (`MIXED`).
 
     It stands in one array with the times alone: a further array in the tables slows the compiled loop down by a third.
 

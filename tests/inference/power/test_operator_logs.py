@@ -114,7 +114,7 @@ def test_rows_are_per_replica_and_read_as_measurements(tmp_path):
     rows.to_csv(path, index=False)
     point = read_measurements(path).iloc[0]
     assert point["power_w"] == pytest.approx(480.0, rel=0.005)
-    assert 0.1 < point["mbu"] < 0.6
+    assert 0.1 < point["weights"] / H100.memory_bandwidth < 0.6
 
 
 def test_boards_that_show_the_present_power_are_not_unfolded(tmp_path):

@@ -1,0 +1,129 @@
+"""What a user says about how a model is served: one group of equal replicas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from simulators.inference.catalogue.precision import Precision, precision_named
+from simulators.inference.power.prices import AUTO
+from simulators.inference.timing.engine import Framework
+from simulators.inference.timing.sampling import Sampling
+
+WeightPrecision = Annotated[
+    Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
+]
+"""An option that names the precision of the weights; None: the checkpoint's own."""
+
+
+class Serving(BaseModel):
+    """One group of equal replicas and how they serve.
+
+    Examples
+    --------
+    >>> serving = Serving(model="meta-llama/Meta-Llama-3-70B", gpu="h100", tp=4, batch_cap=64)
+    >>> serving.scheduler, serving.max_batch_tokens
+    ('vllm_v1', 4096)
+    >>> Serving(tp=0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for Serving
+    ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    model: str = Field(
+        "meta-llama/Meta-Llama-3-8B",
+        description="language model: a name in data/models or the path of a Hugging Face config.json",
+    )
+    gpu: str = Field("a100", description="GPU, a name in data/gpus")
+    tp: int = Field(1, ge=1, description="tensor-parallel GPUs per pipeline stage")
+    pp: int = Field(1, ge=1, description="pipeline stages per replica")
+    data_parallel: int = Field(
+        1,
+        ge=1,
+        description="ranks of a replica that share its experts in lockstep, each with its own attention and a share of "
+        "the requests; with profiles by layers",
+    )
+    replicas: int = Field(1, ge=1, description="model instances")
+    scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
+    batch_cap: int = Field(128, ge=1, description="requests that may run at once on a replica")
+    max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
+    chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
+    async_scheduling: bool = Field(
+        False,
+        description="form a batch while the one before it runs, as vLLM does from 0.14 on: a new request waits for one "
+        "more batch (vllm_v1)",
+    )
+    kv_blocks: int | None = Field(
+        None, ge=1, description="KV blocks of a replica  [default: what the GPU's memory holds]"
+    )
+    kv_rule: Literal["auto", "paged", "slots"] = Field(
+        "auto",
+        description="how KV blocks are counted: paged (all free memory), slots (whole requests of "
+        "max-model-len tokens, as Vidur grants them); auto: slots with Vidur's profiles, else paged",
+    )
+    block_tokens: int = Field(16, ge=1, description="tokens per KV block")
+    watermark: float = Field(
+        0.01, ge=0, lt=1, description="share of the KV blocks kept free at admission (vllm, sarathi)"
+    )
+    max_model_len: int = Field(
+        4096, ge=1, description="longest sequence that orca, static and slots reserve for, tokens"
+    )
+    iteration_time: str = Field(
+        "auto", description="time of an iteration: auto, measured, roofline or profile:DIR"
+    )
+    precision: WeightPrecision = Field(
+        None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
+    )
+    kv_precision: Literal["bf16", "fp8"] = Field(
+        "bf16", description="precision of the KV cache: bf16 or fp8 (half the bytes)"
+    )
+    overhead_s: float | None = Field(
+        None,
+        ge=0,
+        description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
+    )
+    framework: Framework = Field(
+        "vllm", description="server: vllm, sglang or trtllm; whose kernels and how long its host takes"
+    )
+    framework_version: str | None = Field(
+        None, description="version of the server, e.g. 0.11.1  [default: the newest known]"
+    )
+    sampling: Sampling = Field(
+        "greedy",
+        description="how tokens are drawn: greedy (or a fused sampler), random (softmax over the vocabulary) or sorted "
+        "(top-p or top-k without a fused sampler)",
+    )
+    power_law: str = Field(
+        AUTO,
+        description="GPU power: auto (a set fitted to this GPU's servers if there is one, else physics), physics, "
+        "mlenergy_v3 or another set of the data sheet, mfu (published law), constant or table:FILE",
+    )
+    power_cap_w: float | None = Field(
+        None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
+    )
+    clock_limit: float = Field(
+        1.0, gt=0, le=1, description="highest clock of the GPUs relative to full clock"
+    )
+    idle_state: Literal["context_idle", "sleep", "off"] = Field(
+        "off",
+        description="where a replica goes after --idle-off-s: off, sleep or context_idle. Only off draws less than a "
+        "loaded replica; sleep gives its memory back and wakes in seconds where a cold start takes a minute",
+    )
+    idle_off_s: float | None = Field(
+        None, ge=0, description="park a replica after so long without a request, s  [default: never]"
+    )
+    attribution: Literal["work", "tokens"] = Field(
+        "work", description="how a batch's energy is split among its requests: by FLOP or by tokens"
+    )
+    binary_peak: bool = Field(
+        False,
+        description="MFU against TFLOPS of 2^40 instead of 10^12: reads 9 % low, as the published figures do",
+    )
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.replicas * self.tp * self.pp * self.data_parallel
