@@ -123,6 +123,10 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
+        plants=series.plants,
+        boundary=series.boundary,
+        basis=series.basis,
+        other_g_per_kwh=series.other,
     )
 
 
@@ -146,7 +150,7 @@ def _entities(
     gpus = sizing(site.serving).gpus
     facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
     made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
-    made.append(_storage(site))
+    made.append(_storage(site, study.run.length_s))
     return made
 
 
@@ -207,13 +211,14 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
     return Entity(site.name, "cluster", "inference", "Cluster", site.name, config)
 
 
-def _storage(site: SiteStudy) -> Entity:
+def _storage(site: SiteStudy, span_s: int) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
     limit_kw = site.connection.export_limit_kw
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
         "export_limit_w": inf if limit_kw is None else limit_kw * 1e3,
+        "return_by_s": span_s if site.storage.soc_end == "start" else None,
     }
     soc = battery["soc_initial"] if battery else 0.0
     return Entity(site.name, "storage", "storage", "Battery", site.name, config, first={"SoC_end[1]": soc})

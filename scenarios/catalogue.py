@@ -59,6 +59,17 @@ def gpus() -> Rows:
         yield (name, sheet.title, f"{sheet.tdp_w:g} W", told, f"data/gpus/{name}.toml")
 
 
+def turbines() -> Rows:
+    """Wind turbines: type, rated power, usual hub height, where the power curve is from."""
+    from simulators.generation.turbines import turbine, turbine_names
+
+    yield ("turbine", "rated", "hub height", "power curve from")
+    for name in turbine_names():
+        machine = turbine(name)
+        height = "-" if machine.hub_height_m is None else f"{machine.hub_height_m:g} m"
+        yield (name, f"{machine.nominal_w / 1e3:g} kW", height, machine.source)
+
+
 def networks() -> Rows:
     """Power networks that need no file."""
     from simulators.grid.sources import NETWORKS
@@ -104,7 +115,7 @@ def formats() -> Rows:
 
 
 LISTS: dict[str, Callable[[], Rows]] = {
-    entry.__name__: entry for entry in (sites, models, gpus, networks, policies, formats)
+    entry.__name__: entry for entry in (sites, models, gpus, turbines, networks, policies, formats)
 }
 
 

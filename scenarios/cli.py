@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sites": ("scenarios.catalogue", "Bundled sites, with the source of their data."),
     "models": ("scenarios.catalogue", "Language models whose shape is known."),
     "gpus": ("scenarios.catalogue", "GPUs with a data sheet, and what their power law rests on."),
+    "turbines": ("scenarios.catalogue", "Wind turbines with a power curve."),
     "networks": ("scenarios.catalogue", "Power networks by name."),
     "policies": ("scenarios.catalogue", "Policies of the carbon-aware scheduler, and their parameters."),
     "formats": ("scenarios.catalogue", "File formats that are read."),

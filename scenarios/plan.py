@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scenarios.study import SiteStudy, Study
+from simulators.carbon.options import Boundary
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -80,6 +84,26 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Plant:
+    """Own generation of one kind.
+
+    Attributes
+    ----------
+    rated_w
+        Its rating, W.
+    model
+        What it is made of.
+    hub_height_m, machines
+        Of wind turbines: height, m, and how many make the rating (less than one: a smaller machine of that kind).
+    """
+
+    rated_w: float
+    model: str
+    hub_height_m: float | None = None
+    machines: float | None = None
+
+
+@dataclass(frozen=True)
 class SitePlan:
     """What is known of a site before it runs.
 
@@ -103,6 +127,12 @@ class SitePlan:
         Why there is no average carbon intensity; empty if there is one.
     notes
         What a reader must know before quoting a number.
+    plants
+        Own generation, ``pv`` and ``wind``.
+    boundary, basis
+        What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
+    other_g_per_kwh
+        The average intensity on the other basis, where the file has it too.
     """
 
     study: SiteStudy
@@ -115,6 +145,10 @@ class SitePlan:
     price_unit: str
     carbon_note: str
     notes: tuple[str, ...]
+    plants: Mapping[str, Plant] = field(default_factory=dict)
+    boundary: Boundary = "operational"
+    basis: str = ""
+    other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
 from scenarios.plan import Input, Plan
 from scenarios.study import Study
 from simulators.quantities.latencies import LatencyRecord
@@ -39,12 +40,16 @@ class Carbon(_Figures):
     ----------
     operational
         Location-based: import times average intensity.
+    battery_settlement
+        Of bringing the battery back to its charge at the start; negative if it holds more.
+    own_supply, boundary
+        Life-cycle emissions of PV, wind and battery within the boundary: operational (none) or life-cycle.
     embodied, total
-        Of making the hardware; operational and embodied.
+        Of making the hardware; all of these together.
     without_own_supply
         The same load taken from the grid.
-    consequence_marginal
-        What the import causes: import times marginal intensity. No emission of the site.
+    consequence_marginal, settlement_marginal
+        What the import causes, and the settlement: by the marginal intensity. No emission of the site.
     reasons
         Why a figure is None, by its name.
     """
@@ -53,8 +58,19 @@ class Carbon(_Figures):
     embodied: float
     total: float | None
     without_own_supply: float | None
+    battery_settlement: float | None = None
+    own_supply: float = 0.0
+    boundary: str = "operational"
     consequence_marginal: float | None = None
+    settlement_marginal: float | None = None
     reasons: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def settled(self) -> float | None:
+        """Operational, with the battery's settlement."""
+        if self.operational is None or self.battery_settlement is None:
+            return None
+        return self.operational + self.battery_settlement
 
 
 class Renewable(_Figures):
@@ -149,10 +165,12 @@ class Balance(_Figures):
 
 
 class Cost(_Figures):
-    """Cost of the grid import at the price of its moment."""
+    """Cost of the grid import at the price of its moment, of bringing the battery back to its start, and of both."""
 
     value: float
     unit: str
+    battery_settlement: float = 0.0
+    total: float = 0.0
 
 
 class Control(_Figures):
@@ -222,6 +240,10 @@ class Figures(_Figures):
     import_cost: Cost | None = None
     control: Control | None = None
     uncertainty: Uncertainty = Uncertainty()
+    storage: StorageFigures | None = None
+    plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
+    own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
+    boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
 
 
 class Scheduling(_Figures):
@@ -247,12 +269,13 @@ class Scheduling(_Figures):
 def plain_figures(figures: BaseModel) -> dict[str, Any]:
     """Figures for JSON: whole numbers as such, empty extras left out."""
     entries = figures.model_dump(mode="json")
-    for name in ("import_cost", "control"):
+    for name in ("import_cost", "control", "storage"):
         if entries.get(name) is None:
             entries.pop(name, None)
     carbon = entries.get("carbon_kg", {})
-    if carbon.get("consequence_marginal") is None:
-        carbon.pop("consequence_marginal", None)
+    for name in ("consequence_marginal", "settlement_marginal"):
+        if carbon.get(name) is None:
+            carbon.pop(name, None)
     if not carbon.get("reasons"):
         carbon.pop("reasons", None)
     whole: dict[str, Any] = _whole(entries)

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from scenarios.plan import Input
+from scenarios.plan import Input, Plant
+from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.study import SiteStudy
+from simulators.carbon.options import BASES, Boundary
 from simulators.errors import InputError
-from simulators.generation.per_unit import per_unit_power_w
-from simulators.generation.run import pv_for_run, wind_for_run
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.forecasts import read_forecasts
 from simulators.profiles.profile import Align, Profile
-from simulators.profiles.site import Site, distance_km
+from simulators.profiles.site import Site
 from simulators.profiles.weather import Weather
 from simulators.recorder.summary import sha256
 
@@ -52,10 +52,14 @@ class SiteSeries:
     ----------
     average, marginal
         Carbon intensity of grid power, g/kWh.
+    other, basis, boundary
+        The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
     pv_w, wind_w
         Mean power, W.
+    plants
+        What makes it, ``pv`` and ``wind``.
     carbon_note
         Why there is no average series.
     forecasts
@@ -66,10 +70,14 @@ class SiteSeries:
 
     average: Array | None = None
     marginal: Array | None = None
+    other: Array | None = None
+    basis: str = ""
+    boundary: Boundary = "operational"
     price: Array | None = None
     price_unit: str = ""
     pv_w: Array | None = None
     wind_w: Array | None = None
+    plants: dict[str, Plant] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
@@ -131,11 +139,11 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     _carbon(study, site, span, series)
     _forecasts(study, span, series)
     _price(study, site, span, series)
-    weather = _weather(study, site, series)
+    weather = read_weather_file(study, site, series)
     if "pv" not in study.without:
-        _pv(study, site, weather, span, series)
+        read_pv(study, site, weather, span, series)
     if "wind" not in study.without:
-        _wind(study, site, weather, span, series)
+        read_wind(study, site, weather, span, series)
     return series
 
 
@@ -155,38 +163,6 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
     return study.model_copy(update={"place": place, "generation": generation}), site.model_copy(
         update=moved(site)
     )
-
-
-FAR_KM = 50.0
-"""Between a site and its weather: a typical year of the same town lies nearer, another climate further."""
-
-
-def _weather(study: SiteStudy, site: Site, series: SiteSeries) -> Weather | None:
-    """The user's weather; what its file says of its place goes before the site's."""
-    ref = study.place.weather
-    if ref is None:
-        return None
-    weather = ref.read_weather(site.latitude, site.longitude, site.altitude_m)
-    series.notes += _apart(ref, weather, site, stated=study.place.site is not None)
-    return weather
-
-
-def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
-    """What to say of weather that is of another place than the site; refused where both are stated."""
-    if not weather.own_place or weather.latitude is None or weather.longitude is None:
-        return []
-    apart_km = distance_km(site.latitude, site.longitude, weather.latitude, weather.longitude)
-    if apart_km <= FAR_KM:
-        return []
-    where = f"{weather.latitude:g}, {weather.longitude:g}"
-    if stated and not ref.elsewhere:
-        raise InputError(
-            f"{ref.path}: is of {where}, {apart_km:,.0f} km from site {site.name}; expected weather within "
-            f"{FAR_KM:g} km, or --weather-elsewhere if that is meant"
-        )
-    return [
-        f"Weather is of {where}, {apart_km:,.0f} km from {site.title}: sun and wind are those of its own place."
-    ]
 
 
 def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
@@ -212,12 +188,56 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
             series.marginal = span.means(profile)
             what = "marginal carbon intensity"
         else:
+            profile = _within_boundary(study, ref, profile, own, span, series)
             series.average = span.means(profile)
         series.used(what, ref, profile, own, span)
     if series.average is None:
         series.carbon_note = (
             "only a marginal carbon intensity was given: it tells what a change causes, not what a site emits"
         )
+
+
+def _within_boundary(
+    study: SiteStudy, ref: FileRef, profile: Profile, own: bool, span: Span, series: SiteSeries
+) -> Profile:
+    """The average series on the basis that the study's boundary asks for: direct, or life cycle.
+
+    Raises
+    ------
+    InputError
+        If the file says that it is the other, and does not have this one too.
+    """
+    asked = study.accounting.boundary
+    series.basis = profile.basis
+    series.boundary = asked or ("life-cycle" if profile.basis == BASES["life-cycle"] else "operational")
+    wanted = BASES[series.boundary]
+    if not profile.basis:
+        supply = "" if asked else " and own supply as free of carbon (--boundary life-cycle counts both)"
+        series.notes.append(
+            f"The carbon intensity of {shown(ref.path)} does not say whether it is direct or life cycle; it counts as "
+            f"{wanted}{supply}."
+        )
+        return profile
+    other = _on_basis(ref, "direct" if profile.basis == "life cycle" else "life cycle")
+    if profile.basis == wanted:
+        series.other = None if other is None else span.means(other)
+        return profile
+    if other is None or (ref.column is not None and not own):
+        raise InputError(
+            f"{ref.path}: is {profile.basis}, but --boundary {series.boundary} counts {wanted} emissions; expected a "
+            f"{wanted} series, or --boundary {'life-cycle' if wanted == 'direct' else 'operational'}"
+        )
+    series.basis, series.other = other.basis, span.means(profile)
+    return other
+
+
+def _on_basis(ref: FileRef, basis: str) -> Profile | None:
+    """The same file's series on a basis; None if it has none."""
+    try:
+        found = ref.model_copy(update={"column": basis}).read("carbon")
+    except InputError:
+        return None
+    return found if found.basis == basis and found.kind != "marginal" else None
 
 
 def _forecasts(study: SiteStudy, span: Span, series: SiteSeries) -> None:
@@ -254,42 +274,3 @@ def _price(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None
     profile = ref.read("price")
     series.price, series.price_unit = span.means(profile), profile.unit
     series.used("price", ref, profile, study.place.price is None, span)
-
-
-def _pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, series: SiteSeries) -> None:
-    options = study.generation
-    ref = options.pv_profile or (site.pv if weather is None else None)
-    if ref is not None:
-        profile = ref.read("pv")
-        series.used("PV per unit", ref, profile, options.pv_profile is None, span)
-        series.pv_w = per_unit_power_w(span.means(profile), options.pv_kw * 1e3)
-        return
-    own = weather is None
-    weather_ref = site.weather if own else study.place.weather
-    if weather_ref is None:
-        raise InputError(f"site {site.name} has no weather for PV: expected --weather FILE or --without pv")
-    weather = weather or site.read_weather()
-    assert weather is not None
-    if own:
-        series.notes += _apart(weather_ref, weather, site, stated=True)
-    series.used("weather for PV", weather_ref, weather, own, span)
-    series.pv_w = pv_for_run(weather, span.start, span.step_s, span.steps, peak_w=options.pv_kw * 1e3)
-
-
-def _wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span, series: SiteSeries) -> None:
-    options = study.generation
-    has_wind = weather is not None and weather.wind_speed_m_s is not None
-    ref = options.wind_profile or (None if has_wind else site.wind)
-    if ref is not None:
-        profile = ref.read("wind")
-        series.used("wind per unit", ref, profile, options.wind_profile is None, span)
-        series.wind_w = per_unit_power_w(span.means(profile), options.wind_kw * 1e3)
-        return
-    chosen = weather if has_wind else site.read_wind_weather()
-    weather_ref = study.place.weather if has_wind else site.wind_weather or site.weather
-    if chosen is None or weather_ref is None:
-        raise InputError(
-            f"site {site.name} has no wind: expected a weather FILE with wind speed or --without wind"
-        )
-    series.used("weather for wind", weather_ref, chosen, not has_wind, span)
-    series.wind_w = wind_for_run(chosen, span.start, span.step_s, span.steps, rated_w=options.wind_kw * 1e3)

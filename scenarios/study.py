@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from simulators.carbon.options import AccountingOptions
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
@@ -133,6 +134,7 @@ class SiteStudy(Part):
     storage: StorageOptions = StorageOptions()
     connection: ConnectionOptions = ConnectionOptions()
     control: ControlOptions = ControlOptions()
+    accounting: AccountingOptions = AccountingOptions()
     without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
         (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scenarios import accounts
+from scenarios.accounts import SupplyFigures
 from scenarios.plan import Plan, SitePlan
 from scenarios.result import (
     Balance,
@@ -61,11 +63,17 @@ def check_requests(frame: pd.DataFrame, step_s: int) -> None:
         )
 
 
-def carbon_of(plan: SitePlan, frame: pd.DataFrame, step_s: int, initial_wh: float) -> CarbonAccount:
-    """The carbon account of a site from its rows of the time series."""
+def carbon_of(
+    plan: SitePlan,
+    frame: pd.DataFrame,
+    step_s: int,
+    storage: Mapping[str, Any],
+    supply: Mapping[str, SupplyFigures],
+) -> CarbonAccount:
+    """The carbon account of a site from its rows of the time series, and from what its storage says of the run."""
     own = [name for name in ("pv_mw", "wind_mw") if name in frame]
     series = {
-        key: frame[column] if column in frame and frame[column].notna().all() else None
+        key: accounts.known(frame, column)
         for key, column in (
             ("ci_g_per_kwh", "carbon_intensity_g_per_kwh"),
             ("marginal_g_per_kwh", "marginal_intensity_g_per_kwh"),
@@ -82,8 +90,10 @@ def carbon_of(plan: SitePlan, frame: pd.DataFrame, step_s: int, initial_wh: floa
         charge_w=frame["charge_mw"] * 1e6,
         discharge_w=frame["discharge_mw"] * 1e6,
         stored_wh=frame["stored_mwh"] * 1e6,
-        initial_wh=initial_wh,
+        initial_wh=storage["initial_wh"],
         embodied_kg=plan.embodied_kg,
+        settled_wh=storage["settled_wh"],
+        own_supply_kg=accounts.within(plan.boundary, supply),
     )
 
 
@@ -101,11 +111,15 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
     """
     site, step_s = plan.sites[name], plan.study.run.step
     hours = step_s / 3600
-    carbon = carbon_of(site, frame, step_s, parts["storage"]["initial_wh"])
+    supply = accounts.supply_of(site, frame, step_s)
+    carbon = carbon_of(site, frame, step_s, parts["storage"], supply)
+    storage, settled_wh = accounts.storage_of(site, frame, parts["storage"]), parts["storage"]["settled_wh"]
     cost = None
     if "price_per_kwh" in frame and site.price_unit:
         value = float((frame["import_mw"] * 1e3 * hours * frame["price_per_kwh"]).sum())
-        cost = Cost(value=value, unit=site.price_unit.split("/")[0])
+        settled = storage.settled_mwh * 1e3 * (storage.mean_price_per_kwh or 0.0) if storage else 0.0
+        unit = site.price_unit.split("/")[0]
+        cost = Cost(value=value, unit=unit, battery_settlement=settled, total=value + settled)
     return Figures(
         energy_mwh=Energy(
             **{
@@ -118,6 +132,10 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
             embodied=carbon.embodied_kg,
             total=carbon.total_kg,
             without_own_supply=carbon.gross_kg,
+            battery_settlement=carbon.settlement_kg,
+            own_supply=carbon.own_supply_kg,
+            boundary=site.boundary,
+            settlement_marginal=carbon.settlement_marginal_kg,
             consequence_marginal=carbon.consequence_marginal_kg,
             reasons=dict(carbon.reasons),
         ),
@@ -131,6 +149,10 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         import_cost=cost,
         simulated_s=plan.study.run.length_s,
         control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
+        storage=storage,
+        plants=accounts.plants_of(site, frame),
+        own_supply=supply,
+        boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
     )
 
 
@@ -151,7 +173,7 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
     """What a policy saved against the same requests under no policy, at equal work, and what delay it cost.
 
     Work is counted in output tokens; the baseline's carbon is scaled by the (small) difference of what was still
-    in the queue at the end.
+    in the queue at the end. Carbon is operational, with the battery's settlement.
 
     Parameters
     ----------
@@ -161,7 +183,8 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         Figures of the runs with it and without any.
     """
     done, done_before = (figures.inference.decode_tokens for figures in (scheduled, baseline))
-    after, before = scheduled.carbon_kg.operational, baseline.carbon_kg.operational
+    # settled: a policy that leaves the battery empty has saved nothing by that
+    after, before = scheduled.carbon_kg.settled, baseline.carbon_kg.settled
     saved = None
     if after is not None and before is not None:
         before *= done / done_before if done_before else 1.0

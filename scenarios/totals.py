@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from scenarios.accounts import boundaries_together
 from scenarios.result import (
     Balance,
     Carbon,
@@ -32,7 +33,9 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
     units = {cost.unit for cost in costs if cost}
     cost = None
     if all(costs) and len(units) == 1:
-        cost = Cost(value=sum(c.value for c in costs if c), unit=units.pop())
+        known = [c for c in costs if c]
+        value, settled = sum(c.value for c in known), sum(c.battery_settlement for c in known)
+        cost = Cost(value=value, unit=units.pop(), battery_settlement=settled, total=value + settled)
     return Figures(
         energy_mwh=energy,
         carbon_kg=_carbon(sites),
@@ -42,6 +45,11 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         simulated_s=figures[0].simulated_s,
         import_cost=cost,
         uncertainty=all_sites([f.uncertainty for f in figures]),
+        plants={f"{name}: {key}": plant for name, f in sites.items() for key, plant in f.plants.items()},
+        own_supply={
+            f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
+        },
+        boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
     )
 
 
@@ -63,19 +71,29 @@ def _weighted(pairs: Iterable[tuple[float | None, float | None]]) -> float | Non
 
 
 def _carbon(sites: Mapping[str, Figures]) -> Carbon:
+    """Sums; sites that count within different boundaries are counted within one that all of them have."""
     parts = [f.carbon_kg for f in sites.values()]
-    known = [part.consequence_marginal for part in parts if part.consequence_marginal is not None]
+    reasons = {
+        key: f"{name}: {text}" for name, f in sites.items() for key, text in f.carbon_kg.reasons.items()
+    }
+    chosen = {part.boundary for part in parts}
+    both = boundaries_together({name: f.boundaries for name, f in sites.items()})
+    ranked = [name for name in ("life-cycle", "operational") if both[name].total is not None]
+    boundary = chosen.pop() if len(chosen) == 1 else next(iter(ranked), "life-cycle")
+    found = both[boundary]
+    if found.reason:
+        reasons |= dict.fromkeys(("operational", "battery_settlement", "total"), found.reason)
     return Carbon(
-        operational=_total(part.operational for part in parts),
-        embodied=sum(part.embodied for part in parts),
-        total=_total(part.total for part in parts),
+        operational=found.grid,
+        embodied=found.embodied,
+        total=found.total,
         without_own_supply=_total(part.without_own_supply for part in parts),
-        consequence_marginal=sum(known) if len(known) == len(parts) else None,
-        reasons={
-            key: f"{name}: {reason}"
-            for name, f in sites.items()
-            for key, reason in f.carbon_kg.reasons.items()
-        },
+        battery_settlement=found.battery_settlement,
+        own_supply=found.own_supply,
+        boundary=boundary,
+        consequence_marginal=_total(part.consequence_marginal for part in parts),
+        settlement_marginal=_total(part.settlement_marginal for part in parts),
+        reasons=reasons,
     )
 
 

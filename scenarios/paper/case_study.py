@@ -26,9 +26,10 @@ from scenarios.paper.engine import Law
 from scenarios.paper.published import CASE
 from scenarios.paper.stand_ins import PaperInference, PaperTraffic
 from scenarios.plan import Input, Plan
-from scenarios.result import Figures, Result
+from scenarios.result import Result
 from scenarios.simulation import simulate_plan
 from scenarios.study import RunOptions, SiteStudy, Study
+from simulators.carbon.accounting import offset_ratio
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
@@ -74,12 +75,14 @@ class Account:
     matched_ratio: float
 
     @classmethod
-    def of(cls, figures: Figures) -> Account:
-        """The account within the figures of a run."""
-        carbon, renewable = figures.carbon_kg, figures.renewable
-        known = (carbon.operational, carbon.without_own_supply, renewable.offset_ratio)
-        operational_kg, gross_kg, offset_ratio = (value for value in known if value is not None)
-        return cls(operational_kg, gross_kg, offset_ratio, renewable.matched_ratio)
+    def of(cls, result: Result) -> Account:
+        """The account of a run; its offset weighs all generation at its moment, as published."""
+        carbon, rows = result.figures.carbon_kg, result.timeseries
+        operational_kg, gross_kg = (
+            value for value in (carbon.operational, carbon.without_own_supply) if value is not None
+        )
+        offset = offset_ratio(rows["pv_mw"], rows["facility_mw"], rows["carbon_intensity_g_per_kwh"])
+        return cls(operational_kg, gross_kg, offset, result.figures.renewable.matched_ratio)
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ def simulate_run(run: Run, out: Path) -> Case:
         run.name,
         run.title,
         result.timeseries,
-        Account.of(result.figures),
+        Account.of(result),
         round(served.requests_completed),
         round(served.decode_tokens),
         _held_mean_s(result),

@@ -3,10 +3,17 @@
 - *operational carbon* (location based) = sum over intervals of grid import times the grid's average carbon
   intensity. With a marginal intensity the same sum tells the consequence of a change, and is labelled so.
 - *embodied carbon* = per-device footprint times busy-or-reserved time over service life.
-- *total carbon* = operational + embodied.
+- *battery settlement* = energy that brings the battery back to its charge at the start, times the mean intensity of
+  the run's import (its mean over time if nothing was imported). What is missing is charged again, losses included, what
+  is over would be given; a run neither gains by emptying its battery nor loses by filling it.
+- *boundary*: operational, or life cycle; one for grid, PV, wind and battery alike. Within the life cycle the grid's
+  series includes fuel chains and plants, and *own supply* has the emissions of `factors`; operational, it has none.
+- *total carbon* = operational + battery settlement + own supply (within the boundary) + embodied.
 - *gross carbon* = sum of load times intensity: what the load would cause without any generation of its own.
-- *offset ratio* = sum(generation * intensity) / sum(load * intensity). It counts what is exported, so it can
-  exceed 1; the 69.2 % of arXiv 2507.11417 is this one.
+- *offset ratio* = sum(delivered own supply * intensity) / sum(load * intensity). Delivered is what carried load or was
+  exported at that moment, directly or out of the battery as far as it was charged from own generation; neither what was
+  curtailed, nor what the battery still holds or has lost. It counts exports, so it can exceed 1, but only by them. The
+  69.2 % of arXiv 2507.11417 weighs all generation when it is generated (`offset_ratio` of the generation itself).
 - *matched ratio* (24/7 carbon-free share) = sum over intervals of min(load, own carbon-free supply) /
   sum(load), where the supply is generation plus the part of the battery's discharge that was charged from own
   generation.
@@ -57,6 +64,31 @@ def consequence_kg(
 def embodied_kg(device_kg: ArrayLike, reserved_s: ArrayLike, service_life_s: ArrayLike) -> float:
     """Embodied carbon, kgCO2eq: ``sum(footprint * busy-or-reserved time / service life)`` over devices."""
     return float(np.sum(_array(device_kg) * _array(reserved_s) / _array(service_life_s)))
+
+
+def delivered_w(
+    load_w: ArrayLike, generation_w: ArrayLike, charge_w: ArrayLike, own_discharge_w: ArrayLike
+) -> Array:
+    """Own supply that carried load or was exported in every interval, W; shape (n,).
+
+    Generation (without what was curtailed) less what of its surplus went into the battery, and what comes out again.
+    """
+    surplus = np.maximum(_array(generation_w) - _array(load_w), 0.0)
+    charged = np.minimum(_array(charge_w), surplus)
+    return np.asarray(_array(generation_w) - charged + _array(own_discharge_w))
+
+
+def mean_of_import(import_w: ArrayLike, per_kwh: ArrayLike) -> float:
+    """Mean of an intensity or price, weighted with the import; over time where nothing was imported.
+
+    Examples
+    --------
+    >>> mean_of_import([3e3, 1e3], [100.0, 500.0]), mean_of_import([0.0, 0.0], [100.0, 500.0])
+    (200.0, 300.0)
+    """
+    weights, values = _array(import_w), _array(per_kwh)
+    whole = float(np.sum(weights))
+    return float(np.dot(weights, values)) / whole if whole > 0 else float(np.mean(values))
 
 
 def offset_ratio(generation_w: ArrayLike, load_w: ArrayLike, ci_g_per_kwh: ArrayLike) -> float:
@@ -159,8 +191,15 @@ class CarbonAccount:
         By the average intensity, kgCO2eq; None without one.
     offset_ratio
         Can exceed 1; None without an average intensity.
+    settlement_kg
+        Of bringing the battery back to its charge at the start, negative if it holds more; None without an average
+        intensity.
+    own_supply_kg
+        Life-cycle emissions of PV, wind and battery within the boundary, kgCO2eq.
     consequence_marginal_kg
         What the import causes, by the marginal intensity, kgCO2eq; None without one. No emission of the site.
+    settlement_marginal_kg
+        What the settlement causes, likewise.
     reasons
         Why a figure is None, by the name it has in a summary.
     """
@@ -171,13 +210,18 @@ class CarbonAccount:
     operational_kg: float | None = None
     gross_kg: float | None = None
     offset_ratio: float | None = None
+    settlement_kg: float | None = None
+    own_supply_kg: float = 0.0
     consequence_marginal_kg: float | None = None
+    settlement_marginal_kg: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total_kg(self) -> float | None:
-        """Operational and embodied, kgCO2eq; None if the operational is not known."""
-        return None if self.operational_kg is None else self.operational_kg + self.embodied_kg
+        """All of it, kgCO2eq; None if the operational is not known."""
+        if self.operational_kg is None or self.settlement_kg is None:
+            return None
+        return self.operational_kg + self.settlement_kg + self.own_supply_kg + self.embodied_kg
 
 
 def account(
@@ -195,11 +239,14 @@ def account(
     ci_g_per_kwh: ArrayLike | None = None,
     marginal_g_per_kwh: ArrayLike | None = None,
     embodied_kg: float = 0.0,
+    settled_wh: float = 0.0,
+    own_supply_kg: float = 0.0,
 ) -> CarbonAccount:
     """All figures of a run from its flows per interval, shape (n,) each.
 
     An average intensity (`ci_g_per_kwh`) makes emissions, a marginal one never does: it makes the consequence of the
-    import, under a name of its own.
+    import, under a name of its own. `settled_wh` is what the battery's terminals must take to bring it back to its
+    charge at the start, Wh; negative: what they would give.
 
     Examples
     --------
@@ -211,23 +258,32 @@ def account(
     >>> marginal.operational_kg, marginal.consequence_marginal_kg
     (None, 0.5)
     """
-    own = own_discharge_w(load_w, generation_w, charge_w, discharge_w, stored_wh, initial_wh)
-    used_w = _array(generation_w) - _array(curtailed_w)
-    average = ci_g_per_kwh is not None
+    made_w = _array(generation_w) - _array(
+        curtailed_w
+    )  # what is curtailed carries no load and fills no battery
+    own = own_discharge_w(load_w, made_w, charge_w, discharge_w, stored_wh, initial_wh)
+    average, marginal = ci_g_per_kwh, marginal_g_per_kwh
+    missing = ("operational", "battery_settlement", "total", "without_own_supply", "offset_ratio")
+
+    def settled_kg(intensity: ArrayLike) -> float:
+        return settled_wh / 1e3 * mean_of_import(import_w, intensity) / 1e3 if settled_wh else 0.0
+
     zero_w = np.zeros_like(_array(import_w))
+    delivered = delivered_w(load_w, made_w, charge_w, own)
     return CarbonAccount(
         embodied_kg=embodied_kg,
-        matched_ratio=matched_ratio(load_w, generation_w, own),
+        matched_ratio=matched_ratio(load_w, made_w, own),
         self_consumption_ratio=self_consumption_ratio(generation_w, export_w, curtailed_w),
-        operational_kg=operational_kg(import_w, ci_g_per_kwh, step_s) if ci_g_per_kwh is not None else None,
-        gross_kg=operational_kg(load_w, ci_g_per_kwh, step_s) if ci_g_per_kwh is not None else None,
-        offset_ratio=offset_ratio(used_w, load_w, ci_g_per_kwh) if ci_g_per_kwh is not None else None,
+        operational_kg=None if average is None else operational_kg(import_w, average, step_s),
+        gross_kg=None if average is None else operational_kg(load_w, average, step_s),
+        offset_ratio=None if average is None else offset_ratio(delivered, load_w, average),
+        settlement_kg=None if average is None else settled_kg(average),
+        own_supply_kg=own_supply_kg,
         consequence_marginal_kg=None
-        if marginal_g_per_kwh is None
-        else consequence_kg(zero_w, import_w, marginal_g_per_kwh, step_s),
-        reasons={}
-        if average
-        else dict.fromkeys(("operational", "total", "without_own_supply", "offset_ratio"), NO_AVERAGE),
+        if marginal is None
+        else consequence_kg(zero_w, import_w, marginal, step_s),
+        settlement_marginal_kg=None if marginal is None else settled_kg(marginal),
+        reasons={} if average is not None else dict.fromkeys(missing, NO_AVERAGE),
     )
 
 

@@ -14,6 +14,13 @@ class GenerationOptions(BaseModel):
 
     pv_kw: float = Field(20.0, gt=0, description="PV peak power (DC), kW")
     wind_kw: float = Field(5.0, gt=0, description="rated wind power, kW")
+    wind_turbine: str | None = Field(
+        None,
+        description="type of the turbines (`wattloop turbines`)  [default: by size, from 12.6 kW machines up]",
+    )
+    wind_hub_height: float | None = Field(
+        None, gt=0, le=250, description="hub height of the turbines, m  [default: the turbine's usual one]"
+    )
     pv_profile: FileRef | None = Field(
         None,
         description="PV output per unit of capacity, instead of weather",

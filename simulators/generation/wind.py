@@ -2,64 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from functools import lru_cache
-
 import numpy as np
 import windpowerlib
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import InputError
+from simulators.generation.turbines import Turbine, turbine, turbine_of_size
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Turbine:
-    """A turbine of windpowerlib's library (Open Energy Database, makers' data sheets).
-
-    Attributes
-    ----------
-    name
-        The library's type, e.g. ``E-126/4200``.
-    nominal_w
-        Rated power, W.
-    curve_m_s, curve_w
-        Power curve: wind speeds at hub height, m/s, and power at 1.225 kg/m3, W; shape (k,).
-    """
-
-    name: str
-    nominal_w: float
-    curve_m_s: Array
-    curve_w: Array
-
-
-@lru_cache
-def turbine_names() -> tuple[str, ...]:
-    """Every turbine of the library that has a power curve."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # pandas' remark on windpowerlib's own code
-        table = windpowerlib.get_turbine_types(print_out=False)
-    return tuple(table.loc[table["has_power_curve"], "turbine_type"])
-
-
-@lru_cache
-def turbine(name: str) -> Turbine:
-    """The turbine called `name`.
-
-    Raises
-    ------
-    InputError
-        If the library has no power curve for it.
-    """
-    if name not in turbine_names():
-        raise InputError(f"wind turbine: {name!r} is unknown, expected one of {', '.join(turbine_names())}")
-    found = windpowerlib.WindTurbine(hub_height=200.0, turbine_type=name)
-    curve = found.power_curve.sort_values("wind_speed")
-    return Turbine(
-        name, float(found.nominal_power), curve["wind_speed"].to_numpy(), curve["value"].to_numpy()
-    )
 
 
 def wind_power_w(
@@ -69,8 +19,8 @@ def wind_power_w(
     *,
     rated_w: float,
     wind_height_m: float = 10.0,
-    turbine_name: str = "E-126/4200",
-    hub_height_m: float = 135.0,
+    turbine_name: str | None = None,
+    hub_height_m: float | None = None,
     roughness_m: float = 0.1,
     hellman_exponent: float | None = None,
     efficiency: float = 1.0,
@@ -93,7 +43,7 @@ def wind_power_w(
     wind_height_m
         Height at which the wind was measured, m (10 m is the WMO's standard).
     turbine_name, hub_height_m
-        Turbine of the library and its hub height, m.
+        Turbine (`turbines.turbine`) and its hub height, m; None: what suits the size, and that turbine's usual one.
     roughness_m
         Roughness length of the surroundings, m: 0.03 open grass, 0.1 low crops, 0.5 bushes and scattered
         buildings (Davenport's classes, WMO-No. 8).
@@ -107,8 +57,8 @@ def wind_power_w(
     InputError
         If the turbine is unknown, a parameter is out of range, or a weather value is missing or negative.
     """
+    machine, hub_height_m = machine_of(rated_w, turbine_name, hub_height_m)
     _check_parameters(rated_w, wind_height_m, hub_height_m, roughness_m, hellman_exponent, efficiency)
-    machine = turbine(turbine_name)
     wind, temp_k, pressure = _checked_weather(wind_speed_m_s, temp_air_c, pressure_pa)
     at_hub = _at_hub(wind, wind_height_m, hub_height_m, roughness_m, hellman_exponent)
     temp_hub_k = windpowerlib.temperature.linear_gradient(temp_k, 2.0, hub_height_m)
@@ -117,6 +67,29 @@ def wind_power_w(
         at_hub, machine.curve_m_s, machine.curve_w, density=density, density_correction=True
     )
     return np.asarray(power_w, dtype=np.float64) * (rated_w / machine.nominal_w * efficiency)
+
+
+def machine_of(
+    rated_w: float, turbine_name: str | None = None, hub_height_m: float | None = None
+) -> tuple[Turbine, float]:
+    """The turbine a plant is built of, and its hub height, m.
+
+    Raises
+    ------
+    InputError
+        If the turbine is unknown, or has no usual hub height and none is given.
+
+    Examples
+    --------
+    >>> machine, hub_m = machine_of(5e3)
+    >>> machine.name, hub_m
+    ('Excel 10', 24.0)
+    """
+    machine = turbine_of_size(rated_w) if turbine_name is None else turbine(turbine_name)
+    hub_m = machine.hub_height_m if hub_height_m is None else hub_height_m
+    if hub_m is None:
+        raise InputError(f"wind: {machine.name} has no usual hub height, expected --wind-hub-height METRES")
+    return machine, hub_m
 
 
 def _check_parameters(

@@ -59,6 +59,15 @@ def _at_meter(summary: Mapping[str, Any]) -> str:
     return f"at the meter {number(found['value'], 'J')}; " if found else ""
 
 
+def _beside(carbon: Mapping[str, Any]) -> str:
+    told = [
+        f"{words} {mass_text(carbon[key])}; "
+        for key, words in (("battery_settlement", "battery back at its start"), ("own_supply", "own supply"))
+        if carbon.get(key)
+    ]
+    return "".join(told)
+
+
 def _carbon(summary: Mapping[str, Any]) -> list[str]:
     """What the site emits, by the average intensity; and, apart from it, what its import causes at the margin."""
     carbon = summary.get("carbon_kg", {})
@@ -71,14 +80,16 @@ def _carbon(summary: Mapping[str, Any]) -> list[str]:
         page.card(
             "Operational carbon",
             mass_text(operational),
-            f"CO₂eq of grid import; {embodied}"
+            f"CO₂eq of grid import; {_beside(carbon)}{embodied}"
             if operational is not None or not reason
             else f"{reason}; {embodied}",
         ),
         page.card(
             "Carbon per 1,000 output tokens",
             number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
-            "CO₂eq, operational and embodied"
+            "CO₂eq, all of it: battery settled, own supply, embodied"
+            if "battery_settlement" in carbon
+            else "CO₂eq, operational and embodied"
             if total is not None or not reason
             else reasons.get("total", "needs the operational carbon"),
         ),

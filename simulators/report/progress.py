@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from simulators.report import uncertainty
+from simulators.report import account, uncertainty
 from simulators.report.labels import number, seconds, share
 
 
@@ -78,10 +78,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Grid import", _number(energy.get("grid_import"), "MWh")),
         ("Grid export", _number(energy.get("grid_export"), "MWh")),
         ("Load covered, interval by interval", _share(renewable.get("matched_ratio"))),
-        ("Offset ratio, counts exports", _share(renewable.get("offset_ratio"))),
+        ("Offset ratio, counts what was exported", _share(renewable.get("offset_ratio"))),
         ("Carbon, operational", _operational(carbon)),
         ("Import at the margin causes", _number(carbon.get("consequence_marginal"), "kg CO2eq")),
         ("Carbon, embodied", _number(carbon.get("embodied"), "kg CO2eq")),
+        *account.lines(summary),
         ("Carbon the policy saves", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
         ("Requests completed", _number(requests.get("requests_completed"), "")),

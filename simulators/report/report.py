@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import page, sections, tables, uncertainty
+from simulators.report import account, page, sections, tables, uncertainty
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
@@ -55,6 +55,7 @@ def write_report(
         uncertainty.section(summary),
         sections.power(charts, drawn),
         sections.carbon(charts, drawn, summary),
+        account.section(summary),
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
         tables.scheduling(summary.get("scheduling")),

@@ -20,11 +20,12 @@ MATCHED = (
 )
 MATCHED_FORMULA = "Σ min(load, own supply) / Σ load"
 OFFSET = (
-    "Over the whole run: own generation (less what was curtailed) against load, both weighted with the grid's average "
-    "carbon intensity of the moment. Exports count in full, so this can pass 100 % while the site still runs on grid "
-    "power at night."
+    "Over the whole run: own supply that carried load or was exported at that moment, directly or from the battery, "
+    "against load, both weighted with the grid's average carbon intensity. What was curtailed, or is still in the "
+    "battery, offsets nothing. Exports count in full, so this can pass 100 % while the site still runs on grid power "
+    "at night."
 )
-OFFSET_FORMULA = "Σ (generation × intensity) / Σ (load × intensity)"
+OFFSET_FORMULA = "Σ (own supply delivered × intensity) / Σ (load × intensity)"
 DIFFERENT = "The sites' carbon intensities differ, so that there is no one course of it to draw."
 MARGINAL = (
     "Grid import times the marginal carbon intensity, summed over every interval: what this import causes in the power "
@@ -67,6 +68,8 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
         drawn["carbon_marginal"] = charts.carbon("marginal")
         found = figures.get("consequence_marginal")
         words = MARGINAL + (f" In this run: {mass_text(found)}." if found is not None else "")
+        if settled := figures.get("settlement_marginal"):
+            words += f" Bringing the battery back to its start would cause {mass_text(settled)}."
         parts = [page.text(words, "note"), page.plot("carbon_marginal")]
         text += page.section("What the import causes at the margin", *parts)
     return text
@@ -75,15 +78,17 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
 def _emitted(charts: Charts, figures: Mapping[str, Any]) -> str:
     without = float(series.carbon_flows(charts.local, charts.meta.step_s)["total_without"].iloc[-1])
     actual = figures.get("operational")
+    if actual is not None:
+        actual += figures.get("battery_settlement") or 0.0
     words = (
         "Grid import times the grid's average carbon intensity, summed over every interval; "
-        "exports earn no credit."
+        "exports earn no credit. Bringing the battery back to its start is a line of its own."
     )
     if actual is None or not without > 0.0:
         return words
     return (
         f"{words} The same load taken entirely from the grid would have emitted {mass_text(without)}; "
-        f"this run emitted {mass_text(actual)}, {share(1.0 - actual / without)} less."
+        f"this run emitted {mass_text(actual)} with that, {share(1.0 - actual / without)} less."
     )
 
 

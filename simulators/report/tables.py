@@ -32,7 +32,7 @@ def scheduling(comparison: Mapping[str, Any] | None) -> str:
         "p95_delay_s": ("... 95th percentile", seconds),
         "requests_delayed": ("Requests held", lambda value: f"{value:,.0f}"),
         "completed_requests": ("Requests completed", lambda value: f"{value:,.0f}"),
-        "operational_kg": ("Operational carbon", mass_text),
+        "operational_kg": ("Operational carbon, battery settled", mass_text),
         "facility_mwh": ("Facility energy", energy_text),
         "matched_ratio": ("Load matched by own supply", share),
     }

@@ -128,6 +128,46 @@ class Battery:
         discharge_w = min(config.discharge_limit_w, stock_wh * config.discharge_efficiency / hours)
         return -discharge_w, charge_w
 
+    def settled_wh(self, target_wh: float) -> float:
+        """What the terminals must take to bring the store to a target, Wh; negative: what they would give.
+
+        Examples
+        --------
+        >>> battery = Battery(BatteryConfig(1000.0, charge_efficiency=0.9, discharge_efficiency=0.9))
+        >>> round(battery.settled_wh(590.0), 6), round(battery.settled_wh(400.0), 6)
+        (100.0, -90.0)
+        """
+        missing_wh = target_wh - self.energy_wh
+        config = self.config
+        return (
+            missing_wh / config.charge_efficiency
+            if missing_wh > 0
+            else missing_wh * config.discharge_efficiency
+        )
+
+    def returning_range(self, target_wh: float, dt_s: float, left_s: float) -> tuple[float, float]:
+        """The part of `feasible_range` from which a target can still be reached, W.
+
+        Parameters
+        ----------
+        target_wh
+            Energy to be stored when the time is over, Wh.
+        dt_s, left_s
+            Length of the coming interval, and of the time after it, s. Self-discharge in the latter is not foreseen.
+        """
+        low_w, high_w = self.feasible_range(dt_s)
+        config, hours, left_h = self.config, dt_s / 3600.0, left_s / 3600.0
+        kept_wh = self.energy_wh * self._kept(dt_s)
+
+        def terminal_w(stored_wh: float) -> float:
+            added_wh = stored_wh - kept_wh
+            factor = 1 / config.charge_efficiency if added_wh > 0 else config.discharge_efficiency
+            return added_wh * factor / hours
+
+        least_w = terminal_w(target_wh - config.charge_limit_w * config.charge_efficiency * left_h)
+        most_w = terminal_w(target_wh + config.discharge_limit_w / config.discharge_efficiency * left_h)
+        return min(max(low_w, least_w), high_w), max(min(high_w, most_w), low_w)
+
     def step(self, power_w: float, dt_s: float) -> None:
         """Charge (`power_w` > 0) or discharge (< 0) with a constant terminal power for `dt_s`.
 

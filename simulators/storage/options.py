@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -20,6 +20,11 @@ class StorageOptions(BaseModel):
     battery_kwh: float = Field(40.0, gt=0, description="battery capacity, kWh")
     battery_hours: float = Field(2.0, gt=0, description="capacity over power of the battery, h")
     soc_start: float = Field(0.5, ge=0, le=1, description="state of charge at the start")
+    soc_end: Literal["free", "start"] = Field(
+        "free",
+        description="state of charge at the end: free (what differs from the start is settled in carbon and cost), or "
+        "start (the battery is brought back in time)",
+    )
     soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
     dispatch: str = Field(
         "self-consumption",

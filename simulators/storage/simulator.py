@@ -22,6 +22,7 @@ class _Site:
     dispatch: Dispatch
     export_limit_w: float
     initial_wh: float
+    return_by_s: int | None = None
     max_residual: float = 0.0
     outputs: dict[str, Any] = field(default_factory=dict)
     refused: list[dict[str, str]] = field(default_factory=list)
@@ -34,13 +35,15 @@ class Storage(Adapter[_Site]):
     `BatteryConfig` or None for a site without one; a rule by name, as a table or as a class in a file (`dispatch`).
     What is connected to ``P_load[MW]`` and ``P_gen[MW]`` is summed; the balance is checked in every step. ``commands``
     may set the battery's power in place of the rule, and curtail generation; what cannot be done is in ``refused``.
+    ``return_by_s``: when the battery must hold again what it held at the start, s from there; it then charges in time,
+    and gives what load and grid connection take.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = ("battery", "curtail")
     MODELS = {
         "Battery": {
             "public": True,
-            "params": ["battery", "dispatch", "export_limit_w"],
+            "params": ["battery", "dispatch", "export_limit_w", "return_by_s"],
             "attrs": [
                 *("P_load[MW]", "P_gen[MW]", "CI[gCO2eq/kWh]", "price[1/kWh]", "commands"),
                 *("P_charge[MW]", "P_discharge[MW]", "P_import[MW]", "P_export[MW]", "P_exchange[MW]"),
@@ -56,12 +59,17 @@ class Storage(Adapter[_Site]):
         battery: Mapping[str, Any] | None = None,
         dispatch: str | Mapping[str, Any] = "self-consumption",
         export_limit_w: float = inf,
+        return_by_s: int | None = None,
     ) -> _Site:
         if not export_limit_w >= 0:
             raise InputError(f"storage: export limit is {export_limit_w} W, expected a number >= 0")
         store = None if battery is None else Battery(made(BatteryConfig, battery, "battery"))
         initial_wh = store.energy_wh if store else 0.0
-        return _Site(store, dispatch_rule(dispatch), float(export_limit_w), initial_wh)
+        if return_by_s is not None and (return_by_s <= 0 or return_by_s % self.step_size):
+            raise InputError(
+                f"storage: return_by_s is {return_by_s}, expected whole steps of {self.step_size} s"
+            )
+        return _Site(store, dispatch_rule(dispatch), float(export_limit_w), initial_wh, return_by_s)
 
     def advance(self, eid: str, entity: _Site, given: Given) -> None:
         entity.refused = []
@@ -122,7 +130,7 @@ class Storage(Adapter[_Site]):
             if asked_w is not None:
                 _refuse(entity, "battery", "the site has no battery")
             return 0.0
-        low_w, high_w = battery.feasible_range(self.step_size)
+        low_w, high_w = self._range_w(entity, battery, situation)
         wished_w = entity.dispatch.power_w(situation)
         if asked_w is not None:
             if isfinite(asked_w) and low_w <= asked_w <= high_w:
@@ -134,6 +142,16 @@ class Storage(Adapter[_Site]):
         power_w = min(max(wished_w, low_w), high_w)
         battery.step(power_w, self.step_size)
         return power_w
+
+    def _range_w(self, entity: _Site, battery: Battery, situation: Situation) -> tuple[float, float]:
+        """Lowest and highest power at the terminals, W, that what is possible and the return leave."""
+        left_s = None if entity.return_by_s is None else entity.return_by_s - self.now - self.step_size
+        if left_s is None or left_s < 0:
+            return battery.feasible_range(self.step_size)
+        low_w, high_w = battery.returning_range(entity.initial_wh, self.step_size, left_s)
+        # what neither load nor grid takes stays in the battery
+        taken_w = max(0.0, situation.load_w - situation.generation_w) + entity.export_limit_w
+        return low_w, max(high_w, min(0.0, -taken_w))
 
     def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:
         return {attribute: entity.outputs[attribute] for attribute in attributes}
@@ -147,6 +165,7 @@ class Storage(Adapter[_Site]):
             "charged_wh": battery.charged_wh if battery else 0.0,
             "discharged_wh": battery.discharged_wh if battery else 0.0,
             "lost_wh": battery.lost_wh if battery else 0.0,
+            "settled_wh": battery.settled_wh(entity.initial_wh) if battery else 0.0,
         }
 
 

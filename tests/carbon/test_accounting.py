@@ -166,7 +166,8 @@ def test_account_gathers_everything():
     assert result.operational_kg == pytest.approx(0.1)
     assert result.total_kg == pytest.approx(0.15)
     assert result.gross_kg == pytest.approx(0.6)
-    assert result.offset_ratio == pytest.approx((2000 - 100) * 400 / 600e3)
+    delivered = (2000 - 100 - 500) * 400 + 500 * 200  # what was charged counts when it comes out
+    assert result.offset_ratio == pytest.approx(delivered / 600e3)
     assert result.matched_ratio == pytest.approx(0.75)
     assert result.self_consumption_ratio == pytest.approx(0.75)
 
@@ -192,7 +193,8 @@ def test_a_marginal_series_alone_is_never_booked_as_emissions():
     assert result.consequence_marginal_kg == pytest.approx(0.8)
     for name in ("operational_kg", "total_kg", "gross_kg", "offset_ratio"):
         assert getattr(result, name) is None
-    assert set(result.reasons) == {"operational", "total", "without_own_supply", "offset_ratio"}
+    missing = {"operational", "battery_settlement", "total", "without_own_supply", "offset_ratio"}
+    assert set(result.reasons) == missing
     assert all("no average carbon intensity" in reason for reason in result.reasons.values())
     assert (result.embodied_kg, result.matched_ratio) == (0.05, pytest.approx(0.25))
     assert result.self_consumption_ratio == 1.0
@@ -213,3 +215,98 @@ def test_without_any_intensity_the_ratios_of_energy_remain():
     result = accounting.account(**FLOWS)
     assert (result.operational_kg, result.consequence_marginal_kg) == (None, None)
     assert result.matched_ratio == pytest.approx(0.25)
+
+
+def test_nothing_that_was_not_delivered_offsets():
+    """Offset was 142 % at a site that could not export: its battery was filled, and its fill counted as offset."""
+    closed = FLOWS | {
+        "generation_w": [3000.0, 0.0],
+        "import_w": [0.0, 1000.0],
+        "charge_w": [1500.0, 0.0],
+        "curtailed_w": [500.0, 0.0],
+        "stored_wh": [1380.0, 1380.0],
+    }
+    result = accounting.account(**closed, ci_g_per_kwh=[300.0, 300.0])
+    assert result.offset_ratio == pytest.approx(0.5) == result.matched_ratio
+    assert result.self_consumption_ratio == pytest.approx(1 - 500 / 3000)
+
+
+def test_generation_curtailed_on_command_carries_no_load_and_fills_no_battery():
+    """A controller may spill generation while the load imports: the spilled part counted as matched."""
+    spilled = FLOWS | {"generation_w": [2000.0, 0.0], "curtailed_w": [1500.0, 0.0]}
+    assert accounting.account(**spilled, ci_g_per_kwh=[1.0, 1.0]).matched_ratio == pytest.approx(0.25)
+    filled = spilled | {
+        "import_w": [1500.0, 0.0], "charge_w": [1000.0, 0.0], "discharge_w": [0.0, 1000.0], "stored_wh": [1000.0, 0.0],
+    }  # fmt: skip
+    assert accounting.account(**filled, ci_g_per_kwh=[1.0, 1.0]).matched_ratio == pytest.approx(0.25)
+
+
+@given(watts, watts, intensities, st.floats(0.5, 1.0), st.floats(0.0, 5e5))
+def test_without_export_offset_never_passes_one(load, generation, ci, efficiency, power):
+    stored_wh, flows = 0.0, []
+    for used, made in zip(load, generation, strict=True):
+        charge = min(max(made - used, 0.0), power)
+        discharge = min(max(used - made, 0.0), stored_wh, power)
+        stored_wh += charge * efficiency - discharge
+        flows.append(
+            (max(made - used, 0.0) - charge, max(used - made, 0.0) - discharge, charge, discharge, stored_wh)
+        )
+    curtailed, imported, charge, discharge, stored = np.array(flows).T
+    result = accounting.account(
+        step_s=3600, load_w=load, generation_w=generation, import_w=imported, export_w=np.zeros(8),
+        curtailed_w=curtailed, charge_w=charge, discharge_w=discharge, stored_wh=stored, initial_wh=0.0,
+        ci_g_per_kwh=ci,
+    )  # fmt: skip
+    rounding = 1e-9 * float(np.dot(load + generation, ci)) / (float(np.dot(load, ci)) or 1.0)
+    assert -rounding <= result.offset_ratio <= 1.0 + rounding
+
+
+def test_the_battery_is_settled_at_the_mean_of_the_import():
+    # (500 * 400 + 1000 * 200) / 1500 g/kWh; 600 Wh to bring back
+    result = accounting.account(**FLOWS, ci_g_per_kwh=[400.0, 200.0], settled_wh=600.0)
+    assert result.settlement_kg == pytest.approx(0.6 * 400 / 1.5 / 1e3)
+    assert result.total_kg == pytest.approx(0.4 + result.settlement_kg + 0.05)
+    fuller = accounting.account(**FLOWS, ci_g_per_kwh=[400.0, 200.0], settled_wh=-600.0)
+    assert fuller.settlement_kg == -result.settlement_kg
+    none = accounting.account(**FLOWS, marginal_g_per_kwh=[600.0, 500.0], settled_wh=600.0)
+    assert none.settlement_kg is None
+    assert none.settlement_marginal_kg == pytest.approx(0.6 * 800 / 1.5 / 1e3)
+
+
+def test_without_import_the_settlement_takes_the_mean_over_time():
+    assert accounting.mean_of_import(np.zeros(4), [100.0, 200.0, 300.0, 400.0]) == 250.0
+
+
+def test_own_supply_is_part_of_the_total():
+    result = accounting.account(**FLOWS, ci_g_per_kwh=[400.0, 200.0], own_supply_kg=0.2)
+    assert result.total_kg == pytest.approx(0.4 + 0.2 + 0.05)
+
+
+@given(watts, intensities, st.sampled_from([1, 4, 60]))
+def test_the_settlement_does_not_depend_on_the_step(imported, ci, parts):
+    fine = accounting.mean_of_import(np.repeat(imported, parts), np.repeat(ci, parts))
+    assert fine == pytest.approx(accounting.mean_of_import(imported, ci), rel=1e-9, abs=1e-9)
+
+
+@given(watts, watts, intensities, st.sampled_from([4, 15]))
+def test_an_account_does_not_depend_on_the_step(load, generation, ci, parts):
+    """The same flows in hours and in parts of hours: every figure to 1e-9."""
+    stored_wh, flows = 5e5, []
+    for used, made in zip(load, generation, strict=True):
+        charge = 0.5 * max(made - used, 0.0)
+        discharge = min(0.5 * max(used - made, 0.0), stored_wh)
+        stored_wh += 0.9 * charge - discharge
+        net = used + charge - made - discharge
+        flows.append((max(net, 0.0), max(-net, 0.0), charge, discharge, stored_wh))
+    imported, exported, charge, discharge, stored = np.array(flows).T
+    before = np.concatenate(([5e5], stored[:-1]))
+    within = (before + (stored - before) * np.arange(1, parts + 1)[:, None] / parts).T.ravel()
+    names = ("load_w", "generation_w", "import_w", "export_w", "charge_w", "discharge_w", "ci_g_per_kwh")
+    series = dict(zip(names, (load, generation, imported, exported, charge, discharge, ci), strict=True))
+    once = {"initial_wh": 5e5, "settled_wh": 5e5 - stored_wh, "curtailed_w": np.zeros(8), "stored_wh": stored}
+    hours = accounting.account(step_s=3600, **series, **once)
+    fine = {name: np.repeat(values, parts) for name, values in series.items()}
+    once |= {"curtailed_w": np.zeros(8 * parts), "stored_wh": within}
+    short = accounting.account(step_s=3600 / parts, **fine, **once)
+    for name in ("settlement_kg", "total_kg", "offset_ratio", "matched_ratio", "self_consumption_ratio"):
+        assert getattr(short, name) == pytest.approx(getattr(hours, name), rel=1e-9, abs=1e-9), name

@@ -7,16 +7,19 @@ import windpowerlib
 
 from simulators.errors import InputError
 from simulators.generation.per_unit import per_unit_power_w
-from simulators.generation.wind import turbine, turbine_names, wind_power_w
+from simulators.generation.turbines import turbine, turbine_names, turbine_of_size
+from simulators.generation.wind import wind_power_w
 
 # standard density at hub height: pressure and temperature chosen so that the power curve applies as it is
 STANDARD = {"temp_air_c": 15.0, "pressure_pa": 102930.0}
+
+LARGE = {"turbine_name": "E-126/4200", "hub_height_m": 135.0}
 
 
 def at_hub(speed_m_s, **options):
     """Power with the wind measured at hub height."""
     return wind_power_w(
-        np.atleast_1d(speed_m_s), **(STANDARD | {"rated_w": 1000.0, "wind_height_m": 135.0} | options)
+        np.atleast_1d(speed_m_s), **(STANDARD | LARGE | {"rated_w": 1000.0, "wind_height_m": 135.0} | options)
     )
 
 
@@ -64,12 +67,12 @@ def test_agrees_with_windpowerlibs_own_model_chain():
 
 def test_logarithmic_profile_lifts_the_wind():
     # ln(135 / 0.1) / ln(10 / 0.1) = 1.565
-    low = wind_power_w(np.array([5.0]), **STANDARD, rated_w=1000.0)
+    low = wind_power_w(np.array([5.0]), **STANDARD, **LARGE, rated_w=1000.0)
     assert low[0] == pytest.approx(at_hub(5.0 * 1.5653)[0], rel=1e-3)
 
 
 def test_hellman_profile_lifts_the_wind():
-    low = wind_power_w(np.array([5.0]), **STANDARD, rated_w=1000.0, hellman_exponent=1 / 7)
+    low = wind_power_w(np.array([5.0]), **STANDARD, **LARGE, rated_w=1000.0, hellman_exponent=1 / 7)
     assert low[0] == pytest.approx(at_hub(5.0 * 13.5 ** (1 / 7))[0], rel=1e-3)
 
 
@@ -86,7 +89,7 @@ def test_efficiency_and_capacity_scale():
     ("change", "message"),
     [
         ({"rated_w": 0.0}, "rated power is 0.0"),
-        ({"turbine_name": "E-999"}, "'E-999' is unknown, expected one of AD116/5000"),
+        ({"turbine_name": "E-999"}, "'E-999' is unknown, expected one of Excel 10"),
         ({"efficiency": 1.1}, "efficiency is 1.1"),
         ({"roughness_m": 0.0}, "roughness length is 0.0"),
         ({"pressure_pa": -1.0}, "air pressure of interval 0"),
@@ -95,6 +98,34 @@ def test_efficiency_and_capacity_scale():
 def test_bad_input_is_named(change, message):
     with pytest.raises(InputError, match=message):
         at_hub(8.0, **change)
+
+
+def test_a_small_plant_is_built_of_small_machines():
+    """5 kW of wind were 0.12 % of a 4.2 MW turbine with its hub at 135 m."""
+    assert turbine_of_size(5e3).hub_height_m <= 40.0
+    assert turbine_of_size(5e3).nominal_w < 20e3
+    assert [turbine_of_size(w).name for w in (12.6e3, 99e3, 100e3, 0.8e6, 4.2e6, 1e9)] == [
+        *("Excel 10", "Excel 10", "NPS 100C-21", "E-53/800", "E-126/4200", "E-126/4200"),
+    ]
+    small = wind_power_w(np.array([5.0]), **STANDARD, rated_w=5e3)[0]
+    assert small < 0.6 * wind_power_w(np.array([5.0]), **STANDARD, **LARGE, rated_w=5e3)[0]
+    assert wind_power_w(np.linspace(0, 25, 500), **STANDARD, rated_w=5e3).max() <= 5e3 * (1 + 1e-9)
+
+
+def test_the_small_machine_gives_its_certified_energy():
+    """13,800 kWh a year at a mean of 5 m/s (Rayleigh, AWEA 9.1-2009), as the Small Wind Certification Council says."""
+    machine = turbine("Excel 10")
+    speeds, scale = np.arange(0.0, 30.0, 0.01), 5.0 / 0.886227
+    density = 2 * speeds / scale**2 * np.exp(-((speeds / scale) ** 2))
+    power_w = np.interp(speeds, machine.curve_m_s, machine.curve_w, left=0.0, right=0.0)
+    assert (density * power_w).sum() * 0.01 * 8.76 == pytest.approx(13_800, rel=0.01)
+
+
+def test_a_turbine_without_a_usual_height_needs_one():
+    with pytest.raises(
+        InputError, match="V126/3300 has no usual hub height, expected --wind-hub-height METRES"
+    ):
+        wind_power_w(np.array([5.0]), **STANDARD, rated_w=1e6, turbine_name="V126/3300")
 
 
 def test_bad_wind_is_named():

@@ -1,5 +1,7 @@
 """A battery keeps its books, its bounds and its word."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +97,30 @@ def test_impossible_power_is_refused(power_w):
 def test_bad_configuration_is_named(change, message):
     with pytest.raises(InputError, match=message):
         BatteryConfig(**({"capacity_wh": 100.0} | change))
+
+
+@given(configs, st.lists(st.floats(-2.0, 2.0), max_size=20), st.sampled_from([60, 900, 3600]))
+def test_a_battery_that_must_return_does(config, wishes, dt_s):
+    """Whatever is wished for: once the time is over, it holds what it was to hold."""
+    config = replace(config, self_discharge_per_day=0.0)
+    battery = Battery(config)
+    target_wh = battery.energy_wh
+    for i, wish in enumerate(wishes):
+        low_w, high_w = battery.returning_range(target_wh, dt_s, (len(wishes) - 1 - i) * dt_s)
+        possible = battery.feasible_range(dt_s)
+        assert possible[0] <= low_w <= high_w <= possible[1]
+        battery.step(min(max(wish * config.capacity_wh, low_w), high_w), dt_s)
+    assert battery.energy_wh == pytest.approx(target_wh, abs=1e-9 * config.capacity_wh)
+
+
+@given(configs, st.floats(0.0, 1.0))
+def test_what_settles_a_battery_brings_it_back(config, used):
+    config = replace(config, self_discharge_per_day=0.0)
+    battery = Battery(config)
+    start_wh = battery.energy_wh
+    for side in (0, 1):
+        battery.step(used * battery.feasible_range(3600)[side], 3600)
+        owed_wh = battery.settled_wh(start_wh)
+        hours = 1.0 + abs(owed_wh) / min(config.charge_limit_w, config.discharge_limit_w)
+        battery.step(owed_wh / hours, 3600 * hours)
+        assert battery.energy_wh == pytest.approx(start_wh, abs=1e-9 * config.capacity_wh)
