@@ -174,9 +174,7 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
 
 
 def _controller(site: SiteStudy) -> Entity:
-    window_s = site.traffic.defer_hours * 3600
-    defaults = {"carbon": {"window_s": window_s, "least_spread_s": window_s / 4}}
-    config = {"policy": site.control.policy, "defaults": defaults, "site": site.name}
+    config = {"policy": site.control.policy, "site": site.name}
     return Entity(site.name, "controller", "controller", "Controller", site.name, config)
 
 
@@ -204,7 +202,9 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "slo_tpot_s": site.cluster.slo_tpot,
         "span_s": float(study.run.length_s),
     }
-    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config)
+    awake = {"awake[1]": site.serving.replicas}
+    slots = {"slots[1]": plan.copies * site.serving.replicas * site.serving.batch_cap}
+    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 
 def _storage(site: SiteStudy) -> Entity:
