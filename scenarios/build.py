@@ -20,7 +20,7 @@ from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
-from simulators.traffic.source import DRAIN_S
+from simulators.traffic.source import SERVE_S
 
 
 def build(study: Study) -> Plan:
@@ -185,7 +185,7 @@ def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Sp
     config = {
         "workload": workload,
         "span_s": float(study.run.length_s),
-        "drain_s": DRAIN_S,
+        "serve_s": SERVE_S,
         "copies": plan.copies,
     }
     return Entity(site.name, "traffic", "traffic", "Source", site.name, config)

@@ -177,6 +177,8 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         mean_delay_s=held.mean,
         p95_delay_s=held.p95,
         requests_delayed=held.requests,
+        deadlines_missed=scheduled.inference.classes.deferrable.deadlines_missed,
+        deadlines_missed_baseline=baseline.inference.classes.deferrable.deadlines_missed,
         completed_requests=scheduled.inference.requests_completed,
         completed_requests_baseline=baseline.inference.requests_completed,
         matched_ratio=scheduled.renewable.matched_ratio,

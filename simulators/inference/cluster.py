@@ -41,6 +41,7 @@ def records_of(block: RequestBlock) -> Records:
         "decode_tokens",
         "deferrable",
         "tenant",
+        "deadline",
     ):
         records[name] = getattr(block, name)
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):

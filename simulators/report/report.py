@@ -57,6 +57,7 @@ def write_report(
         sections.carbon(charts, drawn, summary),
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
+        tables.classes(summary),
         tables.scheduling(summary.get("scheduling")),
         sections.network(charts, drawn, pictures or {}),
         tables.energy(summary),

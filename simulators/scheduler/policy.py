@@ -1,6 +1,6 @@
 """The contract of a policy, and what bundled ones share.
 
-A policy only ever asks. Whatever it commands, the gate releases a held request at its deadline at the latest and never
+A policy only ever asks. Whatever it commands, the gate releases a held request in time for its deadline and never
 holds one that is not deferrable, and an actuator that cannot do as told says why.
 """
 

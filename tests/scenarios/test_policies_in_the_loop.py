@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scenarios import Study, simulate
+from simulators.report.progress import summary_table
 from tests.scenarios.runs import everything
 
 BUSY = Study().changed(
@@ -92,3 +93,39 @@ def test_what_is_let_go_at_once_does_not_flood_the_site(own):
         most.append(frame.waiting.max())
     assert most[0] < 128
     assert most[1] > 10 * most[0]
+
+
+def test_deadlines_are_kept_and_told_by_class():
+    """Held to the last moment: complete by the deadline, where the release alone came before it."""
+    study = BUSY.changed(policy="price:threshold_per_kwh=0.0", defer_hours=0.5)
+    result = simulate(study, keep_requests=True)
+    done, figures = result.requests, result.figures.inference
+    held = done[done.released_at > done.arrived_at]
+    assert len(held) > 500
+    assert (done.completed_at <= done.deadline).all()
+    assert (done.deadline[~done.deferrable] == float("inf")).all()
+    classes = figures.classes
+    assert (classes.deferrable.deadlines, classes.deferrable.deadlines_missed) == (done.deferrable.sum(), 0)
+    assert classes.interactive.requests == (~done.deferrable).sum()
+    assert classes.interactive.deadlines == 0
+
+
+def test_a_deadline_that_cannot_be_kept_is_missed_whoever_decides():
+    result = simulate(BUSY.changed(policy="none", rate=6.0, batch_cap=4, days=0.02, defer_hours=0.1))
+    classes = result.figures.inference.classes
+    assert 100 < classes.deferrable.deadlines_missed <= classes.deferrable.deadlines
+    assert result.to_json()["inference"]["classes"]["deferrable"]["deadlines_missed"] > 100
+    assert "Deadlines missed" in summary_table(result.to_json())
+    assert "tenants" not in result.to_json()["inference"]
+
+
+def test_tenants_are_told_apart_where_there_are_several(tmp_path):
+    trace = tmp_path / "trace.csv"
+    rows = [f"{10 * k},200,20,{k % 2},{10 * k + 300 if k % 3 else ''}" for k in range(100)]
+    trace.write_text("arrived_at,prefill_tokens,decode_tokens,tenant,deadline\n" + "\n".join(rows) + "\n")
+    study = BUSY.changed(policy="none", days=0.02, trace=str(trace), deferrable_share=0.0)
+    figures = simulate(study).to_json()["inference"]
+    assert sorted(figures["tenants"]) == ["0", "1"]
+    assert figures["tenants"]["0"]["deferrable"]["deadlines"] == sum(
+        k % 3 > 0 and k % 2 == 0 for k in range(100)
+    )
