@@ -129,7 +129,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         inference=serving_figures(parts),
         balance=Balance(max_relative_residual=parts["storage"]["max_relative_residual"]),
         import_cost=cost,
-        simulated_s=plan.study.run.length_s,
+        simulated_s=plan.study.length_s,
         control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
     )
 

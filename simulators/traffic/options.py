@@ -218,7 +218,7 @@ class TrafficOptions(BaseModel):
         start_of_day_s
             Local time of day at which the run starts, s after midnight.
         span_s
-            Length of the run, s.
+            Time in which requests arrive, s.
         seed
             Seed of everything that is drawn.
         """
@@ -228,7 +228,7 @@ class TrafficOptions(BaseModel):
             "seed": seed,
         }
         if self.trace is not None:
-            return {"requests": str(self.trace), **deferral}
+            return {"requests": str(self.trace), "horizon_s": span_s, **deferral}
         return {
             "rate_per_s": self.rate,
             "lengths": self.lengths,
