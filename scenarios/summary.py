@@ -21,6 +21,7 @@ from scenarios.result import (
     Serving,
 )
 from simulators.carbon.accounting import CarbonAccount, account
+from simulators.errors import InputError
 
 ENERGY_COLUMNS = {
     "it": "it_mw",
@@ -159,7 +160,17 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         Name of the policy.
     scheduled, baseline
         Figures of the runs with it and without any.
+
+    Raises
+    ------
+    InputError
+        If one of the runs is longer.
     """
+    if scheduled.simulated_s != baseline.simulated_s:
+        raise InputError(
+            f"comparison: {policy} ran {scheduled.simulated_s} s and its baseline {baseline.simulated_s} s, expected "
+            "the same --days and --drain-hours for both"
+        )
     done, done_before = (figures.inference.decode_tokens for figures in (scheduled, baseline))
     after, before = scheduled.carbon_kg.operational, baseline.carbon_kg.operational
     saved = None

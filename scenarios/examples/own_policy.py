@@ -38,6 +38,7 @@ def main() -> None:
     """The rule against none, on the same requests."""
     study = Study().changed(site="germany", days=1, step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1,
                             replicas=1, rate=0.5, deferrable_share=0.5, defer_hours=4,
+                            drain_hours=4,  # both go on until the last deferred request is done
                             without=["pv", "wind", "battery"])  # fmt: skip
     for policy in ("none", f"{Path(__file__).resolve()}:CleanerThanUsual:factor=0.98"):
         figures = simulate(study.changed(policy=policy)).figures

@@ -8,6 +8,7 @@ import pytest
 
 from scenarios import Study, simulate
 from scenarios.build import build
+from scenarios.summary import compare
 from simulators.errors import InputError
 from tests.scenarios.runs import MORNING, SMALL, Result, main_scenario
 
@@ -110,3 +111,11 @@ def test_both_runs_of_a_comparison_are_as_long_and_finish_the_same_work(tmp_path
         == summary["inference"]["requests_arrived"]
     )
     assert found["deadlines_missed"] == found["deadlines_missed_baseline"] == 0
+
+
+def test_runs_of_different_length_are_not_compared():
+    short, long = (simulate(STUDY.changed(policy="none", drain_hours=h)).figures for h in (0.0, 0.1))
+    with pytest.raises(
+        InputError, match="carbon ran 9000 s and its baseline 8640 s, expected the same --days"
+    ):
+        compare("carbon", long, short)
