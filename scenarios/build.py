@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
-from scenarios.series import SiteSeries, Span, read_series
+from scenarios.series import SiteSeries, read_series
+from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
 from simulators.datacenter.embodied import site_embodied_kg
 from simulators.datacenter.facility import Facility
@@ -20,7 +22,7 @@ from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
-from simulators.traffic.source import DRAIN_S
+from simulators.traffic.source import SERVE_S
 
 
 def build(study: Study) -> Plan:
@@ -34,12 +36,12 @@ def build(study: Study) -> Plan:
     run = study.run
     places = [load_site(site.place.site_name) for site in study.sites]
     start = run.starts_at(places[0].start, places[0].timezone)
-    span = Span(start, run.step, run.steps)
+    span = Span(start, run.step, study.steps)
     entities: list[Entity] = []
     inputs: list[Input] = []
     sites: dict[str, SitePlan] = {}
     for site, place in zip(study.sites, places, strict=True):
-        series = read_series(site, place, span)
+        series = _series(study, site, place, span)
         plan = _site_plan(study, site, place, series)
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
@@ -49,6 +51,20 @@ def build(study: Study) -> Plan:
     if study.network is not None:
         inputs += _files(study.network.files())
     return Plan(study, start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
+
+
+def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSeries:
+    """The site's series; a file that covers all but the time after the last arrivals is told what that is for."""
+    try:
+        return read_series(site, place, span, _horizon_steps(study, site))
+    except InputError as error:
+        if study.drain_steps == 0:
+            raise
+        read_series(site, place, replace(span, steps=study.run.steps))
+        hours = study.drain_steps * study.run.step / 3600
+        raise InputError(
+            f"{error}; the last {hours:g} h of that are for what was deferred, --drain-hours 0 leaves them out"
+        ) from None
 
 
 def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
@@ -89,6 +105,11 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
     facility = site.facility.build(made.gpus)
     copies, rated_w = _copies(site, made, facility)
     notes = [*place.notes, *series.notes]
+    if study.drain_steps:
+        notes.append(
+            f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
+            f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
+        )
     if made.gpu.embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
     if site.cluster.mw is not None:
@@ -110,7 +131,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
         )
     embodied_kg = site_embodied_kg(
-        made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.run.length_s)
+        made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)
     )
     return SitePlan(
         study=site,
@@ -164,8 +185,7 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         given[key] = None if values is None else values.tolist()
         if values is None:
             silent.add(attribute)
-    step = study.run.step
-    horizon_s = max(step, round(site.traffic.defer_hours * 3600 / step) * step)
+    horizon_s = _horizon_steps(study, site) * study.run.step
     forecast: dict[str, Any] = {"name": site.control.forecast, "horizon_s": horizon_s}
     if site.control.forecast == "noisy":
         forecast["seed"] = study.run.seed
@@ -177,10 +197,13 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
     )
 
 
+def _horizon_steps(study: Study, site: SiteStudy) -> int:
+    """How many steps ahead the forecasts of a site reach: as long as its requests may be deferred."""
+    return max(1, round(site.traffic.defer_hours * 3600 / study.run.step))
+
+
 def _controller(site: SiteStudy) -> Entity:
-    window_s = site.traffic.defer_hours * 3600
-    defaults = {"carbon": {"window_s": window_s, "least_spread_s": window_s / 4}}
-    config = {"policy": site.control.policy, "defaults": defaults, "site": site.name}
+    config = {"policy": site.control.policy, "site": site.name}
     return Entity(site.name, "controller", "controller", "Controller", site.name, config)
 
 
@@ -190,8 +213,8 @@ def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Sp
     workload = site.traffic.workload(start_of_day_s, float(study.run.length_s), study.run.seed)
     config = {
         "workload": workload,
-        "span_s": float(study.run.length_s),
-        "drain_s": DRAIN_S,
+        "span_s": float(study.length_s),
+        "serve_s": SERVE_S,
         "copies": plan.copies,
     }
     return Entity(site.name, "traffic", "traffic", "Source", site.name, config)
@@ -206,9 +229,11 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "copies": plan.copies,
         "slo_ttft_s": site.cluster.slo_ttft,
         "slo_tpot_s": site.cluster.slo_tpot,
-        "span_s": float(study.run.length_s),
+        "span_s": float(study.length_s),
     }
-    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config)
+    awake = {"awake[1]": site.serving.replicas}
+    slots = {"slots[1]": plan.copies * site.serving.replicas * site.serving.batch_cap}
+    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 
 def _storage(site: SiteStudy, span_s: int) -> Entity:

@@ -73,7 +73,7 @@ def run(chosen: GridIntegration) -> None:
     network = _network(study.network)
     if study.site.connection.bus is not None:
         network.bus_index(study.site.connection.bus)
-    with RunFolder(chosen.output.out, until_s=study.run.length_s) as folder:
+    with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
         with Bar() as bar:
             result = simulate(study, listeners=(Disk(folder, options), bar))
         picture = folder.path("figures/network.png")

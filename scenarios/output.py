@@ -62,7 +62,7 @@ class Bar(AbstractContextManager["Bar"]):
     def started(self, plan: Plan) -> None:
         """Show the bar."""
         zone = RunMeta("", plan.study.run.step, plan.site.timezone).zone
-        self._progress = Progress(plan.start, plan.study.run.length_s, zone)
+        self._progress = Progress(plan.start, plan.study.length_s, zone)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         """Rows are nothing to show."""

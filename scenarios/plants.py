@@ -16,7 +16,8 @@ from simulators.profiles.site import Site, distance_km
 from simulators.profiles.weather import Weather
 
 if TYPE_CHECKING:
-    from scenarios.series import SiteSeries, Span
+    from scenarios.series import SiteSeries
+    from scenarios.span import Span
 
 
 FAR_KM = 50.0

@@ -97,8 +97,36 @@ class Held(_Figures):
     p95: float
 
 
+class OfClass(_Figures):
+    """What one class of requests experienced.
+
+    Attributes
+    ----------
+    requests
+        Finished ones.
+    ttft_s, tpot_s, e2e_s
+        From release, s; how long deferrable ones were held is in `Serving.held_s`.
+    deadlines, deadlines_missed
+        Requests with a deadline that are finished or overdue, and those that were not complete by it.
+    """
+
+    requests: float
+    ttft_s: Quantiles
+    tpot_s: Quantiles
+    e2e_s: Quantiles
+    deadlines: float
+    deadlines_missed: float
+
+
+class Classes(_Figures):
+    """Requests that nobody may hold back, and those that a policy may."""
+
+    interactive: OfClass
+    deferrable: OfClass
+
+
 class Slo(_Figures):
-    """What a request must keep to count towards goodput, s."""
+    """What an interactive request must keep to count towards goodput, s; a deferrable one keeps its deadline."""
 
     ttft_s: float
     tpot_s: float
@@ -127,7 +155,11 @@ class Group(_Figures):
 
 
 class Serving(_Figures):
-    """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release."""
+    """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
+
+    `ttft_s` and the like are of all requests; `classes` keeps those apart that a policy may hold back, `tenants` does
+    the same for each tenant (``-1``: those beyond the first twenty).
+    """
 
     requests_arrived: float
     requests_completed: float
@@ -142,6 +174,8 @@ class Serving(_Figures):
     e2e_s: Quantiles
     queueing_s: Quantiles
     held_s: Held
+    classes: Classes
+    tenants: Mapping[str, Classes] = Field(default_factory=dict)
     latency_error: float
     goodput_per_s: float
     slo: Slo
@@ -258,6 +292,8 @@ class Scheduling(_Figures):
     mean_delay_s: float
     p95_delay_s: float
     requests_delayed: float
+    deadlines_missed: float
+    deadlines_missed_baseline: float
     completed_requests: float
     completed_requests_baseline: float
     matched_ratio: float
@@ -267,11 +303,14 @@ class Scheduling(_Figures):
 
 
 def plain_figures(figures: BaseModel) -> dict[str, Any]:
-    """Figures for JSON: whole numbers as such, empty extras left out."""
+    """Figures for JSON: whole numbers as such, empty extras and a single tenant left out."""
     entries = figures.model_dump(mode="json")
     for name in ("import_cost", "control", "storage"):
         if entries.get(name) is None:
             entries.pop(name, None)
+    served = entries.get("inference", {})
+    if len(served.get("tenants", {})) < 2:
+        served.pop("tenants", None)
     carbon = entries.get("carbon_kg", {})
     for name in ("consequence_marginal", "settlement_marginal"):
         if carbon.get(name) is None:
@@ -282,7 +321,7 @@ def plain_figures(figures: BaseModel) -> dict[str, Any]:
     return whole
 
 
-COUNTS = ("requests", "batches", "tokens", "replicas", "gpus", "completed")
+COUNTS = ("requests", "batches", "tokens", "replicas", "gpus", "completed", "deadlines")
 
 
 def _whole(value: Any, name: str = "") -> Any:

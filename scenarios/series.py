@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
+from scenarios.span import Span
 from scenarios.study import SiteStudy
 from simulators.carbon.options import BASES, Boundary
 from simulators.errors import InputError
@@ -26,24 +26,6 @@ from simulators.recorder.summary import sha256
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Span:
-    """The run's steps: start (UTC), length of a step, s, and how many."""
-
-    start: datetime
-    step_s: int
-    steps: int
-
-    def means(self, profile: Profile) -> Array:
-        """Means of a profile over each step."""
-        return profile.means(self.start, self.step_s, self.steps)
-
-    def within(self, series: Profile | Weather) -> bool:
-        """Whether a series covers the run as it is."""
-        end = self.start + timedelta(seconds=self.step_s * self.steps)
-        return series.start <= self.start and end <= series.end
-
-
 @dataclass
 class SiteSeries:
     """Series of one site, one value per step; None where it has none.
@@ -51,7 +33,7 @@ class SiteSeries:
     Attributes
     ----------
     average, marginal
-        Carbon intensity of grid power, g/kWh.
+        Carbon intensity of grid power, g/kWh; also after the run, for its forecast, as far as the file goes.
     other, basis, boundary
         The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
     price, price_unit
@@ -122,8 +104,15 @@ class SiteSeries:
                 self.notes.append(note)
 
 
-def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
+def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> SiteSeries:
     """Read every file of a site and bring it to the run's steps.
+
+    Parameters
+    ----------
+    study, site, span
+        The site, and the run.
+    ahead
+        Steps after the run for which the carbon intensity is wanted too, as far as its file goes.
 
     Raises
     ------
@@ -136,7 +125,7 @@ def read_series(study: SiteStudy, site: Site, span: Span) -> SiteSeries:
     series.inputs.append(
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
     )
-    _carbon(study, site, span, series)
+    _carbon(study, site, span, series, ahead)
     _forecasts(study, span, series)
     _price(study, site, span, series)
     weather = read_weather_file(study, site, series)
@@ -165,7 +154,7 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
     )
 
 
-def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
+def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries, ahead: int) -> None:
     """The average and the marginal series; the kind of a file says which it is."""
     if "carbon" in study.without:
         series.carbon_note = "the carbon intensity was left out"
@@ -185,11 +174,11 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> Non
                 )
             continue  # the user's goes before the site's
         if marginal:
-            series.marginal = span.means(profile)
+            series.marginal = span.means_ahead(profile, ahead)
             what = "marginal carbon intensity"
         else:
             profile = _within_boundary(study, ref, profile, own, span, series)
-            series.average = span.means(profile)
+            series.average = span.means_ahead(profile, ahead)
         series.used(what, ref, profile, own, span)
     if series.average is None:
         series.carbon_note = (

@@ -53,7 +53,7 @@ def run(chosen: SolarDatacenter) -> None:
     """Simulate a site with PV, wind and a battery that serves LLM requests, and report what it drew and emitted."""
     started = time.perf_counter()
     study, options = chosen.study, chosen.model_dump(mode="json")
-    with RunFolder(chosen.output.out, until_s=study.run.length_s) as folder:
+    with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
         with other_policy_beside(chosen, folder) as other, Bar() as bar:
             result = simulate(study, listeners=(Disk(folder, options), bar))
         scheduling = None
@@ -78,8 +78,11 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         return
     out = folder.path("comparison")
     output = OutputOptions(report=False, out=out)
+    drain_hours = chosen.study.drain_steps * chosen.study.run.step / 3600  # as long a run as this one
     other = SolarDatacenter(
-        study=chosen.study.changed(policy=chosen.other_policy), output=output, compare=False
+        study=chosen.study.changed(policy=chosen.other_policy, drain_hours=drain_hours),
+        output=output,
+        compare=False,
     )
     config = folder.path("comparison.json")
     config.write_text(other.model_dump_json())

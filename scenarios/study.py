@@ -20,6 +20,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -61,6 +62,13 @@ class RunOptions(Part):
     days: float = Field(7.0, gt=0, le=3660, description="length of the run, days")
     step: int = Field(60, ge=1, le=3600, description="length of a step, s")
     seed: int = Field(42, ge=0, description="random seed")
+    drain_hours: float | None = Field(
+        None,
+        ge=0,
+        le=8760,
+        description="how long the run goes on after its last arrivals to finish what was deferred, h  [default: "
+        "--defer-hours under a policy that may hold requests, else 0]",
+    )
     power_resolution_s: float | None = Field(
         None,
         ge=0.01,
@@ -69,12 +77,12 @@ class RunOptions(Part):
 
     @property
     def steps(self) -> int:
-        """Number of steps; the run ends with a whole one."""
+        """Number of steps in which requests arrive; the last is a whole one."""
         return max(1, round(self.days * 86400 / self.step))
 
     @property
     def length_s(self) -> int:
-        """Length of the run, s."""
+        """Time in which requests arrive, s."""
         return self.steps * self.step
 
     @property
@@ -206,6 +214,29 @@ class Study(Part):
     def site(self) -> SiteStudy:
         """The first site, in most studies the only one."""
         return self.sites[0]
+
+    @property
+    def drain_steps(self) -> int:
+        """Steps after the last arrivals, to finish what was deferred: as long as a site that may defer lets it wait."""
+        hours = self.run.drain_hours
+        if hours is None:
+            windows = [
+                site.traffic.defer_hours
+                for site in self.sites
+                if site.control.policy != "none" and site.traffic.deferrable_share > 0
+            ]
+            hours = max(windows, default=0.0)
+        return ceil(hours * 3600 / self.run.step)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.run.steps + self.drain_steps
+
+    @property
+    def length_s(self) -> int:
+        """Length of the whole run, s."""
+        return self.steps * self.run.step
 
     @classmethod
     def from_toml(cls, source: Path | str) -> Study:

@@ -23,6 +23,7 @@ from scenarios.result import (
     Serving,
 )
 from simulators.carbon.accounting import CarbonAccount, account
+from simulators.errors import InputError
 
 ENERGY_COLUMNS = {
     "it": "it_mw",
@@ -147,7 +148,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         inference=serving_figures(parts),
         balance=Balance(max_relative_residual=parts["storage"]["max_relative_residual"]),
         import_cost=cost,
-        simulated_s=plan.study.run.length_s,
+        simulated_s=plan.study.length_s,
         control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
         storage=storage,
         plants=accounts.plants_of(site, frame),
@@ -181,7 +182,17 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         Name of the policy.
     scheduled, baseline
         Figures of the runs with it and without any.
+
+    Raises
+    ------
+    InputError
+        If one of the runs is longer.
     """
+    if scheduled.simulated_s != baseline.simulated_s:
+        raise InputError(
+            f"comparison: {policy} ran {scheduled.simulated_s} s and its baseline {baseline.simulated_s} s, expected "
+            "the same --days and --drain-hours for both"
+        )
     done, done_before = (figures.inference.decode_tokens for figures in (scheduled, baseline))
     # settled: a policy that leaves the battery empty has saved nothing by that
     after, before = scheduled.carbon_kg.settled, baseline.carbon_kg.settled
@@ -200,6 +211,8 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         mean_delay_s=held.mean,
         p95_delay_s=held.p95,
         requests_delayed=held.requests,
+        deadlines_missed=scheduled.inference.classes.deferrable.deadlines_missed,
+        deadlines_missed_baseline=baseline.inference.classes.deferrable.deadlines_missed,
         completed_requests=scheduled.inference.requests_completed,
         completed_requests_baseline=baseline.inference.requests_completed,
         matched_ratio=scheduled.renewable.matched_ratio,

@@ -8,16 +8,19 @@ from scenarios.accounts import boundaries_together
 from scenarios.result import (
     Balance,
     Carbon,
+    Classes,
     Cost,
     Energy,
     Figures,
     GpuEnergy,
     Held,
+    OfClass,
     Quantiles,
     Renewable,
     Serving,
 )
 from scenarios.uncertainty import all_sites
+from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
 
 
@@ -152,6 +155,13 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             mean=held.mean if held.count else 0.0,
             p95=held.quantile(0.95) if held.count else 0.0,
         ),
+        classes=_classes(record.experiences.classes, [part.classes for part in parts]),
+        tenants={
+            str(tenant): _classes(
+                kinds, [part.tenants[str(tenant)] for part in parts if str(tenant) in part.tenants]
+            )
+            for tenant, kinds in sorted(record.experiences.tenants.items())
+        },
         latency_error=record.error,
         slo=parts[0].slo,
         batch_size_mean=_weighted((part.batch_size_mean, part.batches) for part in parts) or 0.0,
@@ -161,3 +171,19 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             f"{name}: {key}": group for name, f in sites.items() for key, group in f.inference.groups.items()
         },
     )
+
+
+def _classes(kinds: Mapping[bool, Experience], parts: list[Classes]) -> Classes:
+    """Latencies of all sites together; the sites' own counts, which know what is overdue."""
+
+    def one(name: str) -> OfClass:
+        told = [getattr(part, name) for part in parts]
+        figures = kinds[CLASSES[name]].figures()
+        if told:
+            figures |= {
+                count: sum(getattr(part, count) for part in told)
+                for count in ("deadlines", "deadlines_missed")
+            }
+        return OfClass.model_validate(figures)
+
+    return Classes(**{name: one(name) for name in CLASSES})

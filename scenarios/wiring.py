@@ -74,6 +74,7 @@ SIGNALS: dict[str, tuple[Link, ...]] = {
     "queue": (
         Link("traffic", "held[1]", "controller", "held[1]", first=0),
         Link("traffic", "arrived[1]", "controller", "arrived[1]", first=0),
+        Link("cluster", "completed[1]", "controller", "completed[1]", first=0),
         Link("cluster", "waiting[1]", "controller", "waiting[1]", first=0),
         Link("cluster", "running[1]", "controller", "running[1]", first=0),
         Link("cluster", "awake[1]", "controller", "awake[1]", first=0),

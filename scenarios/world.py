@@ -193,7 +193,7 @@ class World:
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        self.mosaik.run(run.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
+        self.mosaik.run(self.plan.study.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""

@@ -1,8 +1,9 @@
 """What does a scheduling rule of my own save?
 
-Question. Half of the requests may wait for four hours. My rule: let them go only while the grid is cleaner than it
+Question. Half of the requests may wait for eight hours. My rule: let them go only while the grid is cleaner than it
 was on average so far. A class with `decide` in a file of its own is all it takes; here it is this very file.
-What to look for. The carbon falls, the delay of what was held rises, the number of finished requests stays.
+What to look for. The carbon falls, the delay of what was held rises, the number of finished requests stays. What is
+still held at the end counts too: both runs go on for another eight hours. Over a single day the rule saves nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class CleanerThanUsual:
 
 def main() -> None:
     """The rule against none, on the same requests."""
-    study = Study().changed(site="germany", days=1, step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1,
-                            replicas=1, rate=0.5, deferrable_share=0.5, defer_hours=4,
+    study = Study().changed(site="germany", days=3, step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1,
+                            replicas=1, rate=0.5, deferrable_share=0.5, defer_hours=8,
+                            drain_hours=8,  # both go on until the last deferred request is done
                             without=["pv", "wind", "battery"])  # fmt: skip
     for policy in ("none", f"{Path(__file__).resolve()}:CleanerThanUsual:factor=0.98"):
         figures = simulate(study.changed(policy=policy)).figures

@@ -199,7 +199,9 @@ def _study(run: Run) -> Study:
         without=("wind",),
     )
     start = None if original_files() else "2017-06-08T17:35"
-    return Study(run=RunOptions(start=start, days=run.hours / 24, step=STEP_S), sites=(site,))
+    return Study(
+        run=RunOptions(start=start, days=run.hours / 24, step=STEP_S, drain_hours=0.0), sites=(site,)
+    )
 
 
 def _plan(run: Run) -> Plan:
@@ -219,7 +221,7 @@ def _plan(run: Run) -> Plan:
         "discharge_efficiency": 1.0,
     }
     if original_files():
-        pv_w, carbon = original_series(plan.study.run.steps)
+        pv_w, carbon = original_series(plan.study.steps)
         config["pv"]["power_w"], config["carbon"]["g_per_kwh"] = pv_w.tolist(), carbon.tolist()
         plan = replace(plan, start=START, inputs=_original_inputs(plan))
     entities = (replace(entity, config=config[entity.part]) for entity in plan.entities)
@@ -247,7 +249,7 @@ def simulate_run(run: Run, out: Path) -> Case:
     """One run; its time series lies in `out`/name."""
     plan = _plan(run)
     options: dict[str, Any] = asdict(run)
-    with RunFolder(out / run.name, start=plan.start, until_s=plan.study.run.length_s) as folder:
+    with RunFolder(out / run.name, start=plan.start, until_s=plan.study.length_s) as folder:
         with Bar() as bar:
             result = simulate_plan(
                 plan,

@@ -18,7 +18,7 @@ from simulators.inference.simulator import Inference, Served
 from simulators.quantities.commands import Release, command_from_plain
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.simulator import Traffic
-from simulators.traffic.source import DRAIN_S, Source
+from simulators.traffic.source import Source
 
 
 class PaperInference(Inference):
@@ -110,15 +110,16 @@ class _Requests:
 class PaperTraffic(Traffic):
     """Sources of the paper's requests.
 
-    ``Source(point={"model": ..., "requests": 400000, "rate_per_s": 20.0}, span_s=None, drain_s=900.0)``: fields of
-    `Point`, all but the lengths; without a span, a deadline may lie beyond the end of the run.
+    ``Source(point={"model": ..., "requests": 400000, "rate_per_s": 20.0}, span_s=None, serve_s=0.0)``: fields of
+    `Point`, all but the lengths; its deadlines are those of the release, so no time is
+    left for serving; without a span, they may lie beyond the end of the run.
     """
 
     MODELS: ClassVar[dict[str, ModelDescription]] = {
-        "Source": {**Traffic.MODELS["Source"], "params": ["point", "span_s", "drain_s"]}
+        "Source": {**Traffic.MODELS["Source"], "params": ["point", "span_s", "serve_s"]}
     }
 
     def make(self, eid: str, model: str, **config: Any) -> _Requests:
         """A source from plain values."""
         requests = requests_for(Point(**config["point"]))
-        return _Requests(Source(requests, config.get("span_s"), config.get("drain_s", DRAIN_S)))
+        return _Requests(Source(requests, config.get("span_s"), config.get("serve_s", 0.0)))

@@ -41,6 +41,7 @@ def records_of(block: RequestBlock) -> Records:
         "decode_tokens",
         "deferrable",
         "tenant",
+        "deadline",
     ):
         records[name] = getattr(block, name)
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
@@ -215,7 +216,7 @@ class Cluster:
         self._orders = [order for order in self._orders if order[0] >= until]
         for at, command in due:
             self._env.process(self._change(at, command))
-        one_by_one = self.router.looks or self.parking.active or any(isinstance(c, Awake) for _, c in due)
+        one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
         records = records_of(requests)
         self.received += len(records)
         self._env.run(until=self._env.process(self._serve(records, one_by_one)))
@@ -243,15 +244,34 @@ class Cluster:
                 yield self._env.timeout(max(0.0, at - self._env.now))
                 for number in range(len(self.replicas)):
                     self._bring(number, at)
-                chosen = self.parking.choose(self.router)
+                chosen = self.parking.choose(self.router, self._loading)
                 self.wake(chosen, at)
                 self._admit(chosen, records, i, i + 1)
             return
-        numbers = self.router.assign(len(records))
+        numbers = self._assigned(records["released_at"])
         for number in range(len(self.replicas)):
             routed = records[numbers == number] if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
+
+    def _assigned(self, released_at: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The replica of each request: one of those that serve when it comes; one that loads has none sent before."""
+        away, count = self.parking.away, len(self.replicas)
+        if not away and not self._loading:
+            return self.router.assign(len(released_at), count)
+        ready_at = np.full(count, -np.inf)
+        ready_at[list(away)] = np.inf
+        for number in self._loading - away:
+            ready_at[number] = self.replicas[number].counter("serves_from")
+        # who comes before any is ready waits for the first
+        ready_at[ready_at == ready_at.min()] = -np.inf
+        turns = np.unique(ready_at[np.isfinite(ready_at)])
+        edges = [0, *np.searchsorted(released_at, turns).tolist(), len(released_at)]
+        numbers = np.empty(len(released_at), dtype=np.int64)
+        for first, last, at in zip(edges[:-1], edges[1:], [-np.inf, *turns.tolist()], strict=True):
+            serving = np.flatnonzero(ready_at <= at)
+            numbers[first:last] = serving[self.router.assign(last - first, len(serving))]
+        return numbers
 
     def _change(self, at: float, command: Command) -> Process:
         """Carry out a command in the middle of an interval."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval
+from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 
 
@@ -18,7 +21,7 @@ class Metrics:
     Parameters
     ----------
     slo_ttft_s, slo_tpot_s
-        A request counts towards goodput if it kept both, s.
+        An interactive request counts towards goodput if it kept both, s; a deferrable one if it kept its deadline.
     span_s
         Length of the run where it is known, s; see `LatencyRecord`.
     copies
@@ -66,7 +69,8 @@ class Metrics:
         times = latencies(finished)
         self.record.add(finished, self._copies, times)
         # a single token has no time per token to keep: NaN is not above the target
-        good = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
+        quick = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
+        good = np.where(finished["deferrable"] > 0, finished["completed_at"] <= finished["deadline"], quick)
         for name, count in (
             ("received", interval.received),
             ("completed", interval.completed),
@@ -117,6 +121,7 @@ class Metrics:
                 for name in ("ttft_s", "tpot_s", "e2e_s", "queueing_s")
             },
             "held_s": self._held_summary(),
+            **self._by_class(cluster),
             "latency_error": self.record.error,
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
@@ -137,6 +142,30 @@ class Metrics:
             },
             "energy_j_per_output_token": energy_j / n["decode_tokens"] if n["decode_tokens"] else None,
             "groups": self._groups(cluster),
+        }
+
+    def _by_class(self, cluster: Cluster) -> dict[str, Any]:
+        """What interactive and deferrable requests experienced, all and by tenant."""
+        inside = cluster.unfinished()
+        late = inside[inside["deadline"] < cluster.now]  # wherever they are, they have missed it
+
+        def figures(kinds: Mapping[bool, Experience], overdue: Records) -> dict[str, dict[str, Any]]:
+            return {
+                name: kinds[of].figures(
+                    self._copies * int(np.count_nonzero((overdue["deferrable"] > 0) == of))
+                )
+                for name, of in CLASSES.items()
+            }
+
+        seen = self.record.experiences
+        tenants = seen.tenants
+        known = np.isin(late["tenant"], list(tenants))
+        return {
+            "classes": figures(seen.classes, late),
+            "tenants": {
+                str(tenant): figures(kinds, late[late["tenant"] == tenant if tenant != OTHERS else ~known])
+                for tenant, kinds in sorted(tenants.items())
+            },
         }
 
     def _groups(self, cluster: Cluster) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,9 @@ class Parking:
         return parked | self._ordered.keys()
 
     @property
-    def active(self) -> bool:
-        """Whether a replica is or may become parked within the interval."""
-        standbys = [r.standby for r in self._replicas]
-        return bool(self._ordered) or any(s.rule is not None or s.state is not None for s in standbys)
+    def looks(self) -> bool:
+        """Whether requests may park or wake replicas; those that a controller put to sleep wait for it."""
+        return any(r.standby.rule is not None for r in self._replicas) or bool(self.away - self.asleep)
 
     def standby_j(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
         """`Standby.energy_j` of one GPU of every replica, J; shape (replicas, len(edges) - 1, 2)."""
@@ -86,14 +85,17 @@ class Parking:
         replica.serve_from(ready_at)
         return ready_at
 
-    def choose(self, router: Router) -> int:
-        """Replica of the request that arrives now."""
+    def choose(self, router: Router, loading: Set[int]) -> int:
+        """Replica of the request that arrives now; one that is `loading` its model only if no other has room."""
         outstanding = np.array([r.outstanding for r in self._replicas])
         absent = self.away
         away = np.array([n in absent for n in range(len(self._replicas))])
         wanted = ~away
-        if absent:
-            room = wanted & (outstanding < np.array([r.limits.max_requests for r in self._replicas]))
+        if absent or loading:
+            has_room = outstanding < np.array([r.limits.max_requests for r in self._replicas])
+            ready = np.array([n not in loading for n in range(len(self._replicas))])
+            room = wanted & has_room & ready
+            room = room if room.any() else wanted & has_room
             may_wake = np.array([n in absent and n not in self.asleep for n in range(len(self._replicas))])
             wanted = room if room.any() else may_wake if may_wake.any() else wanted
         number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))

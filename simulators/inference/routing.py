@@ -1,8 +1,8 @@
 """Which replica a request goes to.
 
-A router that does not look at the replicas assigns requests beforehand: `assign(count)` gives the replica of each of
-the next requests. One that `looks` is asked at the moment of each arrival: `choose(outstanding)` gets the unfinished
-requests of each replica, queued and running, shape (replicas,). Every router can be asked request by request.
+A router that does not look at the replicas assigns requests beforehand: `assign(count, among)` spreads the next ones
+over so many replicas. One that `looks` is asked at the moment of each arrival: `choose(outstanding)` gets the
+unfinished requests of each replica, queued and running, shape (replicas,). Every router can be asked one by one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Router(Protocol):
 
     looks: ClassVar[bool]
 
-    def assign(self, count: int) -> NDArray[np.int64]:
-        """Replicas of the next `count` requests, whatever the replicas do; shape (count,)."""
+    def assign(self, count: int, among: int) -> NDArray[np.int64]:
+        """Which of `among` replicas each of the next `count` requests goes to, whatever they do; shape (count,)."""
         ...
 
     def choose(self, outstanding: NDArray[np.int64]) -> int:
@@ -39,13 +39,13 @@ class RoundRobin:
         self._replicas = replicas
         self._next = 0
 
-    def assign(self, count: int) -> NDArray[np.int64]:
-        chosen = (self._next + np.arange(count)) % self._replicas
-        self._next = (self._next + count) % self._replicas
+    def assign(self, count: int, among: int) -> NDArray[np.int64]:
+        chosen = (self._next + np.arange(count)) % among
+        self._next = (self._next + count) % among
         return chosen
 
     def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(self.assign(1)[0])
+        return int(self.assign(1, self._replicas)[0])
 
 
 class Random:
@@ -57,17 +57,17 @@ class Random:
         self._replicas = replicas
         self._rng = rng
 
-    def assign(self, count: int) -> NDArray[np.int64]:
-        return self._rng.integers(self._replicas, size=count)
+    def assign(self, count: int, among: int) -> NDArray[np.int64]:
+        return self._rng.integers(among, size=count)
 
     def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(self.assign(1)[0])
+        return int(self.assign(1, self._replicas)[0])
 
 
 class _Looking:
     looks: ClassVar[bool] = True
 
-    def assign(self, count: int) -> NDArray[np.int64]:
+    def assign(self, count: int, among: int) -> NDArray[np.int64]:
         raise NotImplementedError("this router must see the replicas at each arrival")
 
 
@@ -105,7 +105,7 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
 
     Examples
     --------
-    >>> router("round_robin", 2, np.random.default_rng(0)).assign(3).tolist()
+    >>> router("round_robin", 2, np.random.default_rng(0)).assign(3, 2).tolist()
     [0, 1, 0]
     """
     if name == "round_robin":

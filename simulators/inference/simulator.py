@@ -132,8 +132,10 @@ class Inference(Adapter[Served]):
                 return entity.refused
             case "replicas[1]":
                 return len(cluster.replicas)
-            case "awake[1]" | "slots[1]":
-                return getattr(cluster, attribute.removesuffix("[1]"))
+            case "awake[1]":
+                return cluster.awake
+            case "slots[1]":  # as the requests that take them: of all copies
+                return cluster.slots * cluster.copies
             case "ttft_mean[s]" | "e2e_mean[s]":
                 values = latencies(interval.finished)[f"{attribute.partition('_')[0]}_s"]
                 return float(values.mean()) if len(values) else None

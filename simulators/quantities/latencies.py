@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.quantities.experience import BY_CLASS, Experiences
 from simulators.quantities.sketch import ERROR, Sketch
 
 Array = NDArray[np.float64]
@@ -15,14 +16,11 @@ Array = NDArray[np.float64]
 LATENCIES = ("ttft_s", "tpot_s", "e2e_s", "queueing_s", "held_s")
 """Names of the latencies, all in s."""
 
-BY_CLASS = ("ttft_s", "e2e_s")
-"""Those kept apart for interactive and for deferrable requests."""
-
 OVER_TIME = ("ttft_s", "tpot_s", "e2e_s")
 """Those kept by time of arrival."""
 
 OVER_TIME_ERROR = 0.005
-"""Relative error of quantiles over time: 0.5 %, so that a year of days takes megabytes."""
+"""Relative error of quantiles over time and of tenants: 0.5 %, so that a year of days takes megabytes."""
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
@@ -90,10 +88,10 @@ def _has(requests: Any, name: str) -> bool:
 
 
 class LatencyRecord:
-    """Distributions of the latencies of a run, overall, by class and over time.
+    """Distributions of the latencies of a run, overall, by class, by tenant and over time.
 
-    Memory is fixed by the spread of the latencies and, over time, by the length of the run (some ten kilobytes an
-    hour), not by the number of requests.
+    Memory is fixed by the spread of the latencies, by the tenants (`MOST_TENANTS` at most) and, over time, by the
+    length of the run (some ten kilobytes an hour), not by the number of requests.
 
     Parameters
     ----------
@@ -104,7 +102,7 @@ class LatencyRecord:
     Attributes
     ----------
     error, over_time_error
-        Relative errors of quantiles overall and over time.
+        Relative errors of quantiles overall, and over time or of one tenant.
 
     Examples
     --------
@@ -122,12 +120,10 @@ class LatencyRecord:
 
     def __init__(self, span_s: float = 0.0) -> None:
         self._period_s = HOUR_S if span_s <= HOURLY_UP_TO_S else DAY_S
-        self._sketches: dict[tuple[str, bool | None], Sketch] = {}
-        for name in LATENCIES:
-            for deferrable in (False, True) if name in BY_CLASS else (None,):
-                self._sketches[name, deferrable] = Sketch(ERROR)
+        self._sketches = {name: Sketch(ERROR) for name in LATENCIES if name not in BY_CLASS}
+        self._experiences = Experiences(ERROR, OVER_TIME_ERROR)
         self._over_time: dict[int, dict[str, Sketch]] = {}
-        self._recent: list[tuple[Array, NDArray[np.bool_], dict[str, Array]]] = []
+        self._recent: list[dict[str, Array]] = []
         self._recent_count = 0
         self._recent_weight = 1.0
 
@@ -137,7 +133,7 @@ class LatencyRecord:
         Parameters
         ----------
         finished
-            Columns as `latencies` takes them, and ``deferrable`` if there is such a class.
+            Columns as `latencies` takes them, and ``deferrable``, ``deadline`` (s) and ``tenant`` if there are such.
         weight
             How many requests each stands for.
         times
@@ -149,12 +145,12 @@ class LatencyRecord:
         if weight != self._recent_weight:
             self._count()
             self._recent_weight = weight
-        deferrable = (
-            np.asarray(finished["deferrable"], dtype=np.bool_)
-            if _has(finished, "deferrable")
-            else np.zeros(len(arrived_at), dtype=np.bool_)
-        )
-        self._recent.append((arrived_at, deferrable, dict(times or latencies(finished))))
+        given = {
+            name: _column(finished, name) if _has(finished, name) else np.full(len(arrived_at), absent)
+            for name, absent in (("deferrable", 0.0), ("deadline", np.inf), ("tenant", 0.0))
+        }
+        given |= {"arrived_at": arrived_at, "completed_at": _column(finished, "completed_at")}
+        self._recent.append(dict(times or latencies(finished)) | given)
         self._recent_count += len(arrived_at)
         if self._recent_count >= _TOGETHER:
             self._count()
@@ -163,19 +159,15 @@ class LatencyRecord:
         """Bring what came since into the sketches."""
         if not self._recent:
             return
-        arrived_at = np.concatenate([part[0] for part in self._recent])
-        deferrable = np.concatenate([part[1] for part in self._recent])
-        times = {name: np.concatenate([part[2][name] for part in self._recent]) for name in LATENCIES}
+        times = {name: np.concatenate([part[name] for part in self._recent]) for name in self._recent[0]}
+        arrived_at = times["arrived_at"]
         self._recent.clear()
         self._recent_count = 0
         weight = self._recent_weight
-        for name in BY_CLASS:
-            self._sketches[name, True].add(times[name][deferrable], weight)
-            self._sketches[name, False].add(times[name][~deferrable], weight)
+        self._experiences.add(times, weight)
         known = ~np.isnan(times["tpot_s"])
-        self._sketches["tpot_s", None].add(times["tpot_s"][known], weight)
-        self._sketches["queueing_s", None].add(times["queueing_s"][~np.isnan(times["queueing_s"])], weight)
-        self._sketches["held_s", None].add(times["held_s"][times["held_s"] > 0], weight)
+        self._sketches["queueing_s"].add(times["queueing_s"][~np.isnan(times["queueing_s"])], weight)
+        self._sketches["held_s"].add(times["held_s"][times["held_s"] > 0], weight)
         if arrived_at.max() >= HOURLY_UP_TO_S:
             self._by_day()
         periods = (arrived_at // self._period_s).astype(np.int64)
@@ -212,12 +204,20 @@ class LatencyRecord:
         ``held_s`` is of the requests that were held at all, ``tpot_s`` of those with two output tokens or more.
         """
         self._count()
-        if name not in BY_CLASS or deferrable is not None:
-            return self._sketches[name, deferrable]
+        if name not in BY_CLASS:
+            return self._sketches[name]
+        if deferrable is not None:
+            return self._experiences.classes[deferrable].sketches[name]
         both = Sketch(ERROR)
-        for one in (False, True):
-            both.merge(self._sketches[name, one])
+        for one in self._experiences.classes.values():
+            both.merge(one.sketches[name])
         return both
+
+    @property
+    def experiences(self) -> Experiences:
+        """What interactive and deferrable requests experienced, all together and tenant by tenant."""
+        self._count()
+        return self._experiences
 
     def over_time(self, name: str) -> Iterator[tuple[float, Sketch]]:
         """Start (s) and distribution of a latency (`OVER_TIME`) for each period in which requests arrived."""
@@ -230,7 +230,8 @@ class LatencyRecord:
         """Memory of the record, without what waits to be counted, bytes."""
         self._count()
         over_time = [sketch for sketches in self._over_time.values() for sketch in sketches.values()]
-        return sum(sketch.nbytes for sketch in [*self._sketches.values(), *over_time])
+        both = [*self._sketches.values(), *over_time]
+        return self._experiences.nbytes + sum(sketch.nbytes for sketch in both)
 
     def merge(self, other: LatencyRecord) -> None:
         """Count what another record has counted, e.g. of another site."""
@@ -238,6 +239,7 @@ class LatencyRecord:
         other._count()
         for key, sketch in other._sketches.items():
             self._sketches[key].merge(sketch)
+        self._experiences.merge(other._experiences)
         if other._period_s == DAY_S:
             self._by_day()
         for period, sketches in other._over_time.items():
@@ -250,10 +252,8 @@ class LatencyRecord:
         self._count()
         return {
             "period_s": self._period_s,
-            "sketches": [
-                {"name": name, "deferrable": deferrable, **sketch.to_plain()}
-                for (name, deferrable), sketch in self._sketches.items()
-            ],
+            "sketches": {name: sketch.to_plain() for name, sketch in self._sketches.items()},
+            "experiences": self._experiences.to_plain(),
             "over_time": [
                 {"period": period, **{name: sketch.to_plain() for name, sketch in sketches.items()}}
                 for period, sketches in sorted(self._over_time.items())
@@ -265,8 +265,8 @@ class LatencyRecord:
         """A record from `to_plain`."""
         record = cls()
         record._period_s = plain["period_s"]
-        for entry in plain["sketches"]:
-            record._sketches[entry["name"], entry["deferrable"]] = Sketch.from_plain(entry)
+        record._sketches = {name: Sketch.from_plain(entry) for name, entry in plain["sketches"].items()}
+        record._experiences.fill(plain["experiences"])
         for entry in plain["over_time"]:
             record._over_time[entry["period"]] = {name: Sketch.from_plain(entry[name]) for name in OVER_TIME}
         return record

@@ -25,7 +25,7 @@ class RequestBlock:
     deferrable
         Whether a scheduler may hold the request back.
     deadline
-        When a held request must have been released at the latest, s; inf where not deferrable.
+        When a deferrable request must be complete at the latest, s; inf where not deferrable.
     tenant
         Who sent it: an index a caller gives its sources; 0 where nobody said.
     request_id

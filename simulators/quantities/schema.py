@@ -108,6 +108,7 @@ REQUESTS: tuple[RequestColumn, ...] = (
     RequestColumn("decode_tokens", "1", "int64", "Output tokens"),
     RequestColumn("restarts", "1", "int64", "Evictions suffered"),
     RequestColumn("deferrable", "1", "bool", "Whether a policy could hold it back"),
+    RequestColumn("deadline", "s", "float64", "When it must be complete; infinite without a deadline"),
     RequestColumn("replica", "1", "int64", "Replica that served it"),
     RequestColumn("tenant", "1", "int64", "Who sent it"),
     RequestColumn("energy_j", "J", "float64", "GPU energy attributed to it"),

@@ -14,6 +14,10 @@ def cards(summary: Mapping[str, Any]) -> str:
     energy, renewable = summary.get("energy_mwh", {}), summary.get("renewable", {})
     it, facility = energy.get("it"), energy.get("facility")
     served = summary.get("inference", {})
+    # who may be held back has no first token to wait for
+    of_whom, waits = served, ""
+    if (prompt := (served.get("classes") or {}).get("interactive")) and prompt["requests"]:
+        of_whom, waits = prompt, "interactive requests, "
     told = [
         page.card(
             "Energy used by the site",
@@ -41,9 +45,9 @@ def cards(summary: Mapping[str, Any]) -> str:
         *(
             page.card(
                 label,
-                seconds((served.get(key) or {}).get("p95")),
-                f"p50 {seconds((served.get(key) or {}).get('p50'))}, "
-                f"p99 {seconds((served.get(key) or {}).get('p99'))}",
+                seconds((of_whom.get(key) or {}).get("p95")),
+                f"{waits}p50 {seconds((of_whom.get(key) or {}).get('p50'))}, "
+                f"p99 {seconds((of_whom.get(key) or {}).get('p99'))}",
             )
             for label, key in (
                 ("Time to first token, p95", "ttft_s"),

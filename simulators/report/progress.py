@@ -87,13 +87,33 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
         ("Requests completed", _number(requests.get("requests_completed"), "")),
         ("TTFT p50 / p95 / p99", _spread(requests.get("ttft_s"))),
+        *_by_class(requests, "ttft_s"),
         ("TPOT p50 / p95 / p99", _spread(requests.get("tpot_s"))),
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
+        ("Deadlines missed", _missed(requests)),
         *_per_token(summary, requests),
     ]
     rows = [(label, text) for label, text in rows if text]
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join(f"  {label:<{width}}  {text}" for label, text in rows)
+
+
+def _by_class(requests: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
+    """A latency of interactive and of deferrable requests, where there are both."""
+    told = [(f"... {kind}", _spread(_group(found, name))) for kind, found in _classes(requests).items()]
+    return told if all(text for _, text in told) else []
+
+
+def _missed(requests: Mapping[str, Any]) -> str:
+    due, missed = (
+        sum(found.get(name) or 0 for found in _classes(requests).values())
+        for name in ("deadlines", "deadlines_missed")
+    )
+    return f"{missed:,.0f} of {due:,.0f}" if due else ""
+
+
+def _classes(requests: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return _group(requests, "classes")
 
 
 def _per_token(summary: Mapping[str, Any], requests: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -58,6 +58,7 @@ def write_report(
         account.section(summary),
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
+        tables.classes(summary),
         tables.scheduling(summary.get("scheduling")),
         sections.network(charts, drawn, pictures or {}),
         tables.energy(summary),

@@ -31,6 +31,7 @@ def scheduling(comparison: Mapping[str, Any] | None) -> str:
         "mean_delay_s": ("Delay paid by held requests, mean", seconds),
         "p95_delay_s": ("... 95th percentile", seconds),
         "requests_delayed": ("Requests held", lambda value: f"{value:,.0f}"),
+        "deadlines_missed": ("Deadlines missed", lambda value: f"{value:,.0f}"),
         "completed_requests": ("Requests completed", lambda value: f"{value:,.0f}"),
         "operational_kg": ("Operational carbon, battery settled", mass_text),
         "facility_mwh": ("Facility energy", energy_text),
@@ -47,6 +48,35 @@ def scheduling(comparison: Mapping[str, Any] | None) -> str:
         "What scheduling changes",
         page.text(intro, "note"),
         page.table(("", str(policy or ""), str(baseline or "")), rows, ("", "number", "number"), narrow=True),
+    )
+
+
+def classes(summary: Mapping[str, Any]) -> str:
+    """Latencies and deadlines of interactive and deferrable requests, and of each tenant if there are several."""
+    served = summary.get("inference", {})
+    told = [("", served.get("classes") or {})]
+    told += [
+        ("other tenants" if tenant == "-1" else f"tenant {tenant}", kinds)
+        for tenant, kinds in (served.get("tenants") or {}).items()
+    ]
+    rows = []
+    for whose, kinds in told:
+        for name, found in kinds.items():
+            if found["requests"] or found["deadlines"]:
+                due, missed = found["deadlines"], found["deadlines_missed"]
+                spreads = [
+                    " / ".join(seconds(found[key][level]) for level in ("p50", "p95", "p99"))
+                    for key in ("ttft_s", "tpot_s", "e2e_s")
+                ]
+                words = f"{whose}, {name}" if whose else name[:1].upper() + name[1:]
+                late = f"{missed:,.0f} of {due:,.0f}" if due else "–"
+                rows.append((words, f"{found['requests']:,.0f}", *spreads, late))
+    if not rows:
+        return ""
+    heads = ("", "Completed", "TTFT p50 / p95 / p99", "TPOT", "End to end", "Deadlines missed")
+    note = "Latencies count from the release. A policy may hold deferrable requests, which must be complete in time."
+    return page.section(
+        "Who waited how long", page.text(note, "note"), page.table(heads, rows, ("", *["number"] * 5))
     )
 
 

@@ -16,7 +16,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "generation": ("generation_w",),
     "load": ("load_w",),
     "charge": ("soc",),
-    "queue": ("held", "arrived", "waiting", "running", "awake", "slots"),
+    "queue": ("held", "arrived", "completed", "waiting", "running", "awake", "slots"),
     "voltage": ("vm_pu",),
     "loading": ("line_loading_percent",),
 }
@@ -47,8 +47,8 @@ class Observation:
         State of charge of the battery at the end of the step before, 0 to 1.
     held, waiting, running
         Requests held back, queued and running at the end of the step before.
-    arrived
-        Requests that arrived in the step before.
+    arrived, completed
+        Requests that arrived, and that were completed, in the step before.
     awake, slots
         Replicas that serve, and the requests that may run on them at once, at the end of the step before.
     price_per_kwh
@@ -79,6 +79,7 @@ class Observation:
     waiting: float = 0.0
     running: float = 0.0
     arrived: float = 0.0
+    completed: float = 0.0
     awake: float = nan
     slots: float = nan
     price_per_kwh: float = nan

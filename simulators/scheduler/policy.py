@@ -1,6 +1,6 @@
 """The contract of a policy, and what bundled ones share.
 
-A policy only ever asks. Whatever it commands, the gate releases a held request at its deadline at the latest and never
+A policy only ever asks. Whatever it commands, the gate releases a held request in time for its deadline and never
 holds one that is not deferrable, and an actuator that cannot do as told says why.
 """
 
@@ -48,15 +48,43 @@ class Policy(Protocol):
 HOLD = Release(hold=True, rate_per_s=0.0)
 
 
-def release(held: float, over_s: float) -> Release:
-    """Let `held` requests go evenly over `over_s` (at once if that is 0).
+MOST_WAITING = 0.03
+"""Requests that may queue per slot before deferred ones wait on: 8 of 256 slots. A choice, 0 to some 0.1: a queue of a
+few is gone in a fraction of a second, and a longer one delays the requests that nobody deferred."""
+
+
+def release(seen: Observation, over_s: float, most_waiting: float = inf) -> Release:
+    """Let the held requests go evenly over `over_s` (at once if that is 0), but no faster than slots are free.
+
+    Parameters
+    ----------
+    seen
+        What the policy sees; its queue counts.
+    over_s
+        Time in which all that are held are to be gone, s.
+    most_waiting
+        Requests that may queue per slot (`Observation.slots`), >= 0; while more do, all that is deferrable is held.
+        inf: no limit at all.
 
     Examples
     --------
-    >>> release(90, 900.0)
+    >>> release(Observation(0, 60, held=90), 900.0)
     Release(hold=False, rate_per_s=0.1)
+    >>> release(Observation(0, 60, held=90, waiting=5, slots=128), 900.0, most_waiting=0.03)
+    Release(hold=True, rate_per_s=0.0)
+    >>> release(Observation(0, 60, held=9000, arrived=60, completed=60, running=8, slots=128), 0.0, most_waiting=0.0)
+    Release(hold=False, rate_per_s=2.0)
     """
-    return Release(False, held / over_s if held > 0 and over_s > 0 else inf)
+    rate_per_s = seen.held / over_s if seen.held > 0 and over_s > 0 else inf
+    if most_waiting == inf or isnan(seen.slots):
+        return Release(False, rate_per_s)
+    if seen.waiting > most_waiting * seen.slots:
+        return HOLD
+    # a queue is seen only when it is there; none comes if only as many enter as the last step completed and slots are
+    # free, beside those that come anyway
+    free = (1 + most_waiting) * seen.slots - seen.running - seen.waiting
+    room_per_s = (seen.completed + free - seen.arrived) / seen.step_s
+    return Release(False, min(rate_per_s, room_per_s)) if room_per_s > 0 else HOLD
 
 
 def quantile(ascending: Sequence[float] | NDArray[np.float64], share: float) -> float:

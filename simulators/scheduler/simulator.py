@@ -16,7 +16,7 @@ from simulators.errors import InputError
 from simulators.own_code import first_line, own_file
 from simulators.quantities.commands import Command, Release
 from simulators.scheduler.observation import Observation
-from simulators.scheduler.policies import in_force
+from simulators.scheduler.policies import policy as named
 from simulators.scheduler.policy import Policy
 
 MOST_TOLD = 20
@@ -57,7 +57,7 @@ class _Controller:
 class Scheduler(Adapter[_Controller]):
     """Controllers of sites.
 
-    ``Controller(policy="carbon:quantile=0.2", defaults={"carbon": {"window_s": 28800}}, site="here")``. Powers and
+    ``Controller(policy="carbon:quantile=0.2", site="here")``. Powers and
     request counts are summed over what is connected, of voltages the lowest counts, of everything else there may be one
     source. ``commands`` are dictionaries (`simulators.quantities.commands`); what actuators refused comes back through
     ``refused`` and is seen by the policy one step later.
@@ -75,25 +75,27 @@ class Scheduler(Adapter[_Controller]):
     MODELS = {
         "Controller": {
             "public": True,
-            "params": ["policy", "defaults", "site"],
+            "params": ["policy", "site"],
             "attrs": [
                 *("CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]", "CI_marginal[gCO2eq/kWh]", "price[1/kWh]"),
                 *("P_gen[MW]", "P_load[MW]", "SoC[1]", "vm_pu[1]", "line_loading_max[%]"),
-                *("held[1]", "arrived[1]", "waiting[1]", "running[1]", "awake[1]", "slots[1]", "refused"),
+                *(
+                    "held[1]",
+                    "arrived[1]",
+                    "completed[1]",
+                    "waiting[1]",
+                    "running[1]",
+                    "awake[1]",
+                    "slots[1]",
+                    "refused",
+                ),
                 *("commands", "hold[1]", "refused[1]"),
             ],
         }
     }
 
-    def make(
-        self,
-        eid: str,
-        model: str,
-        policy: str = "none",
-        defaults: Mapping[str, Mapping[str, Any]] | None = None,
-        site: str = "",
-    ) -> _Controller:
-        return _Controller(policy, site, in_force(policy, defaults))
+    def make(self, eid: str, model: str, policy: str = "none", site: str = "") -> _Controller:
+        return _Controller(policy, site, named(policy))
 
     def advance(self, eid: str, entity: _Controller, given: Given) -> None:
         observation = self._observe(entity, given)
@@ -122,6 +124,7 @@ class Scheduler(Adapter[_Controller]):
             waiting=given.total("waiting[1]"),
             running=given.total("running[1]"),
             arrived=given.total("arrived[1]"),
+            completed=given.total("completed[1]"),
             awake=given.total("awake[1]", nan),
             slots=given.total("slots[1]", nan),
             price_per_kwh=given.only("price[1/kWh]"),

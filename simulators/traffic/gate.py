@@ -1,7 +1,8 @@
-"""The gate before the clusters: a scheduler makes deferrable requests wait here, never past their deadline."""
+"""The gate before the clusters: a scheduler makes deferrable requests wait here, never past their latest release."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,14 @@ from simulators.quantities.requests import RequestBlock
 
 
 class Gate:
-    """Holds deferrable requests and releases them: at once, at a rate, or when their deadline comes.
+    """Holds deferrable requests and releases them: at once, at a rate, or when their latest release comes.
 
-    Who has the earliest deadline leaves first. Everything else passes straight through.
+    Who has the earliest leaves first. Everything else passes straight through.
+
+    Parameters
+    ----------
+    latest
+        When each of some requests must have been released, s; by default at its deadline.
 
     Examples
     --------
@@ -26,8 +32,11 @@ class Gate:
     [60.0, 62.0]
     """
 
-    def __init__(self) -> None:
-        self._sorted = RequestBlock.concatenate([])  # by deadline
+    def __init__(
+        self, latest: Callable[[RequestBlock], NDArray[np.float64]] = lambda block: block.deadline
+    ) -> None:
+        self._latest = latest
+        self._sorted = RequestBlock.concatenate([])  # by latest release
         # what came since, put in order only when some of it may leave
         self._recent: list[RequestBlock] = []
         self._recent_earliest = np.inf
@@ -53,16 +62,18 @@ class Gate:
         hold
             Whether deferrable requests are to wait.
         release_rate_per_s
-            How fast held requests leave when they need not wait, 1/s; inf: all at once; 0: none before its deadline.
+            How fast held requests leave when they need not wait, 1/s; inf: all at once; 0: none before its latest
+            release.
             The pace is kept from interval to interval.
         """
         arrivals = replace(arrivals, released_at=arrivals.arrived_at)
         if hold:
-            waits = arrivals.deferrable & (arrivals.deadline > arrivals.arrived_at)
+            latest = self._latest(arrivals)
+            waits = arrivals.deferrable & (latest > arrivals.arrived_at)
             if waits.any():
                 waiting = arrivals[waits]
                 self._recent.append(waiting)
-                self._recent_earliest = min(self._recent_earliest, float(waiting.deadline.min()))
+                self._recent_earliest = min(self._recent_earliest, float(latest[waits].min()))
                 self.held += len(waiting)
                 arrivals = arrivals[~waits]
         if not self.held:
@@ -78,13 +89,13 @@ class Gate:
     def _put_in_order(self) -> None:
         if self._recent:
             together = RequestBlock.concatenate([self._sorted, *self._recent])
-            self._sorted = together[np.argsort(together.deadline, kind="stable")]
+            self._sorted = together[np.argsort(self._latest(together), kind="stable")]
             self._recent.clear()
             self._recent_earliest = np.inf
 
     def _leaving(self, begins_at: float, until: float, rate_per_s: float) -> RequestBlock:
-        """Take out who leaves before `until`: the first in order, at their turn or their deadline."""
-        latest = self._sorted.deadline
+        """Take out who leaves before `until`: the first in order, at their turn or their latest release."""
+        latest = self._latest(self._sorted)
         count = int(np.searchsorted(latest, until))
         turns: NDArray[np.float64] = np.zeros(0)
         if rate_per_s > 0:

@@ -206,7 +206,9 @@ class TrafficOptions(BaseModel):
     deferrable_share: float = Field(
         0.3, ge=0, le=1, description="share of the requests a policy may hold back"
     )
-    defer_hours: float = Field(8.0, gt=0, description="how long a deferrable request may be held back, h")
+    defer_hours: float = Field(
+        8.0, gt=0, description="how long after its arrival a deferrable request must be complete, h"
+    )
 
     def workload(self, start_of_day_s: float, span_s: float, seed: int) -> dict[str, Any]:
         """Options for `workload_from_plain`.
@@ -216,7 +218,7 @@ class TrafficOptions(BaseModel):
         start_of_day_s
             Local time of day at which the run starts, s after midnight.
         span_s
-            Length of the run, s.
+            Time in which requests arrive, s.
         seed
             Seed of everything that is drawn.
         """
@@ -226,7 +228,7 @@ class TrafficOptions(BaseModel):
             "seed": seed,
         }
         if self.trace is not None:
-            return {"requests": str(self.trace), **deferral}
+            return {"requests": str(self.trace), "horizon_s": span_s, **deferral}
         return {
             "rate_per_s": self.rate,
             "lengths": self.lengths,

@@ -16,7 +16,7 @@ from simulators.quantities.commands import Command, Release, Route, command_from
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.routing import SiteRouter
-from simulators.traffic.source import DRAIN_S, Source
+from simulators.traffic.source import SERVE_S, Source
 
 Refused = list[dict[str, Any]]
 
@@ -38,12 +38,12 @@ class _Origin:
         self,
         workload: Mapping[str, Any],
         span_s: float | None = None,
-        drain_s: float = DRAIN_S,
+        serve_s: float = SERVE_S,
         copies: float = 1,
     ) -> None:
         if not 0 < copies < inf:
             raise InputError(f"traffic: {copies!r} copies, expected a number above 0")
-        self._source = Source(workload_from_plain(workload), span_s, drain_s)
+        self._source = Source(workload_from_plain(workload), span_s, serve_s)
         self._files = workload_files(workload)
         self._copies = int(copies) if copies == int(copies) else copies
         self._block = RequestBlock.concatenate([])
@@ -171,7 +171,7 @@ class Traffic(Adapter[_Part]):
     MODELS: ClassVar[dict[str, ModelDescription]] = {
         "Source": {
             "public": True,
-            "params": ["workload", "span_s", "drain_s", "copies"],
+            "params": ["workload", "span_s", "serve_s", "copies"],
             "attrs": ["commands", "requests", "arrived[1]", "held[1]", "refused"],
         },
         "Router": {

@@ -5,44 +5,50 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.quantities.commands import Command, Release
 from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.gate import Gate
 
-DRAIN_S = 900.0
-"""No request is held into the last quarter of an hour: runs that differ in policy end with the same work done."""
+SERVE_S = 900.0
+"""A held request is let go a quarter of an hour before it must be complete. A choice: serving takes seconds while
+nothing queues, but a long answer takes minutes, and so does the queue of those that must leave together."""
 
 
-class ReleasedBefore:
-    """A workload whose deferrable requests must all be released before a given time.
+class LatestRelease:
+    """When held requests must be let go, so that they are complete by their deadline and within the run.
 
-    A deadline beyond it moves to the middle between arrival and that time, so that the last ones do not leave together.
+    `serve_s` are left to serve a request, but no more than half of its window. A deadline beyond the end of the run
+    cannot be waited for: such a request leaves halfway from its arrival to `serve_s` before the end, so that the last
+    ones do not leave together. Its deadline stays what it is.
 
     Parameters
     ----------
-    workload
-        Where the requests come from.
     end_s
-        The time, s.
+        End of the run, s; inf: not known.
+    serve_s
+        Time left for serving, s.
+
+    Examples
+    --------
+    >>> block = RequestBlock.of(np.array([0.0, 0.0, 5000.0]), np.full(3, 512), np.full(3, 128))
+    >>> block = replace(block, deadline=np.array([3600.0, 600.0, 9000.0]))
+    >>> LatestRelease(7200.0, 900.0)(block).tolist()
+    [2700.0, 300.0, 5650.0]
     """
 
-    def __init__(self, workload: Workload, end_s: float) -> None:
-        self._workload = workload
+    def __init__(self, end_s: float = np.inf, serve_s: float = SERVE_S) -> None:
         self._end_s = end_s
+        self._serve_s = serve_s
 
-    def take(self, until_s: float) -> RequestBlock:
-        """See `Workload`."""
-        block = self._workload.take(until_s)
-        sooner = np.maximum(block.arrived_at, (block.arrived_at + self._end_s) / 2)
-        late = block.deferrable & (block.deadline > self._end_s)
-        return replace(block, deadline=np.where(late, sooner, block.deadline))
-
-    @property
-    def exhausted(self) -> bool:
-        """See `Workload`."""
-        return self._workload.exhausted
+    def __call__(self, block: RequestBlock) -> NDArray[np.float64]:
+        """Latest releases, s; shape (n,)."""
+        arrived_at, deadline = block.arrived_at, block.deadline
+        in_time = deadline - np.minimum(self._serve_s, (deadline - arrived_at) / 2)
+        sooner = np.maximum(arrived_at, (arrived_at + self._end_s - self._serve_s) / 2)
+        return np.where(deadline > self._end_s, sooner, in_time)
 
 
 class Source:
@@ -54,8 +60,8 @@ class Source:
         Where they come from.
     span_s
         Length of the run, s; None: not known, or no rule for its end.
-    drain_s
-        How long before the end of the run every request must have been released, s.
+    serve_s
+        Time left for serving before a deadline and before the end of the run, s; see `LatestRelease`.
 
     Attributes
     ----------
@@ -76,13 +82,13 @@ class Source:
     True
     """
 
-    def __init__(self, workload: Workload, span_s: float | None = None, drain_s: float = DRAIN_S) -> None:
+    def __init__(self, workload: Workload, span_s: float | None = None, serve_s: float = SERVE_S) -> None:
         if span_s is not None and not span_s > 0:
             raise InputError(f"traffic: the span is {span_s!r} s, expected a number above 0")
-        if not drain_s >= 0:
-            raise InputError(f"traffic: the drain is {drain_s!r} s, expected a number >= 0")
-        self._workload = workload if span_s is None else ReleasedBefore(workload, max(0.0, span_s - drain_s))
-        self._gate = Gate()
+        if not serve_s >= 0:
+            raise InputError(f"traffic: the time left for serving is {serve_s!r} s, expected a number >= 0")
+        self._workload = workload
+        self._gate = Gate(LatestRelease(np.inf if span_s is None else span_s, serve_s))
         self.release = Release(hold=False)
         self.arrived = 0
 

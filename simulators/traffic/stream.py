@@ -123,8 +123,7 @@ class SyntheticWorkload(Stream):
         Share of the requests a scheduler may hold back, 0..1. A larger share adds requests to those of a
         smaller one.
     defer_window_s
-        How long after its arrival such a request must have been released, s; a pair (shortest, longest) draws
-        uniformly.
+        How long after its arrival such a request must be complete, s; a pair (shortest, longest) draws uniformly.
     tenant
         Index written into every request.
 

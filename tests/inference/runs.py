@@ -52,6 +52,7 @@ def records(jobs: Sequence[Job]) -> RecordArray:
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
         rows[name] = np.nan
     rows["request_id"] = np.arange(len(jobs))
+    rows["deadline"] = np.inf
     for i, (arrived_at, prompt, output) in enumerate(jobs):
         rows[i]["arrived_at"] = rows[i]["released_at"] = arrived_at
         rows[i]["prefill_tokens"] = rows[i]["target"] = prompt

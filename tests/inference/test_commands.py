@@ -74,10 +74,9 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(command, re
     assert [r.limits for r in c.replicas] == limits
 
 
-def h100s(replicas: int):
-    return build_cluster(Serving(gpu="h100", power_law="auto", replicas=replicas, iteration_time="roofline"))[
-        0
-    ]
+def h100s(replicas: int, router: str = "round_robin"):
+    serving = Serving(gpu="h100", power_law="auto", replicas=replicas, iteration_time="roofline")
+    return build_cluster(serving, router_name=router)[0]
 
 
 def one_by_one(count: int, gap_s: float) -> RequestBlock:
@@ -100,6 +99,44 @@ def test_fewer_awake_replicas_serve_everything_and_draw_less():
     assert few.awake == 1
     few.advance(600.0, nothing)
     assert few.awake == 3
+
+
+def test_those_awake_share_the_requests_evenly():
+    """The replica after the parked ones got their share too."""
+    c = h100s(4)
+    assert c.command(Awake(3)) is None
+    finished = c.advance(600.0, one_by_one(300, 1.0)).finished
+    assert np.bincount(finished["replica"], minlength=4).tolist() == [100, 100, 100, 0]
+
+
+@pytest.mark.parametrize("router", ["round_robin", "random", "least_outstanding", "power_of_two"])
+def test_no_request_waits_for_a_replica_that_loads_while_another_serves(router):
+    c, nothing = h100s(2, router), RequestBlock.concatenate([])
+    assert c.command(Awake(1)) is None
+    c.advance(100.0, nothing)
+    assert c.command(Awake(2)) is None
+    ready_at = c.replicas[1].counter("serves_from")
+    assert 100.0 < ready_at < 400.0
+    block = one_by_one(300, 1.0)
+    block = RequestBlock.of(100.0 + block.arrived_at, block.prefill_tokens, block.decode_tokens)
+    finished = c.advance(500.0, block).finished
+    assert (finished["released_at"][finished["replica"] == 1] >= ready_at).all()
+    assert (finished["scheduled_at"] - finished["released_at"]).max() < 1.0
+    late = finished["replica"][finished["released_at"] >= ready_at]
+    assert router != "round_robin" or abs((late == 1).mean() - 0.5) < 0.01
+    assert router == "least_outstanding" or (late == 1).any()  # of equals it takes the first
+
+
+def test_parked_replicas_cost_no_turn_of_the_event_loop(monkeypatch):
+    """A request at a time through Python took 3.6 times as long."""
+    c = h100s(4)
+    assert c.command(Awake(2)) is None
+
+    def one_at_a_time(router, loading):
+        raise AssertionError("a request was routed by itself")
+
+    monkeypatch.setattr(c.parking, "choose", one_at_a_time)
+    assert c.advance(60.0, one_by_one(60, 1.0)).completed >= 59
 
 
 def test_what_runs_is_finished_before_a_replica_sleeps():

@@ -10,6 +10,8 @@ import pytest
 
 from simulators.inference.batching.state import REQUEST
 from simulators.inference.metrics import Metrics
+from simulators.inference.serving import Serving, build_cluster
+from simulators.quantities.requests import RequestBlock
 
 from .runs import FLAT, records
 from .test_cluster import busy_jobs, cluster, finish, requests
@@ -61,6 +63,34 @@ def test_a_finished_request_may_stand_for_copies():
     assert (one.summary(c)["held_s"]["requests"], three.summary(c)["held_s"]["requests"]) == (1, 3)
     assert three.summary(c)["ttft_s"] == one.summary(c)["ttft_s"]
     assert three.record.sketch("e2e_s").weight == 9
+
+
+def test_a_deferrable_request_is_good_if_it_is_complete_in_time():
+    """Its first token may be late; that it was released in time is not enough."""
+    c, interval = finished_interval([(0, 0, 0, 3.0, 5.0, 5), (0, 2, 2, 3.0, 8.0, 5), (0, 0, 0, 3.0, 5.0, 5)])
+    interval.finished["deferrable"] = [1, 1, 0]
+    interval.finished["deadline"] = [6.0, 6.0, np.inf]
+    metrics = Metrics(slo_ttft_s=2.0, copies=2)
+    metrics.add(interval)
+    summary = metrics.summary(c)
+    assert summary["goodput_per_s"] == pytest.approx(2 * 1 / 10)
+    found = summary["classes"]
+    assert (found["deferrable"]["deadlines"], found["deferrable"]["deadlines_missed"]) == (4, 2)
+    assert (found["interactive"]["deadlines"], found["interactive"]["requests"]) == (0, 2)
+    assert found["deferrable"]["ttft_s"]["p50"] == pytest.approx(2.0, rel=1e-3)
+    assert found["interactive"]["ttft_s"]["p50"] == pytest.approx(3.0, rel=1e-3)
+
+
+def test_who_is_not_finished_at_its_deadline_has_missed_it():
+    slow, _ = build_cluster(Serving(gpu="a100", iteration_time="roofline"))
+    block = RequestBlock.of(np.full(3, 0.5), np.full(3, 50), np.full(3, 4000))
+    block.deferrable[:2] = True
+    block.deadline[:2] = [3.0, 1e6]
+    metrics = Metrics(copies=2)
+    metrics.add(slow.advance(5.0, block))
+    assert slow.outstanding == 3
+    found = metrics.summary(slow)["classes"]["deferrable"]
+    assert (found["deadlines"], found["deadlines_missed"], found["requests"]) == (2, 2, 0)
 
 
 def test_memory_does_not_grow_with_the_number_of_requests():

@@ -11,18 +11,18 @@ from simulators.inference.routing import ROUTERS, LeastOutstanding, PowerOfTwo, 
 
 def test_round_robin_goes_on_where_it_stopped():
     """However the requests come in portions, the k-th goes to replica k modulo the number of replicas."""
-    whole = RoundRobin(3).assign(20)
+    whole = RoundRobin(3).assign(20, 3)
     parts = RoundRobin(3)
-    cut = np.concatenate([parts.assign(n) for n in (0, 1, 5, 2, 12)])
+    cut = np.concatenate([parts.assign(n, 3) for n in (0, 1, 5, 2, 12)])
     assert whole.tolist() == cut.tolist() == [k % 3 for k in range(20)]
 
 
 def test_random_shares_out_evenly_and_follows_its_seed():
     count = 30_000
-    chosen = Random(3, np.random.default_rng(1)).assign(count)
+    chosen = Random(3, np.random.default_rng(1)).assign(count, 3)
     again = Random(3, np.random.default_rng(1))
-    assert np.concatenate([again.assign(n) for n in (10, 1, count - 11)]).tolist() == chosen.tolist()
-    assert Random(3, np.random.default_rng(2)).assign(count).tolist() != chosen.tolist()
+    assert np.concatenate([again.assign(n, 3) for n in (10, 1, count - 11)]).tolist() == chosen.tolist()
+    assert Random(3, np.random.default_rng(2)).assign(count, 3).tolist() != chosen.tolist()
     # four standard deviations of a binomial share
     assert np.bincount(chosen) / count == pytest.approx([1 / 3] * 3, abs=4 * np.sqrt(2 / 9 / count))
 
@@ -55,7 +55,7 @@ def test_one_replica_gets_everything(name):
     only = router(name, 1, np.random.default_rng(0))
     assert [only.choose(np.array([k])) for k in range(5)] == [0] * 5
     if not only.looks:
-        assert only.assign(5).tolist() == [0] * 5
+        assert only.assign(5, 1).tolist() == [0] * 5
 
 
 def test_an_unknown_router_is_refused():

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scenarios.series import Span, read_series
+from scenarios.series import read_series
+from scenarios.span import Span
 from scenarios.study import Study
 from simulators.carbon.forecast import Issued, forecast
 from simulators.errors import InputError

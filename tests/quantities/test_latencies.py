@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from simulators.quantities.experience import BY_CLASS, MOST_TENANTS, OTHERS
 from simulators.quantities.latencies import (
-    BY_CLASS,
     DAY_S,
     HOUR_S,
     LATENCIES,
@@ -96,7 +96,7 @@ def test_a_record_knows_every_distribution(size):
             assert sketch.quantile(q) == pytest.approx(np.quantile(values, q), rel=ERROR)
     for name in BY_CLASS:
         for deferrable in (False, True):
-            values = times[name][columns["deferrable"] == deferrable]
+            values = samples[name][columns["deferrable"][~np.isnan(times[name])] == deferrable]
             sketch = record.sketch(name, deferrable)
             assert sketch.count == len(values)
             assert sketch.quantile(0.95) == pytest.approx(np.quantile(values, 0.95), rel=ERROR)
@@ -159,3 +159,40 @@ def test_nothing_is_no_latency():
     record.add({name: values[:0] for name, values in ONE.items()})
     assert record.sketch("ttft_s").count == 0
     assert list(record.over_time("ttft_s")) == []
+
+
+def test_a_deadline_is_kept_by_who_is_complete_and_misses_are_counted_by_class_and_tenant():
+    """The release was in time for all of them."""
+    columns = finished(3000, 6 * HOUR_S)
+    rng = np.random.default_rng(5)
+    columns["tenant"] = rng.integers(0, 3, 3000)
+    columns["deadline"] = np.where(columns["deferrable"], columns["released_at"] + 3.0, np.inf)
+    late = columns["completed_at"] > columns["deadline"]
+    assert 100 < late.sum() < columns["deferrable"].sum()
+    record = recorded(columns, weight=2.0)
+    again = LatencyRecord.from_plain(json.loads(json.dumps(record.to_plain())))
+    halves = recorded({name: values[:1500] for name, values in columns.items()}, weight=2.0)
+    halves.merge(recorded({name: values[1500:] for name, values in columns.items()}, weight=2.0))
+    for one in (record, again, halves):
+        classes, tenants = one.experiences.classes, one.experiences.tenants
+        assert (classes[False].due, classes[False].missed) == (0, 0)
+        assert (classes[True].due, classes[True].missed) == (2 * columns["deferrable"].sum(), 2 * late.sum())
+        assert sorted(tenants) == [0, 1, 2]
+        for tenant, kinds in tenants.items():
+            of_tenant = columns["tenant"] == tenant
+            assert kinds[True].missed == 2 * (late & of_tenant).sum()
+            assert kinds[False].requests == 2 * (of_tenant & ~columns["deferrable"]).sum()
+            waited = latencies(columns)["ttft_s"][of_tenant & ~columns["deferrable"]]
+            found = kinds[False].figures()["ttft_s"]["p95"]
+            assert found == pytest.approx(np.quantile(waited, 0.95), rel=OVER_TIME_ERROR)
+
+
+def test_a_thousand_tenants_take_the_room_of_a_few():
+    columns = finished(9000, HOUR_S)
+    columns["tenant"] = np.arange(9000) % 1000
+    record = recorded(columns)
+    tenants = record.experiences.tenants
+    assert len(tenants) == MOST_TENANTS + 1
+    assert tenants[OTHERS][False].requests + tenants[OTHERS][True].requests == 9000 - 9 * MOST_TENANTS
+    record.merge(recorded(columns))
+    assert len(record.experiences.tenants) == MOST_TENANTS + 1

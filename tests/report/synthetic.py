@@ -206,6 +206,12 @@ def summary(frame: pd.DataFrame, done: pd.DataFrame, step_s: int = 60) -> dict[s
             "prefill_tokens": int(done["prefill_tokens"].sum()),
             "decode_tokens": int(done["decode_tokens"].sum()),
             **{name: record.sketch(name).percentiles() for name in ("ttft_s", "tpot_s", "e2e_s")},
+            "classes": {
+                name: experience.figures()
+                for name, experience in zip(
+                    ("interactive", "deferrable"), record.experiences.classes.values(), strict=True
+                )
+            },
             "gpu_power_w_mean": 312.4,
             "mfu_mean": 0.137,
             "energy_j_per_output_token": mwh["it"] * 3.6e9 / int(done["decode_tokens"].sum()),

@@ -17,8 +17,9 @@ from tests.conftest import ROOT, Ended, call_app
 SMALL = (
     "--model", "meta-llama/Meta-Llama-3-8B", "--gpu", "a100", "--tp", "1", "--replicas", "1", "--rate", "0.3",
     "--days", "0.1", "--pv-kw", "2", "--wind-kw", "0.5", "--battery-kwh", "0.5",
+    "--drain-hours", "0",
 )  # fmt: skip
-"""One GPU with its server, about 1.3 kW; 2.4 hours in steps of a minute."""
+"""One GPU with its server, about 1.3 kW; 2.4 hours in steps of a minute, and no more, whatever is deferred."""
 
 MORNING = ("--start", "2017-06-05T09:00")
 QUICK = ("--no-report", "--no-compare")

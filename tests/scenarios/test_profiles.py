@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from scenarios import profiles
-from scenarios.series import SiteSeries, Span, read_series
+from scenarios.series import SiteSeries, read_series
+from scenarios.span import Span
 from scenarios.study import Study
 from simulators.errors import InputError
 from simulators.paths import DATA

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from simulators.recorder.summary import sha256
-from simulators.traffic.source import DRAIN_S
+from simulators.traffic.source import SERVE_S
 from tests.conftest import ROOT, files_below
 
 from .runs import DATA, MORNING, QUICK, Result, result, simulate
@@ -168,7 +168,7 @@ def test_policies_see_the_same_requests_and_finish_the_same_work(tmp_path):
         # nothing is held into the end of the run: the same work is done
         assert other.released_at.max() <= 144 * 60
         held = other[other.released_at > other.arrived_at]
-        assert held.released_at.max() <= 144 * 60 - DRAIN_S / 2
+        assert held.released_at.max() <= 144 * 60 - SERVE_S / 2
     assert (none.released_at == none.arrived_at).all()
     assert len({run.summary["inference"]["requests_arrived"] for run in runs}) == 1
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.quantities.commands import BatchCap, PowerCap, Release
+from simulators.quantities.commands import Release
 from simulators.scheduler.observation import NEEDS, Observation
-from simulators.scheduler.policies import POLICIES, Unhurried, in_force, needs_of, policies, policy
+from simulators.scheduler.policies import POLICIES, needs_of, policies, policy
 from simulators.scheduler.policies.carbon import CarbonThreshold
 from simulators.scheduler.policies.price import PriceThreshold
 from simulators.scheduler.policies.solar import SolarFollowing
 from simulators.scheduler.policies.voltage import VoltageThreshold
-from simulators.scheduler.policy import Policy
+from simulators.scheduler.policy import HOLD, Policy, release
 
 
 def seen(**values) -> Observation:
@@ -62,7 +62,7 @@ def test_carbon_spreads_the_release_over_the_clean_spell():
 
 def test_carbon_empties_the_queue_by_the_end_of_the_spell():
     ahead, held = [200.0] * 4 + [500.0] * 8, 72.0
-    rule = CarbonThreshold(threshold_g_per_kwh=300.0)
+    rule = CarbonThreshold(threshold_g_per_kwh=300.0, least_spread_s=0.0)
     for step in range(4):
         decision = decided(rule, ci_forecast_g_per_kwh=ahead[step:], held=held)
         held = max(0.0, held - decision.rate_per_s * 900)
@@ -166,6 +166,10 @@ BAD = [
     ("carbon:window_s=-1", "a positive window"),
     ("carbon:window_s=inf", "a positive window"),
     ("carbon:least_spread_s=-1", "least_spread_s >= 0"),
+    ("carbon:most_waiting=-1", "'carbon': expected most_waiting >= 0, not -1"),
+    ("price:most_waiting=-1", "'price': expected most_waiting >= 0"),
+    ("solar:most_waiting=-1", "'solar': expected most_waiting >= 0"),
+    ("voltage:most_waiting=-1", "'voltage': expected most_waiting >= 0"),
     ("carbon:quantile=0.2,quantile=0.3", "'carbon': quantile is given twice"),
     ("my_policy.py", "my_policy.py: no class named, expected FILE.py:CLASS"),
     ("carbon:threshold_g_per_kwh=-1", "a threshold >= 0"),
@@ -193,12 +197,16 @@ def test_parameters_are_numbers_truth_values_or_none():
     assert policy("carbon:") == CarbonThreshold()
 
 
-def test_what_is_written_goes_before_the_defaults():
-    defaults = {"carbon": {"window_s": 3600.0, "quantile": 0.5}, "price": {"spread_s": 0.0}}
-    assert policy("carbon:quantile=0.2", defaults) == CarbonThreshold(quantile=0.2, window_s=3600.0)
-    assert policy("solar", defaults) == SolarFollowing()
-    with pytest.raises(InputError, match="a positive window"):
-        policy("carbon", {"carbon": {"window_s": 0.0}})
+def test_carbon_looks_as_far_as_the_forecast_goes_and_spreads_over_a_quarter_of_it():
+    day = [200.0] + [500.0] * 15
+    rule = CarbonThreshold(threshold_g_per_kwh=300.0)
+    assert decided(rule, ci_forecast_g_per_kwh=day, held=72).rate_per_s == 72 / (4 * 900)
+    assert decided(rule, ci_forecast_g_per_kwh=day[:4], held=72).rate_per_s == 72 / 900
+    late = [500.0, 500.0, 500.0, 200.0]
+    assert [decided(CarbonThreshold(window_s=s), ci_forecast_g_per_kwh=late).hold for s in (2700, None)] == [
+        False,
+        True,
+    ]
 
 
 def test_own_surplus_counts_as_clean():
@@ -212,31 +220,38 @@ def test_a_short_clean_spell_is_no_flood():
     assert decided(rule, ci_g_per_kwh=100.0, held=7200).rate_per_s == 2.0
 
 
-class Juggler:
-    """Releases, and asks for more."""
-
-    needs = frozenset({"carbon"})
-
-    def decide(self, observation):
-        return [PowerCap(500.0), Release(hold=False), BatchCap(4)]
-
-
-def test_unhurried_holds_while_requests_queue():
-    rule = Unhurried(policy("none"), most_waiting=3)
-    assert not decided(rule, waiting=3).hold
-    assert decided(rule, waiting=4).hold
+HOLDING = (
+    ("carbon", {"ci_forecast_g_per_kwh": [100.0, 500.0]}),
+    ("price:threshold_per_kwh=1.0", {"price_per_kwh": 0.1}),
+    ("solar", {"generation_w": 2.0, "load_w": 1.0}),
+    ("voltage", {"vm_pu": 1.0}),
+)
 
 
-def test_unhurried_leaves_other_commands_alone():
-    rule = Unhurried(Juggler(), most_waiting=3)
-    assert list(rule.decide(seen(waiting=3))) == [PowerCap(500.0), Release(hold=False), BatchCap(4)]
-    assert list(rule.decide(seen(waiting=4))) == [Release(True, 0.0), PowerCap(500.0), BatchCap(4)]
-    assert rule.needs == {"carbon", "queue"}
+def test_none_holds_nothing_however_much_waits():
+    assert list(policy("none").decide(seen(waiting=1e6, slots=1.0))) == [Release(hold=False)]
 
 
-def test_a_bundled_policy_is_unhurried_and_an_own_one_is_left_alone(tmp_path):
-    assert in_force("carbon", {"carbon": {"quantile": 0.5}}) == Unhurried(CarbonThreshold(quantile=0.5))
-    assert type(in_force(own(tmp_path))).__name__ == "Mine"
+@pytest.mark.parametrize(("spec", "signals"), HOLDING)
+def test_who_holds_releases_nothing_while_too_many_wait_for_a_slot(spec, signals):
+    """The limit is one per slot: a site of a thousand such clusters decides as one of them."""
+    for copies in (1, 1000):
+        of_cluster = {"slots": 256 * copies, "completed": 900 * copies, "running": 8 * copies, "held": copies}
+        assert not decided(policy(spec), **signals, waiting=7 * copies, **of_cluster).hold
+        assert decided(policy(spec), **signals, waiting=8 * copies, **of_cluster) == HOLD
+        extra = f"{spec}{',' if ':' in spec else ':'}most_waiting=0.1"
+        assert not decided(policy(extra), **signals, waiting=25 * copies, **of_cluster).hold
+        assert decided(policy(extra), **signals, waiting=26 * copies, **of_cluster) == HOLD
+
+
+@given(st.floats(0, 256), st.floats(0, 900), st.floats(0, 900), st.floats(0, 1e5))
+def test_a_release_takes_free_slots_alone(running, arrived, completed, held):
+    """However many are held: what the last step completed may come again, and as many more as slots are free."""
+    crowd = seen(running=running, arrived=arrived, completed=completed, held=held, slots=256.0)
+    command = release(crowd, 0.0, most_waiting=0.03)
+    come = arrived + (0.0 if command.hold else 900 * command.rate_per_s)
+    assert command == HOLD or running + come - completed <= 1.03 * 256 + 1e-6
+    assert release(crowd, 0.0) == Release(hold=False)
 
 
 def own(folder, needs='frozenset({"carbon", "price"})') -> str:
@@ -330,7 +345,7 @@ def test_a_file_that_changed_is_read_again(tmp_path):
 
 
 def test_what_a_policy_needs_is_known(tmp_path):
-    assert needs_of("none") == {"queue"}
+    assert needs_of("none") == set()
     assert needs_of("carbon") == {"carbon", "carbon_forecast", "generation", "load", "queue"}
     assert needs_of(own(tmp_path)) == {"carbon", "price"}
     assert needs_of(f"{tmp_path}/mine.py:Silent") == set(NEEDS)

@@ -50,7 +50,7 @@ def observed(folder, given: dict, **parameters):
 
 
 def test_a_bundled_policy_from_plain_values():
-    adapter = started(policy="carbon:quantile=0.5", defaults={"carbon": {"window_s": 2 * STEP_S}})
+    adapter = started(policy=f"carbon:quantile=0.5,window_s={2 * STEP_S}")
     given = {
         "CI[gCO2eq/kWh]": {"Carbon.Grid": 500.0},
         "CI_forecast[gCO2eq/kWh]": {"Carbon.Grid": [500.0, 200.0, 900.0]},
@@ -60,16 +60,21 @@ def test_a_bundled_policy_from_plain_values():
     assert step(adapter, 0, given) == {"commands": [held], "hold[1]": 1, "refused[1]": 0}
     given["CI[gCO2eq/kWh]"] = {"Carbon.Grid": 200.0}
     given["CI_forecast[gCO2eq/kWh]"] = {"Carbon.Grid": [200.0, 900.0, 200.0]}
-    released = {"kind": "release", "hold": False, "rate_per_s": 0.1}
+    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S}
     assert step(adapter, 1, given) == {"commands": [released], "hold[1]": 0, "refused[1]": 0}
     summary = json.loads(json.dumps(adapter.summary("here")))
-    assert summary == {"policy": "carbon:quantile=0.5", "commands": {"release": 2}, "refused": []}
+    assert summary == {
+        "policy": f"carbon:quantile=0.5,window_s={2 * STEP_S}",
+        "commands": {"release": 2},
+        "refused": [],
+    }
 
 
 def test_nothing_is_released_while_requests_queue():
-    adapter = started()
-    assert step(adapter, 0, {"waiting[1]": {"a": 5, "b": 3}})["hold[1]"] == 0
-    assert step(adapter, 1, {"waiting[1]": {"a": 5, "b": 4}})["hold[1]"] == 1
+    adapter = started(policy="price:threshold_per_kwh=1.0,most_waiting=0.25")
+    given = {"price[1/kWh]": {"p": 0.5}, "slots[1]": {"a": 16, "b": 16}, "completed[1]": {"a": 900}}
+    assert step(adapter, 0, given | {"waiting[1]": {"a": 5, "b": 3}})["hold[1]"] == 0
+    assert step(adapter, 1, given | {"waiting[1]": {"a": 5, "b": 4}})["hold[1]"] == 1
 
 
 def test_what_is_connected_is_what_a_policy_sees(tmp_path):
@@ -88,6 +93,7 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
             "line_loading_max[%]": {"a": 80.0},
             "held[1]": {"a": 1, "b": 2},
             "arrived[1]": {"a": 3, "b": 4},
+            "completed[1]": {"a": 4, "b": 5},
             "waiting[1]": {"a": 5, "b": 6},
             "running[1]": {"a": 7, "b": 8},
             "awake[1]": {"a": 1, "b": 2},
@@ -113,6 +119,7 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
         "line_loading_percent": 80.0,
         "held": 3,
         "arrived": 7,
+        "completed": 9,
         "waiting": 11,
         "running": 15,
         "awake": 3,
@@ -255,7 +262,7 @@ def test_the_world_connects_what_policies_may_ask_for():
     [
         ({"policy": "green"}, "policy: 'green' is unknown"),
         ({"policy": "nowhere.py:Mine"}, "policy nowhere.py: no such file"),
-        ({"policy": "carbon", "defaults": {"carbon": {"quantile": 2}}}, "a quantile above 0 to 1, not 2"),
+        ({"policy": "carbon:quantile=2"}, "a quantile above 0 to 1, not 2"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message):

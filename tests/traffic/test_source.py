@@ -9,7 +9,7 @@ from simulators.errors import InputError
 from simulators.quantities.commands import BatchCap, Release
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_from_options
-from simulators.traffic.source import DRAIN_S, ReleasedBefore, Source
+from simulators.traffic.source import SERVE_S, LatestRelease, Source
 
 STEP_S = 60.0
 
@@ -65,8 +65,8 @@ def test_the_end_of_a_run_finds_nothing_held():
     source.command(Release(hold=True))
     block = RequestBlock.concatenate(steps(source, 120))
     assert source.held == 0
-    late = block.released_at[block.arrived_at < span_s - DRAIN_S]
-    assert late.max() < span_s - DRAIN_S
+    late = block.released_at[block.arrived_at < span_s - SERVE_S]
+    assert late.max() < span_s - SERVE_S
     # not all at once either
     assert np.bincount((late // STEP_S).astype(int)).max() < 0.1 * len(late)
     without = Source(workload(share=1.0))
@@ -75,10 +75,28 @@ def test_the_end_of_a_run_finds_nothing_held():
     assert without.held == without.arrived
 
 
-def test_deadlines_within_the_run_stay():
-    block = ReleasedBefore(workload(share=1.0, window_s=100.0), 6000.0).take(7200.0)
-    np.testing.assert_allclose((block.deadline - block.arrived_at)[block.arrived_at < 5900], 100.0)
-    np.testing.assert_array_equal(block.deadline >= block.arrived_at, True)
+def test_who_is_held_leaves_in_time_to_be_served():
+    """A deadline is for completion: a quarter of an hour is left for it, of a short window the half."""
+    for window_s, left_s in ((7200.0, SERVE_S), (1000.0, 500.0)):
+        source = Source(workload(share=1.0, window_s=window_s))
+        source.command(Release(hold=True))
+        block = RequestBlock.concatenate(steps(source, 200))
+        np.testing.assert_allclose(block.deadline - block.arrived_at, window_s)
+        np.testing.assert_allclose(block.released_at, block.deadline - left_s)
+    eager = Source(workload(share=1.0, window_s=7200.0), serve_s=0.0)
+    eager.command(Release(hold=True))
+    block = RequestBlock.concatenate(steps(eager, 200))
+    np.testing.assert_allclose(block.released_at, block.deadline)
+
+
+def test_the_end_of_a_run_moves_the_release_and_not_the_deadline():
+    block = workload(share=1.0, window_s=7200.0).take(7200.0)
+    latest = LatestRelease(7200.0 + SERVE_S)(block)
+    beyond = block.deadline > 7200.0 + SERVE_S
+    assert beyond.mean() > 0.8
+    np.testing.assert_allclose(latest[~beyond], block.deadline[~beyond] - SERVE_S)
+    np.testing.assert_allclose(latest[beyond], (block.arrived_at[beyond] + 7200.0) / 2)
+    np.testing.assert_allclose(block.deadline - block.arrived_at, 7200.0)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +122,7 @@ def test_impossible_commands_are_refused_and_change_nothing(command, reason):
     [
         ({"span_s": 0.0}, "span is 0.0 s"),
         ({"span_s": np.nan}, "span is nan"),
-        ({"drain_s": -1.0}, "drain is -1"),
+        ({"serve_s": -1.0}, "time left for serving is -1"),
     ],
 )
 def test_impossible_spans_are_refused(how, message):

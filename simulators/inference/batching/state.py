@@ -32,6 +32,7 @@ REQUEST = np.dtype(
         ("deferrable", np.int64),
         ("replica", np.int64),
         ("tenant", np.int64),
+        ("deadline", np.float64),  # s, when it must be complete; inf: none
     ]
 )
 

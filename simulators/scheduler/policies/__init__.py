@@ -6,7 +6,6 @@ class of the user's own with ``decide(observation)``, ``my_policy.py:MyPolicy:fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ from simulators.scheduler.policies.carbon import CarbonThreshold
 from simulators.scheduler.policies.none import NoPolicy
 from simulators.scheduler.policies.price import PriceThreshold
 from simulators.scheduler.policies.solar import SolarFollowing
-from simulators.scheduler.policies.unhurried import Unhurried
 from simulators.scheduler.policies.voltage import VoltageThreshold
 from simulators.scheduler.policy import Policy
 
@@ -78,15 +76,13 @@ def _parameters(cls: type[Any]) -> tuple[Parameter, ...]:
     )
 
 
-def policy(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Policy:
+def policy(spec: str) -> Policy:
     """The policy a specification names.
 
     Parameters
     ----------
     spec
         As the module says.
-    defaults
-        Parameters by the name of a bundled policy; what the specification says goes before them.
 
     Raises
     ------
@@ -111,20 +107,7 @@ def policy(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -
         raise InputError(
             f"policy: {name!r} is unknown, expected one of {', '.join(POLICIES)} or FILE.py:CLASS{hint}"
         )
-    options = dict((defaults or {}).get(name, {})) | parse_options(rest, f"policy {name!r}")
-    return cast(Policy, made(POLICIES[name], options, f"policy {name!r}"))
-
-
-def in_force(spec: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Policy:
-    """The policy as a site runs it: a bundled one releases nothing while requests queue, a user's own is left alone.
-
-    Examples
-    --------
-    >>> in_force("none")
-    Unhurried(policy=NoPolicy(), most_waiting=8.0)
-    """
-    chosen = policy(spec, defaults)
-    return chosen if own_file(spec) is not None else Unhurried(chosen)
+    return cast(Policy, made(POLICIES[name], parse_options(rest, f"policy {name!r}"), f"policy {name!r}"))
 
 
 def needs_of(spec: str) -> frozenset[str]:
@@ -140,7 +123,7 @@ def needs_of(spec: str) -> frozenset[str]:
     >>> sorted(needs_of("price"))
     ['price', 'queue']
     """
-    chosen = in_force(spec)
+    chosen = policy(spec)
     needs = getattr(chosen, "needs", None)
     if needs is None:
         return frozenset(NEEDS)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from simulators.quantities.commands import Command
 from simulators.scheduler.observation import Observation
-from simulators.scheduler.policy import HOLD, expect, need, quantile, release
+from simulators.scheduler.policy import HOLD, MOST_WAITING, expect, need, quantile, release
 
 
 @dataclass
@@ -29,6 +29,8 @@ class PriceThreshold:
         Fixed threshold in place of the quantile.
     spread_s
         Release those held evenly over this time, s; 0: at once.
+    most_waiting
+        Requests that may queue at the replicas per slot they have; while more do, nothing is released. inf: no limit.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class PriceThreshold:
     window_s: float = 86400.0
     threshold_per_kwh: float | None = None
     spread_s: float = 900.0
+    most_waiting: float = MOST_WAITING
     _seen: deque[tuple[int, float]] = field(default_factory=deque, init=False, repr=False)
     _ascending: list[float] = field(default_factory=list, init=False, repr=False)
 
@@ -50,6 +53,7 @@ class PriceThreshold:
         expect(0 < self.quantile <= 1, "price", f"a quantile above 0 to 1, not {self.quantile}")
         expect(self.window_s > 0, "price", f"a positive window, not {self.window_s} s")
         expect(self.spread_s >= 0, "price", f"spread_s >= 0, not {self.spread_s}")
+        expect(self.most_waiting >= 0, "price", f"most_waiting >= 0, not {self.most_waiting}")
 
     def decide(self, observation: Observation) -> Iterator[Command]:
         now = need(observation.price_per_kwh, "price[1/kWh]", "price")
@@ -62,4 +66,4 @@ class PriceThreshold:
                 _, old = self._seen.popleft()
                 del self._ascending[bisect_left(self._ascending, old)]
             threshold = quantile(self._ascending, self.quantile)
-        yield HOLD if now > threshold else release(observation.held, self.spread_s)
+        yield HOLD if now > threshold else release(observation, self.spread_s, self.most_waiting)

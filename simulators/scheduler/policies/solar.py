@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from simulators.quantities.commands import Command
 from simulators.scheduler.observation import Observation
-from simulators.scheduler.policy import HOLD, expect, need, release
+from simulators.scheduler.policy import HOLD, MOST_WAITING, expect, need, release
 
 
 @dataclass
@@ -29,6 +29,8 @@ class SolarFollowing:
         Release too from this state of charge on (more than 1: never).
     spread_s
         Release those held evenly over this time, s; 0: at once.
+    most_waiting
+        Requests that may queue at the replicas per slot they have; while more do, nothing is released. inf: no limit.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class SolarFollowing:
     hold_below: float = 0.8
     soc_release: float = 0.95
     spread_s: float = 900.0
+    most_waiting: float = MOST_WAITING
     _released: bool = field(default=False, init=False, repr=False)
     _flowing_load_w: float = field(default=0.0, init=False, repr=False)
 
@@ -50,6 +53,7 @@ class SolarFollowing:
         expect(self.release_at > 0, "solar", f"release_at above 0, not {self.release_at}")
         expect(0 <= self.hold_below <= self.release_at, "solar", "0 <= hold_below <= release_at")
         expect(self.spread_s >= 0, "solar", f"spread_s >= 0, not {self.spread_s}")
+        expect(self.most_waiting >= 0, "solar", f"most_waiting >= 0, not {self.most_waiting}")
 
     def decide(self, observation: Observation) -> Iterator[Command]:
         generation_w = need(observation.generation_w, "P_gen[MW]", "solar")
@@ -60,4 +64,4 @@ class SolarFollowing:
         carried = generation_w >= limit * max(load_w, self._flowing_load_w)
         full = not isnan(observation.soc) and observation.soc >= self.soc_release
         self._released = full or (generation_w > 0 and carried)
-        yield release(observation.held, self.spread_s) if self._released else HOLD
+        yield release(observation, self.spread_s, self.most_waiting) if self._released else HOLD

@@ -11,8 +11,8 @@ mooncake
 servegen
     ServeGen's client files: chunk-N-trace.csv beside chunk-N-dataset.json, or a folder of them.
 table
-    CSV or Parquet with arrived_at (s), prefill_tokens, decode_tokens, and if wanted tenant and deadline (s, the
-    latest release of a request that may be held back); Vidur's processed traces.
+    CSV or Parquet with arrived_at (s), prefill_tokens, decode_tokens, and if wanted tenant and deadline (s, when
+    a request that may be held back must be complete); Vidur's processed traces.
 
 CSV and JSON files may be compressed with gzip. A request without output tokens counts as one output token, the
 one that comes with the prompt; BurstGPT marks failed requests that way, so there it is left out.
