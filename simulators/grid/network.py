@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pandapower.powerflow import LoadflowNotConverged
 
 from simulators.errors import InputError
+from simulators.grid.damage import refuse_damage
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR
 from simulators.grid.limits import Limits, Violation, VoltageLimits
 from simulators.grid.readout import Reader
@@ -32,6 +33,7 @@ __all__ = ["Network", "Result", "Site", "load_network"]
 
 _RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
 _RETRY_ITERATIONS = 50
+_UNSOLVED = (LoadflowNotConverged, FloatingPointError)
 
 Array = NDArray[np.float64]
 
@@ -91,6 +93,7 @@ class Network:
         else:
             self.net = deepcopy(source)
             self.name = name or str(source.name or "network")
+            refuse_damage(self.net, f"network {self.name}")
         if not 0.0 < abs(power_factor) <= 1.0:
             raise InputError(f"power factor {power_factor}: expected -1 to 1 and not 0 (negative: leading)")
         self._tan_phi = math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
@@ -109,9 +112,10 @@ class Network:
         self._enforce_q_lims = enforce_q_lims
         self._warm = False
         self._last: tuple[tuple[Any, ...], Result] | None = None
-        if not (net.ext_grid.in_service.any() or net.gen.query("in_service and slack").size):
+        slack = [*net.ext_grid.bus[net.ext_grid.in_service], *net.gen.query("in_service and slack").bus]
+        if not net.bus.in_service[slack].any():
             raise InputError(f"network {self.name}: no external grid in service, so nothing balances it")
-        if not self._solve():
+        if not self._solve_first():
             raise InputError(f"network {self.name}: its power flow has no solution even without a site")
         self._supplied = dict(zip(net.bus.index, net.res_bus.vm_pu.notna(), strict=True))
         self._reader = Reader(net, self.limits)
@@ -254,20 +258,33 @@ class Network:
         if not np.array_equal(column, self.net[element].scaling):
             self.net[element]["scaling"] = column
 
+    def _solve_first(self) -> bool:
+        """The power flow of the network as it came; what pandapower does not take at all is wrong with the network."""
+        try:
+            return self._solve()
+        except Exception as error:  # pandapower raises whatever its tables trip over
+            words = f"{type(error).__name__}: {error}"
+            raise InputError(f"network {self.name}: pandapower cannot solve it ({words})") from error
+
     def _solve(self) -> bool:
-        """Run the power flow from the last voltages, else flat, else from a DC solution; true if solved."""
+        """Run the power flow from the last voltages, else as pandapower starts, else from a DC solution or flat.
+
+        A DC solution does not exist where a branch has resistance only.
+        """
         net = self.net
         if self._warm:
             try:
                 pandapower.runpp(net, init="results", recycle=_RECYCLE)
                 return True
-            except LoadflowNotConverged:
+            except _UNSOLVED:
                 self._warm = False
-        for options in ({}, {"init": "dc", "max_iteration": _RETRY_ITERATIONS}):
+        retry = {"max_iteration": _RETRY_ITERATIONS}
+        resistive = not net.line.x_ohm_per_km.all() or not (net.impedance.xft_pu * net.impedance.xtf_pu).all()
+        for options in ({}, {"init": "flat" if resistive else "dc", **retry}):
             net["_ppc"] = None
             try:
                 pandapower.runpp(net, enforce_q_lims=self._enforce_q_lims, **options)
-            except LoadflowNotConverged:
+            except _UNSOLVED:
                 continue
             # A file may ask for another algorithm, which keeps nothing; limits change which buses hold a voltage;
             # pandapower takes the generators that stand for DC lines out of its tables after every power flow.
