@@ -58,7 +58,7 @@ def write_report(
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
         tables.scheduling(summary.get("scheduling")),
-        sections.network(charts, drawn, pictures or {}),
+        sections.network(charts, drawn, summary, pictures or {}),
         tables.energy(summary),
         tables.inputs(config.get("inputs", ())),
         tables.notes(notes),
