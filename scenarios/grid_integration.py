@@ -81,7 +81,8 @@ def run(chosen: GridIntegration) -> None:
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})
         site = study.site
-        title = f"{site.cluster.mw:g} MW of inference at bus {site.connection.bus} of {network.name}"
+        size = "A cluster" if site.cluster.mw is None else f"{site.cluster.mw:g} MW"
+        title = f"{size} of inference at bus {site.connection.bus} of {network.name}"
         pictures = {"The network": picture}
         write_results(folder, result, options, started, title, report=chosen.output.report, pictures=pictures)
 
