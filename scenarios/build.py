@@ -276,6 +276,7 @@ def _network(study: Study) -> list[Entity]:
         "buses": buses,
         "voltage_limits": network.voltage_limits,
         "power_factor": network.power_factor,
+        "enforce_q_lims": network.enforce_q_lims,
     }
     names = tuple(site.name for site in study.sites)
     return [Entity(NETWORK, "network", "grid", "Grid", "network", config, children=names)]

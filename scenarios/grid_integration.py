@@ -6,6 +6,7 @@ python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -80,23 +81,35 @@ def run(chosen: GridIntegration) -> None:
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})
         site = study.site
-        title = f"{site.cluster.mw:g} MW of inference at bus {site.connection.bus} of {network.name}"
+        size = "A cluster" if site.cluster.mw is None else f"{site.cluster.mw:g} MW"
+        title = f"{size} of inference at bus {site.connection.bus} of {network.name}"
         pictures = {"The network": picture}
         write_results(folder, result, options, started, title, report=chosen.output.report, pictures=pictures)
 
 
 def _network(options: NetworkOptions) -> Network:
-    return Network(options.network, voltage_limits=options.voltage_limits, power_factor=options.power_factor)
+    return Network(
+        options.network,
+        voltage_limits=options.voltage_limits,
+        power_factor=options.power_factor,
+        enforce_q_lims=options.enforce_q_lims,
+    )
 
 
 def hosting(chosen: Hosting) -> None:
-    """Find the largest constant load at --bus before the first limit is broken, and say what breaks."""
+    """Find the constant loads at --bus that break no limit, from the least to the largest, and say what breaks."""
     if chosen.bus is None:
         raise InputError("--bus: not given, expected the index or name of a bus of the network")
     found = hosting_capacity_mw(_network(chosen.network), chosen.bus)
-    print(
-        f"bus {chosen.bus} of {chosen.network.network}: {found.capacity_mw:.2f} MW, limited by {found.description}"
-    )
+    loads = f"{found.capacity_mw:.2f} MW"
+    if math.isnan(found.least_mw):
+        loads = "nothing"
+    elif found.least_mw > 0.0:
+        loads = f"{found.least_mw:.2f} to {loads}"
+    words = found.description
+    if found.limited_by is not None and "reactive" in found.limited_by.kind:
+        words += "" if chosen.network.enforce_q_lims else " (--enforce-q-lims holds generators at it)"
+    print(f"bus {chosen.bus} of {chosen.network.network}: {loads}, {words}")
 
 
 def app() -> typer.Typer:

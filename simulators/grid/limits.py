@@ -1,4 +1,4 @@
-"""What a network may not exceed: voltage bands, line and transformer loading."""
+"""What a network may not exceed: voltage bands, loading, supply, and what its sources can give."""
 
 from __future__ import annotations
 
@@ -17,6 +17,25 @@ least 95 % of a week's 10-minute means). Here every step is held against it, whi
 
 VoltageLimits = Literal["network", "en50160"] | tuple[float, float]
 
+Kind = Literal[
+    "low voltage",
+    "high voltage",
+    "overload",
+    "low active power",
+    "high active power",
+    "low reactive power",
+    "high reactive power",
+    "no supply",
+    "no solution",
+]
+
+POWER_UNITS: dict[str, str] = {
+    f"{side} {power}": unit
+    for side in ("low", "high")
+    for power, unit in (("active power", "MW"), ("reactive power", "MVar"))
+}
+"""Kinds that are about the power of a source, and their units."""
+
 _SLACK_PU = 1e-6
 _SLACK_PERCENT = 1e-6
 
@@ -32,26 +51,39 @@ class Violation:
     element, index
         pandapower table and index; ``network`` for a power flow without solution.
     kind
-        Which limit. Voltages and their limits are in p.u., loadings and theirs in %.
+        Which limit. Voltages and their limits are in p.u., loadings and theirs in %, powers of sources in MW or
+        MVar, and the load that ``no supply`` leaves unserved in MW.
+    scale
+        What the excess is measured by where the limit may be 0 (powers); 0: by the limit itself.
     """
 
-    element: Literal["bus", "line", "trafo", "trafo3w", "network"]
+    element: Literal["bus", "line", "trafo", "trafo3w", "ext_grid", "gen", "dcline", "network"]
     index: int
-    kind: Literal["low voltage", "high voltage", "overload", "no solution"]
+    kind: Kind
     value: float
     limit: float
+    scale: float = 0.0
 
     @property
     def severity(self) -> float:
-        """How far beyond the limit, relative to it; infinite without a solution."""
-        if self.kind == "no solution":
+        """How far beyond the limit, relative to it; infinite without a solution and without supply."""
+        if self.kind in ("no solution", "no supply"):
             return math.inf
-        return abs(self.value - self.limit) / self.limit
+        return abs(self.value - self.limit) / (self.scale or abs(self.limit))
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Orders violations, the worst highest: by severity, then by the load without supply, MW."""
+        return self.severity, self.value if self.kind == "no supply" else 0.0
 
     def describe(self) -> str:
         """What happened, for a person, e.g. ``overload 104.2 % (limit 100)``."""
         if self.kind == "no solution":
             return "the power flow has no solution"
+        if self.kind == "no supply":
+            return f"no supply, {self.value:.4g} MW of load unserved"
+        if self.kind in POWER_UNITS:
+            return f"{self.kind} {self.value:.4g} {POWER_UNITS[self.kind]} (limit {self.limit:g})"
         if self.kind == "overload":
             return f"overload {self.value:.1f} % (limit {self.limit:g})"
         return f"{self.kind} {self.value:.4f} p.u. (limit {self.limit:g})"

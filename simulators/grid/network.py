@@ -22,8 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from pandapower.powerflow import LoadflowNotConverged
 
 from simulators.errors import InputError
+from simulators.grid.damage import refuse_damage
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR
 from simulators.grid.limits import Limits, Violation, VoltageLimits
+from simulators.grid.readout import Reader
 from simulators.grid.result import Result, unsolved
 from simulators.grid.sources import load_network
 
@@ -31,6 +33,7 @@ __all__ = ["Network", "Result", "Site", "load_network"]
 
 _RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
 _RETRY_ITERATIONS = 50
+_UNSOLVED = (LoadflowNotConverged, FloatingPointError)
 
 Array = NDArray[np.float64]
 
@@ -58,6 +61,9 @@ class Network:
         See `simulators.grid.limits.Limits`.
     power_factor
         Used by `reactive_mvar`; lagging in (0, 1], leading in [-1, 0).
+    enforce_q_lims
+        Hold generators at their reactive limits, where their voltage then gives; else they hold their voltage, and
+        what they exceed is a violation. Steps then start from nothing, several times slower.
 
     Raises
     ------
@@ -79,6 +85,7 @@ class Network:
         name: str = "",
         voltage_limits: VoltageLimits = "network",
         power_factor: float = DEFAULT_POWER_FACTOR,
+        enforce_q_lims: bool = False,
     ) -> None:
         if isinstance(source, str | Path):
             self.net = load_network(source)
@@ -86,6 +93,7 @@ class Network:
         else:
             self.net = deepcopy(source)
             self.name = name or str(source.name or "network")
+            refuse_damage(self.net, f"network {self.name}")
         if not 0.0 < abs(power_factor) <= 1.0:
             raise InputError(f"power factor {power_factor}: expected -1 to 1 and not 0 (negative: leading)")
         self._tan_phi = math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
@@ -101,15 +109,16 @@ class Network:
         self._own_scaling = {
             e: net[e].scaling.to_numpy(dtype=np.float64, copy=True) for e in ("load", "sgen")
         }
+        self._enforce_q_lims = enforce_q_lims
         self._warm = False
         self._last: tuple[tuple[Any, ...], Result] | None = None
-        if not (net.ext_grid.in_service.any() or net.gen.query("in_service and slack").size):
+        slack = [*net.ext_grid.bus[net.ext_grid.in_service], *net.gen.query("in_service and slack").bus]
+        if not net.bus.in_service[slack].any():
             raise InputError(f"network {self.name}: no external grid in service, so nothing balances it")
-        if not self._solve():
+        if not self._solve_first():
             raise InputError(f"network {self.name}: its power flow has no solution even without a site")
         self._supplied = dict(zip(net.bus.index, net.res_bus.vm_pu.notna(), strict=True))
-        # Lines, transformers, impedances, DC lines: pandapower gives the loss of each in one column name.
-        self._lossy = [e for e in net if f"res_{e}" in net and len(net[e]) and "pl_mw" in net[f"res_{e}"]]
+        self._reader = Reader(net, self.limits)
 
     def bus_index(self, bus: int | str) -> int:
         """Index of a bus given by index (a number, also as text) or by name.
@@ -228,7 +237,7 @@ class Network:
         self._set_scaling("load", load_scaling)
         self._set_scaling("sgen", gen_scaling)
         result = (
-            self._read(p, q)
+            self._reader.read(self.net, p, q)
             if self._solve()
             else unsolved(len(self.buses), len(self.lines), len(self.trafos), p, q)
         )
@@ -249,51 +258,37 @@ class Network:
         if not np.array_equal(column, self.net[element].scaling):
             self.net[element]["scaling"] = column
 
+    def _solve_first(self) -> bool:
+        """The power flow of the network as it came; what pandapower does not take at all is wrong with the network."""
+        try:
+            return self._solve()
+        except Exception as error:  # pandapower raises whatever its tables trip over
+            words = f"{type(error).__name__}: {error}"
+            raise InputError(f"network {self.name}: pandapower cannot solve it ({words})") from error
+
     def _solve(self) -> bool:
-        """Run the power flow from the last voltages, else flat, else from a DC solution; true if solved."""
+        """Run the power flow from the last voltages, else as pandapower starts, else from a DC solution or flat.
+
+        A DC solution does not exist where a branch has resistance only.
+        """
         net = self.net
         if self._warm:
             try:
                 pandapower.runpp(net, init="results", recycle=_RECYCLE)
                 return True
-            except LoadflowNotConverged:
+            except _UNSOLVED:
                 self._warm = False
-        for options in ({}, {"init": "dc", "max_iteration": _RETRY_ITERATIONS}):
+        retry = {"max_iteration": _RETRY_ITERATIONS}
+        resistive = not net.line.x_ohm_per_km.all() or not (net.impedance.xft_pu * net.impedance.xtf_pu).all()
+        for options in ({}, {"init": "flat" if resistive else "dc", **retry}):
             net["_ppc"] = None
             try:
-                pandapower.runpp(net, **options)
-            except LoadflowNotConverged:
+                pandapower.runpp(net, enforce_q_lims=self._enforce_q_lims, **options)
+            except _UNSOLVED:
                 continue
-            self._warm = (
-                net["_options"]["algorithm"] == "nr"
-            )  # a file may ask for another, which keeps nothing
+            # A file may ask for another algorithm, which keeps nothing; limits change which buses hold a voltage;
+            # pandapower takes the generators that stand for DC lines out of its tables after every power flow.
+            keeps = net["_options"]["algorithm"] == "nr" and net.dcline.empty
+            self._warm = keeps and not self._enforce_q_lims
             return True
         return False
-
-    def _read(self, p: Array, q: Array) -> Result:
-        net = self.net
-        vm_pu = net.res_bus.vm_pu.to_numpy(copy=True)
-        line = net.res_line.loading_percent.to_numpy(copy=True)
-        trafo = np.concatenate(
-            [net.res_trafo.loading_percent.to_numpy(), net.res_trafo3w.loading_percent.to_numpy()]
-        ).astype(np.float64)
-        slack_gens = (net.gen.slack & net.gen.in_service).to_numpy(dtype=bool)
-        return Result(
-            converged=True,
-            vm_pu=vm_pu,
-            va_degree=net.res_bus.va_degree.to_numpy(copy=True),
-            line_loading_percent=line,
-            trafo_loading_percent=trafo,
-            p_loss_mw=float(
-                sum(np.nansum(net[f"res_{element}"].pl_mw.to_numpy()) for element in self._lossy)
-            ),
-            p_slack_mw=float(
-                np.nansum(net.res_ext_grid.p_mw) + net.res_gen.p_mw.to_numpy()[slack_gens].sum()
-            ),
-            q_slack_mvar=float(
-                np.nansum(net.res_ext_grid.q_mvar) + net.res_gen.q_mvar.to_numpy()[slack_gens].sum()
-            ),
-            site_p_mw=p.copy(),
-            site_q_mvar=q.copy(),
-            violations=self.limits.check(vm_pu, line, trafo),
-        )

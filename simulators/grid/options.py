@@ -32,6 +32,11 @@ class NetworkOptions(BaseModel):
     voltage_limits: Literal["network", "en50160"] = Field(
         "network", description="network (its own, else EN 50160) or en50160 (+-10 %)"
     )
+    enforce_q_lims: bool = Field(
+        False,
+        description="hold generators at their reactive limits, where their voltage then gives; else they hold their "
+        "voltage and what they exceed is a violation",
+    )
 
     def files(self) -> list[tuple[str, Path]]:
         """The file the network is read from, where it is one: what it is, and its path."""

@@ -12,7 +12,7 @@ from simulators.grid.limits import Violation
 from simulators.grid.network import Network
 from simulators.grid.record import Breach, Extreme, RunRecord
 
-_SUMS = ("hours", "unsolved_hours", "violation_hours", "losses_mwh", "slack_mwh")
+_SUMS = ("hours", "unsolved_hours", "violation_hours", "losses_mwh", "slack_mwh", "unsupplied_mwh")
 _EXTREMES = ("highest_line", "highest_trafo", "lowest_vm", "highest_vm")
 _ARRAYS = ("line_loading_max", "trafo_loading_max", "vm_min", "vm_max", "site_mwh", "site_p_max_mw")
 

@@ -89,14 +89,19 @@ def _numbers(network: Network, record: RunRecord) -> str:
     summary = network_summary(record)
     rows = []
     for label, key, unit in (
-        ("Lowest voltage", "vm_pu_min", "p.u."),
-        ("Highest voltage", "vm_pu_max", "p.u."),
+        ("Lowest voltage of the network", "vm_pu_min", "p.u."),
+        ("Highest voltage of the network", "vm_pu_max", "p.u."),
         ("Line", "line_loading_percent_max", "%"),
         ("Transformer", "trafo_loading_percent_max", "%"),
     ):
         if (extreme := summary[key]) is not None:
             digits = 1 if unit == "%" else 4
             rows.append(f"{label}: {extreme['value']:.{digits}f} {unit} ({extreme['element']})")
+    rows[2:2] = [
+        f"Lowest at {_shorten(site['name'], 12)}: {site['vm_pu_min']:.4f} p.u. ({_shorten(site['bus_name'], 22)})"
+        for site in summary["sites"][:2]
+        if site["vm_pu_min"] is not None
+    ]
     rows.append(f"Losses: {summary['losses_mwh']:.4g} MWh of {summary['external_grid_mwh']:.4g} MWh drawn")
     rows.append(f"In violation: {summary['violation_hours']:.4g} of {summary['hours']:.4g} h")
     return "\n".join(rows)

@@ -64,6 +64,7 @@ class RunRecord:
     violation_hours: float = 0.0
     losses_mwh: float = 0.0
     slack_mwh: float = 0.0
+    unsupplied_mwh: float = 0.0
     breaches: dict[tuple[str, int, str], Breach] = field(default_factory=dict)
     highest_line: Extreme = field(default_factory=Extreme)
     highest_trafo: Extreme = field(default_factory=Extreme)
@@ -100,6 +101,7 @@ class RunRecord:
             return
         self.losses_mwh += result.p_loss_mw * hours
         self.slack_mwh += result.p_slack_mw * hours
+        self.unsupplied_mwh += result.unsupplied_mw * hours
         np.fmax(self.line_loading_max, result.line_loading_percent, out=self.line_loading_max)
         np.fmax(self.trafo_loading_max, result.trafo_loading_percent, out=self.trafo_loading_max)
         np.fmin(self.vm_min, result.vm_pu, out=self.vm_min)
@@ -116,7 +118,7 @@ class RunRecord:
             self.breaches[key] = Breach(violation, at_s, hours)
             return
         breach.hours += hours
-        if violation.severity > breach.worst.severity:
+        if violation.rank > breach.worst.rank:
             breach.worst, breach.at_s = violation, at_s
 
 
@@ -168,6 +170,8 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
         "trafo_loading_percent_max": _extreme(record.highest_trafo, list(network.trafos), network),
         "losses_mwh": record.losses_mwh,
         "external_grid_mwh": record.slack_mwh,
+        "unsupplied_buses": sum(breach.worst.kind == "no supply" for breach in record.breaches.values()),
+        "unsupplied_mwh": record.unsupplied_mwh,
         "hours": record.hours,
         "violation_hours": record.violation_hours,
         "converged_share": 1.0 - record.unsolved_hours / record.hours if record.hours else None,
@@ -188,11 +192,9 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
 
 
 def worst_breaches(record: RunRecord) -> list[Breach]:
-    """All breaches, steps without solution first, then by how far (relative to the limit), then by name."""
-    return sorted(
-        record.breaches.values(),
-        key=lambda b: (-b.worst.severity, b.worst.element, b.worst.index, b.worst.kind),
-    )
+    """All breaches: first no supply (most load first) or solution, then by how far beyond the limit, then by name."""
+    by_name = sorted(record.breaches.values(), key=lambda b: (b.worst.element, b.worst.index, b.worst.kind))
+    return sorted(by_name, key=lambda b: b.worst.rank, reverse=True)
 
 
 def _extreme(

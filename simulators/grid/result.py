@@ -58,6 +58,17 @@ class Result:
         return float(np.nanmax(self.vm_pu)) if self.converged else math.nan
 
     @property
+    def unsupplied_buses(self) -> int:
+        """How many buses in service have no connection to a source."""
+        return sum(violation.kind == "no supply" for violation in self.violations)
+
+    @property
+    def unsupplied_mw(self) -> float:
+        """Load at buses without supply, MW."""
+        lost = sum(violation.value for violation in self.violations if violation.kind == "no supply")
+        return float(lost) if self.converged else math.nan
+
+    @property
     def line_loading_max(self) -> float:
         """Highest loading of all lines, %; 0 in a network without lines."""
         return self._highest(self.line_loading_percent)

@@ -66,7 +66,7 @@ class PowerGrid(Adapter[_Grid]):
     MODELS = {
         "Grid": {
             "public": True,
-            "params": ["network", "buses", "voltage_limits", "power_factor"],
+            "params": ["network", "buses", "voltage_limits", "power_factor", "enforce_q_lims"],
             "attrs": ["load_scaling[1]", "gen_scaling[1]", *_OUTPUTS],
         },
         "Bus": {"public": False, "params": [], "attrs": ["P[MW]", "Q[MVar]", "vm_pu[1]", "va[deg]"]},
@@ -86,11 +86,17 @@ class PowerGrid(Adapter[_Grid]):
         buses: Sequence[int | str] = (),
         voltage_limits: VoltageLimits = "network",
         power_factor: float = DEFAULT_POWER_FACTOR,
+        enforce_q_lims: bool = False,
     ) -> _Grid:
         if not buses:
             raise InputError("grid: no buses given; expected at least one bus for a site")
         limits = voltage_limits if isinstance(voltage_limits, str) else tuple(voltage_limits)
-        made = Network(network, voltage_limits=limits, power_factor=power_factor)  # type: ignore[arg-type]
+        made = Network(
+            network,
+            voltage_limits=limits,  # type: ignore[arg-type]
+            power_factor=power_factor,
+            enforce_q_lims=enforce_q_lims,
+        )
         names: list[str] = []
         for number, bus in enumerate(buses):
             index = made.bus_index(bus)

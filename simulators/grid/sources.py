@@ -19,6 +19,8 @@ import pandapower
 import pandapower.networks
 
 from simulators.errors import InputError
+from simulators.grid.damage import refuse_damage, refuse_text
+from simulators.grid.tables import TABLES
 
 _CASES = (
     *(
@@ -160,6 +162,7 @@ def _read_json(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"network file {path}: cannot be read ({_first_line(error)})") from error
+    where = f"network file {path}"
     try:
         _check_objects(_parse(text), str(path))
     except json.JSONDecodeError as error:
@@ -169,13 +172,29 @@ def _read_json(path: Path) -> Any:
         ) from error
     except RecursionError as error:
         raise InputError(f"network file {path}: nested too deeply for a network") from error
+    refuse_text(_tables(text), where)
     try:
         net = pandapower.from_json_string(text, convert=True)
     except Exception as error:  # pandapower raises whatever its tables trip over
         raise InputError(f"network file {path}: pandapower cannot read it ({_first_line(error)})") from error
     if not isinstance(net, pandapower.pandapowerNet) or len(net.bus) == 0:
         raise InputError(f"network file {path}: no network in it; expected a file from pandapower.to_json")
+    refuse_damage(net, where)
     return net
+
+
+def _tables(text: str) -> dict[str, dict[str, Any]]:
+    """The element tables of a pandapower file, as plain values; none where it is built otherwise."""
+    found = {}
+    root = json.loads(text)
+    held = root.get("_object") if isinstance(root, dict) else None
+    for name, entry in (held if isinstance(held, dict) else {}).items():
+        is_table = isinstance(entry, dict) and entry.get("_class") == "DataFrame"
+        if name in TABLES and is_table and entry.get("orient") == "split":
+            table = json.loads(entry["_object"])
+            if isinstance(table, dict) and {"columns", "index", "data"} <= set(table):
+                found[name] = {**table, "dtype": dict(entry.get("dtype") or {})}
+    return found
 
 
 def _parse(text: str) -> Any:

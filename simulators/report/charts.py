@@ -13,7 +13,6 @@ from simulators.report.labels import (
     COLOURS,
     LATENCIES,
     SHARE_SCALE,
-    axis_label,
     intensity_unit,
     label,
     mass_unit,
@@ -161,13 +160,14 @@ class Charts(Plotter):
         return figure
 
     def network(self) -> go.Figure:
-        """Lowest voltage and highest loading within each interval."""
-        spans = self.local[series.NETWORK_COLUMNS].resample(
-            pd.Timedelta(seconds=self.width_s), origin="start"
-        )
+        """Lowest and highest voltage, of the network and at the site, and highest loading within each interval."""
+        spans = series.network(self.local).resample(pd.Timedelta(seconds=self.width_s), origin="start")
         least, most = spans.min(), spans.max()
-        figure = self.figure(420, [axis_label("vm_pu"), "Loading (%)"])
-        self.line(figure, least["vm_pu"], "Lowest voltage", COLOURS["blue"], "p.u.")
+        figure = self.figure(420, ["Voltage (p.u.)", "Loading (%)"])
+        self.line(figure, most["vm_max_pu"], label("vm_max_pu"), COLOURS["grid"], "p.u.")
+        if "vm_pu" in least:
+            self.line(figure, least["vm_pu"], label("vm_pu"), COLOURS["battery"], "p.u.")
+        self.line(figure, least["vm_min_pu"], label("vm_min_pu"), COLOURS["blue"], "p.u.")
         for name, colour in (("line_loading_max_percent", "carbon"), ("trafo_loading_max_percent", "ink")):
             self.line(figure, most[name], label(name), COLOURS[colour], "%", row=2)
         figure.add_hline(100.0, line={"dash": "dash", "width": 1, "color": COLOURS["grid"]}, row=2, col=1)

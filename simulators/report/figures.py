@@ -26,7 +26,7 @@ from simulators.report.canvas import (
     time_axis,
 )
 from simulators.report.carbon_figures import carbon, renewable
-from simulators.report.labels import COLOURS, RunMeta, axis_label, label, power_unit
+from simulators.report.labels import COLOURS, RunMeta, label, power_unit
 from simulators.report.latency_figures import latency
 
 __all__ = ["battery", "carbon", "latency", "network", "power_balance", "render_all", "renewable", "traffic"]
@@ -105,24 +105,27 @@ def traffic(frame: pd.DataFrame, meta: RunMeta) -> Figure:
 
 
 def network(frame: pd.DataFrame, meta: RunMeta) -> Figure:
-    """Voltage at the site's bus and the highest loading of lines and transformers.
+    """Voltages of the network and at the site's bus, and the highest loading of lines and transformers.
 
     Limits are broken by single intervals, so the range within each plotted interval is shown, not its mean.
     """
-    local = series.indexed(frame, meta)[series.NETWORK_COLUMNS]
+    local = series.network(series.indexed(frame, meta))
     width_s = series.bin_s(len(local), meta.step_s, MOST_POINTS)
     spans = local.resample(pd.Timedelta(seconds=width_s), origin="start")
     least, most = series.closed(spans.min(), width_s), series.closed(spans.max(), width_s)
     figure, (top, low) = canvas(5.2, [1, 1.1], "Network", meta, f"range within {interval(width_s)} intervals")
     for axes, name, colour, text in (
-        (top, "vm_pu", COLOURS["blue"], None),
+        (top, "vm_max_pu", COLOURS["grid"], label("vm_max_pu")),
+        *([(top, "vm_pu", COLOURS["battery"], label("vm_pu"))] if "vm_pu" in least else []),
+        (top, "vm_min_pu", COLOURS["blue"], label("vm_min_pu")),
         (low, "line_loading_max_percent", COLOURS["carbon"], label("line_loading_max_percent")),
         (low, "trafo_loading_max_percent", COLOURS["ink"], label("trafo_loading_max_percent")),
     ):
         axes.fill_between(
             least.index, least[name], most[name], step="post", color=colour, linewidth=0.8, label=text
         )
-    top.set_ylabel(axis_label("vm_pu"))
+    top.set_ylabel("Voltage (p.u.)")
+    legend_right(top)
     low.axhline(100.0, color=COLOURS["muted"], linewidth=1.0, linestyle=(0, (4, 3)))
     low.set_ylim(bottom=0)
     low.set_ylabel("Loading (%)")

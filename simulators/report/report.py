@@ -60,7 +60,7 @@ def write_report(
         sections.latency(charts, drawn, latencies),
         tables.classes(summary),
         tables.scheduling(summary.get("scheduling")),
-        sections.network(charts, drawn, pictures or {}),
+        sections.network(charts, drawn, summary, pictures or {}),
         tables.energy(summary),
         tables.inputs(config.get("inputs", ())),
         tables.notes(notes),

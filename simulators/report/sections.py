@@ -139,12 +139,18 @@ def latency(charts: Charts, drawn: dict[str, go.Figure], latencies: LatencyRecor
     return text
 
 
-def network(charts: Charts, drawn: dict[str, go.Figure], pictures: Mapping[str, Path | str]) -> str:
+def network(
+    charts: Charts,
+    drawn: dict[str, go.Figure],
+    summary: Mapping[str, Any],
+    pictures: Mapping[str, Path | str],
+) -> str:
     """Voltages and loadings, and further pictures."""
     text = ""
     if series.has_network(charts.local):
         drawn["network"] = charts.network()
-        words = "Within each plotted interval the lowest voltage and the highest loading are shown."
+        words = _voltages(summary.get("network", {}))
+        words += "Within each plotted interval the extreme voltages and the highest loading are shown."
         if "violations" in charts.local:
             broken = int((charts.local["violations"] > 0).sum())
             words += f" A limit is broken in {broken:,} of {len(charts.local):,} intervals."
@@ -152,3 +158,20 @@ def network(charts: Charts, drawn: dict[str, go.Figure], pictures: Mapping[str, 
     return text + "".join(
         page.section(caption, page.picture(path, caption)) for caption, path in pictures.items()
     )
+
+
+def _voltages(network: Mapping[str, Any]) -> str:
+    """The extremes over the run, each with its bus: those of the network, and those at each site."""
+    found = [(words, network.get(key)) for words, key in (("Lowest", "vm_pu_min"), ("Highest", "vm_pu_max"))]
+    told = [
+        f"{words} voltage of the network: {at['value']:.4f} p.u. at {at['element']} (bus {at['index']})."
+        for words, at in found
+        if at
+    ]
+    told += [
+        f"At {site['name']}, {site['bus_name']} (bus {site['bus']}): {site['vm_pu_min']:.4f} to "
+        f"{site['vm_pu_max']:.4f} p.u."
+        for site in network.get("sites", ())
+        if site["vm_pu_min"] is not None
+    ]
+    return "".join(f"{sentence} " for sentence in told)

@@ -29,7 +29,7 @@ SUPPLY = {
 SURPLUS = {name: label(f"{name}_mw") for name in ("charge", "export", "curtailed")}
 TRAFFIC = ["arrived", "completed", "rejected", "running", "waiting", "held", "hold"]
 IN_SYSTEM = {name: label(name) for name in ("running", "waiting", "held")}
-NETWORK_COLUMNS = ["vm_pu", "line_loading_max_percent", "trafo_loading_max_percent"]
+NETWORK_COLUMNS = ["vm_min_pu", "vm_max_pu", "line_loading_max_percent", "trafo_loading_max_percent"]
 BINS_S = (60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400)
 
 
@@ -231,6 +231,11 @@ def has_battery(frame: pd.DataFrame) -> bool:
 def has_generation(frame: pd.DataFrame) -> bool:
     """Whether the run has any PV or wind."""
     return bool((column(frame, "pv_mw") + column(frame, "wind_mw")).gt(0.0).any())
+
+
+def network(frame: pd.DataFrame) -> pd.DataFrame:
+    """Voltages and loadings of the network, and the voltage at the site's bus where all sites share one."""
+    return frame[[*NETWORK_COLUMNS, *(["vm_pu"] if "vm_pu" in frame else [])]]
 
 
 def has_network(frame: pd.DataFrame) -> bool:

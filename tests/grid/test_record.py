@@ -1,13 +1,10 @@
 """What a run leaves behind, and how much more a bus can take."""
 
 import json
-import math
 
 import numpy as np
 import pytest
 
-from simulators.errors import InputError
-from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
 from simulators.grid.plain import record_from_plain, record_to_plain
 from simulators.grid.record import RunRecord, network_summary
@@ -123,40 +120,3 @@ def test_an_empty_run_has_a_summary_without_nan():
     json.dumps(summary, allow_nan=False)
     assert summary["vm_pu_min"] is None
     assert summary["converged_share"] is None
-
-
-def test_hosting_capacity_is_where_the_first_limit_breaks():
-    """The two-bus line carries 0.5 kA: capacity and closed form must agree."""
-    network = Network(two_buses())
-    found = hosting_capacity_mw(network, "end", tolerance_mw=1e-4)
-    network.attach("end", "site")
-    assert network.step(found.capacity_mw).violations == ()
-    (broken,) = network.step(found.capacity_mw + 2e-4).violations
-    assert (broken.kind, broken.element) == ("overload", "line")
-    assert found.limited_by is not None
-    assert found.limited_by.element == "line"
-    result = network.step(found.capacity_mw)
-    expected_mw = math.sqrt(3) * 20.0 * result.vm_pu[1] * 0.5 * 0.98
-    assert found.capacity_mw == pytest.approx(expected_mw, abs=3e-4)
-
-
-def test_loads_without_violation_form_one_interval():
-    """What bisection rests on, on a meshed-planned, radially run network."""
-    network = shipped("mv_oberrhein")
-    found = hosting_capacity_mw(network, 100)
-    assert network.sites == []
-    assert "Line 181: overload" in found.description
-    network.attach(100, "site")
-    fine = [not network.step(p_mw).violations for p_mw in np.linspace(0.0, 2.5 * found.capacity_mw, 26)]
-    assert fine == sorted(fine, reverse=True)
-    assert sum(fine) == 11  # 0, 10 %, ... 100 % of the capacity
-
-
-def test_hosting_capacity_at_its_ends():
-    already = hosting_capacity_mw(shipped("cigre_mv"), 9)
-    assert already.capacity_mw == 0.0
-    assert already.description == "already without load here: Trafo 0-1: overload 101.4 % (limit 100)"
-    at_source = hosting_capacity_mw(Network(two_buses()), "source", search_to_mw=300.0)
-    assert (at_source.capacity_mw, at_source.limited_by) == (300.0, None)
-    with pytest.raises(InputError, match="tolerance 0 MW"):
-        hosting_capacity_mw(Network(two_buses()), "end", tolerance_mw=0)

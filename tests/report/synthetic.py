@@ -118,6 +118,8 @@ def grid_columns(frame: pd.DataFrame) -> pd.DataFrame:
     load = frame["facility_mw"] / frame["facility_mw"].max()
     return frame.assign(
         vm_pu=1.01 - 0.05 * load,
+        vm_min_pu=0.99 - 0.06 * load,
+        vm_max_pu=1.02,
         line_loading_max_percent=35 + 70 * load,
         trafo_loading_max_percent=40 + 45 * load,
         loss_mw=0.02 * load**2,

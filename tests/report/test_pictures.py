@@ -87,6 +87,36 @@ def test_very_short_runs_are_drawn(tmp_path, rows):
     report(tmp_path, frame, latencies, {})
 
 
+def test_voltages_of_the_network_and_of_the_site_are_told_apart(week, tmp_path):
+    frame, latencies, summary = week
+    frame = synthetic.grid_columns(frame)
+    told = {
+        "vm_pu_min": {"value": 0.9312, "element": "Bus 58", "index": 58, "at_s": 0},
+        "vm_pu_max": {"value": 1.02, "element": "Bus 318", "index": 318, "at_s": 0},
+        "sites": [{"name": "site", "bus": 7, "bus_name": "Bus 7", "vm_pu_min": 0.96, "vm_pu_max": 1.01}],
+    }
+    chart = Charts(frame, synthetic.META).network()
+    drawn = {line.name: np.asarray(line.y) for line in chart.data}
+    assert drawn["Lowest voltage of the network"].min() == pytest.approx(frame["vm_min_pu"].min())
+    assert drawn["Highest voltage of the network"].max() == pytest.approx(1.02)
+    assert drawn["Voltage at the site's bus"].min() == pytest.approx(frame["vm_pu"].min())
+    html = report(tmp_path, frame, latencies, {**summary, "network": told})
+    assert "Lowest voltage of the network: 0.9312 p.u. at Bus 58 (bus 58)." in html
+    assert "At site, Bus 7 (bus 7): 0.9600 to 1.0100 p.u." in html
+
+
+def test_sites_at_different_buses_still_have_a_network(week, tmp_path):
+    frame, latencies, _ = week
+    frame = synthetic.two_sites(synthetic.grid_columns(frame))
+    frame.loc[frame["site"] == "b", "vm_pu"] -= 0.01
+    whole = series.all_sites(frame)
+    assert "vm_pu" not in whole
+    stems = [path.stem for path in figures.render_all(whole, latencies, synthetic.META, tmp_path)]
+    assert "network_operation" in stems
+    names = [line.name for line in Charts(whole, synthetic.META).network().data]
+    assert "Lowest voltage of the network" in names
+
+
 def test_marginal_series_alone_is_never_told_as_an_emission(week, tmp_path):
     frame, latencies, summary = week
     frame, summary = synthetic.marginal(frame, summary)

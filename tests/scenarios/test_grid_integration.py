@@ -1,6 +1,8 @@
 """The grid scenario as a user runs it: a small site at a bus of a real network."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +90,46 @@ def test_hosting_names_what_breaks_first():
     assert done.returncode == 0, done.stderr
     assert "4.8" in done.stdout
     assert "Line 181" in done.stdout
+
+
+def options_of(command: str) -> set[str]:
+    """Every option that a command's help lists."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scenarios" / "grid_integration.py"), command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    return set(re.findall(r"--[a-z][a-z-]+", done.stdout))
+
+
+def test_help_lists_what_a_command_reads():
+    expected = {"--network", "--power-factor", "--voltage-limits", "--enforce-q-lims", "--no-enforce-q-lims"}
+    assert options_of("hosting") == expected | {"--bus", "--config", "--help"}
+    assert "--enforce-q-lims" in options_of("run")
+
+
+def test_a_grid_run_offers_no_comparison_that_it_does_not_make():
+    assert not {"--compare", "--no-compare"} & options_of("run")
+
+
+def test_hosting_counts_what_the_slack_can_give():
+    told = scenario("hosting", "--network", "case118", "--bus", "10")
+    assert told.returncode == 0, told.stderr
+    assert "nothing, no load is without violation" in told.stdout
+    held = scenario("hosting", "--network", "case118", "--bus", "10", "--enforce-q-lims")
+    assert "limited by ext_grid 0: high active power 805.2 MW (limit 805.2)" in held.stdout
+
+
+def test_a_damaged_network_is_one_line_with_its_place(tmp_path):
+    net = pandapower.networks.create_cigre_network_mv()
+    net.line.loc[3, "x_ohm_per_km"] = float("nan")
+    path = tmp_path / "damaged.json"
+    pandapower.to_json(net, str(path))
+    for command in ("hosting", "run"):
+        done = scenario(command, "--network", str(path), "--bus", "9")
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: network file {path}, line 3, x_ohm_per_km: nan given, expected a number\n"
+        )

@@ -1,0 +1,220 @@
+"""Finds what a network's tables hold that no power flow can work with, and names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandapower
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.grid.tables import SCALARS, SWITCHED, TABLES, Table
+
+Flags = NDArray[np.bool_]
+
+_NUMBER, _POSITIVE, _FLAG = "a number", "a number above 0", "true or false"
+
+
+def refuse_damage(net: Any, where: str) -> None:
+    """Raise an `InputError` for the first value that pandapower's power flow cannot work with.
+
+    Numbers that a file holds as other objects become numbers.
+
+    Parameters
+    ----------
+    net
+        A ``pandapowerNet``.
+    where
+        How to call it, e.g. ``network file my_net.json``.
+
+    Raises
+    ------
+    InputError
+        One line: `where`, table, index, column, what stands there and what was expected. Elements out of service
+        are only held to what their rows refer to.
+
+    Examples
+    --------
+    >>> from simulators.grid.sources import load_network
+    >>> net = load_network("four_load_branch")
+    >>> net.line.loc[2, "x_ohm_per_km"] = float("nan")
+    >>> refuse_damage(net, "network file my_net.json")
+    Traceback (most recent call last):
+    simulators.errors.InputError: network file my_net.json, line 2, x_ohm_per_km: nan given, expected a number
+    """
+    for name in SCALARS:
+        value = pd.to_numeric(pd.Series([net.get(name)]), errors="coerce").iloc[0]
+        if not (np.isfinite(value) and value > 0.0):
+            raise InputError(f"{where}, {name}: {net.get(name)} given, expected {_POSITIVE}")
+    usual = _usual_types()
+    for name in TABLES:
+        if not isinstance(net.get(name), pd.DataFrame):
+            raise InputError(f"{where}, table {name}: not there, expected a table, if an empty one")
+    for name, rules in TABLES.items():
+        if len(net[name]):
+            rows = _Rows(net, name, where)
+            rows.check(rules)
+            rows.become(usual[name])
+
+
+@cache
+def _usual_types() -> dict[str, Mapping[str, Any]]:
+    """Table -> types of its columns as pandapower makes them."""
+    empty = pandapower.create_empty_network()
+    return {name: empty[name].dtypes for name in TABLES}
+
+
+def refuse_text(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """Raise an `InputError` for the first value that is no number in a column that a file says holds numbers.
+
+    pandapower's reader would trip over a number, and takes any text for true.
+
+    Parameters
+    ----------
+    tables
+        Table -> its ``columns``, ``index``, ``data`` (rows) and ``dtype`` (by column), as in a pandapower file.
+    where
+        How to call it.
+    """
+    for name, table in tables.items():
+        for at, column in enumerate(table["columns"]):
+            kind = str(table["dtype"].get(column, "object"))
+            if not kind.lower().startswith(("float", "int", "uint", "bool")):
+                continue
+            needed = (
+                kind.startswith(("int", "uint")) or kind == "bool"
+            )  # pandas' own Int64 and boolean may be empty
+            expected = _FLAG if kind.lower().startswith("bool") else _NUMBER
+            for index, row in zip(table["index"], table["data"], strict=False):
+                value = row[at] if isinstance(row, list) and at < len(row) else None
+                if isinstance(value, str) or (value is None and needed):
+                    raise InputError(
+                        f"{where}, {name} {index}, {column}: {value!r} given, expected {expected}"
+                    )
+
+
+class _Rows:
+    """The rows of one table."""
+
+    def __init__(self, net: Any, name: str, where: str) -> None:
+        self.net, self.name, self.where = net, name, where
+        self.table: pd.DataFrame = net[name]
+
+    def check(self, rules: Table) -> None:
+        """All rules, references first: what an element is tells more than what it holds."""
+        if len(twice := self.table.index[self.table.index.duplicated()]):
+            raise InputError(f"{self.where}, {self.name} {twice[0]}: index given twice, expected each once")
+        for column, target in rules.refers:
+            self._refuse(column, ~self._known(column, target), f"an index of table {target}")
+        for column in rules.flags:
+            known = self._column(column).isin((True, False)).to_numpy()
+            self._refuse(column, ~known, _FLAG)
+        used = self._column(rules.flags[0]).astype(bool).to_numpy()
+        for column in rules.there:
+            self._column(column)
+        for column in rules.finite:
+            self._refuse(column, used & ~np.isfinite(self._numbers(column)), _NUMBER)
+        for column in rules.positive:
+            values = self._numbers(column)
+            self._refuse(column, used & ~(np.isfinite(values) & (values > 0.0)), _POSITIVE)
+        self._check_impedances(rules, used)
+        self._check_optional(rules, used)
+        if rules.tap:
+            self._check_taps(used)
+        self._check_special(used)
+
+    def become(self, usual: Mapping[str, Any]) -> None:
+        """Columns in pandapower's own types; a text among numbers is refused."""
+        for column, dtype in usual.items():
+            if dtype.kind not in "fiub" or column not in self.table or self.table[column].dtype == dtype:
+                continue
+            values = pd.to_numeric(self.table[column], errors="coerce")
+            odd = (self.table[column].notna() & values.isna()).to_numpy()
+            self._refuse(column, odd, _FLAG if dtype.kind == "b" else _NUMBER)
+            if dtype.kind == "b":
+                values = values.fillna(0.0)
+            whole = dtype.kind not in "iu" or not (values.isna() | (values % 1 != 0) | (values < 0)).any()
+            self.table[column] = values.astype(dtype if whole else "float64")
+
+    def _column(self, column: str) -> Any:
+        if column not in self.table:
+            raise InputError(f"{self.where}, table {self.name}: no column {column}")
+        return self.table[column]
+
+    def _numbers(self, column: str) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = pd.to_numeric(self._column(column), errors="coerce").to_numpy(np.float64)
+        return found
+
+    def _known(self, column: str, target: str) -> Flags:
+        known: Flags = self._column(column).isin(self.net[target].index).to_numpy()
+        return known
+
+    def _refuse(self, column: str, wrong: Flags, expected: str) -> None:
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            index, value = self.table.index[at], self.table[column].iloc[at]
+            given = repr(value) if isinstance(value, str) else value
+            raise InputError(
+                f"{self.where}, {self.name} {index}, {column}: {given} given, expected {expected}"
+            )
+
+    def _check_impedances(self, rules: Table, used: Flags) -> None:
+        for group in rules.impedance:
+            values = [self._numbers(column) for column in group]
+            for column, numbers in zip(group, values, strict=True):
+                self._refuse(column, used & ~np.isfinite(numbers), _NUMBER)
+            none = np.logical_and.reduce([numbers == 0.0 for numbers in values])
+            others = f", or {' and '.join(group[:-1])} not 0" if len(group) > 1 else ""
+            self._refuse(group[-1], used & none, f"an impedance: a number not 0{others}")
+
+    def _check_optional(self, rules: Table, used: Flags) -> None:
+        for column in (*rules.optional, *rules.optional_positive):
+            if column not in self.table:
+                continue
+            there = used & self.table[column].notna().to_numpy()
+            values = self._numbers(column)
+            self._refuse(column, there & ~np.isfinite(values), _NUMBER)
+            if column in rules.optional_positive:
+                self._refuse(column, there & (values <= 0.0), _POSITIVE)
+        for low, high in rules.ordered:
+            if low in self.table and high in self.table:
+                above = self._numbers(low) > self._numbers(high)
+                self._refuse(low, used & above, f"at most {high}")
+
+    def _check_taps(self, used: Flags) -> None:
+        """A tap changer with a side and a position needs a neutral position and a step."""
+        if "tap_dependency_table" in self.table:
+            tabled = used & self.table.tap_dependency_table.isin((True,)).to_numpy()
+            self._refuse(
+                "id_characteristic_table",
+                tabled & ~np.isfinite(self._numbers("id_characteristic_table")),
+                _NUMBER,
+            )
+        if not {"tap_side", "tap_pos"} <= set(self.table):
+            return
+        moved = used & self.table.tap_side.notna().to_numpy()
+        self._refuse(
+            "tap_side", moved & ~self.table.tap_side.isin(("hv", "mv", "lv")).to_numpy(), "hv, mv or lv"
+        )
+        for column in ("tap_pos", "tap_neutral"):
+            self._refuse(column, moved & ~np.isfinite(self._numbers(column)), _NUMBER)
+
+    def _check_special(self, used: Flags) -> None:
+        if self.name == "switch":
+            for kind, target in SWITCHED.items():
+                of_kind = (self._column("et") == kind).to_numpy()
+                self._refuse(
+                    "element", of_kind & ~self._known("element", target), f"an index of table {target}"
+                )
+            self._refuse("et", ~self.table.et.isin(SWITCHED).to_numpy(), f"one of {', '.join(SWITCHED)}")
+        elif self.name == "motor":
+            self._refuse("cos_phi", used & (self._numbers("cos_phi") > 1.0), "at most 1")
+        elif self.name in ("trafo", "trafo3w"):
+            for side in ("",) if self.name == "trafo" else ("hv_", "mv_", "lv_"):
+                whole, part = f"vk_{side}percent", f"vkr_{side}percent"
+                beyond = np.abs(self._numbers(part)) > np.abs(self._numbers(whole))
+                self._refuse(part, used & beyond, f"at most {whole}")
