@@ -10,7 +10,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
+from scenarios.plain import plain_figures
 from scenarios.plan import Input, Plan
+from scenarios.ranges import Uncertainty
 from scenarios.study import Study
 from simulators.quantities.latencies import LatencyRecord
 
@@ -215,53 +217,6 @@ class Control(_Figures):
     refused: tuple[Mapping[str, str | int], ...] = ()
 
 
-class Range(_Figures):
-    """A figure with the ends of its 90 % interval."""
-
-    low: float
-    value: float
-    high: float
-
-    def over(self, by: float) -> Range:
-        """All three divided by a number."""
-        return Range(low=self.low / by, value=self.value / by, high=self.high / by)
-
-
-class Driver(_Figures):
-    """An input with a range: what its ends alone do to the energy at the meter, relative to it."""
-
-    name: str
-    low: float
-    high: float
-
-
-class Uncertainty(_Figures):
-    """How far the headline figures can be off (`scenarios.uncertainty`).
-
-    Attributes
-    ----------
-    j_per_output_token_gpu, j_per_output_token_meter
-        At the GPUs and at the meter, J.
-    facility_mwh, operational_kg, import_cost
-        Of the site; kg and cost as far as its import changes.
-    drivers
-        The largest, largest first.
-    reason
-        Why there are no ranges.
-    trust
-        What a reader must know before quoting a figure.
-    """
-
-    j_per_output_token_gpu: Range | None = None
-    j_per_output_token_meter: Range | None = None
-    facility_mwh: Range | None = None
-    operational_kg: Range | None = None
-    import_cost: Range | None = None
-    drivers: tuple[Driver, ...] = ()
-    reason: str | None = None
-    trust: tuple[str, ...] = ()
-
-
 class Figures(_Figures):
     """The figures of one site, or of all together."""
 
@@ -300,38 +255,6 @@ class Scheduling(_Figures):
     matched_ratio_baseline: float
     facility_mwh: float
     facility_mwh_baseline: float
-
-
-def plain_figures(figures: BaseModel) -> dict[str, Any]:
-    """Figures for JSON: whole numbers as such, empty extras and a single tenant left out."""
-    entries = figures.model_dump(mode="json")
-    for name in ("import_cost", "control", "storage"):
-        if entries.get(name) is None:
-            entries.pop(name, None)
-    served = entries.get("inference", {})
-    if len(served.get("tenants", {})) < 2:
-        served.pop("tenants", None)
-    carbon = entries.get("carbon_kg", {})
-    for name in ("consequence_marginal", "settlement_marginal"):
-        if carbon.get(name) is None:
-            carbon.pop(name, None)
-    if not carbon.get("reasons"):
-        carbon.pop("reasons", None)
-    whole: dict[str, Any] = _whole(entries)
-    return whole
-
-
-COUNTS = ("requests", "batches", "tokens", "replicas", "gpus", "completed", "deadlines")
-
-
-def _whole(value: Any, name: str = "") -> Any:
-    """Counts that are whole numbers as integers; copies of a cluster can make them fractions."""
-    if isinstance(value, dict):
-        return {key: _whole(item, key) for key, item in value.items()}
-    counted = any(word in name for word in COUNTS) and not name.endswith(("_s", "_mean", "_token"))
-    if counted and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
 
 
 @dataclass(frozen=True)

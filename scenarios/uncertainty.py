@@ -14,7 +14,8 @@ from math import ceil, sqrt
 from typing import Any
 
 from scenarios.plan import SitePlan
-from scenarios.result import Driver, Figures, Range, Uncertainty
+from scenarios.ranges import Driver, Range, Uncertainty
+from scenarios.result import Figures
 from simulators.datacenter.facility import Facility
 from simulators.inference.grounds import trust
 

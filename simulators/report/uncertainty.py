@@ -60,6 +60,8 @@ def section(summary: Mapping[str, Any]) -> str:
     for key, (words, form) in FIGURES.items():
         known = found.get(key)
         if known:
+            if key == "import_cost" and (unit := (summary.get("import_cost") or {}).get("unit")):
+                words = f"{words}, {unit}"
             rows.append((words, *(form(known[name]) for name in ("low", "value", "high"))))
     drivers = [
         (driver["name"], f"{driver['low']:+.1%}", f"{driver['high']:+.1%}")

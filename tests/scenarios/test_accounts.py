@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scenarios import Result, Study, simulate
-from scenarios.result import plain_figures
+from scenarios.plain import plain_figures
 from scenarios.summary import compare
 from simulators.errors import InputError
 from simulators.report import account

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scenarios import Study, simulate
-from scenarios.result import Range, Uncertainty
+from scenarios.ranges import Range, Uncertainty
 from scenarios.uncertainty import PUE_RANGE, all_sites
 
 SMALL = Study().changed(
