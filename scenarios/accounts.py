@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict
 
+from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from simulators.carbon.accounting import CarbonAccount, energy_kwh, mean_of_import, operational_kg
 from simulators.carbon.factors import Supply, of_battery, of_generation
 from simulators.carbon.options import BASES
 
 
-class _Account(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlantFigures(_Account):
+class PlantFigures(Frozen):
     """Own generation of one kind: rating, kW, what it is made of, and its mean power over the rating.
 
     Attributes
@@ -37,7 +33,7 @@ class PlantFigures(_Account):
     machines: float | None = None
 
 
-class StorageFigures(_Account):
+class StorageFigures(Frozen):
     """The battery from start to end.
 
     Attributes
@@ -63,7 +59,7 @@ class StorageFigures(_Account):
     mean_price_per_kwh: float | None = None
 
 
-class SupplyFigures(_Account):
+class SupplyFigures(Frozen):
     """Life-cycle emissions of one part of the own supply, kgCO2eq, with the range of its factor.
 
     Attributes
@@ -82,7 +78,7 @@ class SupplyFigures(_Account):
     source: str
 
 
-class BoundaryFigures(_Account):
+class BoundaryFigures(Frozen):
     """The carbon of a run within one boundary, kgCO2eq; None for a reason.
 
     Attributes

@@ -1,10 +1,16 @@
-"""Figures as JSON has them."""
+"""What figures are made of, and how JSON has them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """A group of figures: cannot be changed, and knows no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def plain_figures(figures: BaseModel) -> dict[str, Any]:

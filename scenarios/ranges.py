@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from scenarios.plain import Frozen
 
 
-class _Figures(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Range(_Figures):
+class Range(Frozen):
     """A figure with the ends of its 90 % interval."""
 
     low: float
@@ -21,7 +17,7 @@ class Range(_Figures):
         return Range(low=self.low / by, value=self.value / by, high=self.high / by)
 
 
-class Driver(_Figures):
+class Driver(Frozen):
     """An input with a range: what its ends alone do to the energy at the meter, relative to it."""
 
     name: str
@@ -29,7 +25,7 @@ class Driver(_Figures):
     high: float
 
 
-class Uncertainty(_Figures):
+class Uncertainty(Frozen):
     """How far the headline figures can be off (`scenarios.uncertainty`).
 
     Attributes

@@ -7,21 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
-from scenarios.plain import plain_figures
+from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
 from scenarios.study import Study
 from simulators.quantities.latencies import LatencyRecord
 
 
-class _Figures(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Energy(_Figures):
+class Energy(Frozen):
     """Energy of a run, MWh; 0 where a site has no such part."""
 
     it: float = 0.0
@@ -35,7 +31,7 @@ class Energy(_Figures):
     curtailed: float = 0.0
 
 
-class Carbon(_Figures):
+class Carbon(Frozen):
     """Carbon of a run, kgCO2eq; a figure that cannot be had is None, with its reason.
 
     Attributes
@@ -75,7 +71,7 @@ class Carbon(_Figures):
         return self.operational + self.battery_settlement
 
 
-class Renewable(_Figures):
+class Renewable(Frozen):
     """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity."""
 
     offset_ratio: float | None
@@ -83,7 +79,7 @@ class Renewable(_Figures):
     self_consumption_ratio: float
 
 
-class Quantiles(_Figures):
+class Quantiles(Frozen):
     """Median, 95th and 99th percentile, s; None of nothing."""
 
     p50: float | None = None
@@ -91,7 +87,7 @@ class Quantiles(_Figures):
     p99: float | None = None
 
 
-class Held(_Figures):
+class Held(Frozen):
     """How long a policy held requests back, s: how many, mean and 95th percentile of those."""
 
     requests: float
@@ -99,7 +95,7 @@ class Held(_Figures):
     p95: float
 
 
-class OfClass(_Figures):
+class OfClass(Frozen):
     """What one class of requests experienced.
 
     Attributes
@@ -120,21 +116,21 @@ class OfClass(_Figures):
     deadlines_missed: float
 
 
-class Classes(_Figures):
+class Classes(Frozen):
     """Requests that nobody may hold back, and those that a policy may."""
 
     interactive: OfClass
     deferrable: OfClass
 
 
-class Slo(_Figures):
+class Slo(Frozen):
     """What an interactive request must keep to count towards goodput, s; a deferrable one keeps its deadline."""
 
     ttft_s: float
     tpot_s: float
 
 
-class GpuEnergy(_Figures):
+class GpuEnergy(Frozen):
     """GPU energy by phase, J; transitions are a part of idle."""
 
     prefill: float
@@ -144,7 +140,7 @@ class GpuEnergy(_Figures):
     total: float
 
 
-class Group(_Figures):
+class Group(Frozen):
     """Replicas of one kind."""
 
     replicas: float
@@ -156,7 +152,7 @@ class Group(_Figures):
     energy_j_per_output_token: float | None
 
 
-class Serving(_Figures):
+class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
     `ttft_s` and the like are of all requests; `classes` keeps those apart that a policy may hold back, `tenants` does
@@ -194,13 +190,13 @@ class Serving(_Figures):
     groups: Mapping[str, Group]
 
 
-class Balance(_Figures):
+class Balance(Frozen):
     """Largest relative residual of the energy balance in any interval, 1."""
 
     max_relative_residual: float
 
 
-class Cost(_Figures):
+class Cost(Frozen):
     """Cost of the grid import at the price of its moment, of bringing the battery back to its start, and of both."""
 
     value: float
@@ -209,7 +205,7 @@ class Cost(_Figures):
     total: float = 0.0
 
 
-class Control(_Figures):
+class Control(Frozen):
     """What the controller asked for: commands by kind, and what was refused."""
 
     policy: str
@@ -217,7 +213,7 @@ class Control(_Figures):
     refused: tuple[Mapping[str, str | int], ...] = ()
 
 
-class Figures(_Figures):
+class Figures(Frozen):
     """The figures of one site, or of all together."""
 
     energy_mwh: Energy
@@ -235,7 +231,7 @@ class Figures(_Figures):
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
 
 
-class Scheduling(_Figures):
+class Scheduling(Frozen):
     """A policy against no policy on the same requests, at equal work."""
 
     policy: str

@@ -142,7 +142,6 @@ class _Meter:
         self._gpus = sum(group.gpus for group in served.groups.values())
         self._gpu_w = served.gpu_energy_j.total / self._seconds
         self._facility = plan.study.facility.build(max(1, ceil(self._gpus)))
-        self._copies = plan.copies
 
     def _at(self, facility: Facility, gpu_w: float) -> float:
         return facility.power(max(0.0, gpu_w), min(1.0, self._busy)).facility_w * self._seconds

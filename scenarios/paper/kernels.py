@@ -191,10 +191,5 @@ def paper_tables(model: Model, gpu: Gpu, tp: int, pp: int) -> StageTables:
         prefill_floor_s=0.0,
         kv_step=KV_STEP,
         shared_factor=SHARED_ATTENTION if model.grouped else 1.0,
-        flops_per_token=work.flops_per_token,
-        flops_per_pair=work.flops_per_pair,
-        weight_bytes=work.weight_bytes,
-        kv_bytes_per_token=work.kv_bytes_per_token,
-        peak_flops=work.peak_flops,
-        peak_bytes=work.peak_bytes,
+        **vars(work),
     )

@@ -28,9 +28,9 @@ from simulators.inference.catalogue import gpu, model
 from simulators.inference.power.cap import capped, compute_share
 from simulators.inference.power.fit import fit, mape, predict_w
 from simulators.inference.power.law import busy_power_w
-from simulators.inference.power.laws import law_for, loaded_idle_w, mfu_law
+from simulators.inference.power.laws import law_for, mfu_law
 from simulators.inference.power.measurements import read_measurements
-from simulators.inference.power.prices import PHYSICS, price_sets, prices
+from simulators.inference.power.prices import PHYSICS, loaded_idle_w, price_sets, prices
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import RequestBlock
 from tests.benchmarks.power_end_to_end import end_to_end

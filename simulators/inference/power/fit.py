@@ -13,9 +13,8 @@ from scipy.optimize import least_squares
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
-from simulators.inference.power.law import below_limit_w
-from simulators.inference.power.laws import BEND_SHARE, loaded_idle_w
-from simulators.inference.power.prices import ESTIMATED_HIGH, ESTIMATED_LOW, PHYSICS, prices
+from simulators.inference.power.laws import BEND_SHARE
+from simulators.inference.power.prices import ESTIMATED_HIGH, ESTIMATED_LOW, PHYSICS, loaded_idle_w, prices
 from simulators.inference.power.terms import Coefficients
 from simulators.inference.timing.sampling import SORTED_S_PER_LOGIT
 
@@ -109,15 +108,17 @@ def predict_w(points: pd.DataFrame, of: Mapping[str, Coefficients]) -> FloatArra
     names = points["gpu"].to_numpy()
     for name, coefficients in of.items():
         own = names == name
-        watts[own] = _below_limit(units[own] @ np.array(coefficients), name)
+        sheet = gpu(name)
+        watts[own] = bent_w(units[own] @ np.array(coefficients), loaded_idle_w(sheet), sheet.tdp_w)
     return watts
 
 
-def _below_limit(above_idle_w: FloatArray, name: str) -> FloatArray:
-    sheet = gpu(name)
-    idle_w, limit_w = loaded_idle_w(sheet), sheet.tdp_w
-    bent = [below_limit_w(float(idle_w + watts), limit_w, BEND_SHARE * limit_w) for watts in above_idle_w]
-    return np.asarray(np.maximum(np.array(bent, float), idle_w), float)
+def bent_w(above_idle_w: FloatArray, idle_w: float | FloatArray, limit_w: float | FloatArray) -> FloatArray:
+    """Power bent below the limit and never below idle, W: `law.below_limit_w` over arrays."""
+    bend_w = BEND_SHARE * limit_w
+    room_w = limit_w - idle_w - above_idle_w
+    # Counted down from the limit, so that no rounding of huge loads lands above it.
+    return np.asarray(np.maximum(limit_w - bend_w * np.logaddexp(0.0, room_w / bend_w), idle_w))
 
 
 def mape(predicted_w: FloatArray, measured_w: FloatArray) -> float:
@@ -139,7 +140,6 @@ def fit_prices(points: pd.DataFrame) -> dict[str, Coefficients]:
     measured = np.log(points["power_w"].to_numpy(float))
     idle_w = np.array([loaded_idle_w(gpu(name)) for name in names])[index]
     limit_w = np.array([gpu(name).tdp_w for name in names])[index]
-    bend_w = BEND_SHARE * limit_w
     count = len(TERMS)
 
     def priced(x: FloatArray) -> FloatArray:
@@ -147,9 +147,8 @@ def fit_prices(points: pd.DataFrame) -> dict[str, Coefficients]:
         return np.asarray(base * np.exp(SPREAD * x[:count] + OWN_SPREAD * own))
 
     def residuals(x: FloatArray) -> FloatArray:
-        watts = idle_w + (units * priced(x)[index]).sum(axis=1)
-        watts = watts - bend_w * np.logaddexp(0.0, (watts - limit_w) / bend_w)
-        error = (np.log(np.maximum(watts, idle_w)) - measured) / ROBUST_SCALE
+        watts = bent_w((units * priced(x)[index]).sum(axis=1), idle_w, limit_w)
+        error = (np.log(watts) - measured) / ROBUST_SCALE
         robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
         return np.concatenate([robust, x])
 

@@ -11,7 +11,7 @@ import pandas as pd
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.power.law import CONSTANT, ENERGY, MFU, SEQUENCE_J, TABLE, FloatArray, PowerLaw
-from simulators.inference.power.prices import prices
+from simulators.inference.power.prices import loaded_idle_w, prices
 from simulators.inference.power.terms import Joules, amounts, joules
 from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
@@ -142,20 +142,6 @@ def _table(gpu: Gpu, *names: str) -> dict[str, Any] | None:
         if table is None:
             return None
     return dict(table)
-
-
-def loaded_idle_w(gpu: Gpu) -> float:
-    """Drawn with a model in memory and nothing running, W; from `[power.states.loaded_idle]`.
-
-    Raises
-    ------
-    InputError
-        If the data sheet has no such table.
-    """
-    state = _table(gpu, "states", "loaded_idle")
-    if state is None:
-        raise InputError(f"data/gpus/{gpu.name}.toml: [power.states.loaded_idle] is missing")
-    return float(state["power_w"])
 
 
 def law_for(

@@ -113,15 +113,14 @@ def rates(deployment: Deployment, load: Load) -> dict[str, float]:
     batch, iteration_s = load.batch, load.batch / load.tokens_per_s
     whole = max(1, round(batch))
     prompts = load.prompt_tokens * batch
-    low, high = (along(tables.token_s, n) for n in PREFILL_AT)
-    per_prompt_token_s = (high - low) / (PREFILL_AT[1] - PREFILL_AT[0])
     kernels_s = (
         along(tables.token_s, whole)
         - along(tables.comm_s, whole)
         + decode_seconds(tables, [int(load.context)] * whole)
         + along(tables.sequence_s, whole)
     )
-    busy_s = kernels_s + prompts * per_prompt_token_s + sampling_s(shape.vocab, deployment.sampling) * batch
+    prompts_s = prompts / prompt_tokens_per_s(deployment)
+    busy_s = kernels_s + prompts_s + sampling_s(shape.vocab, deployment.sampling) * batch
     units = {
         "weights": work.weights,
         "experts": along(work.experts, whole),

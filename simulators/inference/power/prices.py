@@ -80,6 +80,20 @@ ESTIMATED_LOW, ESTIMATED_HIGH = 0.7, 1.5
 generations, the price of a byte was measured on none of the others."""
 
 
+def loaded_idle_w(gpu: Gpu) -> float:
+    """Drawn with a model in memory and nothing running, W; from `[power.states.loaded_idle]`.
+
+    Raises
+    ------
+    InputError
+        If the data sheet has no such table.
+    """
+    state = gpu.power.get("states", {}).get("loaded_idle")
+    if state is None:
+        raise InputError(f"data/gpus/{gpu.name}.toml: [power.states.loaded_idle] is missing")
+    return float(state["power_w"])
+
+
 def estimated_physics(gpu: Gpu) -> Prices:
     """Prices of a GPU nobody measured kernels on, from its data sheet alone.
 
@@ -89,8 +103,7 @@ def estimated_physics(gpu: Gpu) -> Prices:
     >>> estimated_physics(gpu("a100")).basis
     'estimated'
     """
-    idle_w = float(gpu.power["states"]["loaded_idle"]["power_w"])
-    flop = 1e12 * FLOP_SHARE * (gpu.tdp_w - idle_w) / gpu.peak("bf16")
+    flop = 1e12 * FLOP_SHARE * (gpu.tdp_w - loaded_idle_w(gpu)) / gpu.peak("bf16")
     return Prices(
         name=PHYSICS,
         basis="estimated",

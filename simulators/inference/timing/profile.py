@@ -227,10 +227,5 @@ def _compile(
         prefill_floor_s=0.0,
         kv_step=step,
         shared_factor=SHARED_ATTENTION if model.grouped else 1.0,
-        flops_per_token=work.flops_per_token,
-        flops_per_pair=work.flops_per_pair,
-        weight_bytes=work.weight_bytes,
-        kv_bytes_per_token=work.kv_bytes_per_token,
-        peak_flops=work.peak_flops,
-        peak_bytes=work.peak_bytes,
+        **vars(work),
     )

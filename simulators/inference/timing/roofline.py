@@ -158,10 +158,5 @@ def roofline_tables(
         prefill_floor_s=floor_s,
         kv_step=1,
         shared_factor=1.0,
-        flops_per_token=work.flops_per_token,
-        flops_per_pair=work.flops_per_pair,
-        weight_bytes=work.weight_bytes,
-        kv_bytes_per_token=work.kv_bytes_per_token,
-        peak_flops=work.peak_flops,
-        peak_bytes=work.peak_bytes,
+        **vars(work),
     )

@@ -22,8 +22,7 @@ from simulators.inference.power.fit import (
     mape,
     predict_w,
 )
-from simulators.inference.power.laws import loaded_idle_w
-from simulators.inference.power.prices import ESTIMATED_HIGH, ESTIMATED_LOW
+from simulators.inference.power.prices import ESTIMATED_HIGH, ESTIMATED_LOW, loaded_idle_w
 from simulators.inference.power.terms import Coefficients
 
 from .points import TRUTH, made

@@ -17,12 +17,11 @@ from simulators.inference.power.laws import (
     constant_law,
     energy_law,
     law_for,
-    loaded_idle_w,
     mfu_law,
     table_law,
     without_waiting,
 )
-from simulators.inference.power.prices import prices
+from simulators.inference.power.prices import loaded_idle_w, prices
 from simulators.inference.power.terms import Joules, amounts, joules
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.timing import stage_tables

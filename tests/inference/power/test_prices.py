@@ -6,7 +6,6 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, gpu, gpu_names
-from simulators.inference.power.laws import loaded_idle_w
 from simulators.inference.power.prices import (
     AUTO,
     KV_SHARE,
@@ -14,6 +13,7 @@ from simulators.inference.power.prices import (
     PJ_PER_BYTE,
     default_prices,
     estimated_physics,
+    loaded_idle_w,
     price_sets,
     prices,
 )
