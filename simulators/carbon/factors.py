@@ -9,28 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulators.errors import InputError
+from simulators.quantities.factor import Factor
 
 YEAR_S = 365.25 * 86400.0
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A constant with its range.
-
-    Attributes
-    ----------
-    value, low, high
-        In `unit`; the range is what the source gives, no interval of a stated probability.
-    unit, source
-        Where it comes from, and in which unit.
-    """
-
-    value: float
-    low: float
-    high: float
-    unit: str
-    source: str
-
 
 _AR5 = "IPCC AR5, WG III (2014), annex III, table A.III.2"
 PER_KWH = "gCO2eq/kWh generated"
@@ -96,7 +77,7 @@ def of_generation(kind: str, generated_kwh: float, rated_w: float, own_g: float 
     if kind not in ("pv", "wind"):
         raise InputError(f"life cycle: {kind!r} is unknown, expected pv or wind")
     known = WIND_ONSHORE if kind == "wind" else PV_UTILITY if rated_w >= UTILITY_W else PV_ROOFTOP
-    factor = known if own_g is None else Factor(own_g, own_g, own_g, PER_KWH, "the study's own")
+    factor = known.own(own_g)
     kg, low_kg, high_kg = (generated_kwh * g / 1e3 for g in (factor.value, factor.low, factor.high))
     return Supply(kg, low_kg, high_kg, factor)
 
@@ -116,7 +97,7 @@ def of_battery(capacity_kwh: float, span_s: float, own_kg: float | None = None) 
     >>> round(of_battery(40.0, 7 * 86400.0).kg, 3)
     4.267
     """
-    factor = BATTERY if own_kg is None else Factor(own_kg, own_kg, own_kg, BATTERY.unit, "the study's own")
+    factor = BATTERY.own(own_kg)
     years, life = span_s / YEAR_S, BATTERY_LIFE
     kg, low_kg, high_kg = (
         capacity_kwh * each * years / lasts
