@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from scenarios.measured import read_load
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.span import Span
@@ -38,8 +39,8 @@ class SiteSeries:
         The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
-    pv_w, wind_w
-        Mean power, W.
+    pv_w, wind_w, load_w
+        Mean power, W; the last of a load that is a file.
     plants
         What makes it, ``pv`` and ``wind``.
     carbon_note
@@ -59,6 +60,7 @@ class SiteSeries:
     price_unit: str = ""
     pv_w: Array | None = None
     wind_w: Array | None = None
+    load_w: Array | None = None
     plants: dict[str, Plant] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
@@ -128,6 +130,7 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
     _carbon(study, site, span, series, ahead)
     _forecasts(study, span, series)
     _price(study, site, span, series)
+    read_load(study, span, series)
     weather = read_weather_file(study, site, series)
     if "pv" not in study.without:
         read_pv(study, site, weather, span, series)
@@ -149,9 +152,9 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
 
     place = study.place.model_copy(update=moved(study.place))
     generation = study.generation.model_copy(update=moved(study.generation))
-    return study.model_copy(update={"place": place, "generation": generation}), site.model_copy(
-        update=moved(site)
-    )
+    measured = study.measured.model_copy(update=moved(study.measured))
+    parts = {"place": place, "generation": generation, "measured": measured}
+    return study.model_copy(update=parts), site.model_copy(update=moved(site))
 
 
 def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries, ahead: int) -> None:
