@@ -19,7 +19,7 @@ class MeasuredLoad(BaseModel):
         None,
         description="file with the site's power, W or as its header says, instead of a simulated cluster: energy, "
         "carbon and cost alone; the timeseries.parquet of an earlier run is one  [default: simulate the cluster]",
-        json_schema_extra={HIDDEN: ["kind", "rating", "elsewhere"]},
+        json_schema_extra={HIDDEN: ["kind", "elsewhere"]},
     )
     load_at: Literal["meter", "it"] = Field(
         "meter", description="where --load was measured: meter (of the whole facility) or it (of its servers)"

@@ -73,8 +73,8 @@ def test_the_power_of_an_earlier_run_is_a_load(tmp_path):
     assert simulate_cluster(*MORNING, "--no-compare", "--no-report", "--out", first).code == 0
     table = first / "timeseries.parquet"
     ended = main_scenario(
-        "--load", table, "--load-column", "facility_mw", "--load-unit", "MW", *MORNING, "--days", "0.1", "--pv-kw", "2", "--wind-kw",
-        "0.5", "--battery-kwh", "0.5", "--out", second,
+        "--load", table, *MORNING, "--days", "0.1", "--pv-kw", "2", "--wind-kw", "0.5", "--battery-kwh", "0.5",
+        "--out", second,
     )  # fmt: skip
     assert ended.code == 0, ended.err
     before, after = Result(first), Result(second)
