@@ -44,6 +44,7 @@ class _Sink:
     def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
         self._memory = memory
         self._listeners = listeners
+        self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
@@ -59,15 +60,13 @@ class _Sink:
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
         with ExitStack() as stack:
-            for listener in self._listeners:
-                if isinstance(listener, StoringSink):
-                    stack.enter_context(listener.uninterrupted())
+            for listener in self._storing:
+                stack.enter_context(listener.uninterrupted())
             yield
 
     def before_closing(self, flush: Callable[[], None]) -> None:
-        for listener in self._listeners:
-            if isinstance(listener, StoringSink):
-                listener.before_closing(flush)
+        for listener in self._storing:
+            listener.before_closing(flush)
 
 
 def simulate(
@@ -133,7 +132,9 @@ def simulate_plan(
     memory = MemorySink()
     for listener in listeners:
         listener.started(plan)
-    with World(plan, _Sink(memory, listeners, keep_requests), simulators) as world:
+    sink = _Sink(memory, listeners, keep_requests)
+    # what is attached may come between any two of them
+    with World(plan, sink, simulators, join=attach is None) as world:
         if attach is not None:
             attach(world)
         world.run()

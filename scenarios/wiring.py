@@ -6,7 +6,10 @@ the controller decides, and only if its policy asks for it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 NOW = object()
 """Stands for no delay in `Link.first`."""
@@ -52,6 +55,9 @@ LINKS: tuple[Link, ...] = (
     Link("storage", "P_exchange[MW]", "bus", "P[MW]"),
 )
 
+JOINABLE = frozenset({"carbon", "price", "generation", "load", "datacenter", "storage"})
+"""Rooms whose simulators may be stepped together (`simulators.joint`)."""
+
 REFUSALS: tuple[Link, ...] = tuple(
     Link(actuator, "refused", "controller", "refused", first=[])
     for actuator in ("traffic", "router", "cluster", "storage")
@@ -85,3 +91,37 @@ SIGNALS: dict[str, tuple[Link, ...]] = {
     "loading": (Link("network", "line_loading_max[%]", "controller", "line_loading_max[%]", first=0.0),),
 }
 """What a policy may ask for (`Policy.needs`), and the links that bring it."""
+
+
+def stages(
+    keys: Iterable[Key], joinable: Collection[Key], before: Mapping[Key, Collection[Key]]
+) -> dict[Key, int]:
+    """In which stage of a step each simulator stands; joinable ones of one stage may be stepped together.
+
+    From a simulator to one that depends on it the stage rises where one of both is joinable and the other is not. So
+    nothing that is not joinable lies between two of one stage.
+
+    Parameters
+    ----------
+    keys, joinable
+        All simulators, and those that may be stepped together.
+    before
+        What each depends on within a step.
+
+    Examples
+    --------
+    >>> before = {"cluster": ["carbon"], "facility": ["cluster"], "storage": ["facility", "carbon"]}
+    >>> stages(["carbon", "cluster", "facility", "storage"], ["carbon", "facility", "storage"], before)
+    {'carbon': 0, 'cluster': 1, 'facility': 2, 'storage': 2}
+    """
+    found: dict[Key, int] = {}
+
+    def stage(key: Key) -> int:
+        if key not in found:
+            found[key] = max(
+                (stage(one) + ((one in joinable) != (key in joinable)) for one in before.get(key, ())),
+                default=0,
+            )
+        return found[key]
+
+    return {key: stage(key) for key in keys}

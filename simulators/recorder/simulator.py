@@ -108,6 +108,8 @@ class Recorder(Adapter[_Tables]):
     def __init__(self, sink: Sink) -> None:
         super().__init__()
         self._sink = sink
+        # asked once: whether an object keeps to a protocol takes longer than all else in a step
+        self._storing = sink if isinstance(sink, StoringSink) else None
         self._buffer_steps = 1440
 
     def set_up(  # type: ignore[override]
@@ -121,8 +123,8 @@ class Recorder(Adapter[_Tables]):
             )
         self._clock = Clock(moment.to_pydatetime())
         self._buffer_steps = buffer_steps
-        if isinstance(self._sink, StoringSink):
-            self._sink.before_closing(self.flush)
+        if self._storing is not None:
+            self._storing.before_closing(self.flush)
 
     def make(  # type: ignore[override]
         self,
@@ -175,4 +177,4 @@ class Recorder(Adapter[_Tables]):
                 self._sink.rows("requests", tables.requests.empty())
 
     def _whole(self) -> AbstractContextManager[None]:
-        return self._sink.uninterrupted() if isinstance(self._sink, StoringSink) else nullcontext()
+        return nullcontext() if self._storing is None else self._storing.uninterrupted()
