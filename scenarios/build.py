@@ -170,13 +170,11 @@ def _entities(
     name = site.name
     made = [] if "carbon" in site.without else [_carbon(study, site, series)]
     if series.price is not None:
-        config = {"values": series.price.tolist(), "attribute": "price[1/kWh]"}
+        config = {"values": series.price, "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
-            made.append(
-                Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
-            )
+            made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
     if site.serves or site.control.policy != "none":
         made.append(_controller(site))
     if series.load_w is not None:
@@ -198,7 +196,7 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         ("g_per_kwh", "CI[gCO2eq/kWh]", series.average),
         ("marginal_g_per_kwh", "CI_marginal[gCO2eq/kWh]", series.marginal),
     ):
-        given[key] = None if values is None else values.tolist()
+        given[key] = values
         if values is None:
             silent.add(attribute)
     horizon_s = _horizon_steps(study, site) * study.run.step

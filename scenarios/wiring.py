@@ -6,8 +6,11 @@ the controller decides, and only if its policy asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+
+from scenarios.plan import NETWORK, Plan
+from simulators.quantities.schema import TIMESERIES, Column
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -125,3 +128,39 @@ def stages(
         return found[key]
 
     return {key: stage(key) for key in keys}
+
+
+End = tuple[str, str]
+"""A part of a site: both names."""
+
+
+def links(plan: Plan, ends: Collection[End]) -> Iterator[tuple[End, End, Link]]:
+    """Every link of a plan both of whose `ends` are there, and with what its target gets first."""
+    entities = {(entity.site, entity.part): entity for entity in plan.entities}
+    routed = (NETWORK, "router") in ends
+    for name, site in plan.sites.items():
+        wanted: list[Link] = [*LINKS, *REFUSALS]
+        for need in sorted(site.needs):
+            wanted += [link for link in SIGNALS[need] if link not in wanted]
+        for link in wanted:
+            source, target = (
+                next((end for end in ((name, part), (NETWORK, part)) if end in ends), None)
+                for part in (link.source, link.target)
+            )
+            if source is None or target is None or (routed and link.output == "requests"):
+                continue
+            entity = entities.get(source)
+            if entity is not None and link.output in entity.silent:
+                continue
+            first = link.first if entity is None else entity.first.get(link.output, link.first)
+            yield source, target, link._replace(first=first)
+
+
+def recorded(plan: Plan, ends: Iterable[End]) -> Iterator[tuple[End, Column]]:
+    """Every column of the time series whose source is among `ends`, once for each."""
+    silent = {(entity.site, entity.part): entity.silent for entity in plan.entities}
+    ends = list(ends)
+    for column in TIMESERIES:
+        for end in ends:
+            if end[1] == column.part and column.attribute not in silent.get(end, ()):
+                yield end, column

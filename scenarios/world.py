@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -14,20 +14,15 @@ from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
 from scenarios.plan import NETWORK, Entity, Plan
-from scenarios.wiring import JOINABLE, LINKS, NOW, REFUSALS, SIGNALS, Link, stages
+from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
 from simulators.errors import InputError
 from simulators.joint import Joint
-from simulators.quantities.schema import TIMESERIES
 from simulators.recorder.simulator import Recorder, Sink
 from simulators.remote import Elsewhere, parse_address
 from simulators.rooms import simulator_class
 
 READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
-
-
-End = tuple[str, str]
-"""A part of a site: both names."""
 
 
 class Simulator(NamedTuple):
@@ -125,8 +120,8 @@ class World:
         """Make one simulator of those that may be stepped together."""
         of = {(entity.site, entity.part): self._simulator(entity) for entity in self.plan.entities}
         before: dict[Simulator, set[Simulator]] = defaultdict(set)
-        for source, target, _, first in self._links(of):
-            if first is NOW and of[source] != of[target]:
+        for source, target, link in links(self.plan, of):
+            if link.first is NOW and of[source] != of[target]:
                 before[of[target]].add(of[source])
         own = {key for key in of.values() if not key.address and key.room not in self._simulators}
         joinable = {key for key in own if key.room in JOINABLE}
@@ -175,34 +170,17 @@ class World:
             raise InputError(
                 f"{self._address(entity)}: is no {entity.room} simulator, expected one that makes {entity.model}"
             )
-        made = getattr(factory, model)(name=entity.name, **entity.config)
+        config = entity.plain() if self._address(entity) else entity.config
+        made = getattr(factory, model)(name=entity.name, **config)
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
         part = {"network": "bus", "router": "destination"}.get(entity.part, "")
         for site, child in zip(entity.children, made.children, strict=True):
             self.entities[site, part] = child
 
-    def _links(self, ends: Collection[End]) -> Iterator[tuple[End, End, Link, Any]]:
-        """Every link both of whose ends are there, and what its target gets first."""
-        firsts = {(e.site, e.part): e.first for e in self.plan.entities}
-        routed = (NETWORK, "router") in ends
-        for name, site in self.plan.sites.items():
-            links: list[Link] = [*LINKS, *REFUSALS]
-            for need in sorted(site.needs):
-                links += [link for link in SIGNALS[need] if link not in links]
-            for link in links:
-                source, target = (
-                    next((end for end in ((name, part), (NETWORK, part)) if end in ends), None)
-                    for part in (link.source, link.target)
-                )
-                if source is None or target is None or (routed and link.output == "requests"):
-                    continue
-                if link.output not in self._silent(*source):
-                    yield source, target, link, firsts.get(source, {}).get(link.output, link.first)
-
     def _connect(self) -> None:
-        for source, target, link, first in self._links(self.entities):
-            self._link(self.entities[source], self.entities[target], link, first)
+        for source, target, link in links(self.plan, self.entities):
+            self._link(self.entities[source], self.entities[target], link)
         if (NETWORK, "router") in self.entities:
             router = self.entities[NETWORK, "router"]
             for name in self.plan.sites:
@@ -211,9 +189,9 @@ class World:
                     self.entities[name, "destination"], self.entities[name, "cluster"], "requests"
                 )
 
-    def _link(self, source: Any, target: Any, link: Link, first: Any) -> None:
-        if first is not NOW:
-            initial = {link.output: first}
+    def _link(self, source: Any, target: Any, link: Link) -> None:
+        if link.first is not NOW:
+            initial = {link.output: link.first}
             ends = (link.output, link.input)
             self.mosaik.connect(source, target, ends, initial_data=initial, time_shifted=True)
         elif source.sid == target.sid and source.sid in self._joints:
@@ -223,15 +201,8 @@ class World:
 
     def _record(self) -> None:
         """Every column of the schema whose source is there."""
-        for column in TIMESERIES:
-            for (site, part), entity in self.entities.items():
-                if part == column.part and column.attribute not in self._silent(site, part):
-                    self.record(entity, column.attribute, column.name, site)
-
-    def _silent(self, site: str, part: str) -> frozenset[str]:
-        """Attributes a part of a site does not give."""
-        found = [e.silent for e in self.plan.entities if (e.site, e.part) == (site, part)]
-        return found[0] if found else frozenset()
+        for (site, part), column in recorded(self.plan, self.entities):
+            self.record(self.entities[site, part], column.attribute, column.name, site)
 
     def run(self) -> None:
         """Step to the end of the run.

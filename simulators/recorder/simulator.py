@@ -25,6 +25,8 @@ FINISHED = "finished"
 SERIES = "P_series[MW]"
 ROWS_AT_ONCE = 32_768
 """Requests and parts of steps that are buffered at most."""
+BUFFER_STEPS = 1440
+"""Steps between two hand-overs."""
 
 
 class _Tables:
@@ -110,10 +112,10 @@ class Recorder(Adapter[_Tables]):
         self._sink = sink
         # asked once: whether an object keeps to a protocol takes longer than all else in a step
         self._storing = sink if isinstance(sink, StoringSink) else None
-        self._buffer_steps = 1440
+        self._buffer_steps = BUFFER_STEPS
 
     def set_up(  # type: ignore[override]
-        self, *, start: datetime | str, buffer_steps: int = 1440
+        self, *, start: datetime | str, buffer_steps: int = BUFFER_STEPS
     ) -> None:
         """Take the start of the run and the size of the buffer."""
         moment = pd.Timestamp(start)
