@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -252,11 +251,10 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
 
 def _storage(site: SiteStudy, span_s: int) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
-    limit_kw = site.connection.export_limit_kw
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "export_limit_w": inf if limit_kw is None else limit_kw * 1e3,
+        "connection": site.connection.plain(),
         "return_by_s": span_s if site.storage.soc_end == "start" else None,
     }
     soc = battery["soc_initial"] if battery else 0.0
