@@ -90,7 +90,7 @@ class GivenSeries(Given):
     ([0.75, 1.0], 0.0)
     """
 
-    def total(self, attribute: str, absent: float = 0.0) -> Any:
+    def total(self, attribute: str, absent: Any = 0.0) -> Any:
         """The sums of what is connected, as `Given.total` of each step makes them; `absent` if nothing is."""
         values = self.values(attribute)
         if len(values) > 2:
