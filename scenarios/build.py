@@ -13,7 +13,15 @@ from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
-from simulators.datacenter.embodied import site_embodied_kg
+from simulators.datacenter.embodied import (
+    BUILDING,
+    BUILDING_LIFE,
+    HARDWARE_LIFE,
+    SERVER,
+    EmbodiedPart,
+    gpu_factor,
+    site_parts,
+)
 from simulators.datacenter.facility import Facility
 from simulators.errors import InputError
 from simulators.inference.sizing import Sizing, serving_files, sizing
@@ -110,7 +118,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
-    if made.gpu.embodied_kg is None:
+    if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
     if site.cluster.mw is not None:
         notes.append(
@@ -130,9 +138,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         raise InputError(
             f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
         )
-    embodied_kg = site_embodied_kg(
-        made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)
-    )
+    embodied = _embodied(study, site, made, facility, copies)
     return SitePlan(
         study=site,
         title=place.title,
@@ -140,7 +146,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         needs=needs,
         copies=copies,
         rated_w=rated_w,
-        embodied_kg=embodied_kg * copies,
+        embodied_kg=sum(part.kg for part in embodied.values()),
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
@@ -148,6 +154,32 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
+        embodied=embodied,
+        carbon_free_note=series.carbon_free_note,
+    )
+
+
+def _embodied(
+    study: Study, site: SiteStudy, made: Sizing, facility: Facility, copies: float
+) -> dict[str, EmbodiedPart]:
+    """What the making of a site's hardware comes to in the run, all copies."""
+    options, sheet = site.accounting, made.gpu
+    published = sheet.embodied_kg
+    gpu = None
+    if published is not None or options.gpu_embodied_kg is not None:
+        gpu = gpu_factor(published or 0.0, f"data/gpus/{sheet.name}.toml", options.gpu_embodied_kg)
+    it_kw = facility.power(made.gpus * made.limit_w).it_w / 1e3
+    counted = options.building or options.building_kg_per_kw is not None
+    return site_parts(
+        gpu,
+        made.gpus * copies,
+        facility.nodes * copies,
+        float(study.length_s),
+        server=SERVER.own(options.server_embodied_kg),
+        life=HARDWARE_LIFE.own(options.hardware_life_years),
+        building_kw=it_kw * copies if counted else 0.0,
+        building=BUILDING.own(options.building_kg_per_kw),
+        building_life=BUILDING_LIFE.own(options.building_life_years),
     )
 
 
@@ -160,6 +192,13 @@ def _entities(
     if series.price is not None:
         config = {"values": series.price.tolist(), "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
+    for part, attribute, values in (
+        ("carbon_free", "carbon_free[1]", series.carbon_free),
+        ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
+    ):
+        if values is not None:
+            config = {"values": values.tolist(), "attribute": attribute}
+            made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
             made.append(

@@ -117,6 +117,23 @@ QUANTITIES: dict[str, Quantity] = {
     "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
     "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
     "load": Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12),
+    "contract": Quantity(
+        "contracted supply",
+        "W",
+        ("ppa", "contract", "delivery", "generation", "power", "pv", "wind", "p"),
+        _POWER,
+        0.0,
+        1e12,
+    ),
+    "carbon_free": Quantity(
+        "carbon-free share",
+        "1",
+        ("carbon_free", "carbon_free_share", "cfe", "low_carbon"),
+        {"1": (1.0, 0.0), "%": (0.01, 0.0)},
+        0.0,
+        1.0,
+        (0.0, 1.0),
+    ),
     "ghi": Quantity(
         "global horizontal irradiance",
         "W/m2",

@@ -32,6 +32,8 @@ OPTIONS = {
     "price": "price",
     "pv": "pv-profile",
     "wind": "wind-profile",
+    "carbon_free": "carbon-free",
+    "contract": "ppa-profile",
 }
 """What a quantity's options begin with on the command line, where it has some."""
 

@@ -11,18 +11,23 @@ from simulators.adapter import Adapter, Series
 from simulators.errors import InputError
 
 PRICE = "price[1/kWh]"
+CARBON_FREE = "carbon_free[1]"
+POWER = "P[MW]"
 
 
 class ProfileReplay(Adapter[tuple[str, Series]]):
     """Replays series, e.g. the `Profile.means` of a price. Each entity gives one attribute.
 
-    Start it with ``attributes``, those its entities may give (a price if left out); create entities with
+    Start it with ``attributes``, those its entities may give (if left out: a price, a share, a power); create entities
+    with
     ``Profile(values=[...], attribute="price[1/kWh]")``.
     """
 
-    MODELS = {"Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE]}}
+    MODELS = {
+        "Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE, CARBON_FREE, POWER]}
+    }
 
-    def set_up(self, attributes: Sequence[str] = (PRICE,)) -> None:
+    def set_up(self, attributes: Sequence[str] = (PRICE, CARBON_FREE, POWER)) -> None:
         """Declare the attributes."""
         self.meta["models"]["Profile"]["attrs"] = list(attributes)
 

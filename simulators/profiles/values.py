@@ -140,7 +140,7 @@ def converted(
         factor, offset, result = conversion(quantity, unit) or (1.0, 0.0, "")
         return numbers * factor * per_hour + offset, result
     watts = POWER_W.get(folded) or (ENERGY_WH[folded] * per_hour if folded in ENERGY_WH else None)
-    if watts is not None and quantity.label == QUANTITIES["load"].label:
+    if watts is not None and quantity.unit == QUANTITIES["load"].unit:
         return numbers * watts, quantity.unit
     if watts is not None and quantity.label in PER_UNIT:
         if rated_w is None:
