@@ -86,13 +86,13 @@ class BoundaryFigures(Frozen):
     grid, battery_settlement, own_supply, embodied, total
         As `result.Carbon` has them.
     reason
-        Why there is no figure for the grid.
+        Why there is no figure for the grid, or no embodied one.
     """
 
     grid: float | None
     battery_settlement: float | None
     own_supply: float
-    embodied: float
+    embodied: float | None
     total: float | None
     reason: str | None = None
 
@@ -207,7 +207,7 @@ def boundaries_of(
             own_supply=account.own_supply_kg,
             embodied=account.embodied_kg,
             total=account.total_kg,
-            reason=reason,
+            reason=reason or carbon.reasons.get("embodied"),
         )
     return found
 
@@ -227,7 +227,7 @@ def boundaries_together(sites: Mapping[str, Mapping[str, BoundaryFigures]]) -> d
             grid=total("grid"),
             battery_settlement=total("battery_settlement"),
             own_supply=total("own_supply") or 0.0,
-            embodied=total("embodied") or 0.0,
+            embodied=total("embodied"),
             total=total("total"),
             reason=reason,
         )

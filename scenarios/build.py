@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from scenarios.measured import load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -77,9 +78,9 @@ def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSerie
 
 def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
     """Files that the parts of a site read by themselves."""
+    serving = [*site.traffic.files(), *serving_files(site.serving)] if site.serves else []
     return [
-        *site.traffic.files(),
-        *serving_files(site.serving),
+        *serving,
         *site.control.files(),
         *site.storage.files(),
     ]
@@ -101,23 +102,23 @@ def _licence(path: Path) -> str:
     return "see data/README.md" if name.startswith("data/") else ""
 
 
-def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, float]:
-    """How many times the cluster stands at the site, and the facility's rated power at nameplate, W."""
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
-    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
-    return copies, copies * rated_w
+class _Hardware(NamedTuple):
+    """How often the cluster stands at the site, its rated power, W, what its making comes to, and what to say of it."""
+
+    copies: float
+    rated_w: float
+    embodied: dict[str, EmbodiedPart] | None
+    notes: list[str]
 
 
-def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
+    if series.load_w is not None:
+        return _Hardware(1.0, float(series.load_w.max()), None, [])
     made = sizing(site.serving)
     facility = site.facility.build(made.gpus)
-    copies, rated_w = _copies(site, made, facility)
-    notes = [*place.notes, *series.notes]
-    if study.drain_steps:
-        notes.append(
-            f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
-            f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
-        )
+    rated_w = facility.power(made.gpus * made.limit_w).facility_w
+    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
+    notes = []
     if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
     if site.cluster.mw is not None:
@@ -125,6 +126,18 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
             "the same requests at the same time, so the site's power varies more than that of independent clusters."
         )
+    return _Hardware(copies, copies * rated_w, _embodied(study, site, made, facility, copies), notes)
+
+
+def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+    hardware = _hardware(study, site, series)
+    notes = [*place.notes, *series.notes]
+    if study.drain_steps:
+        notes.append(
+            f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
+            f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
+        )
+    notes += hardware.notes
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
@@ -138,15 +151,14 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         raise InputError(
             f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
         )
-    embodied = _embodied(study, site, made, facility, copies)
     return SitePlan(
         study=site,
         title=place.title,
         timezone=place.timezone,
         needs=needs,
-        copies=copies,
-        rated_w=rated_w,
-        embodied_kg=sum(part.kg for part in embodied.values()),
+        copies=hardware.copies,
+        rated_w=hardware.rated_w,
+        embodied_kg=None if hardware.embodied is None else sum(p.kg for p in hardware.embodied.values()),
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
@@ -154,7 +166,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
-        embodied=embodied,
+        embodied=hardware.embodied or {},
         carbon_free_note=series.carbon_free_note,
     )
 
@@ -204,12 +216,16 @@ def _entities(
             made.append(
                 Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
             )
-    made.append(_controller(site))
-    made.append(_source(study, site, place, plan, span))
-    made.append(_cluster(study, site, plan))
-    gpus = sizing(site.serving).gpus
-    facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
-    made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
+    if site.serves or site.control.policy != "none":
+        made.append(_controller(site))
+    if series.load_w is not None:
+        made += load_entities(site, series.load_w)
+    else:
+        made.append(_source(study, site, place, plan, span))
+        made.append(_cluster(study, site, plan))
+        gpus = sizing(site.serving).gpus
+        facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+        made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, study.run.length_s))
     return made
 
@@ -292,6 +308,9 @@ def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
     """Between sites; none where every site serves its own requests."""
     if study.routing is None:
         return []
+    for site in study.sites:
+        if not site.serves:
+            raise InputError(f"routing: the load of site {site.name} is a file, expected no routing")
     if len({round(plan.copies, 9) for plan in sites.values()}) > 1:
         raise InputError(
             "routing: --mw makes different numbers of copies at the sites, expected the same everywhere"

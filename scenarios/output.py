@@ -158,12 +158,13 @@ def _draw(
 
     site = result.plan.site
     facts = next(iter(result.facts.values()))
+    built = "{model_name} on {gpus} {gpu_name}".format_map(facts) if site.study.serves else ""
     policies = ", ".join(dict.fromkeys(plan.study.control.policy for plan in result.plan.sites.values()))
     meta = RunMeta(
         title=title,
         step_s=result.study.run.step,
         timezone=site.timezone,
-        subtitle=f"{facts['model_name']} on {facts['gpus']} {facts['gpu_name']}, policy {policies}",
+        subtitle=f"{built}, policy {policies}" if site.study.serves else f"load from {facts['load']}",
     )
     frame = series.all_sites(result.timeseries)
     latencies = LatencyRecord()

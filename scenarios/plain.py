@@ -19,9 +19,11 @@ def plain_figures(figures: BaseModel) -> dict[str, Any]:
     for name in ("import_cost", "control", "storage"):
         if entries.get(name) is None:
             entries.pop(name, None)
-    served = entries.get("inference", {})
+    served = entries.get("inference") or {}
     if len(served.get("tenants", {})) < 2:
         served.pop("tenants", None)
+    if not entries.get("reasons"):
+        entries.pop("reasons", None)
     carbon = entries.get("carbon_kg", {})
     for name in ("consequence_marginal", "settlement_marginal"):
         if carbon.get(name) is None:

@@ -119,9 +119,9 @@ class SitePlan:
     copies
         How many times the simulated cluster stands there.
     rated_w
-        Of the facility, all copies, at the nameplate of its GPUs, W.
+        Of the facility, all copies, at the nameplate of its GPUs, W; of a load that is a file its highest value.
     embodied_kg
-        Embodied carbon of the run, all copies, kgCO2eq.
+        Embodied carbon of the run, all copies, kgCO2eq; None of a load that is a file.
     price_unit
         E.g. ``EUR/kWh``; empty without a price.
     carbon_note
@@ -146,7 +146,7 @@ class SitePlan:
     needs: frozenset[str]
     copies: float
     rated_w: float
-    embodied_kg: float
+    embodied_kg: float | None
     price_unit: str
     carbon_note: str
     notes: tuple[str, ...]

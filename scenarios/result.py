@@ -14,13 +14,14 @@ from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
 from scenarios.study import Study
+from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 
 
 class Energy(Frozen):
-    """Energy of a run, MWh; 0 where a site has no such part."""
+    """Energy of a run, MWh; 0 where a site has no such part, None where it is not known."""
 
-    it: float = 0.0
+    it: float | None = 0.0
     facility: float = 0.0
     pv: float = 0.0
     wind: float = 0.0
@@ -53,7 +54,7 @@ class Carbon(Frozen):
     """
 
     operational: float | None
-    embodied: float
+    embodied: float | None
     total: float | None
     without_own_supply: float | None
     battery_settlement: float | None = None
@@ -214,12 +215,12 @@ class Control(Frozen):
 
 
 class Figures(Frozen):
-    """The figures of one site, or of all together."""
+    """The figures of one site, or of all together; what a load from a file cannot tell is None, with its `reasons`."""
 
     energy_mwh: Energy
     carbon_kg: Carbon
     renewable: Renewable
-    inference: Serving
+    inference: Serving | None
     balance: Balance
     simulated_s: int
     import_cost: Cost | None = None
@@ -229,6 +230,22 @@ class Figures(Frozen):
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
+    reasons: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def served(self) -> Serving:
+        """`inference` of a run that has a cluster.
+
+        Raises
+        ------
+        InputError
+            If the load is a file.
+        """
+        if self.inference is None:
+            raise InputError(
+                f"inference: no figures, {self.reasons.get('inference', 'no cluster was simulated')}"
+            )
+        return self.inference
 
 
 class Scheduling(Frozen):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from scenarios.measured import read_load
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.span import Span
@@ -43,8 +44,8 @@ class SiteSeries:
         What the plant of a power purchase agreement delivers, W.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
-    pv_w, wind_w
-        Mean power, W.
+    pv_w, wind_w, load_w
+        Mean power, W; the last of a load that is a file.
     plants
         What makes it, ``pv`` and ``wind``.
     carbon_note
@@ -67,6 +68,7 @@ class SiteSeries:
     price_unit: str = ""
     pv_w: Array | None = None
     wind_w: Array | None = None
+    load_w: Array | None = None
     plants: dict[str, Plant] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
@@ -138,6 +140,7 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
     _contract(study, span, series)
     _forecasts(study, span, series)
     _price(study, site, span, series)
+    read_load(study, span, series)
     weather = read_weather_file(study, site, series)
     if "pv" not in study.without:
         read_pv(study, site, weather, span, series)
@@ -159,7 +162,7 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
 
     parts = {
         name: (part := getattr(study, name)).model_copy(update=moved(part))
-        for name in ("place", "generation", "accounting")
+        for name in ("place", "generation", "measured", "accounting")
     }
     return study.model_copy(update=parts), site.model_copy(update=moved(site))
 
@@ -239,7 +242,9 @@ def _on_basis(ref: FileRef, basis: str) -> Profile | None:
     return found if found.basis == basis and found.kind != "marginal" else None
 
 
-NO_CARBON_FREE = "the carbon file does not hold the grid's carbon-free share (Electricity Maps' do; --carbon-free)"
+NO_CARBON_FREE = (
+    "the carbon file does not hold the grid's carbon-free share (Electricity Maps' do; --carbon-free)"
+)
 """Why there is no share of carbon-free power with the grid's part."""
 
 

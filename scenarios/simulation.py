@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from scenarios.build import build
+from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
 from scenarios.result import Figures, Result
 from scenarios.study import Study
@@ -147,7 +148,8 @@ def simulate_plan(
         found = uncertainty(site, figures[name], summaries[name]["facts"], named)
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
-        name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()
+        name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()
+        for name, parts in summaries.items()
     }
     return Result(
         study=plan.study,
@@ -171,8 +173,9 @@ def _summaries(world: World, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]
         world.answers["record"] = world.ask(NETWORK, "network", "record")
     parts = ("cluster", "storage", "traffic", "controller")
     return {
-        name: {part: world.ask(name, part) for part in parts} | {"facts": world.ask(name, "cluster", "facts")}
-        for name in plan.sites
+        name: {part: world.ask(name, part) for part in parts}
+        | {"facts": world.ask(name, "cluster", "facts") if site.study.serves else facts_of(site)}
+        for name, site in plan.sites.items()
     }
 
 

@@ -30,7 +30,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
     if len(figures) == 1:
         return figures[0]
     energy = Energy(
-        **{name: sum(getattr(f.energy_mwh, name) for f in figures) for name in Energy.model_fields}
+        **{name: _total(getattr(f.energy_mwh, name) for f in figures) for name in Energy.model_fields}
     )
     costs = [f.import_cost for f in figures]
     units = {cost.unit for cost in costs if cost}
@@ -53,6 +53,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },
         boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
+        reasons={f"{name}: {key}": text for name, f in sites.items() for key, text in f.reasons.items()},
     )
 
 
@@ -111,8 +112,12 @@ def _renewable(figures: list[Figures]) -> Renewable:
     )
 
 
-def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Serving:
-    parts = [f.inference for f in sites.values()]
+def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Serving | None:
+    """Of the sites that have a cluster; None if none has."""
+    served = {name: f.inference for name, f in sites.items() if f.inference is not None}
+    parts = list(served.values())
+    if not parts:
+        return None
     record = LatencyRecord()
     for one in latencies.values():
         record.merge(one)
@@ -167,9 +172,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         batch_size_mean=_weighted((part.batch_size_mean, part.batches) for part in parts) or 0.0,
         gpu_energy_j=energy,
         energy_j_per_output_token=energy.total / tokens if tokens else None,
-        groups={
-            f"{name}: {key}": group for name, f in sites.items() for key, group in f.inference.groups.items()
-        },
+        groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
     )
 
 

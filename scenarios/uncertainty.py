@@ -54,8 +54,10 @@ def uncertainty(plan: SitePlan, figures: Figures, facts: Mapping[str, Any], name
     named_pue
         Whether the study names its PUE; then it is no source of error.
     """
-    groups: Sequence[Mapping[str, Any]] = facts.get("groups") or [facts]
     served = figures.inference
+    if served is None:
+        return Uncertainty(reason=figures.reasons["inference"])
+    groups: Sequence[Mapping[str, Any]] = facts.get("groups") or [facts]
     told = list(
         dict.fromkeys(
             text for group in groups for text in trust(group["power"], group["time"], served.batch_size_mean)
@@ -103,7 +105,7 @@ def _with(value: float | None, import_mwh: float, change_mwh: Sequence[float]) -
 
 def _at_gpus(groups: Sequence[Mapping[str, Any]], figures: Figures, meter: _Meter) -> list[_Moved]:
     """Power of the work, idle power and iteration time, of all groups together."""
-    served = figures.inference
+    served = figures.served
     seconds, busy = figures.simulated_s, served.busy_mean
     # a group of a fleet is as busy as the whole: its own time is not in the summary
     work = [0.0, 0.0]
@@ -136,7 +138,7 @@ class _Meter:
     """What a change at the GPUs, and in the building, does at the meter; linear around the run's mean."""
 
     def __init__(self, plan: SitePlan, figures: Figures) -> None:
-        served = figures.inference
+        served = figures.served
         self._seconds = figures.simulated_s
         self._busy = served.busy_mean
         self._gpus = sum(group.gpus for group in served.groups.values())

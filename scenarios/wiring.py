@@ -42,6 +42,7 @@ LINKS: tuple[Link, ...] = (
     Link("traffic", "requests", "cluster", "requests"),
     # power: GPUs, facility, own supply, battery, grid
     Link("cluster", "P[MW]", "facility", "P_gpu[MW]"),
+    Link("load", "P[MW]", "facility", "P_gpu[MW]"),
     Link("cluster", "busy[1]", "facility", "utilisation[1]"),
     Link("facility", "P[MW]", "storage", "P_load[MW]"),
     Link("pv", "P[MW]", "storage", "P_gen[MW]"),

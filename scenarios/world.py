@@ -188,7 +188,7 @@ class World:
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
-        for site in self.plan.sites:
+        for site in self._serving():
             cluster = self.entities[site, "cluster"]
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
@@ -197,7 +197,11 @@ class World:
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""
-        return {self.entities[site, "cluster"].full_id: site for site in self.plan.sites}
+        return {self.entities[site, "cluster"].full_id: site for site in self._serving()}
+
+    def _serving(self) -> list[str]:
+        """Sites with a cluster."""
+        return [site for site in self.plan.sites if (site, "cluster") in self.entities]
 
     def close(self) -> None:
         """Stop all simulators; a run that ended with an error leaves some of them waiting."""

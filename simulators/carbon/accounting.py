@@ -184,7 +184,7 @@ class CarbonAccount:
     Attributes
     ----------
     embodied_kg
-        kgCO2eq.
+        kgCO2eq; None if it is not known.
     matched_ratio, self_consumption_ratio
         Shares.
     operational_kg, gross_kg
@@ -204,7 +204,7 @@ class CarbonAccount:
         Why a figure is None, by the name it has in a summary.
     """
 
-    embodied_kg: float
+    embodied_kg: float | None
     matched_ratio: float
     self_consumption_ratio: float
     operational_kg: float | None = None
@@ -218,8 +218,8 @@ class CarbonAccount:
 
     @property
     def total_kg(self) -> float | None:
-        """All of it, kgCO2eq; None if the operational is not known."""
-        if self.operational_kg is None or self.settlement_kg is None:
+        """All of it, kgCO2eq; None if the operational or the embodied is not known."""
+        if self.operational_kg is None or self.settlement_kg is None or self.embodied_kg is None:
             return None
         return self.operational_kg + self.settlement_kg + self.own_supply_kg + self.embodied_kg
 
@@ -238,7 +238,7 @@ def account(
     initial_wh: float,
     ci_g_per_kwh: ArrayLike | None = None,
     marginal_g_per_kwh: ArrayLike | None = None,
-    embodied_kg: float = 0.0,
+    embodied_kg: float | None = 0.0,
     settled_wh: float = 0.0,
     own_supply_kg: float = 0.0,
 ) -> CarbonAccount:

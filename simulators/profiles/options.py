@@ -50,6 +50,7 @@ class PlaceOptions(BaseModel):
             "fill",
             "kind",
             "rating",
+            "start",
             "elsewhere",
             "implausible",
             "align",
@@ -69,7 +70,7 @@ class PlaceOptions(BaseModel):
     weather: FileRef | None = Field(
         None,
         description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, ..., CSV)",
-        json_schema_extra=_hidden("column", "unit", "kind", "rating"),
+        json_schema_extra=_hidden("column", "unit", "kind", "rating", "start"),
     )
 
     align: Align | None = Field(

@@ -18,9 +18,8 @@ POWER = "P[MW]"
 class ProfileReplay(Adapter[tuple[str, Series]]):
     """Replays series, e.g. the `Profile.means` of a price. Each entity gives one attribute.
 
-    Start it with ``attributes``, those its entities may give (if left out: a price, a share, a power); create entities
-    with
-    ``Profile(values=[...], attribute="price[1/kWh]")``.
+    Start it with ``attributes``, those its entities may give (a price, a share or a power if left out); create entities
+    with ``Profile(values=[...], attribute="price[1/kWh]")``.
     """
 
     MODELS = {

@@ -13,11 +13,7 @@ def cards(summary: Mapping[str, Any]) -> str:
     """The cards at the top of the page."""
     energy, renewable = summary.get("energy_mwh", {}), summary.get("renewable", {})
     it, facility = energy.get("it"), energy.get("facility")
-    served = summary.get("inference", {})
-    # who may be held back has no first token to wait for
-    of_whom, waits = served, ""
-    if (prompt := (served.get("classes") or {}).get("interactive")) and prompt["requests"]:
-        of_whom, waits = prompt, "interactive requests, "
+    served = summary.get("inference") or {}
     told = [
         page.card(
             "Energy used by the site",
@@ -30,6 +26,18 @@ def cards(summary: Mapping[str, Any]) -> str:
             f"interval by interval; offset ratio {share(renewable.get('offset_ratio'))}",
         ),
         *_carbon(summary),
+        *(_served(summary, served) if served else ()),
+    ]
+    return f'<div class="cards">{"".join(told)}</div>'
+
+
+def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
+    """What serving took, and who waited how long."""
+    # who may be held back has no first token to wait for
+    of_whom, waits = served, ""
+    if (prompt := (served.get("classes") or {}).get("interactive")) and prompt["requests"]:
+        of_whom, waits = prompt, "interactive requests, "
+    return [
         page.card(
             "Energy per output token, at the GPUs",
             number(served.get("energy_j_per_output_token"), "J"),
@@ -55,7 +63,6 @@ def cards(summary: Mapping[str, Any]) -> str:
             )
         ),
     ]
-    return f'<div class="cards">{"".join(told)}</div>'
 
 
 def _at_meter(summary: Mapping[str, Any]) -> str:
@@ -77,7 +84,7 @@ def _carbon(summary: Mapping[str, Any]) -> list[str]:
     carbon = summary.get("carbon_kg", {})
     reasons = carbon.get("reasons", {})
     operational, total = carbon.get("operational"), carbon.get("total")
-    tokens = summary.get("inference", {}).get("decode_tokens")
+    tokens = (summary.get("inference") or {}).get("decode_tokens")
     embodied = f"embodied {mass_text(carbon.get('embodied'))}"
     reason = reasons.get("operational", "")
     told = [
@@ -88,16 +95,19 @@ def _carbon(summary: Mapping[str, Any]) -> list[str]:
             if operational is not None or not reason
             else f"{reason}; {embodied}",
         ),
-        page.card(
-            "Carbon per 1,000 output tokens",
-            number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
-            "CO₂eq, all of it: battery settled, own supply, embodied"
-            if "battery_settlement" in carbon
-            else "CO₂eq, operational and embodied"
-            if total is not None or not reason
-            else reasons.get("total", "needs the operational carbon"),
-        ),
     ]
+    if summary.get("inference"):
+        told.append(
+            page.card(
+                "Carbon per 1,000 output tokens",
+                number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
+                "CO₂eq, all of it: battery settled, own supply, embodied"
+                if "battery_settlement" in carbon
+                else "CO₂eq, operational and embodied"
+                if total is not None or not reason
+                else reasons.get("total", "needs the operational carbon"),
+            )
+        )
     if carbon.get("consequence_marginal") is not None:
         told.append(
             page.card(

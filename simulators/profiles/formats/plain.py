@@ -11,9 +11,10 @@ from simulators.profiles.axis import read_axis
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.carbon import plain_sheet
 from simulators.profiles.formats.checks import COLUMNS, on_axes
-from simulators.profiles.quantities import QUANTITIES, split_header
+from simulators.profiles.quantities import QUANTITIES
 from simulators.profiles.tables import Table, parse_text
 from simulators.profiles.times import base_name, find_time_column
+from simulators.profiles.units import split_header
 
 
 def _windpowerlib(content: Content, said: Said) -> RawWeather:
