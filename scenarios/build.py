@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from scenarios.bill import NO_PRICE, currency
 from scenarios.measured import load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
@@ -130,6 +131,7 @@ def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
 
 
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+    currency(site.tariff, series.price_unit)  # refuses what does not go together
     hardware = _hardware(study, site, series)
     notes = [*place.notes, *series.notes]
     if study.drain_steps:
@@ -138,6 +140,8 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
     notes += hardware.notes
+    if site.tariff.stated and series.price is None and site.tariff.energy_price is None:
+        raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)

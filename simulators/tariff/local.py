@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,12 @@ class LocalTimes:
     month_number: NDArray[np.int64]
     month_s: NDArray[np.float64]
     slot: NDArray[np.int64]
+
+    @cached_property
+    def slots(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of the run's billing intervals each interval is in, from 0, shape (n,), and the first step of each."""
+        new = np.concatenate(([True], self.slot[1:] != self.slot[:-1]))
+        return np.cumsum(new) - 1, np.flatnonzero(new)
 
     @property
     def steps(self) -> int:

@@ -152,9 +152,8 @@ class Bill:
 
 def _months(times: LocalTimes, import_w: Array) -> dict[str, Month]:
     """Peaks and shares of the calendar months that a run touches, in local time."""
-    slots, inverse = np.unique(times.slot, return_inverse=True)
+    inverse, first = times.slots
     mean_w = np.bincount(inverse, weights=import_w) / np.bincount(inverse)
-    first = np.searchsorted(inverse, np.arange(len(slots)))
     slot_month = times.month_number[first]
     found = {}
     for number in np.unique(times.month_number):
