@@ -18,6 +18,7 @@ from scenarios.study import SiteStudy, Study
 from simulators.datacenter.embodied import (
     BUILDING,
     BUILDING_LIFE,
+    DEVICES,
     HARDWARE_LIFE,
     SERVER,
     EmbodiedPart,
@@ -183,7 +184,10 @@ def _embodied(
     published = sheet.embodied_kg
     gpu = None
     if published is not None or options.gpu_embodied_kg is not None:
-        gpu = gpu_factor(published or 0.0, f"data/gpus/{sheet.name}.toml", options.gpu_embodied_kg)
+        listed = DEVICES.get(sheet.name)
+        known = listed is not None and listed.embodied_kg == published
+        source = listed.source if listed and known else f"data/gpus/{sheet.name}.toml"
+        gpu = gpu_factor(published or 0.0, source, options.gpu_embodied_kg)
     it_kw = facility.power(made.gpus * made.limit_w).it_w / 1e3
     counted = options.building or options.building_kg_per_kw is not None
     return site_parts(

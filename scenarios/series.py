@@ -261,7 +261,8 @@ def _carbon_free(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -
             return
         ref, profile = beside, found
     series.carbon_free = span.means(profile)
-    series.used(what, ref.model_copy(update={"note": ""}), profile, study.place.carbon_free is None, span)
+    own = study.place.carbon_free is None and study.place.carbon is None
+    series.used(what, ref.model_copy(update={"note": ""}), profile, own, span)
 
 
 def _share_beside(ref: FileRef, series: SiteSeries) -> Profile | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Any
 
 import pandas as pd
@@ -32,8 +32,6 @@ FAN_RANGE = (0.03, 0.18)
 PUE_RANGE = (1.1, 1.4)
 """Where the study names no PUE: hyperscale operators' annual means (about 1.1) to good colocation sites; the industry's
 mean is 1.56 (Uptime Institute surveys)."""
-ENERGY = ("j_per_output_token_gpu", "j_per_output_token_meter", "facility_mwh")
-"""Figures that cannot fall below 0."""
 DRIVERS = 3
 """How many are told."""
 
@@ -97,9 +95,10 @@ def ranges_of(headline: Headline, inputs: Sequence[_Input]) -> dict[str, Range]:
                 drivers.append((high - low, name, low, high))
         drivers.sort(key=lambda entry: -entry[0])
         by = abs(value) or 1.0
-        low_end = value - sqrt(down)
+        # what no input alone brings below 0 does not get there by their sum of squares
+        floor = 0.0 if min(value, *(end[key] or 0.0 for _, ends in moved for end in ends)) >= 0 else -inf
         found[key] = Range(
-            low=max(0.0, low_end) if key in ENERGY else low_end,
+            low=max(floor, value - sqrt(down)),
             value=value,
             high=value + sqrt(up),
             drivers=tuple(
