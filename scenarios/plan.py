@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scenarios.study import SiteStudy, Study
 from simulators.carbon.options import Boundary
+from simulators.datacenter.embodied import EmbodiedPart
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -140,6 +141,10 @@ class SitePlan:
         What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
     other_g_per_kwh
         The average intensity on the other basis, where the file has it too.
+    embodied
+        What its hardware's making comes to in the run, all copies: ``gpu``, ``server``, ``building``.
+    carbon_free_note
+        Why the grid's carbon-free share is not known; empty if it is.
     """
 
     study: SiteStudy
@@ -156,6 +161,8 @@ class SitePlan:
     boundary: Boundary = "operational"
     basis: str = ""
     other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
+    embodied: Mapping[str, EmbodiedPart] = field(default_factory=dict)
+    carbon_free_note: str = ""
 
 
 @dataclass(frozen=True)

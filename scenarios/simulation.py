@@ -143,9 +143,9 @@ def simulate_plan(
     figures = {
         name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
     }
-    for name, site in plan.sites.items():
-        named = "pue" in site.study.facility.model_fields_set
-        found = uncertainty(site, figures[name], summaries[name]["facts"], named)
+    for name in plan.sites:
+        rows, facts = frame[frame["site"] == name], summaries[name]["facts"]
+        found = uncertainty(plan, name, figures[name], rows, facts)
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()

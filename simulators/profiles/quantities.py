@@ -102,6 +102,11 @@ CARBON = Quantity(
 MARGINAL = replace(CARBON, label="marginal carbon intensity")
 # 1000 of a load may be W, kW or MW
 LOAD = Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12, None)
+CONTRACT = replace(
+    LOAD,
+    label="contracted supply",
+    names=("ppa", "contract", "delivery", "generation", "power", "pv", "wind", "p"),
+)
 
 QUANTITIES: dict[str, Quantity] = {
     "carbon": CARBON,
@@ -114,6 +119,16 @@ QUANTITIES: dict[str, Quantity] = {
     "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
     "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
     "load": LOAD,
+    "contract": CONTRACT,
+    "carbon_free": Quantity(
+        "carbon-free share",
+        "1",
+        ("carbon_free", "carbon_free_share", "cfe", "low_carbon"),
+        {"1": (1.0, 0.0), "%": (0.01, 0.0)},
+        0.0,
+        1.0,
+        (0.0, 1.0),
+    ),
     "ghi": Quantity(
         "global horizontal irradiance",
         "W/m2",

@@ -42,6 +42,8 @@ TIMESERIES: tuple[Column, ...] = (
            "Average carbon intensity of grid power"),
     Column("marginal_intensity_g_per_kwh", "gCO2eq/kWh", "carbon", "CI_marginal[gCO2eq/kWh]", "mean", None,
            "Marginal carbon intensity of grid power"),
+    Column("grid_carbon_free", "1", "carbon_free", "carbon_free[1]", "mean", None, "Carbon-free share of grid power"),
+    Column("contracted_mw", "MW", "contract", "P[MW]", "mean", "sum", "Delivered by the plant under contract"),
     Column("price_per_kwh", "1/kWh", "price", "price[1/kWh]", "mean", None, "Price of grid power"),
     Column("pv_mw", "MW", "pv", "P[MW]", "mean", "sum", "PV"),
     Column("wind_mw", "MW", "wind", "P[MW]", "mean", "sum", "Wind"),
