@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -210,7 +209,7 @@ def _entities(
     name = site.name
     made = [] if "carbon" in site.without else [_carbon(study, site, series)]
     if series.price is not None:
-        config = {"values": series.price.tolist(), "attribute": "price[1/kWh]"}
+        config = {"values": series.price, "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
     for part, attribute, values in (
         ("carbon_free", "carbon_free[1]", series.carbon_free),
@@ -221,9 +220,7 @@ def _entities(
             made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
-            made.append(
-                Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
-            )
+            made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
     if site.serves or site.control.policy != "none":
         made.append(_controller(site))
     if series.load_w is not None:
@@ -245,7 +242,7 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         ("g_per_kwh", "CI[gCO2eq/kWh]", series.average),
         ("marginal_g_per_kwh", "CI_marginal[gCO2eq/kWh]", series.marginal),
     ):
-        given[key] = None if values is None else values.tolist()
+        given[key] = values
         if values is None:
             silent.add(attribute)
     horizon_s = _horizon_steps(study, site) * study.run.step
@@ -301,11 +298,10 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
 
 def _storage(site: SiteStudy, span_s: int) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
-    limit_kw = site.connection.export_limit_kw
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "export_limit_w": inf if limit_kw is None else limit_kw * 1e3,
+        "connection": site.connection.plain(),
         "return_by_s": span_s if site.storage.soc_end == "start" else None,
     }
     soc = battery["soc_initial"] if battery else 0.0

@@ -62,7 +62,7 @@ def read_load(study: SiteStudy, span: Span, series: SiteSeries) -> None:
 def load_entities(study: SiteStudy, load_w: Any) -> list[Entity]:
     """The load, and the facility around it; what was measured at the meter is the facility's power itself."""
     name = study.name
-    config = {"values": (np.asarray(load_w) / 1e6).tolist(), "attribute": POWER}
+    config = {"values": np.asarray(load_w) / 1e6, "attribute": POWER}
     if study.measured.load_at == "meter":
         silent = frozenset({"P_it[MW]", "P_cooling[MW]", "P_losses[MW]"})
         return [Entity(name, "facility", "load", "Profile", name, config, silent=silent)]

@@ -29,7 +29,7 @@ class Entity:
     room, model, name
         Which simulator makes it, from which of its models, and its id there.
     config
-        Its parameters, plain values.
+        Its parameters: plain values, and arrays of one value per step.
     first
         What its links give in the first step where that is not what `wiring` says, by attribute.
     silent
@@ -47,6 +47,13 @@ class Entity:
     first: Mapping[str, Any] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     children: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """`config` without arrays, for a simulator in another process."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in self.config.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,12 @@ class RunOptions(Part):
         description="also write GPU power at this resolution to power_fast.parquet, s, e.g. 0.1  [default: not]",
     )
 
+    engine: Literal["auto", "plain", "mosaik"] = Field(
+        "auto",
+        description="mosaik, plain (a loop without it, for energy alone: --load) or auto (plain where that suffices); "
+        "results are the same",
+    )
+
     @property
     def steps(self) -> int:
         """Number of steps in which requests arrive; the last is a whole one."""

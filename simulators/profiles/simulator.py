@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simulators.adapter import Adapter, Series
+from simulators.adapter import Adapter, Array, GivenSeries, Series
 from simulators.errors import InputError
 
 PRICE = "price[1/kWh]"
@@ -41,10 +41,16 @@ class ProfileReplay(Adapter[tuple[str, Series]]):
         series = np.asarray(values, dtype=np.float64)
         if series.ndim != 1 or not len(series) or not np.all(np.isfinite(series)):
             raise InputError(f"{eid}: expected one number for every step")
-        return attribute, Series(series.tolist(), eid)
+        return attribute, Series(series, eid)
 
     def outputs(self, eid: str, entity: tuple[str, Series], attributes: list[str]) -> dict[str, Any]:
         own, series = entity
         return {
             attribute: series.at(self.now // self.step_size) for attribute in attributes if attribute == own
         }
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        own, series = self.entities[eid]
+        return {own: series.first(steps)}

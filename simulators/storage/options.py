@@ -83,6 +83,10 @@ class ConnectionOptions(BaseModel):
     )
     bus: str | None = Field(None, description="bus of the network the site is at: index or name")
 
+    def plain(self) -> dict[str, Any]:
+        """The connection as `Connection` takes it."""
+        return {} if self.export_limit_kw is None else {"export_limit_w": self.export_limit_kw * 1e3}
+
     @field_validator("bus", mode="before")
     @classmethod
     def _text(cls, value: Any) -> Any:

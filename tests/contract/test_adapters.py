@@ -214,7 +214,7 @@ def test_datacenter_stands_for_many_and_counts_gpus_alone_if_told():
             lambda: DataCenter().create(1, "DataCenter", facility={"gpus": -1}),
             "gpus is -1, expected a whole number",
         ),
-        (lambda: Storage().create(1, "Battery", export_limit_w=-1.0), "export limit is -1"),
+        (lambda: Storage().create(1, "Battery", connection={"export_limit_w": -1.0}), "export limit is -1"),
         (
             lambda: Storage().create(1, "Battery", battery={"capacity": 1.0}),
             "battery: unknown option 'capacity', expected one of capacity_wh, .*; did you mean capacity_wh",
@@ -226,8 +226,8 @@ def test_datacenter_stands_for_many_and_counts_gpus_alone_if_told():
         ),
         (lambda: Storage().create(1, "Battery", battery=SMALL | {"soc_min": 0.1}), "state of charge is 0.0"),
         (
-            lambda: Storage().create(1, "Battery", dispatch={"name": "carbon"}),
-            "battery dispatch 'carbon': option 'charge_at_or_below' is missing",
+            lambda: Storage().create(1, "Battery", dispatch={"name": "peak-shaving"}),
+            "battery dispatch 'peak-shaving': option 'import_limit_w' is missing",
         ),
         (lambda: Scheduler().create(1, "Controller", policy="green"), "policy: 'green' is unknown"),
         (lambda: Scheduler().create(2, "Controller", name="x"), "x: 2 entities of one name, expected one"),

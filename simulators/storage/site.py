@@ -1,0 +1,144 @@
+"""A site's battery, its rule and its connection to the grid, carried from interval to interval."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from simulators.errors import InputError
+from simulators.storage.battery import BatteryConfig, Spec, Store, possible_w, settled_wh, stepped
+from simulators.storage.connection import FIXED, Connection, Moment, Return, exchanged, settle
+from simulators.storage.dispatch import Dispatch, SelfConsumption, Situation
+from simulators.storage.exchange import Exchange
+
+NO_BATTERY = Spec(1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0)
+"""Stands in where there is none: it holds nothing and takes nothing."""
+
+
+class Given(NamedTuple):
+    """What a site is given for one interval, means.
+
+    Attributes
+    ----------
+    load_w, pv_w, wind_w, other_w
+        Consumption; generation of PV, wind and whatever else, W.
+    ci_g_per_kwh, price_per_kwh
+        Of grid power; NaN where there is none.
+    spilled_w
+        Generation that a command leaves unused, W.
+    """
+
+    load_w: float
+    pv_w: float
+    wind_w: float
+    other_w: float
+    ci_g_per_kwh: float
+    price_per_kwh: float
+    spilled_w: float = 0.0
+
+    @property
+    def generation_w(self) -> float:
+        """All generation, W."""
+        return self.pv_w + self.wind_w + self.other_w
+
+
+class Site:
+    """A site between intervals.
+
+    Parameters
+    ----------
+    battery
+        What it can do; None: there is none.
+    rule
+        What it does.
+    connection
+        To the grid.
+    step_s
+        Length of an interval, s.
+    return_by_s
+        When the battery must hold again what it held at the start, s from there; None: never.
+
+    Attributes
+    ----------
+    store, before_w, islanded
+        What is in the battery; exchange in the last interval, W, NaN before the first; whether the grid was away in it.
+    """
+
+    def __init__(
+        self,
+        battery: BatteryConfig | None = None,
+        rule: Dispatch | None = None,
+        connection: Connection | None = None,
+        step_s: int = 60,
+        return_by_s: int | None = None,
+    ) -> None:
+        if return_by_s is not None and (return_by_s <= 0 or return_by_s % step_s):
+            raise InputError(f"storage: return_by_s is {return_by_s}, expected whole steps of {step_s} s")
+        self.battery = battery
+        self.rule = rule or SelfConsumption()
+        self.connection = connection or Connection()
+        self.step_s = step_s
+        self.return_by_s = 0 if return_by_s is None else return_by_s
+        self.spec = battery.spec(step_s) if battery else NO_BATTERY
+        self.store = battery.store() if battery else Store(0.0)
+        self.limits = self.connection.limits(step_s, getattr(self.rule, "reserve", 0.0))
+        self.initial_wh = self.store.energy_wh
+        self.before_w = float("nan")
+        self.islanded = False
+
+    @property
+    def soc(self) -> float:
+        """State of charge, 0 to 1; 0 without a battery."""
+        return self.store.energy_wh / self.spec.capacity_wh
+
+    def situation(self, now_s: int, given: Given) -> Situation:
+        """What the rule sees of an interval."""
+        return Situation(
+            given.load_w,
+            given.generation_w - given.spilled_w,
+            given.ci_g_per_kwh,
+            given.price_per_kwh,
+            self.soc if self.battery else float("nan"),
+            now_s,
+            self.step_s,
+        )
+
+    def range_w(self) -> tuple[float, float]:
+        """Lowest and highest power of the battery in the coming interval, W, whatever the connection leaves of it."""
+        return (
+            possible_w(self.spec, self.store, -float("inf"), self.spec.soc_min),
+            possible_w(self.spec, self.store, float("inf"), self.spec.soc_min),
+        )
+
+    def advance(self, now_s: int, given: Given, wished_w: float, mode: int = FIXED) -> Exchange:
+        """Close the balance of an interval in which the rule wants `wished_w` of the battery."""
+        self.islanded = bool(self.connection.islanded(1, self.step_s, now_s // self.step_s)[0])
+        moment = Moment(
+            given.load_w,
+            given.generation_w,
+            given.pv_w,
+            given.wind_w,
+            given.spilled_w,
+            given.price_per_kwh < 0.0,
+            self.islanded,
+            mode,
+            wished_w,
+        )
+        back = Return(self.initial_wh, (self.return_by_s - now_s - self.step_s) / 3600.0)
+        found = settle(self.spec, self.store, self.limits, back, self.before_w, moment)
+        self.store = stepped(self.spec, self.store, found[0])
+        self.before_w = found[1]
+        return exchanged(self.limits, moment, found)
+
+    def summary(self, max_residual: float) -> dict[str, Any]:
+        """Figures of the battery so far, plain values."""
+        store = self.store
+        return {
+            "max_relative_residual": max_residual,
+            "initial_wh": self.initial_wh,
+            "final_wh": store.energy_wh,
+            "charged_wh": store.charged_wh,
+            "discharged_wh": store.discharged_wh,
+            "lost_wh": store.lost_wh,
+            "settled_wh": settled_wh(self.spec, store, self.initial_wh) if self.battery else 0.0,
+            "cycles": store.moved_wh / 2 / self.spec.capacity_wh,
+        }
