@@ -216,7 +216,7 @@ def _entities(
         ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
     ):
         if values is not None:
-            config = {"values": values.tolist(), "attribute": attribute}
+            config = {"values": values, "attribute": attribute}
             made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
