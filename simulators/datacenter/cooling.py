@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.datacenter.power import Power, Steps
 from simulators.errors import InputError
 
 
 class Overhead(Protocol):
     """Facility power beyond IT: cooling, power-chain losses and the rest together."""
 
-    def overhead_w(self, it_w: float, losses_w: float, step: int) -> float:
-        """Power beyond IT in step number `step`, W, given IT power and the power chain's losses."""
+    def overhead_w(self, it_w: Power, losses_w: Power, step: Steps) -> Power:
+        """Power beyond IT in step number `step` (or in several), W, given IT power and the power chain's losses."""
         ...
 
 
@@ -36,7 +37,7 @@ class ConstantPue:
         if not 1 <= self.pue < np.inf:
             raise InputError(f"data centre: PUE is {self.pue}, expected at least 1")
 
-    def overhead_w(self, it_w: float, losses_w: float, step: int) -> float:
+    def overhead_w(self, it_w: Power, losses_w: Power, step: Steps) -> Power:
         return (self.pue - 1.0) * it_w
 
 
@@ -70,7 +71,7 @@ class PartLoadPue:
         if not 0 <= self.fixed_share <= 1:
             raise InputError(f"data centre: fixed share of overhead is {self.fixed_share}, expected 0 to 1")
 
-    def overhead_w(self, it_w: float, losses_w: float, step: int) -> float:
+    def overhead_w(self, it_w: Power, losses_w: Power, step: Steps) -> Power:
         scale_w = self.fixed_share * self.rated_it_w + (1.0 - self.fixed_share) * it_w
         return (self.pue - 1.0) * scale_w
 
@@ -125,17 +126,19 @@ class OutdoorCooling:
         """The chillers' coefficient of performance."""
         return 0.0068 * self.supply_c**2 + 0.0008 * self.supply_c + 0.458
 
-    def chiller_share(self, outdoor_c: float) -> float:
+    def chiller_share(self, outdoor_c: Power) -> Power:
         """Share of the heat that chillers must take, 0 to 1."""
         above_k = outdoor_c - (self.supply_c - self.approach_k)
-        return min(max(above_k / self.return_rise_k, 0.0), 1.0)
+        share: Power = np.minimum(np.maximum(above_k / self.return_rise_k, 0.0), 1.0)
+        return share
 
-    def overhead_w(self, it_w: float, losses_w: float, step: int) -> float:
-        if step >= len(self.outdoor_c):
+    def overhead_w(self, it_w: Power, losses_w: Power, step: Steps) -> Power:
+        if isinstance(step, int) and step >= len(self.outdoor_c):
             raise InputError(
                 f"data centre: outdoor temperature covers {len(self.outdoor_c)} steps, "
                 f"the run goes on at step {step}"
             )
         heat_w = it_w + losses_w
-        share = self.chiller_share(float(self.outdoor_c[step]))
+        outdoor_c: Any = self.outdoor_c[step]
+        share: Power = self.chiller_share(outdoor_c)
         return losses_w + heat_w * (self.circulation + share / self.cop)

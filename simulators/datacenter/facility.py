@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
+
+import numpy as np
 
 from simulators.datacenter.cooling import ConstantPue, Overhead
 from simulators.datacenter.node import Node
+from simulators.datacenter.power import FacilityPower, Power, Steps, check_power
 from simulators.errors import InputError
-
-
-@dataclass(frozen=True)
-class FacilityPower:
-    """Mean powers of a facility over one interval, W: ``facility = it + cooling + losses``."""
-
-    it_w: float
-    cooling_w: float
-    losses_w: float
-
-    @property
-    def facility_w(self) -> float:
-        """At the meter, W."""
-        return self.it_w + self.cooling_w + self.losses_w
-
-    @property
-    def pue(self) -> float:
-        """Facility over IT power; 1 where nothing runs."""
-        return self.facility_w / self.it_w if self.it_w > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -91,33 +75,55 @@ class Facility:
         node = node or Node()
         return cls(node, ceil(gpus / node.gpus), **options)
 
-    def power(self, gpu_w: float, utilisation: float = 1.0, step: int = 0) -> FacilityPower:
+    def power(self, gpu_w: Power, utilisation: float | Power = 1.0, step: Steps = 0) -> FacilityPower[Power]:
         """Where the power goes while the GPUs draw `gpu_w`.
 
         Parameters
         ----------
         gpu_w
-            All GPUs together, W, >= 0.
+            All GPUs together, W, >= 0: of one step, or an array of one value per step. Both give the same bits.
         utilisation
             How busy the host CPUs are, 0 to 1; has no effect without a node model.
         step
-            Number of the interval, for what depends on the weather.
+            Number of the interval, for what depends on the weather; of several, a slice or an array of numbers.
 
         Raises
         ------
         InputError
             If an argument is out of range, or the overhead falls below the power chain's losses.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Facility().power(np.array([100.0, 200.0]), step=slice(0, 2)).facility_w
+        array([120., 240.])
         """
-        if not (isfinite(gpu_w) and gpu_w >= 0):
-            raise InputError(f"data centre: GPU power is {gpu_w} W, expected a number >= 0")
-        if not 0 <= utilisation <= 1:
+        check_power(gpu_w, "GPU power")
+        busy = np.asarray(utilisation)
+        if not np.all((busy >= 0) & (busy <= 1)):
             raise InputError(f"data centre: utilisation is {utilisation}, expected 0 to 1")
-        it_w = self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w
+        return self._around(self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w, step)
+
+    def from_it(self, it_w: Power, step: Steps = 0) -> FacilityPower[Power]:
+        """Where the power goes while the servers draw `it_w` at their plugs, W; otherwise as `power`.
+
+        Examples
+        --------
+        >>> round(Facility().from_it(1000.0).facility_w)
+        1200
+        """
+        check_power(it_w, "IT power")
+        return self._around(it_w, step)
+
+    def _around(self, it_w: Power, step: Steps) -> FacilityPower[Power]:
         losses_w = it_w * (1.0 / self.power_chain_efficiency - 1.0)
         cooling_w = self.overhead.overhead_w(it_w, losses_w, step) - losses_w
-        if cooling_w < -1e-9 * it_w:
+        short = np.asarray(cooling_w < -1e-9 * it_w)
+        if np.any(short):
+            at = int(np.flatnonzero(short)[0])
+            lost, drawn = (np.asarray(power).reshape(-1)[at] for power in (losses_w, it_w))
             raise InputError(
-                f"data centre: the power chain loses {losses_w:.6g} W at {it_w:.6g} W, "
+                f"data centre: the power chain loses {lost:.6g} W at {drawn:.6g} W, "
                 "more than the whole overhead"
             )
-        return FacilityPower(it_w, max(cooling_w, 0.0), losses_w)
+        return FacilityPower.of(it_w, np.maximum(cooling_w, 0.0), losses_w)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simulators.datacenter.power import Power
 from simulators.errors import InputError
 
 
@@ -50,7 +51,7 @@ class Node:
         if not 0 < self.psu_efficiency <= 1:
             raise InputError(f"node: psu_efficiency is {self.psu_efficiency}, expected above 0 and at most 1")
 
-    def plug_w(self, gpu_w: float, nodes: int, utilisation: float) -> float:
+    def plug_w(self, gpu_w: Power, nodes: int, utilisation: float | Power) -> Power:
         """Power at the plugs of `nodes` servers whose GPUs draw `gpu_w` together, W.
 
         ``(gpu + nodes * host(utilisation)) / (1 - fan share) / PSU efficiency``, where the host goes

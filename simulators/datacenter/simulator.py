@@ -8,8 +8,9 @@ from math import inf
 from typing import Any
 
 from simulators.adapter import Adapter, Given
-from simulators.datacenter.facility import Facility, FacilityPower
+from simulators.datacenter.facility import Facility
 from simulators.datacenter.options import facility_from_plain
+from simulators.datacenter.power import FacilityPower
 from simulators.errors import InputError
 
 
@@ -17,7 +18,7 @@ from simulators.errors import InputError
 class _Building:
     facility: Facility
     copies: float
-    power: FacilityPower | None = None
+    power: FacilityPower[float] | None = None
 
 
 class DataCenter(Adapter[_Building]):
@@ -58,8 +59,8 @@ class DataCenter(Adapter[_Building]):
         assert power is not None, "asked for before the first step"
         to_mw = entity.copies / 1e6
         return {
-            "P_it[MW]": power.it_w * to_mw,
-            "P_cooling[MW]": power.cooling_w * to_mw,
-            "P_losses[MW]": power.losses_w * to_mw,
-            "P[MW]": power.facility_w * to_mw,
+            "P_it[MW]": float(power.it_w) * to_mw,
+            "P_cooling[MW]": float(power.cooling_w) * to_mw,
+            "P_losses[MW]": float(power.losses_w) * to_mw,
+            "P[MW]": float(power.facility_w) * to_mw,
         }

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from simulators.datacenter.cooling import ConstantPue, OutdoorCooling, PartLoadPue
 from simulators.datacenter.facility import Facility
 from simulators.datacenter.node import Node
+from simulators.datacenter.power import FacilityPower
 from simulators.errors import InputError
 
 
@@ -96,3 +97,52 @@ def test_outdoor_cooling_removes_the_losses_heat_too():
 def test_bad_input_is_named(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+RUNS = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(
+        *(st.lists(st.floats(*ends), min_size=n, max_size=n) for ends in ((0, 1e8), (0, 1), (-40, 50)))
+    )
+)
+PARTS = ("it_w", "cooling_w", "losses_w", "facility_w")
+
+
+def facilities(outdoor_c):
+    for node in (None, Node()):
+        for overhead in (ConstantPue(1.31), PartLoadPue(1.4, 3e6, 0.37), OutdoorCooling(outdoor_c)):
+            yield Facility(node, 0 if node is None else 7, overhead, 0.967)
+
+
+@given(RUNS)
+def test_a_whole_run_at_once_gives_the_bits_of_its_steps(run):
+    gpu_w, busy, outdoor_c = (np.array(values) for values in run)
+    steps = range(len(gpu_w))
+    for facility in facilities(outdoor_c):
+        for whole, each in (
+            (
+                facility.power(gpu_w, busy, slice(0, len(gpu_w))),
+                [facility.power(float(gpu_w[i]), float(busy[i]), i) for i in steps],
+            ),
+            (
+                facility.power(gpu_w, 0.5, np.arange(len(gpu_w))),
+                [facility.power(float(gpu_w[i]), 0.5, i) for i in steps],
+            ),
+            (
+                facility.from_it(gpu_w, slice(0, len(gpu_w))),
+                [facility.from_it(float(gpu_w[i]), i) for i in steps],
+            ),
+        ):
+            for part in PARTS:
+                assert getattr(whole, part).tolist() == [getattr(power, part) for power in each]
+            assert whole.pue.tolist() == [power.pue for power in each]
+
+
+def test_what_a_meter_read_has_no_parts():
+    one, many = FacilityPower.at_meter(7.0), FacilityPower.at_meter(np.array([7.0, 0.0]))
+    assert one.facility_w == 7.0
+    assert many.facility_w.tolist() == [7.0, 0.0]
+    for part in ("it_w", "cooling_w", "losses_w", "pue"):
+        assert np.isnan(getattr(one, part))
+        assert np.isnan(getattr(many, part)).all()
+    with pytest.raises(InputError, match=r"power at the meter is -2\.0 W in step 1"):
+        FacilityPower.at_meter(np.array([1.0, -2.0]))
