@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,8 @@ class FacilityPower(Generic[Power]):
         it_w: Any = np.asarray(self.it_w)
         with np.errstate(all="ignore"):
             values: Any = np.where(it_w == 0, 1.0, self.facility_w / it_w)
-        pue: Power = values if it_w.ndim else float(values)
-        return pue
+        pue: Any = values if it_w.ndim else float(values)
+        return cast(Power, pue)
 
 
 def check_power(power_w: Power, what: str) -> None:
