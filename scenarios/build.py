@@ -15,6 +15,7 @@ from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
 from simulators.datacenter.embodied import site_embodied_kg
 from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
 from simulators.inference.sizing import Sizing, serving_files, sizing
 from simulators.paths import shown
@@ -93,16 +94,27 @@ def _licence(path: Path) -> str:
     return "see data/README.md" if name.startswith("data/") else ""
 
 
+def _facility(site: SiteStudy, made: Sizing, series: SiteSeries) -> dict[str, Any]:
+    """The building around one copy of the cluster, as plain values."""
+    if site.facility.design_it_kw is not None and site.cluster.mw is not None:
+        raise InputError("--design-it-kw: --mw sizes the building already, expected one of the two")
+    plain = {"gpus": made.gpus, **site.facility.model_dump(exclude_none=True), **series.outdoor}
+    if site.facility.has_design_load:
+        plain["nameplate_gpu_w"] = made.gpus * made.limit_w
+    return plain
+
+
 def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, float]:
     """How many times the cluster stands at the site, and the facility's rated power at nameplate, W."""
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
+    rated_w = facility.highest_w(made.gpus * made.limit_w)
     copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
     return copies, copies * rated_w
 
 
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
     made = sizing(site.serving)
-    facility = site.facility.build(made.gpus)
+    plain = _facility(site, made, series)
+    facility = facility_from_plain(plain)
     copies, rated_w = _copies(site, made, facility)
     notes = [*place.notes, *series.notes]
     if study.drain_steps:
@@ -145,6 +157,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         carbon_note=series.carbon_note,
         notes=tuple(notes),
         plants=series.plants,
+        facility=plain,
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
@@ -168,8 +181,7 @@ def _entities(
     made.append(_controller(site))
     made.append(_source(study, site, place, plan, span))
     made.append(_cluster(study, site, plan))
-    gpus = sizing(site.serving).gpus
-    facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+    facility = {**plan.facility, "copies": plan.copies}
     made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, study.run.length_s))
     return made

@@ -16,7 +16,7 @@ class Frozen(BaseModel):
 def plain_figures(figures: BaseModel) -> dict[str, Any]:
     """Figures for JSON: whole numbers as such, empty extras and a single tenant left out."""
     entries = figures.model_dump(mode="json")
-    for name in ("import_cost", "control", "storage"):
+    for name in ("import_cost", "control", "storage", "facility"):
         if entries.get(name) is None:
             entries.pop(name, None)
     served = entries.get("inference", {})

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
+from scenarios.facility import FacilityFigures
 from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
@@ -229,6 +230,7 @@ class Figures(Frozen):
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
+    facility: FacilityFigures | None = None
 
 
 class Scheduling(Frozen):

@@ -143,8 +143,7 @@ def simulate_plan(
         name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
     }
     for name, site in plan.sites.items():
-        named = "pue" in site.study.facility.model_fields_set
-        found = uncertainty(site, figures[name], summaries[name]["facts"], named)
+        found = uncertainty(site, figures[name], summaries[name]["facts"])
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scenarios import accounts
 from scenarios.accounts import SupplyFigures
+from scenarios.facility import facility_of
 from scenarios.plan import Plan, SitePlan
 from scenarios.result import (
     Balance,
@@ -154,6 +155,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         plants=accounts.plants_of(site, frame),
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
+        facility=facility_of(site, frame, step_s),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from scenarios.accounts import boundaries_together
+from scenarios.facility import facilities_together
 from scenarios.result import (
     Balance,
     Carbon,
@@ -53,6 +54,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },
         boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
+        facility=facilities_together(f.facility for f in figures),
     )
 
 

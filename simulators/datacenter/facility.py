@@ -1,4 +1,4 @@
-"""From GPUs to the meter: servers, power chain, cooling."""
+"""From GPUs to the meter: servers, power chain, cooling, water."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from simulators.datacenter.cooling import ConstantPue, Overhead
+from simulators.datacenter.cooling import ConstantPue, Cooling
 from simulators.datacenter.node import Node
 from simulators.datacenter.power import FacilityPower, Power, Steps, check_power
+from simulators.datacenter.power_chain import ConstantEfficiency, PowerChain
+from simulators.datacenter.water import ConstantWue, Water
 from simulators.errors import InputError
 
 
@@ -24,11 +26,12 @@ class Facility:
         The servers; None counts the GPUs alone as IT, as arXiv 2507.11417 does.
     nodes
         How many servers there are; all stay switched on.
-    overhead
-        What comes on top of IT, the power chain's losses included; cooling is what the losses leave of it.
-    power_chain_efficiency
-        From the meter to the servers' plugs (UPS, distribution): 0.96 is the rectifiers' of the Frontier
-        system (ExaDigiT RAPS); above 0, at most 1.
+    cooling
+        What comes on top of IT and losses; a constant PUE is of all three together.
+    power_chain
+        From the meter to the servers' plugs: UPS, transformer, distribution.
+    water
+        What is evaporated on site.
 
     Examples
     --------
@@ -41,24 +44,27 @@ class Facility:
 
     node: Node | None = None
     nodes: int = 0
-    overhead: Overhead = field(default_factory=ConstantPue)
-    power_chain_efficiency: float = 0.96
+    cooling: Cooling = field(default_factory=ConstantPue)
+    power_chain: PowerChain = field(default_factory=ConstantEfficiency)
+    water: Water = field(default_factory=ConstantWue)
 
     def __post_init__(self) -> None:
-        if not 0 < self.power_chain_efficiency <= 1:
-            raise InputError(
-                f"data centre: power_chain_efficiency is {self.power_chain_efficiency}, "
-                "expected above 0 and at most 1"
-            )
         if (self.node is None) != (self.nodes == 0) or self.nodes < 0:
             raise InputError(
                 f"data centre: {self.nodes} nodes, expected at least 1 with a node model, else 0"
             )
-        losses = 1.0 / self.power_chain_efficiency - 1.0
-        if isinstance(self.overhead, ConstantPue) and self.overhead.pue - 1.0 < losses - 1e-12:
+        if not isinstance(self.cooling, ConstantPue):
+            return
+        if not isinstance(self.power_chain, ConstantEfficiency):
             raise InputError(
-                f"data centre: PUE {self.overhead.pue} is less than the power chain alone makes of it "
-                f"({1.0 + losses:.4g} at an efficiency of {self.power_chain_efficiency})"
+                "data centre: a constant PUE holds the losses already, expected another model of cooling beside UPS "
+                "and transformer"
+            )
+        losses = self.power_chain.losses_w(1.0)
+        if self.cooling.pue - 1.0 < losses - 1e-12:
+            raise InputError(
+                f"data centre: PUE {self.cooling.pue} is less than the power chain alone makes of it "
+                f"({1.0 + losses:.4g} at an efficiency of {self.power_chain.efficiency})"
             )
 
     @classmethod
@@ -75,6 +81,10 @@ class Facility:
         node = node or Node()
         return cls(node, ceil(gpus / node.gpus), **options)
 
+    def it_w(self, gpu_w: Power, utilisation: float | Power = 1.0) -> Power:
+        """Power at the servers' plugs, W; arguments as of `power`."""
+        return self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w
+
     def power(self, gpu_w: Power, utilisation: float | Power = 1.0, step: Steps = 0) -> FacilityPower[Power]:
         """Where the power goes while the GPUs draw `gpu_w`.
 
@@ -90,7 +100,7 @@ class Facility:
         Raises
         ------
         InputError
-            If an argument is out of range, or the overhead falls below the power chain's losses.
+            If an argument is out of range.
 
         Examples
         --------
@@ -102,7 +112,7 @@ class Facility:
         busy = np.asarray(utilisation)
         if not np.all((busy >= 0) & (busy <= 1)):
             raise InputError(f"data centre: utilisation is {utilisation}, expected 0 to 1")
-        return self._around(self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w, step)
+        return self._around(self.it_w(gpu_w, utilisation), step)
 
     def from_it(self, it_w: Power, step: Steps = 0) -> FacilityPower[Power]:
         """Where the power goes while the servers draw `it_w` at their plugs, W; otherwise as `power`.
@@ -116,14 +126,21 @@ class Facility:
         return self._around(it_w, step)
 
     def _around(self, it_w: Power, step: Steps) -> FacilityPower[Power]:
-        losses_w = it_w * (1.0 / self.power_chain_efficiency - 1.0)
-        cooling_w = self.overhead.overhead_w(it_w, losses_w, step) - losses_w
-        short = np.asarray(cooling_w < -1e-9 * it_w)
-        if np.any(short):
-            at = int(np.flatnonzero(short)[0])
-            lost, drawn = (np.asarray(power).reshape(-1)[at] for power in (losses_w, it_w))
-            raise InputError(
-                f"data centre: the power chain loses {lost:.6g} W at {drawn:.6g} W, "
-                "more than the whole overhead"
-            )
-        return FacilityPower.of(it_w, np.maximum(cooling_w, 0.0), losses_w)
+        losses_w = self.power_chain.losses_w(it_w)
+        cooling_w = self.cooling.cooling_w(it_w, losses_w, step)
+        return FacilityPower.of(it_w, np.maximum(cooling_w, 0.0), losses_w)  # below by rounding alone
+
+    def water_m3_per_h(self, power: FacilityPower[Power], step: Steps = 0) -> Power:
+        """Water taken in on site at these powers, m3/h.
+
+        Examples
+        --------
+        >>> facility = Facility()
+        >>> round(facility.water_m3_per_h(facility.from_it(1e6)), 2)
+        0.61
+        """
+        return self.water.m3_per_h(power, step)
+
+    def highest_w(self, gpu_w: float) -> float:
+        """At the meter while the GPUs draw `gpu_w` and the hosts are busy, W; of all weather, in the hottest step."""
+        return float(np.max(self.power(gpu_w, 1.0, slice(None)).facility_w))

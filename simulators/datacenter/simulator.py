@@ -1,4 +1,4 @@
-"""mosaik adapter: GPU power in, facility power out."""
+"""mosaik adapter: GPU power in, facility power and water out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from simulators.adapter import Adapter, Given
 from simulators.datacenter.facility import Facility
-from simulators.datacenter.options import facility_from_plain
+from simulators.datacenter.plain import facility_from_plain
 from simulators.datacenter.power import FacilityPower
 from simulators.errors import InputError
 
@@ -19,6 +19,7 @@ class _Building:
     facility: Facility
     copies: float
     power: FacilityPower[float] | None = None
+    water_m3_per_h: float = 0.0
 
 
 class DataCenter(Adapter[_Building]):
@@ -36,7 +37,7 @@ class DataCenter(Adapter[_Building]):
             "params": ["facility"],
             "attrs": [
                 *("P_gpu[MW]", "utilisation[1]"),
-                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]"),
+                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]", "water[m3/h]"),
             ],
         }
     }
@@ -52,7 +53,9 @@ class DataCenter(Adapter[_Building]):
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
         gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
-        entity.power = entity.facility.power(gpu_w, utilisation, self.now // self.step_size)
+        step = self.now // self.step_size
+        entity.power = entity.facility.power(gpu_w, utilisation, step)
+        entity.water_m3_per_h = entity.facility.water_m3_per_h(entity.power, step)
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
         power = entity.power
@@ -63,4 +66,5 @@ class DataCenter(Adapter[_Building]):
             "P_cooling[MW]": float(power.cooling_w) * to_mw,
             "P_losses[MW]": float(power.losses_w) * to_mw,
             "P[MW]": float(power.facility_w) * to_mw,
+            "water[m3/h]": float(entity.water_m3_per_h) * entity.copies,
         }
