@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scenarios.bill import NO_PRICE, currency
-from scenarios.measured import load_entities
+from scenarios.measured import around_load, load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -25,6 +25,7 @@ from simulators.datacenter.embodied import (
     site_parts,
 )
 from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
 from simulators.inference.sizing import Sizing, serving_files, sizing
 from simulators.paths import shown
@@ -104,21 +105,51 @@ def _licence(path: Path) -> str:
 
 
 class _Hardware(NamedTuple):
-    """How often the cluster stands at the site, its rated power, W, what its making comes to, and what to say of it."""
+    """What stands at a site.
+
+    Attributes
+    ----------
+    copies, rated_w
+        How often the cluster does, and the rated power of all, W.
+    embodied
+        What its making comes to; None where that is not known.
+    facility
+        The building around one copy, as plain values.
+    notes
+        What to say of it.
+    """
 
     copies: float
     rated_w: float
     embodied: dict[str, EmbodiedPart] | None
+    facility: dict[str, Any]
     notes: list[str]
+
+
+def _facility(site: SiteStudy, made: Sizing, series: SiteSeries) -> dict[str, Any]:
+    """The building around one copy of the cluster, as plain values."""
+    if site.facility.design_it_kw is not None and site.cluster.mw is not None:
+        raise InputError("--design-it-kw: --mw sizes the building already, expected one of the two")
+    plain = {"gpus": made.gpus, **site.facility.model_dump(exclude_none=True), **series.outdoor}
+    if site.facility.has_design_load:
+        plain["nameplate_gpu_w"] = made.gpus * made.limit_w
+    return plain
+
+
+def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, float]:
+    """How many times the cluster stands at the site, and the facility's rated power at nameplate, W."""
+    rated_w = facility.highest_w(made.gpus * made.limit_w)
+    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
+    return copies, copies * rated_w
 
 
 def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
     if series.load_w is not None:
-        return _Hardware(1.0, float(series.load_w.max()), None, [])
+        return _Hardware(1.0, float(series.load_w.max()), None, around_load(site, series.outdoor), [])
     made = sizing(site.serving)
-    facility = site.facility.build(made.gpus)
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
-    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
+    plain = _facility(site, made, series)
+    facility = facility_from_plain(plain)
+    copies, rated_w = _copies(site, made, facility)
     notes = []
     if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
@@ -127,7 +158,7 @@ def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
             f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
             "the same requests at the same time, so the site's power varies more than that of independent clusters."
         )
-    return _Hardware(copies, copies * rated_w, _embodied(study, site, made, facility, copies), notes)
+    return _Hardware(copies, rated_w, _embodied(study, site, made, facility, copies), plain, notes)
 
 
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
@@ -167,6 +198,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         carbon_note=series.carbon_note,
         notes=tuple(notes),
         plants=series.plants,
+        facility=hardware.facility,
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
@@ -224,12 +256,11 @@ def _entities(
     if site.serves or site.control.policy != "none":
         made.append(_controller(site))
     if series.load_w is not None:
-        made += load_entities(site, series.load_w)
+        made += load_entities(site, series.load_w, plan.facility)
     else:
         made.append(_source(study, site, place, plan, span))
         made.append(_cluster(study, site, plan))
-        gpus = sizing(site.serving).gpus
-        facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+        facility = {**plan.facility, "copies": plan.copies}
         made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, study.run.length_s))
     return made

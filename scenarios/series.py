@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from scenarios.measured import read_load
+from scenarios.outdoors import read_outdoors
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.span import Span
@@ -48,6 +49,8 @@ class SiteSeries:
         Mean power, W; the last of a load that is a file.
     plants
         What makes it, ``pv`` and ``wind``.
+    outdoor
+        What the facility takes of the weather, as plain values.
     carbon_note
         Why there is no average series.
     forecasts
@@ -70,6 +73,7 @@ class SiteSeries:
     wind_w: Array | None = None
     load_w: Array | None = None
     plants: dict[str, Plant] = field(default_factory=dict)
+    outdoor: dict[str, list[float]] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
@@ -146,6 +150,7 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
         read_pv(study, site, weather, span, series)
     if "wind" not in study.without:
         read_wind(study, site, weather, span, series)
+    read_outdoors(study, site, weather, span, series)
     return series
 
 
