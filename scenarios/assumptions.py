@@ -1,32 +1,25 @@
 """What a run rests on: every constant and factor that went into its figures, with unit, source and range.
 
-A room says its own: options or a facility with a method ``assumptions()``. What comes of several rooms, or of what was
-built, is said here.
+A room says its own: the module of its options has a function ``assumptions(options)``. What comes of several rooms, or
+of what was built, is said here.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from scenarios.accounts import SupplyFigures
 from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
+from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
 from simulators.quantities.factor import Assumption, Factor
 
 ZERO = (
     "GHG Protocol, Scope 2 Guidance (2015): the direct emissions of the contracted plant; 0 for sun and wind"
 )
-
-
-@runtime_checkable
-class Assuming(Protocol):
-    """A part that says what it rests on."""
-
-    def assumptions(self) -> Sequence[Assumption]:
-        """Its constants, with their sources."""
-        ...
 
 
 class AssumptionFigures(Frozen):
@@ -53,15 +46,27 @@ def collect(
         What was built (`serving.build_replicas`), of several groups each under `groups`.
     """
     study = plan.study
-    parts = [getattr(study, name) for name in type(study).model_fields]
     found = [
-        *(entry for part in parts if isinstance(part, Assuming) for entry in part.assumptions()),
+        *_rooms(study),
         *_serving(facts),
         *_embodied(plan),
         *_supply(study.accounting, supply),
         *_contracts(study.accounting),
     ]
     return tuple(dict.fromkeys(_told(entry) for entry in found))
+
+
+def _rooms(study: SiteStudy) -> Iterable[Assumption]:
+    """What the rooms say, as far as the site has them."""
+    absent = {"storage"} if "battery" in study.without else set()
+    if not study.serves:
+        absent |= {"serving", "cluster", "traffic"}
+        absent |= {"facility"} if study.measured.load_at == "meter" else set()
+    for name in type(study).model_fields:
+        part = getattr(study, name)
+        says = getattr(sys.modules[type(part).__module__], "assumptions", None)
+        if says is not None and name not in absent:
+            yield from says(part)
 
 
 def _told(entry: Assumption) -> AssumptionFigures:

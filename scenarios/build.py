@@ -5,28 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from scenarios.bill import NO_PRICE, currency
+from scenarios.hardware import hardware_of
 from scenarios.measured import load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
-from simulators.datacenter.embodied import (
-    BUILDING,
-    BUILDING_LIFE,
-    DEVICES,
-    HARDWARE_LIFE,
-    SERVER,
-    EmbodiedPart,
-    gpu_factor,
-    site_parts,
-)
-from simulators.datacenter.facility import Facility
 from simulators.errors import InputError
-from simulators.inference.sizing import Sizing, serving_files, sizing
+from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
@@ -103,36 +93,9 @@ def _licence(path: Path) -> str:
     return "see data/README.md" if name.startswith("data/") else ""
 
 
-class _Hardware(NamedTuple):
-    """How often the cluster stands at the site, its rated power, W, what its making comes to, and what to say of it."""
-
-    copies: float
-    rated_w: float
-    embodied: dict[str, EmbodiedPart] | None
-    notes: list[str]
-
-
-def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
-    if series.load_w is not None:
-        return _Hardware(1.0, float(series.load_w.max()), None, [])
-    made = sizing(site.serving)
-    facility = site.facility.build(made.gpus)
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
-    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
-    notes = []
-    if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
-        notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
-    if site.cluster.mw is not None:
-        notes.append(
-            f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
-            "the same requests at the same time, so the site's power varies more than that of independent clusters."
-        )
-    return _Hardware(copies, copies * rated_w, _embodied(study, site, made, facility, copies), notes)
-
-
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
     currency(site.tariff, series.price_unit)  # refuses what does not go together
-    hardware = _hardware(study, site, series)
+    hardware = hardware_of(study, site, series)
     notes = [*place.notes, *series.notes]
     if study.drain_steps:
         notes.append(
@@ -167,38 +130,12 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         carbon_note=series.carbon_note,
         notes=tuple(notes),
         plants=series.plants,
+        facility=hardware.facility,
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
         embodied=hardware.embodied or {},
         carbon_free_note=series.carbon_free_note,
-    )
-
-
-def _embodied(
-    study: Study, site: SiteStudy, made: Sizing, facility: Facility, copies: float
-) -> dict[str, EmbodiedPart]:
-    """What the making of a site's hardware comes to in the run, all copies."""
-    options, sheet = site.accounting, made.gpu
-    published = sheet.embodied_kg
-    gpu = None
-    if published is not None or options.gpu_embodied_kg is not None:
-        listed = DEVICES.get(sheet.name)
-        known = listed is not None and listed.embodied_kg == published
-        source = listed.source if listed and known else f"data/gpus/{sheet.name}.toml"
-        gpu = gpu_factor(published or 0.0, source, options.gpu_embodied_kg)
-    it_kw = facility.power(made.gpus * made.limit_w).it_w / 1e3
-    counted = options.building or options.building_kg_per_kw is not None
-    return site_parts(
-        gpu,
-        made.gpus * copies,
-        facility.nodes * copies,
-        float(study.length_s),
-        server=SERVER.own(options.server_embodied_kg),
-        life=HARDWARE_LIFE.own(options.hardware_life_years),
-        building_kw=it_kw * copies if counted else 0.0,
-        building=BUILDING.own(options.building_kg_per_kw),
-        building_life=BUILDING_LIFE.own(options.building_life_years),
     )
 
 
@@ -216,7 +153,7 @@ def _entities(
         ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
     ):
         if values is not None:
-            config = {"values": values.tolist(), "attribute": attribute}
+            config = {"values": values, "attribute": attribute}
             made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
@@ -224,12 +161,11 @@ def _entities(
     if site.serves or site.control.policy != "none":
         made.append(_controller(site))
     if series.load_w is not None:
-        made += load_entities(site, series.load_w)
+        made += load_entities(site, series.load_w, plan.facility)
     else:
         made.append(_source(study, site, place, plan, span))
         made.append(_cluster(study, site, plan))
-        gpus = sizing(site.serving).gpus
-        facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+        facility = {**plan.facility, "copies": plan.copies}
         made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, study.run.length_s))
     return made

@@ -137,6 +137,8 @@ class SitePlan:
         What a reader must know before quoting a number.
     plants
         Own generation, ``pv`` and ``wind``.
+    facility
+        The building around one copy of the cluster, as plain values (`datacenter.plain`).
     boundary, basis
         What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
     other_g_per_kwh
@@ -158,6 +160,7 @@ class SitePlan:
     carbon_note: str
     notes: tuple[str, ...]
     plants: Mapping[str, Plant] = field(default_factory=dict)
+    facility: Mapping[str, Any] = field(default_factory=dict)
     boundary: Boundary = "operational"
     basis: str = ""
     other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)

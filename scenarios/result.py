@@ -18,6 +18,7 @@ from scenarios.accounts import (
 )
 from scenarios.assumptions import AssumptionFigures
 from scenarios.bill import BillFigures
+from scenarios.facility import FacilityFigures
 from scenarios.per_work import EnergyPerToken, Sci
 from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
@@ -250,6 +251,7 @@ class Figures(Frozen):
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
     embodied: Mapping[str, EmbodiedFigures] = Field(default_factory=dict)
+    facility: FacilityFigures | None = None
     scope2: Scope2 | None = None
     cost: BillFigures | None = None
     energy_j_per_output_token: EnergyPerToken | None = None

@@ -13,6 +13,7 @@ from scenarios import accounts
 from scenarios.accounts import SupplyFigures
 from scenarios.assumptions import collect
 from scenarios.bill import NO_PRICE, bill_of, times_of
+from scenarios.facility import facility_of
 from scenarios.measured import NO_HARDWARE, unknown
 from scenarios.per_work import energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
@@ -166,6 +167,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
         embodied=accounts.embodied_of(site),
+        facility=facility_of(site, frame, step_s),
         scope2=scope2,
         cost=bill,
         energy_j_per_output_token=energy_per_token(served, told) if served else None,

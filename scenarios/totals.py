@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from scenarios import assumptions
 from scenarios.accounts import boundaries_together
 from scenarios.bill import bills_together
+from scenarios.facility import facilities_together
 from scenarios.per_work import energy_per_token, sci_of
 from scenarios.result import (
     Balance,
@@ -65,6 +66,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         sci=sci_of(served, energy, carbon) if served else None,
         assumptions=assumptions.together({name: f.assumptions for name, f in sites.items()}),
         reasons={f"{name}: {key}": text for name, f in sites.items() for key, text in f.reasons.items()},
+        facility=facilities_together(f.facility for f in figures),
     )
 
 

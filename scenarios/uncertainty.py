@@ -9,10 +9,11 @@ are what their sources give.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, inf, sqrt
+from dataclasses import dataclass
+from math import inf, sqrt
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scenarios.headline import Headline, Moved, life_of
@@ -20,18 +21,30 @@ from scenarios.plan import Plan, SitePlan
 from scenarios.ranges import Driver, Range, Uncertainty
 from scenarios.result import Figures
 from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.inference.grounds import trust
 
 BUSY_FULL = 0.95
 """Share of the time busy from which on more time per iteration means fewer tokens."""
-HOST_RANGE = (0.7, 1.3)
-"""Power of a node's CPUs, memory, network and disks over `datacenter.node`'s, a judgement: its parts are from three
-machines of different generations."""
-FAN_RANGE = (0.03, 0.18)
-"""Fans' share of a server's power: liquid-cooled with some fans left, to just above the highest measured (0.154)."""
-PUE_RANGE = (1.1, 1.4)
-"""Where the study names no PUE: hyperscale operators' annual means (about 1.1) to good colocation sites; the industry's
-mean is 1.56 (Uptime Institute surveys)."""
+BUILDING: dict[str, tuple[str, ...]] = {
+    "power of the hosts around the GPUs": ("host_idle_w", "host_full_w"),
+    "fans' share": ("fan_share",),
+    "servers' power supplies": ("psu_efficiency",),
+    "PUE, not named in the study": ("pue",),
+    "share of the cooling that never falls": ("pue_fixed_share",),
+    "supply temperature": ("supply_temperature",),
+    "heat exchangers' approach": ("approach",),
+    "warming through the servers": ("return_rise",),
+    "chillers' COP": ("chiller_cop",),
+    "pumps and fans of the building": ("circulation",),
+}
+"""Constants of the building (`datacenter.options`) that move together, with their ranges there."""
+CHAIN: dict[str, tuple[str, ...]] = {
+    "efficiency of the power chain": ("power_chain_efficiency",),
+    "efficiency of the UPS": ("ups_efficiency",),
+    "rating of the UPS": ("ups_capacity",),
+}
+"""Those of the power chain, where its losses are no part of a PUE."""
 DRIVERS = 3
 """How many are told."""
 
@@ -71,8 +84,7 @@ def uncertainty(
     if unknown or not served.decode_tokens:
         return Uncertainty(reason=unknown or "no output token was made", trust=tuple(told))
     meter = _Meter(site, figures)
-    named_pue = "pue" in site.study.facility.model_fields_set
-    inputs = [*_at_gpus(groups, figures, meter), *meter.moved(named_pue), *_factors(site, figures)]
+    inputs = [*_at_gpus(groups, figures, meter), *meter.moved(), *_factors(site, figures)]
     ranges = ranges_of(Headline(plan, name, figures, frame), inputs)
     return Uncertainty(**ranges, drivers=ranges["facility_mwh"].drivers, trust=tuple(told))
 
@@ -176,36 +188,39 @@ class _Meter:
     def __init__(self, plan: SitePlan, figures: Figures) -> None:
         served = figures.served
         self._seconds = figures.simulated_s
-        self._busy = served.busy_mean
-        self._gpus = sum(group.gpus for group in served.groups.values())
+        self._busy = min(1.0, served.busy_mean)
+        self._copies = plan.copies
         self._gpu_w = served.gpu_energy_j.total / self._seconds
-        self._facility = plan.study.facility.build(max(1, ceil(self._gpus)))
+        self._options = plan.study.facility
+        self._plain = {
+            name: np.asarray(value) if isinstance(value, list) else value
+            for name, value in plan.facility.items()
+        }
+        self._facility = facility_from_plain(self._plain)
 
     def _at(self, facility: Facility, gpu_w: float) -> float:
-        return facility.power(max(0.0, gpu_w), min(1.0, self._busy)).facility_w * self._seconds
+        """Energy at the meter of a run at this power, J: the mean over all weather."""
+        power = facility.power(max(0.0, gpu_w) / self._copies, self._busy, slice(None))
+        return float(np.mean(power.facility_w)) * self._copies * self._seconds
 
     def passed_on(self, joules: float) -> float:
         """Change at the meter for a change at the GPUs, J."""
         moved = self._at(self._facility, self._gpu_w + joules / self._seconds)
         return moved - self._at(self._facility, self._gpu_w)
 
-    def moved(self, named_pue: bool) -> list[_Input]:
-        """Host power, fans, and the PUE if the study does not name it."""
+    def moved(self) -> list[_Input]:
+        """Every constant of the building with a range, at its ends."""
+        base, known = self._at(self._facility, self._gpu_w), self._options.factors()
         found = []
-        base, node = self._at(self._facility, self._gpu_w), self._facility.node
-        if node is not None:
-            hosts = [
-                replace(node, host_idle_w=f * node.host_idle_w, host_full_w=f * node.host_full_w)
-                for f in HOST_RANGE
-            ]
-            fans = [replace(node, fan_share=share) for share in FAN_RANGE]
-            for name, ends in (("power of the hosts around the GPUs", hosts), ("fans' share", fans)):
-                low, high = (self._at(replace(self._facility, node=end), self._gpu_w) - base for end in ends)
-                found.append(_Input(name, (Moved(meter_j=low), Moved(meter_j=high))))
-        if not named_pue:
-            pue = self._facility.power(self._gpu_w, min(1.0, self._busy)).pue
-            low, high = ((end / pue - 1.0) * base for end in PUE_RANGE)
-            found.append(_Input("PUE, not named in the study", (Moved(meter_j=low), Moved(meter_j=high))))
+        for name, together in (BUILDING | (CHAIN if self._options.outdoor else {})).items():
+            factors = {key: known[key] for key in together if key in known}
+            if all(factor.low == factor.high for factor in factors.values()):
+                continue
+            changes = []
+            for side in ("low", "high"):
+                ends = {key: getattr(factor, side) for key, factor in factors.items()}
+                changes.append(self._at(facility_from_plain(self._plain | ends), self._gpu_w) - base)
+            found.append(_Input(name, (Moved(meter_j=min(changes)), Moved(meter_j=max(changes)))))
         return found
 
 

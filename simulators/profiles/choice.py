@@ -13,7 +13,15 @@ from simulators.profiles.formats.base import Column, Sheet
 from simulators.profiles.formats.headers import column as known_column
 from simulators.profiles.formats.headers import is_generation
 from simulators.profiles.profile import Kind
-from simulators.profiles.quantities import CARBON, ENERGY_WH, LOAD, MARGINAL, QUANTITIES, Quantity
+from simulators.profiles.quantities import (
+    CARBON,
+    CONTRACT,
+    ENERGY_WH,
+    LOAD,
+    MARGINAL,
+    QUANTITIES,
+    Quantity,
+)
 from simulators.profiles.tables import Table
 from simulators.profiles.units import conversion, normalise_unit, split_header
 
@@ -126,6 +134,8 @@ def _fits(found: Column | None, wanted: Quantity) -> bool:
         return False
     if wanted in (CARBON, MARGINAL):
         return found.quantity == "carbon"
+    if wanted is CONTRACT:  # a plant's power, whatever drives it; per unit of a rating it is none
+        return found.quantity in ("pv", "wind", "mix", "load") and found.unit is not None
     return found.quantity in QUANTITIES and QUANTITIES[found.quantity] is wanted
 
 

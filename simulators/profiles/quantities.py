@@ -82,6 +82,7 @@ _SPEED = {
     "mph": (0.44704, 0.0),
     "mp/h": (0.44704, 0.0),
 }
+_HUMIDITY = {"%": (1.0, 0.0), "1": (100.0, 0.0)}
 _PRESSURE = {
     "pa": (1.0, 0.0),
     "hpa": (100.0, 0.0),
@@ -176,6 +177,14 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "pressure": Quantity(
         "air pressure", "Pa", ("pressure", "atmpressure", "surface_pressure"), _PRESSURE, 3e4, 1.1e5
+    ),
+    "humidity": Quantity(
+        "relative humidity",
+        "%",
+        ("relative_humidity", "relative_humidity_2m", "relhum", "rel_hum", "humidity", "rh"),
+        _HUMIDITY,
+        0.0,
+        110.0,
     ),
 }
 

@@ -67,6 +67,7 @@ TIMESERIES: tuple[Column, ...] = (
     Column("cooling_mw", "MW", "facility", "P_cooling[MW]", "mean", "sum", "Cooling"),
     Column("losses_mw", "MW", "facility", "P_losses[MW]", "mean", "sum", "Power chain losses"),
     Column("facility_mw", "MW", "facility", "P[MW]", "mean", "sum", "Facility"),
+    Column("water_m3_per_h", "m3/h", "facility", "water[m3/h]", "mean", "sum", "Water evaporated on site"),
     Column("charge_mw", "MW", "storage", "P_charge[MW]", "mean", "sum", "Battery charge"),
     Column("discharge_mw", "MW", "storage", "P_discharge[MW]", "mean", "sum", "Battery discharge"),
     Column("import_mw", "MW", "storage", "P_import[MW]", "mean", "sum", "Grid import"),

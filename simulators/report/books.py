@@ -38,13 +38,15 @@ def bill(summary: Mapping[str, Any]) -> str:
     cost = summary.get("cost")
     if not cost:
         return ""
-    unit = cost["unit"]
+    unit = _currency(cost)
     rows = [(words, number(cost[key], unit)) for key, words in BILL.items() if cost[key] or key == "energy"]
     if cost["export_revenue"]:
         rows.append(("Export revenue", f"−{number(cost['export_revenue'], unit)}"))
     rows.append(("Total", number(cost["total"], unit)))
     marks = [*[""] * (len(rows) - 1), "sum"]
     parts = [page.table(("", ""), rows, ("", "number"), marks, narrow=True)]
+    if not unit:
+        parts.append(page.text("In the currency of the tariff, which does not name it (--currency).", "note"))
     if cost["demand"]:
         peaks = "; ".join(
             f"{name} {number(month['peak_kw'], 'kW')} ({share(month['share'])} of the month)"
@@ -52,6 +54,10 @@ def bill(summary: Mapping[str, Any]) -> str:
         )
         parts.append(page.text(f"Highest import of a billing interval: {peaks}.", "note"))
     return page.section("Cost", *parts)
+
+
+def _currency(cost: Mapping[str, Any]) -> str:
+    return "" if cost["unit"] == "1" else str(cost["unit"])
 
 
 def _scope2(summary: Mapping[str, Any]) -> str:
@@ -218,12 +224,11 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         if ratios.get(key) is not None:
             rows.append((f"Load covered {words}", share(ratios[key])))
     if cost:
-        told = [
-            f"{words.lower()} {number(cost[key], cost['unit'])}" for key, words in BILL.items() if cost[key]
-        ]
+        unit = _currency(cost)
+        told = [f"{words.lower()} {number(cost[key], unit)}" for key, words in BILL.items() if cost[key]]
         if cost["export_revenue"]:
-            told.append(f"less export revenue {number(cost['export_revenue'], cost['unit'])}")
-        rows.append(("Cost", f"{number(cost['total'], cost['unit'])}: {', '.join(told)}"))
+            told.append(f"less export revenue {number(cost['export_revenue'], unit)}")
+        rows.append(("Cost", f"{number(cost['total'], unit)}: {', '.join(told)}"))
     if sci.get("g_per_output_token") is not None:
         rows.append(
             (

@@ -88,8 +88,9 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     cost = summary.get("cost")
     if not cost:
         return []
-    detail = f"energy {number(cost['energy'], cost['unit'])}, the rest is in the bill below; battery settled"
-    return [page.card("Cost of electricity", number(cost["total"], cost["unit"]), detail)]
+    unit = "" if cost["unit"] == "1" else cost["unit"]
+    detail = f"energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"
+    return [page.card("Cost of electricity", number(cost["total"], unit), detail)]
 
 
 def _beside(carbon: Mapping[str, Any]) -> str:

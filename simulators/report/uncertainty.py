@@ -72,7 +72,7 @@ def section(summary: Mapping[str, Any]) -> str:
         if known := found.get(key):
             unit = (summary.get(key) or {}).get("unit") if key in ("import_cost", "cost") else None
             ends = [form(known[name]) for name in ("low", "value", "high")]
-            shown = [f"{text} {unit}" for text in ends] if unit else ends
+            shown = [f"{text} {unit}" for text in ends] if unit not in (None, "1") else ends
             rows.append((words, *shown, drivers_text(known, "+.1%")))
     parts = []
     if rows:

@@ -89,6 +89,16 @@ def test_the_carbon_free_part_of_the_grid_is_read_beside_its_intensity(tmp_path)
 def test_a_file_without_it_says_so(evening):
     assert evening.figures.renewable.carbon_free_ratio is None
     assert "--carbon-free" in evening.figures.reasons["renewable.carbon_free_ratio"]
+    assert not any("carbon-free" in note for note in evening.notes)
+
+
+def test_a_share_that_cannot_be_read_is_told_and_stops_nothing(tmp_path):
+    file = hourly_file(
+        tmp_path, "Carbon Intensity gCO₂eq/kWh (LCA),Low Carbon Percentage", [350.0], [40.0, float("nan")]
+    )
+    result = simulate(SMALL.changed(carbon=str(file)))
+    assert result.figures.renewable.carbon_free_ratio is None
+    assert any("carbon-free share could not be read" in note for note in result.notes)
 
 
 def test_a_plant_under_contract_counts_hour_by_hour(tmp_path):
