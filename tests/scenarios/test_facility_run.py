@@ -103,12 +103,13 @@ def test_what_does_not_go_together_is_one_line(tmp_path, weather, options, said)
 
 
 def test_weather_that_lacks_what_cooling_needs_is_named(tmp_path):
-    ended = run_command(
-        *QUICK, *MORNING, "--pue-model", "outdoor", "--cooling", "wet", "--out", tmp_path / "run"
-    )
+    dry = tmp_path / "dry.csv"
+    rows = [f"2017-06-05T{hour}:00Z,20" for hour in (16, 17, 18)]
+    dry.write_text("\n".join(["time,temp_air[degC]", *rows]) + "\n")
+    ended = run_command(*QUICK, *outdoors(dry), "outdoor", "--cooling", "wet", "--out", tmp_path / "run")
     assert ended.code == 2
     assert "--cooling wet: " in ended.err
-    assert "california_2016-2017.csv: has no relative humidity in % without gaps; it has" in ended.err
+    assert "dry.csv: has no relative humidity in % without gaps; it has air temperature" in ended.err
     ended = run_command(
         *QUICK,
         "--site",
