@@ -140,9 +140,10 @@ def simulate_plan(
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
     check_requests(frame, plan.study.run.step)
-    figures = {
-        name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
-    }
+    figures = {}
+    for name in plan.sites:
+        rows = frame if len(plan.sites) == 1 else frame[frame["site"] == name]
+        figures[name] = summarise(plan, name, rows, summaries[name])
     for name, site in plan.sites.items():
         named = "pue" in site.study.facility.model_fields_set
         found = uncertainty(site, figures[name], summaries[name]["facts"], named)

@@ -25,6 +25,11 @@ READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
 
 
+AHEAD_STEPS = 20_000
+"""Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
+4 KB, so a longer run is kept in lockstep."""
+
+
 class Simulator(NamedTuple):
     """A simulator of the world: whose room it is, and where it runs; empty: in this process."""
 
@@ -223,7 +228,9 @@ class World:
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        self.mosaik.run(self.plan.study.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
+        study = self.plan.study
+        lazy = study.steps > AHEAD_STEPS
+        self.mosaik.run(study.length_s, print_progress=False, lazy_stepping=lazy, shutdown=False)
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""
