@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from simulators.carbon.accounting import CarbonAccount, energy_kwh, mean_of_import, operational_kg
-from simulators.carbon.factors import Supply, of_battery, of_generation
+from simulators.carbon.factors import of_battery, of_generation
 from simulators.carbon.options import BASES
+from simulators.quantities.factor import Factor
 
 
 class PlantFigures(Frozen):
@@ -66,6 +67,8 @@ class SupplyFigures(Frozen):
     ----------
     factor, factor_low, factor_high, unit, source
         What it was computed with.
+    life_years, life_low, life_high
+        Of what is spread over a life, years; None of what accrues per kWh.
     """
 
     kg: float
@@ -76,6 +79,15 @@ class SupplyFigures(Frozen):
     factor_high: float
     unit: str
     source: str
+    life_years: float | None = None
+    life_low: float | None = None
+    life_high: float | None = None
+
+
+class EmbodiedFigures(SupplyFigures):
+    """What the making of one kind of hardware comes to in a run; `count` of what the factor is per."""
+
+    count: float
 
 
 class BoundaryFigures(Frozen):
@@ -124,22 +136,43 @@ def supply_of(plan: SitePlan, frame: pd.DataFrame, step_s: int) -> dict[str, Sup
     }
     if "battery" not in plan.study.without:
         span_s = float(len(frame) * step_s)
-        found["battery"] = of_battery(plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh)
-    return {kind: _told(supply) for kind, supply in found.items()}
+        found["battery"] = of_battery(
+            plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh, options.battery_life
+        )
+    return {
+        kind: SupplyFigures(
+            **_told(supply.kg, supply.low_kg, supply.high_kg, supply.factor),
+            **(_life(options.battery_life) if kind == "battery" else {}),
+        )
+        for kind, supply in found.items()
+    }
 
 
-def _told(supply: Supply) -> SupplyFigures:
-    factor = supply.factor
-    return SupplyFigures(
-        kg=supply.kg,
-        low_kg=supply.low_kg,
-        high_kg=supply.high_kg,
-        factor=factor.value,
-        factor_low=factor.low,
-        factor_high=factor.high,
-        unit=factor.unit,
-        source=factor.source,
-    )
+def embodied_of(plan: SitePlan) -> dict[str, EmbodiedFigures]:
+    """The making of a site's hardware, kind by kind."""
+    return {
+        kind: EmbodiedFigures(
+            count=part.count, **_told(part.kg, part.low_kg, part.high_kg, part.each), **_life(part.life)
+        )
+        for kind, part in plan.embodied.items()
+    }
+
+
+def _told(kg: float, low_kg: float, high_kg: float, factor: Factor) -> dict[str, Any]:
+    return {
+        "kg": kg,
+        "low_kg": low_kg,
+        "high_kg": high_kg,
+        "factor": factor.value,
+        "factor_low": factor.low,
+        "factor_high": factor.high,
+        "unit": factor.unit,
+        "source": factor.source,
+    }
+
+
+def _life(life: Factor) -> dict[str, float]:
+    return {"life_years": life.value, "life_low": life.low, "life_high": life.high}
 
 
 def within(boundary: str, supply: Mapping[str, SupplyFigures]) -> float:

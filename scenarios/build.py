@@ -8,14 +8,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from scenarios.measured import load_entities
+from scenarios.bill import NO_PRICE, currency
+from scenarios.measured import around_load, load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
-from simulators.datacenter.embodied import site_embodied_kg
+from simulators.datacenter.embodied import (
+    BUILDING,
+    BUILDING_LIFE,
+    DEVICES,
+    HARDWARE_LIFE,
+    SERVER,
+    EmbodiedPart,
+    gpu_factor,
+    site_parts,
+)
+from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
-from simulators.inference.sizing import serving_files, sizing
+from simulators.inference.sizing import Sizing, serving_files, sizing
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
@@ -93,36 +105,64 @@ def _licence(path: Path) -> str:
 
 
 class _Hardware(NamedTuple):
-    """How often the cluster stands at the site, its rated power, W, embodied carbon, kgCO2eq, and what to say of it."""
+    """What stands at a site.
+
+    Attributes
+    ----------
+    copies, rated_w
+        How often the cluster does, and the rated power of all, W.
+    embodied
+        What its making comes to; None where that is not known.
+    facility
+        The building around one copy, as plain values.
+    notes
+        What to say of it.
+    """
 
     copies: float
     rated_w: float
-    embodied_kg: float | None
+    embodied: dict[str, EmbodiedPart] | None
+    facility: dict[str, Any]
     notes: list[str]
+
+
+def _facility(site: SiteStudy, made: Sizing, series: SiteSeries) -> dict[str, Any]:
+    """The building around one copy of the cluster, as plain values."""
+    if site.facility.design_it_kw is not None and site.cluster.mw is not None:
+        raise InputError("--design-it-kw: --mw sizes the building already, expected one of the two")
+    plain = {"gpus": made.gpus, **site.facility.model_dump(exclude_none=True), **series.outdoor}
+    if site.facility.has_design_load:
+        plain["nameplate_gpu_w"] = made.gpus * made.limit_w
+    return plain
+
+
+def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, float]:
+    """How many times the cluster stands at the site, and the facility's rated power at nameplate, W."""
+    rated_w = facility.highest_w(made.gpus * made.limit_w)
+    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
+    return copies, copies * rated_w
 
 
 def _hardware(study: Study, site: SiteStudy, series: SiteSeries) -> _Hardware:
     if series.load_w is not None:
-        return _Hardware(1.0, float(series.load_w.max()), None, [])
+        return _Hardware(1.0, float(series.load_w.max()), None, around_load(site, series.outdoor), [])
     made = sizing(site.serving)
-    facility = site.facility.build(made.gpus)
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
-    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
+    plain = _facility(site, made, series)
+    facility = facility_from_plain(plain)
+    copies, rated_w = _copies(site, made, facility)
     notes = []
-    if made.gpu.embodied_kg is None:
+    if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
     if site.cluster.mw is not None:
         notes.append(
             f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
             "the same requests at the same time, so the site's power varies more than that of independent clusters."
         )
-    embodied_kg = site_embodied_kg(
-        made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)
-    )
-    return _Hardware(copies, copies * rated_w, embodied_kg * copies, notes)
+    return _Hardware(copies, rated_w, _embodied(study, site, made, facility, copies), plain, notes)
 
 
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+    currency(site.tariff, series.price_unit)  # refuses what does not go together
     hardware = _hardware(study, site, series)
     notes = [*place.notes, *series.notes]
     if study.drain_steps:
@@ -131,6 +171,8 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
     notes += hardware.notes
+    if site.tariff.stated and series.price is None and site.tariff.energy_price is None:
+        raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
@@ -151,14 +193,44 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         needs=needs,
         copies=hardware.copies,
         rated_w=hardware.rated_w,
-        embodied_kg=hardware.embodied_kg,
+        embodied_kg=None if hardware.embodied is None else sum(p.kg for p in hardware.embodied.values()),
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
         plants=series.plants,
+        facility=hardware.facility,
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
+        embodied=hardware.embodied or {},
+        carbon_free_note=series.carbon_free_note,
+    )
+
+
+def _embodied(
+    study: Study, site: SiteStudy, made: Sizing, facility: Facility, copies: float
+) -> dict[str, EmbodiedPart]:
+    """What the making of a site's hardware comes to in the run, all copies."""
+    options, sheet = site.accounting, made.gpu
+    published = sheet.embodied_kg
+    gpu = None
+    if published is not None or options.gpu_embodied_kg is not None:
+        listed = DEVICES.get(sheet.name)
+        known = listed is not None and listed.embodied_kg == published
+        source = listed.source if listed and known else f"data/gpus/{sheet.name}.toml"
+        gpu = gpu_factor(published or 0.0, source, options.gpu_embodied_kg)
+    it_kw = facility.power(made.gpus * made.limit_w).it_w / 1e3
+    counted = options.building or options.building_kg_per_kw is not None
+    return site_parts(
+        gpu,
+        made.gpus * copies,
+        facility.nodes * copies,
+        float(study.length_s),
+        server=SERVER.own(options.server_embodied_kg),
+        life=HARDWARE_LIFE.own(options.hardware_life_years),
+        building_kw=it_kw * copies if counted else 0.0,
+        building=BUILDING.own(options.building_kg_per_kw),
+        building_life=BUILDING_LIFE.own(options.building_life_years),
     )
 
 
@@ -171,18 +243,24 @@ def _entities(
     if series.price is not None:
         config = {"values": series.price, "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
+    for part, attribute, values in (
+        ("carbon_free", "carbon_free[1]", series.carbon_free),
+        ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
+    ):
+        if values is not None:
+            config = {"values": values, "attribute": attribute}
+            made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
             made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
     if site.serves or site.control.policy != "none":
         made.append(_controller(site))
     if series.load_w is not None:
-        made += load_entities(site, series.load_w)
+        made += load_entities(site, series.load_w, plan.facility)
     else:
         made.append(_source(study, site, place, plan, span))
         made.append(_cluster(study, site, plan))
-        gpus = sizing(site.serving).gpus
-        facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+        facility = {**plan.facility, "copies": plan.copies}
         made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, study.run.length_s))
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,15 +60,23 @@ def read_load(study: SiteStudy, span: Span, series: SiteSeries) -> None:
     )
 
 
-def load_entities(study: SiteStudy, load_w: Any) -> list[Entity]:
+def around_load(study: SiteStudy, outdoor: dict[str, Any]) -> dict[str, Any]:
+    """The building around a load of servers, as plain values; empty of one measured at the meter.
+
+    Its load is counted at the servers' plugs: nothing of a node is added to it.
+    """
+    if study.measured.load_at == "meter":
+        return {}
+    return {**study.facility.model_dump(exclude_none=True), **outdoor, "gpus": 0, "node_overhead": False}
+
+
+def load_entities(study: SiteStudy, load_w: Any, facility: Mapping[str, Any]) -> list[Entity]:
     """The load, and the facility around it; what was measured at the meter is the facility's power itself."""
     name = study.name
     config = {"values": np.asarray(load_w) / 1e6, "attribute": POWER}
     if study.measured.load_at == "meter":
-        silent = frozenset({"P_it[MW]", "P_cooling[MW]", "P_losses[MW]"})
+        silent = frozenset({"P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "water[m3/h]"})
         return [Entity(name, "facility", "load", "Profile", name, config, silent=silent)]
-    # counted at the servers' plugs: nothing of a node is added to it
-    facility = {**study.facility.model_dump(), "node_overhead": False}
     return [
         Entity(name, "load", "load", "Profile", name, config),
         Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}),

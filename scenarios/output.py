@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from simulators.quantities.latencies import LatencyRecord
+from simulators.recorder.hourly import HOURLY, write_hourly
 from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -129,6 +130,8 @@ def write_results(
     """
     config = configuration(result.plan, options, result.facts)
     folder.write_json("config.json", config)
+    zones = {name: site.timezone for name, site in result.plan.sites.items()}
+    write_hourly(folder.path(HOURLY), result.timeseries, result.study.run.step, zones)
     summary = result.to_json()
     summary["series"] = [entry.entry() for entry in result.inputs if entry.format]
     if scheduling is not None:

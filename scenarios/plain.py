@@ -16,7 +16,18 @@ class Frozen(BaseModel):
 def plain_figures(figures: BaseModel) -> dict[str, Any]:
     """Figures for JSON: whole numbers as such, empty extras and a single tenant left out."""
     entries = figures.model_dump(mode="json")
-    for name in ("import_cost", "control", "storage"):
+    for name in (
+        *(
+            "import_cost",
+            "control",
+            "storage",
+            "facility",
+            "scope2",
+            "cost",
+            "energy_j_per_output_token",
+            "sci",
+        ),
+    ):
         if entries.get(name) is None:
             entries.pop(name, None)
     served = entries.get("inference") or {}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scenarios.study import SiteStudy, Study
 from simulators.carbon.options import Boundary
+from simulators.datacenter.embodied import EmbodiedPart
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -136,10 +137,16 @@ class SitePlan:
         What a reader must know before quoting a number.
     plants
         Own generation, ``pv`` and ``wind``.
+    facility
+        The building around one copy of the cluster, as plain values (`datacenter.plain`).
     boundary, basis
         What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
     other_g_per_kwh
         The average intensity on the other basis, where the file has it too.
+    embodied
+        What its hardware's making comes to in the run, all copies: ``gpu``, ``server``, ``building``.
+    carbon_free_note
+        Why the grid's carbon-free share is not known; empty if it is.
     """
 
     study: SiteStudy
@@ -153,9 +160,12 @@ class SitePlan:
     carbon_note: str
     notes: tuple[str, ...]
     plants: Mapping[str, Plant] = field(default_factory=dict)
+    facility: Mapping[str, Any] = field(default_factory=dict)
     boundary: Boundary = "operational"
     basis: str = ""
     other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
+    embodied: Mapping[str, EmbodiedPart] = field(default_factory=dict)
+    carbon_free_note: str = ""
 
 
 @dataclass(frozen=True)

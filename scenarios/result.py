@@ -9,10 +9,21 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
+from scenarios.accounts import (
+    BoundaryFigures,
+    EmbodiedFigures,
+    PlantFigures,
+    StorageFigures,
+    SupplyFigures,
+)
+from scenarios.assumptions import AssumptionFigures
+from scenarios.bill import BillFigures
+from scenarios.facility import FacilityFigures
+from scenarios.per_work import EnergyPerToken, Sci
 from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
+from scenarios.scope2 import Scope2
 from scenarios.study import Study
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
@@ -73,11 +84,20 @@ class Carbon(Frozen):
 
 
 class Renewable(Frozen):
-    """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity."""
+    """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity.
+
+    Attributes
+    ----------
+    matched_ratio, matched_ratio_with_contract, carbon_free_ratio
+        Round the clock: what own supply carries of the load, that with a plant under contract, and both with the
+        carbon-free part of grid power; None for a reason.
+    """
 
     offset_ratio: float | None
     matched_ratio: float
     self_consumption_ratio: float
+    matched_ratio_with_contract: float | None = None
+    carbon_free_ratio: float | None = None
 
 
 class Quantiles(Frozen):
@@ -230,6 +250,13 @@ class Figures(Frozen):
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
+    embodied: Mapping[str, EmbodiedFigures] = Field(default_factory=dict)
+    facility: FacilityFigures | None = None
+    scope2: Scope2 | None = None
+    cost: BillFigures | None = None
+    energy_j_per_output_token: EnergyPerToken | None = None
+    sci: Sci | None = None
+    assumptions: tuple[AssumptionFigures, ...] = ()
     reasons: Mapping[str, str] = Field(default_factory=dict)
 
     @property

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from scenarios.measured import read_load
+from scenarios.outdoors import read_outdoors
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.span import Span
@@ -19,6 +20,7 @@ from simulators.errors import InputError
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.forecasts import read_forecasts
+from simulators.profiles.formats.headers import column as known_column
 from simulators.profiles.profile import Align, Profile
 from simulators.profiles.site import Site
 from simulators.profiles.weather import Weather
@@ -37,12 +39,18 @@ class SiteSeries:
         Carbon intensity of grid power, g/kWh; also after the run, for its forecast, as far as the file goes.
     other, basis, boundary
         The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
+    carbon_free, carbon_free_note
+        Carbon-free share of grid power, or why it is not known.
+    contract_w
+        What the plant of a power purchase agreement delivers, W.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
     pv_w, wind_w, load_w
         Mean power, W; the last of a load that is a file.
     plants
         What makes it, ``pv`` and ``wind``.
+    outdoor
+        What the facility takes of the weather, as plain values.
     carbon_note
         Why there is no average series.
     forecasts
@@ -56,12 +64,16 @@ class SiteSeries:
     other: Array | None = None
     basis: str = ""
     boundary: Boundary = "operational"
+    carbon_free: Array | None = None
+    carbon_free_note: str = ""
+    contract_w: Array | None = None
     price: Array | None = None
     price_unit: str = ""
     pv_w: Array | None = None
     wind_w: Array | None = None
     load_w: Array | None = None
     plants: dict[str, Plant] = field(default_factory=dict)
+    outdoor: dict[str, list[float]] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
@@ -128,6 +140,8 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
     )
     _carbon(study, site, span, series, ahead)
+    _carbon_free(study, site, span, series)
+    _contract(study, span, series)
     _forecasts(study, span, series)
     _price(study, site, span, series)
     read_load(study, span, series)
@@ -136,6 +150,7 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
         read_pv(study, site, weather, span, series)
     if "wind" not in study.without:
         read_wind(study, site, weather, span, series)
+    read_outdoors(study, site, weather, span, series)
     return series
 
 
@@ -150,10 +165,10 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
             if isinstance(ref, FileRef)
         }
 
-    place = study.place.model_copy(update=moved(study.place))
-    generation = study.generation.model_copy(update=moved(study.generation))
-    measured = study.measured.model_copy(update=moved(study.measured))
-    parts = {"place": place, "generation": generation, "measured": measured}
+    parts = {
+        name: (part := getattr(study, name)).model_copy(update=moved(part))
+        for name in ("place", "generation", "measured", "accounting")
+    }
     return study.model_copy(update=parts), site.model_copy(update=moved(site))
 
 
@@ -230,6 +245,52 @@ def _on_basis(ref: FileRef, basis: str) -> Profile | None:
     except InputError:
         return None
     return found if found.basis == basis and found.kind != "marginal" else None
+
+
+NO_CARBON_FREE = (
+    "the carbon file does not hold the grid's carbon-free share (Electricity Maps' do; --carbon-free)"
+)
+"""Why there is no share of carbon-free power with the grid's part."""
+
+
+def _carbon_free(study: SiteStudy, site: Site, span: Span, series: SiteSeries) -> None:
+    """The grid's carbon-free share: a file of its own, else the column that the average's file has beside it."""
+    what, ref = "grid's carbon-free share", study.place.carbon_free
+    if ref is not None:
+        profile = ref.read("carbon_free")
+    else:
+        beside = study.place.carbon or site.carbon
+        found = None if "carbon" in study.without else _share_beside(beside, series)
+        if found is None:
+            series.carbon_free_note = NO_CARBON_FREE
+            return
+        ref, profile = beside, found
+    series.carbon_free = span.means(profile)
+    own = study.place.carbon_free is None and study.place.carbon is None
+    series.used(what, ref.model_copy(update={"note": ""}), profile, own, span)
+
+
+def _share_beside(ref: FileRef, series: SiteSeries) -> Profile | None:
+    """The carbon-free share in the file of the carbon intensity; one that cannot be read is told."""
+    plain = ref.model_copy(update={"column": None, "unit": None, "kind": None})
+    try:
+        profile = plain.read("carbon_free")
+    except InputError as error:
+        if "carbon-free" in str(error):
+            series.notes.append(f"The grid's carbon-free share could not be read: {error}.")
+        return None
+    known = known_column(profile.column)
+    return profile if known is not None and known.quantity == "carbon_free" else None
+
+
+def _contract(study: SiteStudy, span: Span, series: SiteSeries) -> None:
+    """What the plant of a power purchase agreement delivers."""
+    ref = study.accounting.ppa_profile
+    if ref is None:
+        return
+    profile = ref.read("contract")
+    series.contract_w = span.means(profile)
+    series.used("contracted supply", ref, profile, False, span)
 
 
 def _forecasts(study: SiteStudy, span: Span, series: SiteSeries) -> None:

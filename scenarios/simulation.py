@@ -144,9 +144,7 @@ def simulate_plan(
     for name in plan.sites:
         rows = frame if len(plan.sites) == 1 else frame[frame["site"] == name]
         figures[name] = summarise(plan, name, rows, summaries[name])
-    for name, site in plan.sites.items():
-        named = "pue" in site.study.facility.model_fields_set
-        found = uncertainty(site, figures[name], summaries[name]["facts"], named)
+        found = uncertainty(plan, name, figures[name], rows, summaries[name]["facts"])
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()

@@ -39,6 +39,7 @@ from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
+from simulators.tariff.options import TariffOptions
 from simulators.traffic.options import TrafficOptions
 
 SITE_SERVING = Serving(model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="auto")
@@ -153,6 +154,7 @@ class SiteStudy(Part):
     connection: ConnectionOptions = ConnectionOptions()
     control: ControlOptions = ControlOptions()
     accounting: AccountingOptions = AccountingOptions()
+    tariff: TariffOptions = TariffOptions()
     without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
         (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )

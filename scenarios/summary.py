@@ -11,7 +11,11 @@ import pandas as pd
 
 from scenarios import accounts
 from scenarios.accounts import SupplyFigures
+from scenarios.assumptions import collect
+from scenarios.bill import NO_PRICE, bill_of, times_of
+from scenarios.facility import facility_of
 from scenarios.measured import NO_HARDWARE, unknown
+from scenarios.per_work import energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
 from scenarios.result import (
     Balance,
@@ -24,6 +28,7 @@ from scenarios.result import (
     Scheduling,
     Serving,
 )
+from scenarios.scope2 import carbon_free_of, scope2_of
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 
@@ -136,26 +141,23 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
     reasons = unknown(site)
     if "energy_mwh.it" in reasons:
         energy["it"] = None
+    told, emitted = Energy(**energy), _carbon_figures(site, carbon)
+    served = serving_figures(parts) if site.study.serves else None
+    scope2, missing = scope2_of(site, frame, step_s, carbon, settled_wh)
+    shares, unmatched = carbon_free_of(site, frame, parts["storage"]["initial_wh"])
+    bill = bill_of(site, frame, times_of(plan, site, len(frame)), settled_wh)
+    if bill is None:
+        reasons["cost"] = NO_PRICE
     return Figures(
-        energy_mwh=Energy(**energy),
-        carbon_kg=Carbon(
-            operational=carbon.operational_kg,
-            embodied=carbon.embodied_kg,
-            total=carbon.total_kg,
-            without_own_supply=carbon.gross_kg,
-            battery_settlement=carbon.settlement_kg,
-            own_supply=carbon.own_supply_kg,
-            boundary=site.boundary,
-            settlement_marginal=carbon.settlement_marginal_kg,
-            consequence_marginal=carbon.consequence_marginal_kg,
-            reasons=dict(carbon.reasons),
-        ),
+        energy_mwh=told,
+        carbon_kg=emitted,
         renewable=Renewable(
             offset_ratio=carbon.offset_ratio,
             matched_ratio=carbon.matched_ratio,
             self_consumption_ratio=carbon.self_consumption_ratio,
+            **shares,
         ),
-        inference=serving_figures(parts) if site.study.serves else None,
+        inference=served,
         balance=Balance(max_relative_residual=parts["storage"]["max_relative_residual"]),
         import_cost=cost,
         simulated_s=plan.study.length_s,
@@ -164,7 +166,29 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         plants=accounts.plants_of(site, frame),
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
-        reasons=reasons,
+        embodied=accounts.embodied_of(site),
+        facility=facility_of(site, frame, step_s),
+        scope2=scope2,
+        cost=bill,
+        energy_j_per_output_token=energy_per_token(served, told) if served else None,
+        sci=sci_of(served, told, emitted) if served else None,
+        assumptions=collect(site, supply, parts["facts"]),
+        reasons=reasons | missing | unmatched,
+    )
+
+
+def _carbon_figures(site: SitePlan, carbon: CarbonAccount) -> Carbon:
+    return Carbon(
+        operational=carbon.operational_kg,
+        embodied=carbon.embodied_kg,
+        total=carbon.total_kg,
+        without_own_supply=carbon.gross_kg,
+        battery_settlement=carbon.settlement_kg,
+        own_supply=carbon.own_supply_kg,
+        boundary=site.boundary,
+        settlement_marginal=carbon.settlement_marginal_kg,
+        consequence_marginal=carbon.consequence_marginal_kg,
+        reasons=dict(carbon.reasons),
     )
 
 

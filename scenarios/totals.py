@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from scenarios import assumptions
 from scenarios.accounts import boundaries_together
+from scenarios.bill import bills_together
+from scenarios.facility import facilities_together
+from scenarios.per_work import energy_per_token, sci_of
 from scenarios.result import (
     Balance,
     Carbon,
@@ -19,6 +23,7 @@ from scenarios.result import (
     Renewable,
     Serving,
 )
+from scenarios.scope2 import scope2_together
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
@@ -39,11 +44,12 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         known = [c for c in costs if c]
         value, settled = sum(c.value for c in known), sum(c.battery_settlement for c in known)
         cost = Cost(value=value, unit=units.pop(), battery_settlement=settled, total=value + settled)
+    carbon, served = _carbon(sites), _serving(sites, latencies)
     return Figures(
         energy_mwh=energy,
-        carbon_kg=_carbon(sites),
+        carbon_kg=carbon,
         renewable=_renewable(figures),
-        inference=_serving(sites, latencies),
+        inference=served,
         balance=Balance(max_relative_residual=max(f.balance.max_relative_residual for f in figures)),
         simulated_s=figures[0].simulated_s,
         import_cost=cost,
@@ -53,7 +59,14 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },
         boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
+        embodied={f"{name}: {key}": part for name, f in sites.items() for key, part in f.embodied.items()},
+        scope2=scope2_together({name: f.scope2 for name, f in sites.items() if f.scope2 is not None}),
+        cost=bills_together({name: f.cost for name, f in sites.items()}),
+        energy_j_per_output_token=energy_per_token(served, energy) if served else None,
+        sci=sci_of(served, energy, carbon) if served else None,
+        assumptions=assumptions.together({name: f.assumptions for name, f in sites.items()}),
         reasons={f"{name}: {key}": text for name, f in sites.items() for key, text in f.reasons.items()},
+        facility=facilities_together(f.facility for f in figures),
     )
 
 
@@ -105,6 +118,10 @@ def _renewable(figures: list[Figures]) -> Renewable:
     return Renewable(
         offset_ratio=_weighted((f.renewable.offset_ratio, f.carbon_kg.without_own_supply) for f in figures),
         matched_ratio=_weighted((f.renewable.matched_ratio, f.energy_mwh.facility) for f in figures) or 0.0,
+        **{
+            name: _weighted((getattr(f.renewable, name), f.energy_mwh.facility) for f in figures)
+            for name in ("matched_ratio_with_contract", "carbon_free_ratio")
+        },
         self_consumption_ratio=_weighted(
             (f.renewable.self_consumption_ratio, f.energy_mwh.pv + f.energy_mwh.wind) for f in figures
         )

@@ -1,4 +1,4 @@
-"""mosaik adapter: GPU power in, facility power out."""
+"""mosaik adapter: GPU power in, facility power and water out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from math import inf
 from typing import Any
 
 from simulators.adapter import Adapter, Given
-from simulators.datacenter.facility import Facility, FacilityPower
-from simulators.datacenter.options import facility_from_plain
+from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
+from simulators.datacenter.power import FacilityPower
 from simulators.errors import InputError
 
 
@@ -17,7 +18,8 @@ from simulators.errors import InputError
 class _Building:
     facility: Facility
     copies: float
-    power: FacilityPower | None = None
+    power: FacilityPower[float] | None = None
+    water_m3_per_h: float = 0.0
 
 
 class DataCenter(Adapter[_Building]):
@@ -35,7 +37,7 @@ class DataCenter(Adapter[_Building]):
             "params": ["facility"],
             "attrs": [
                 *("P_gpu[MW]", "utilisation[1]"),
-                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]"),
+                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]", "water[m3/h]"),
             ],
         }
     }
@@ -51,15 +53,18 @@ class DataCenter(Adapter[_Building]):
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
         gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
-        entity.power = entity.facility.power(gpu_w, utilisation, self.now // self.step_size)
+        step = self.now // self.step_size
+        entity.power = entity.facility.power(gpu_w, utilisation, step)
+        entity.water_m3_per_h = entity.facility.water_m3_per_h(entity.power, step)
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
         power = entity.power
         assert power is not None, "asked for before the first step"
         to_mw = entity.copies / 1e6
         return {
-            "P_it[MW]": power.it_w * to_mw,
-            "P_cooling[MW]": power.cooling_w * to_mw,
-            "P_losses[MW]": power.losses_w * to_mw,
-            "P[MW]": power.facility_w * to_mw,
+            "P_it[MW]": float(power.it_w) * to_mw,
+            "P_cooling[MW]": float(power.cooling_w) * to_mw,
+            "P_losses[MW]": float(power.losses_w) * to_mw,
+            "P[MW]": float(power.facility_w) * to_mw,
+            "water[m3/h]": float(entity.water_m3_per_h) * entity.copies,
         }

@@ -56,6 +56,12 @@ class PlaceOptions(BaseModel):
             "align",
         ),
     )
+    carbon_free: FileRef | None = Field(
+        None,
+        description="file of the grid's carbon-free share, 1 or as its header says  [default: the carbon file's own "
+        "column, where it has one]",
+        json_schema_extra=_hidden("kind", "rating", "elsewhere"),
+    )
     price: FileRef | None = Field(
         None,
         description="price file instead of the site's, per kWh or as its header says",

@@ -82,6 +82,7 @@ _SPEED = {
     "mph": (0.44704, 0.0),
     "mp/h": (0.44704, 0.0),
 }
+_HUMIDITY = {"%": (1.0, 0.0), "1": (100.0, 0.0)}
 _PRESSURE = {
     "pa": (1.0, 0.0),
     "hpa": (100.0, 0.0),
@@ -102,6 +103,11 @@ CARBON = Quantity(
 MARGINAL = replace(CARBON, label="marginal carbon intensity")
 # 1000 of a load may be W, kW or MW
 LOAD = Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12, None)
+CONTRACT = replace(
+    LOAD,
+    label="contracted supply",
+    names=("ppa", "contract", "delivery", "generation", "power", "pv", "wind", "p"),
+)
 
 QUANTITIES: dict[str, Quantity] = {
     "carbon": CARBON,
@@ -114,6 +120,16 @@ QUANTITIES: dict[str, Quantity] = {
     "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
     "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
     "load": LOAD,
+    "contract": CONTRACT,
+    "carbon_free": Quantity(
+        "carbon-free share",
+        "1",
+        ("carbon_free", "carbon_free_share", "cfe", "low_carbon"),
+        {"1": (1.0, 0.0), "%": (0.01, 0.0)},
+        0.0,
+        1.0,
+        (0.0, 1.0),
+    ),
     "ghi": Quantity(
         "global horizontal irradiance",
         "W/m2",
@@ -161,6 +177,14 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "pressure": Quantity(
         "air pressure", "Pa", ("pressure", "atmpressure", "surface_pressure"), _PRESSURE, 3e4, 1.1e5
+    ),
+    "humidity": Quantity(
+        "relative humidity",
+        "%",
+        ("relative_humidity", "relative_humidity_2m", "relhum", "rel_hum", "humidity", "rh"),
+        _HUMIDITY,
+        0.0,
+        110.0,
     ),
 }
 

@@ -33,6 +33,8 @@ OPTIONS = {
     "price": "price",
     "pv": "pv-profile",
     "wind": "wind-profile",
+    "carbon_free": "carbon-free",
+    "contract": "ppa-profile",
     "load": "load",
 }
 """What a quantity's options begin with on the command line, where it has some."""

@@ -11,19 +11,22 @@ from simulators.adapter import Adapter, Array, GivenSeries, Series
 from simulators.errors import InputError
 
 PRICE = "price[1/kWh]"
+CARBON_FREE = "carbon_free[1]"
 POWER = "P[MW]"
 
 
 class ProfileReplay(Adapter[tuple[str, Series]]):
     """Replays series, e.g. the `Profile.means` of a price. Each entity gives one attribute.
 
-    Start it with ``attributes``, those its entities may give (a price or a power if left out); create entities with
-    ``Profile(values=[...], attribute="price[1/kWh]")``.
+    Start it with ``attributes``, those its entities may give (a price, a share or a power if left out); create entities
+    with ``Profile(values=[...], attribute="price[1/kWh]")``.
     """
 
-    MODELS = {"Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE, POWER]}}
+    MODELS = {
+        "Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE, CARBON_FREE, POWER]}
+    }
 
-    def set_up(self, attributes: Sequence[str] = (PRICE, POWER)) -> None:
+    def set_up(self, attributes: Sequence[str] = (PRICE, CARBON_FREE, POWER)) -> None:
         """Declare the attributes."""
         self.meta["models"]["Profile"]["attrs"] = list(attributes)
 

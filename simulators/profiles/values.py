@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.profiles.formats.base import Column, Implausible
 from simulators.profiles.formats.headers import MOER
-from simulators.profiles.quantities import CARBON, ENERGY_WH, LOAD, MARGINAL, POWER_W, QUANTITIES, Quantity
+from simulators.profiles.quantities import (
+    CARBON,
+    CONTRACT,
+    ENERGY_WH,
+    LOAD,
+    MARGINAL,
+    POWER_W,
+    QUANTITIES,
+    Quantity,
+)
 from simulators.profiles.tables import Table
 from simulators.profiles.units import accepted_units, conversion, normalise_unit, split_header
 
@@ -136,7 +145,7 @@ def converted(
         factor, offset, result = conversion(quantity, unit) or (1.0, 0.0, "")
         return numbers * factor * per_hour + offset, result
     watts = POWER_W.get(folded) or (ENERGY_WH[folded] * per_hour if folded in ENERGY_WH else None)
-    is_load = quantity is LOAD
+    is_load = quantity in (LOAD, CONTRACT)
     if is_load and watts is not None:
         return numbers * watts, quantity.unit
     if is_load and rated_w is not None and (share := conversion(QUANTITIES["per_unit"], unit)) is not None:

@@ -47,7 +47,7 @@ def test_what_a_measured_load_cannot_tell_is_null_with_its_reason(tmp_path):
     assert figures["energy_mwh"]["it"] is None
     assert figures["carbon_kg"]["embodied"] is None
     assert figures["carbon_kg"]["total"] is None
-    assert {"inference", "energy_mwh.it"} == set(figures["reasons"])
+    assert {"inference", "energy_mwh.it"} <= set(figures["reasons"])
     assert {"embodied", "total"} <= set(figures["carbon_kg"]["reasons"])
     assert "measured" in figures["uncertainty"]["reason"]
 

@@ -25,6 +25,11 @@ _RULES: tuple[tuple[str, Column], ...] = (
     (r"carbon_intensity_avg", Column("carbon", _G, "average", "life cycle")),
     (r"carbon_intensity_direct_avg", Column("carbon", _G, "average", "direct", 1)),
     (r"carbon_intensity_production_avg", Column("carbon", _G, "average", "life cycle", 2)),
+    # Electricity Maps: nuclear and renewables together
+    (
+        r"(carbon.?free energy|low.?carbon) ?(percentage|percent|%)( \(cfe ?%?\))?",
+        Column("carbon_free", "%"),
+    ),
     # EIA-930, hourly workbooks: CO2 per kWh consumed and generated, in pounds per kWh; stack emissions alone
     (r"co2 emissions intensity for consumed.*", Column("carbon", "lbsCO2/kWh", "average", "direct")),
     (r"co2 emissions intensity for generated.*", Column("carbon", "lbsCO2/kWh", "average", "direct", 1)),
