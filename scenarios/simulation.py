@@ -140,12 +140,11 @@ def simulate_plan(
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
     check_requests(frame, plan.study.run.step)
-    figures = {
-        name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
-    }
+    figures = {}
     for name in plan.sites:
-        rows, facts = frame[frame["site"] == name], summaries[name]["facts"]
-        found = uncertainty(plan, name, figures[name], rows, facts)
+        rows = frame if len(plan.sites) == 1 else frame[frame["site"] == name]
+        figures[name] = summarise(plan, name, rows, summaries[name])
+        found = uncertainty(plan, name, figures[name], rows, summaries[name]["facts"])
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +24,11 @@ from simulators.rooms import simulator_class
 
 READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
+
+
+AHEAD_STEPS = 20_000
+"""Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
+4 KB, so a longer run is kept in lockstep."""
 
 
 class Simulator(NamedTuple):
@@ -119,19 +125,21 @@ class World:
     def _join(self) -> None:
         """Make one simulator of those that may be stepped together."""
         of = {(entity.site, entity.part): self._simulator(entity) for entity in self.plan.entities}
-        before: dict[Simulator, set[Simulator]] = defaultdict(set)
+        # lists, not sets: their order must not change from run to run
+        before: dict[Simulator, list[Simulator]] = {key: [] for key in of.values()}
         for source, target, link in links(self.plan, of):
             if link.first is NOW and of[source] != of[target]:
-                before[of[target]].add(of[source])
+                before[of[target]].append(of[source])
         own = {key for key in of.values() if not key.address and key.room not in self._simulators}
         joinable = {key for key in own if key.room in JOINABLE}
         groups: dict[int, list[Simulator]] = defaultdict(list)
-        for key, stage in stages(dict.fromkeys(of.values()), joinable, before).items():
+        stage = stages(before, joinable, before)
+        for key in TopologicalSorter(before).static_order():
             if key in joinable:
-                groups[stage].append(key)
-        for stage, group in groups.items():
+                groups[stage[key]].append(key)
+        for number, group in groups.items():
             if len(group) > 1:
-                name = f"Together-{stage}"
+                name = f"Together-{number}"
                 joint = Joint({key.room: simulator_class(key.room)() for key in group})
                 step_s = self.plan.study.run.step
                 factory = self.start(lambda joint=joint: joint, name, step_size=step_s)
@@ -223,7 +231,9 @@ class World:
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        self.mosaik.run(self.plan.study.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
+        study = self.plan.study
+        lazy = study.steps > AHEAD_STEPS
+        self.mosaik.run(study.length_s, print_progress=False, lazy_stepping=lazy, shutdown=False)
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""

@@ -160,15 +160,15 @@ def own_discharge_w(
     share_of_charge = np.divide(own_charge, charge, out=np.zeros_like(charge), where=charge > 0)
     before_wh = np.concatenate(([initial_wh], stored[:-1]))
     added_wh = np.where(charge > 0, np.maximum(stored - before_wh, 0.0), 0.0)
-    shares = np.empty_like(charge)
-    share = initial_own_share
-    for i, (added, total, own) in enumerate(
-        zip(added_wh.tolist(), stored.tolist(), share_of_charge.tolist(), strict=True)
-    ):
-        if added > 0:
-            share += (own - share) * added / total
+    fills = np.flatnonzero(added_wh > 0)  # nothing else changes the share
+    shares = np.empty(len(fills) + 1)
+    shares[0] = share = initial_own_share
+    filled = (series[fills].tolist() for series in (added_wh, stored, share_of_charge))
+    for i, (added, total, own) in enumerate(zip(*filled, strict=True), start=1):
+        share += (own - share) * added / total
         shares[i] = share
-    return np.asarray(discharge * shares)
+    lasting = np.diff(np.concatenate(([0], fills, [len(charge)])))
+    return np.asarray(discharge * np.repeat(shares, lasting))
 
 
 NO_AVERAGE = (
