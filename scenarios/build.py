@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,41 @@ from simulators.scheduler.policies import needs_of
 from simulators.traffic.source import SERVE_S
 
 
-def build(study: Study) -> Plan:
+def _places(study: Study) -> tuple[list[Site], Span]:
+    places = [load_site(site.place.site_name) for site in study.sites]
+    start = study.run.starts_at(places[0].start, places[0].timezone)
+    return places, Span(start, study.run.step, study.steps)
+
+
+def read(study: Study) -> dict[str, SiteSeries]:
+    """The series of every site of a study, by its name; see `build`."""
+    places, span = _places(study)
+    return {
+        site.name: _series(study, site, place, span) for site, place in zip(study.sites, places, strict=True)
+    }
+
+
+def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Plan:
     """Read every file of a study, check that it covers the run, and lay out the world.
+
+    Parameters
+    ----------
+    study
+        What is to be simulated.
+    series_of
+        What `read` gave for a study that differs from this one in nothing that its series rest on, e.g. the battery.
 
     Raises
     ------
     InputError
         Whatever is wrong with the study or its files.
     """
-    run = study.run
-    places = [load_site(site.place.site_name) for site in study.sites]
-    start = run.starts_at(places[0].start, places[0].timezone)
-    span = Span(start, run.step, study.steps)
+    places, span = _places(study)
     entities: list[Entity] = []
     inputs: list[Input] = []
     sites: dict[str, SitePlan] = {}
     for site, place in zip(study.sites, places, strict=True):
-        series = _series(study, site, place, span)
+        series = _series(study, site, place, span) if series_of is None else series_of[site.name]
         plan = _site_plan(study, site, place, series)
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
@@ -50,7 +68,7 @@ def build(study: Study) -> Plan:
     entities += _network(study)
     if study.network is not None:
         inputs += _files(study.network.files())
-    return Plan(study, start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
+    return Plan(study, span.start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
 
 
 def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSeries:

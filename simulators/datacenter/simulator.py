@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from simulators.adapter import Adapter, Given
+import numpy as np
+
+from simulators.adapter import Adapter, Array, Given, GivenSeries
 from simulators.datacenter.facility import Facility
 from simulators.datacenter.plain import facility_from_plain
-from simulators.datacenter.power import FacilityPower
+from simulators.datacenter.power import Steps
 from simulators.errors import InputError
 
 
@@ -18,8 +20,19 @@ from simulators.errors import InputError
 class _Building:
     facility: Facility
     copies: float
-    power: FacilityPower[float] | None = None
-    water_m3_per_h: float = 0.0
+    told: dict[str, float] = field(default_factory=dict)
+
+    def at(self, gpu_mw: Any, utilisation: float, step: Steps) -> dict[str, Any]:
+        """Attributes at a power of the GPUs, MW: of one step, or of many."""
+        power = self.facility.power(1e6 * gpu_mw / self.copies, utilisation, step)
+        to_mw = self.copies / 1e6
+        return {
+            "P_it[MW]": power.it_w * to_mw,
+            "P_cooling[MW]": power.cooling_w * to_mw,
+            "P_losses[MW]": power.losses_w * to_mw,
+            "P[MW]": power.facility_w * to_mw,
+            "water[m3/h]": self.facility.water_m3_per_h(power, step) * self.copies,
+        }
 
 
 class DataCenter(Adapter[_Building]):
@@ -52,19 +65,17 @@ class DataCenter(Adapter[_Building]):
     def advance(self, eid: str, entity: _Building, given: Given) -> None:
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
-        gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
-        step = self.now // self.step_size
-        entity.power = entity.facility.power(gpu_w, utilisation, step)
-        entity.water_m3_per_h = entity.facility.water_m3_per_h(entity.power, step)
+        told = entity.at(given.total("P_gpu[MW]"), utilisation, self.now // self.step_size)
+        entity.told = {attribute: float(value) for attribute, value in told.items()}
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
-        power = entity.power
-        assert power is not None, "asked for before the first step"
-        to_mw = entity.copies / 1e6
-        return {
-            "P_it[MW]": float(power.it_w) * to_mw,
-            "P_cooling[MW]": float(power.cooling_w) * to_mw,
-            "P_losses[MW]": float(power.losses_w) * to_mw,
-            "P[MW]": float(power.facility_w) * to_mw,
-            "water[m3/h]": float(entity.water_m3_per_h) * entity.copies,
-        }
+        return {attribute: entity.told[attribute] for attribute in attributes}
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        if given.values("utilisation[1]"):
+            return super().over_run(eid, given, attributes, steps)
+        gpu_mw = given.total("P_gpu[MW]", np.zeros(steps))
+        told = self.entities[eid].at(gpu_mw, 1.0, slice(0, steps))
+        return {attribute: told[attribute] for attribute in attributes}
