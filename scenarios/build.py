@@ -170,7 +170,7 @@ def _entities(
     gpus = sizing(site.serving).gpus
     facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
     made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
-    made.append(_storage(site, study.run.length_s))
+    made.append(_storage(site, series, study))
     return made
 
 
@@ -235,16 +235,26 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
     return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 
-def _storage(site: SiteStudy, span_s: int) -> Entity:
+def _storage(site: SiteStudy, series: SiteSeries, study: Study) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
         "connection": site.connection.plain(),
-        "return_by_s": span_s if site.storage.soc_end == "start" else None,
+        "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
     }
+    if battery and site.storage.plans:
+        config["ahead"] = _ahead(series, study.steps)
     soc = battery["soc_initial"] if battery else 0.0
     return Entity(site.name, "storage", "storage", "Battery", site.name, config, first={"SoC_end[1]": soc})
+
+
+def _ahead(series: SiteSeries, steps: int) -> dict[str, list[float]]:
+    """What a rule that plans may know of the run beforehand; never the load, which is simulated as it goes."""
+    own = [values for values in (series.pv_w, series.wind_w) if values is not None]
+    ci = series.marginal if series.average is None else series.average
+    known = {"ci_g_per_kwh": ci, "price_per_kwh": series.price, "generation_w": sum(own) if own else None}
+    return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
 
 
 def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:

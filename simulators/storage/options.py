@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.errors import InputError
 from simulators.own_code import own_file
-from simulators.storage.dispatch import dispatch
+from simulators.storage.dispatch import Horizon, dispatch
 
 
 class StorageOptions(BaseModel):
@@ -28,7 +28,8 @@ class StorageOptions(BaseModel):
     soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
     dispatch: str = Field(
         "self-consumption",
-        description="battery rule: self-consumption, none, peak-shaving:import_limit_w=W, or your own FILE.py:CLASS",
+        description="battery rule: self-consumption, none, peak-shaving:import_limit_w=W, reserve:share=S (kept for outages), "
+        "horizon:objective=carbon (price or carbon+price; plans 24 h ahead), or your own FILE.py:CLASS",
     )
 
     @field_validator("battery_kwh", mode="wrap")
@@ -66,6 +67,11 @@ class StorageOptions(BaseModel):
             "soc_min": self.soc_min,
             "soc_initial": self.soc_start,
         }
+
+    @property
+    def plans(self) -> bool:
+        """Whether the rule looks ahead."""
+        return isinstance(dispatch(self.dispatch), Horizon)
 
     def files(self) -> list[tuple[str, Path]]:
         """The file of an own rule."""

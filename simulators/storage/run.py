@@ -5,7 +5,7 @@ What comes out is equal to the last bit to what the adapter gives step by step.
 Examples
 --------
 >>> found = run(Site(BatteryConfig(1000.0, soc_initial=0.0), step_s=3600), load_w=[500.0, 500.0], pv_w=[900.0, 0.0])
->>> [round(value * 1e6, 3) for value in found.columns["import_mw"]]
+>>> (1e6 * found.columns["import_mw"]).round(3).tolist()
 [0.0, 160.0]
 """
 
@@ -22,8 +22,9 @@ from simulators.compiled import compiler
 from simulators.errors import InputError
 from simulators.storage.battery import BatteryConfig, Spec, Store, stepped
 from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
-from simulators.storage.dispatch import Simple, Situation
+from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
+from simulators.storage.horizon import SERIES
 from simulators.storage.site import Given, Site
 
 Array = NDArray[np.float64]
@@ -152,16 +153,40 @@ def run(
         everything: Any = Situation(given.load_w, given.generation_w)
         series[4] = site.rule.power_w(everything)
         carry(0, steps)
+    elif isinstance(site.rule, Horizon) and site.battery:
+        _plan_along(site, given, modes, series[4], carry)
     else:
         for i in range(steps):
             now = Given(*(float(values[i]) for values in given[:6]))
-            series[4, i] = site.rule.power_w(site.situation(i * site.step_s, now))
+            modes[i], series[4, i] = site.wants(i * site.step_s, now) if site.battery else (FIXED, 0.0)
             carry(i, i + 1)
     residual = check_series(flows, name, site.step_s)
     seen = Exchange(*flows)
     columns = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
     columns |= {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
     return Run(columns, site.summary(residual))
+
+
+def _plan_along(site: Site, given: Any, modes: NDArray[np.int64], wished_w: Array, carry: Any) -> None:
+    """Plan at the start of every interval and carry the site to its end; what is not told beforehand is known ahead."""
+    if site.planner is None:
+        ahead = dict(
+            zip(
+                SERIES,
+                (given.load_w, given.generation_w, given.ci_g_per_kwh, given.price_per_kwh),
+                strict=True,
+            )
+        )
+        site.look(ahead)
+    assert site.planner is not None
+    every, steps = site.planner.every, len(modes)
+    for start in range(0, steps, every):
+        stop = min(start + every, steps)
+        site.planner.seen(start, given.load_w[start])
+        modes[start:stop], wished_w[start:stop] = site.plan(start)
+        for i in range(start + 1, stop):
+            site.planner.seen(i, given.load_w[i])
+        carry(start, stop)
 
 
 def _given(load_w: ArrayLike, *others: ArrayLike | None) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
 from simulators.storage.battery import BatteryConfig, Spec, Store, possible_w, settled_wh, stepped
 from simulators.storage.connection import FIXED, Connection, Moment, Return, exchanged, settle
-from simulators.storage.dispatch import Dispatch, SelfConsumption, Situation
+from simulators.storage.dispatch import Horizon, Rule, SelfConsumption, Situation
 from simulators.storage.exchange import Exchange
+from simulators.storage.horizon import Planner
 
 NO_BATTERY = Spec(1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0)
 """Stands in where there is none: it holds nothing and takes nothing."""
@@ -55,10 +59,16 @@ class Site:
     step_s
         Length of an interval, s.
     return_by_s
-        When the battery must hold again what it held at the start, s from there; None: never.
+        When the battery must hold again what it held at the start, s from there, as far as the connection brings it;
+        None: never.
+
+    ahead
+        What is known of the coming steps, for a rule that plans; see `Planner`.
 
     Attributes
     ----------
+    planner
+        Of a rule that plans, once it knows what is ahead.
     store, before_w, islanded
         What is in the battery; exchange in the last interval, W, NaN before the first; whether the grid was away in it.
     """
@@ -66,10 +76,11 @@ class Site:
     def __init__(
         self,
         battery: BatteryConfig | None = None,
-        rule: Dispatch | None = None,
+        rule: Rule | None = None,
         connection: Connection | None = None,
         step_s: int = 60,
         return_by_s: int | None = None,
+        ahead: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         if return_by_s is not None and (return_by_s <= 0 or return_by_s % step_s):
             raise InputError(f"storage: return_by_s is {return_by_s}, expected whole steps of {step_s} s")
@@ -82,6 +93,10 @@ class Site:
         self.store = battery.store() if battery else Store(0.0)
         self.limits = self.connection.limits(step_s, getattr(self.rule, "reserve", 0.0))
         self.initial_wh = self.store.energy_wh
+        self.planner: Planner | None = None
+        if ahead is not None:
+            self.look(ahead)
+        self._planned = (FIXED, 0.0)
         self.before_w = float("nan")
         self.islanded = False
 
@@ -89,6 +104,31 @@ class Site:
     def soc(self) -> float:
         """State of charge, 0 to 1; 0 without a battery."""
         return self.store.energy_wh / self.spec.capacity_wh
+
+    def look(self, ahead: Mapping[str, ArrayLike]) -> None:
+        """Tell a rule that plans what is known of the coming steps."""
+        if isinstance(self.rule, Horizon) and self.battery:
+            self.planner = Planner(self.rule, self.step_s, ahead)
+
+    def plan(self, step: int) -> tuple[int, float]:
+        """What a rule that plans wants in a step: a mode and a power, W; planned anew once per interval."""
+        if self.planner is None:
+            raise InputError(
+                "battery dispatch 'horizon': is told of no series, expected carbon intensity or price"
+            )
+        if step % self.planner.every == 0:
+            end = (self.return_by_s // self.step_s, self.initial_wh)
+            self._planned = self.planner.plan(step, self.spec, self.store, self.limits, end)
+        return self._planned
+
+    def wants(self, now_s: int, given: Given) -> tuple[int, float]:
+        """What the rule wants of the battery in an interval: a mode and a power, W."""
+        if isinstance(self.rule, Horizon):
+            step = now_s // self.step_s
+            if self.planner is not None:
+                self.planner.seen(step, given.load_w)
+            return self.plan(step)
+        return FIXED, self.rule.power_w(self.situation(now_s, given))
 
     def situation(self, now_s: int, given: Given) -> Situation:
         """What the rule sees of an interval."""
