@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -242,6 +244,7 @@ def _storage(site: SiteStudy, series: SiteSeries, study: Study) -> Entity:
         "dispatch": site.storage.dispatch,
         "connection": site.connection.plain(),
         "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
+        "ageing_at_c": site.storage.ageing_at_c,
     }
     if battery and site.storage.plans:
         config["ahead"] = _ahead(series, study.steps)
@@ -253,7 +256,11 @@ def _ahead(series: SiteSeries, steps: int) -> dict[str, list[float]]:
     """What a rule that plans may know of the run beforehand; never the load, which is simulated as it goes."""
     own = [values for values in (series.pv_w, series.wind_w) if values is not None]
     ci = series.marginal if series.average is None else series.average
-    known = {"ci_g_per_kwh": ci, "price_per_kwh": series.price, "generation_w": sum(own) if own else None}
+    known = {
+        "ci_g_per_kwh": ci,
+        "price_per_kwh": series.price,
+        "generation_w": np.sum(own, axis=0) if own else None,
+    }
     return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.errors import InputError
 from simulators.own_code import own_file
+from simulators.quantities.factor import Assumption, Factor
+from simulators.storage.ageing import TEMPERATURE
+from simulators.storage.ageing import assumptions as ageing_assumptions
+from simulators.storage.battery import ROUND_TRIP_EFFICIENCY
 from simulators.storage.dispatch import Horizon, dispatch
+
+EFFICIENCY = Factor(
+    sqrt(ROUND_TRIP_EFFICIENCY),
+    sqrt(0.77),
+    sqrt(0.98),
+    "1",
+    "NREL/TP-6A20-79236 (Cole, Frazier, Augustine 2021): AC to AC 85 %, of published 77 to 98 %; half each way",
+)
+SELF_DISCHARGE = Factor(
+    0.0, 0.0, 0.002, "1/d", "none by default; lithium-ion cells lose some 1 to 5 % a month, a choice"
+)
+STANDBY = Factor(
+    0.0, 0.0, 0.0, "W", "none by default: the round trip above is of whole plants, with what they draw"
+)
 
 
 class StorageOptions(BaseModel):
-    """The battery of a site and its rule."""
+    """The battery of a site and its rule.
+
+    Examples
+    --------
+    >>> StorageOptions(battery_kwh=100.0, battery_hours=4.0).battery()["max_charge_w"]
+    25000.0
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,10 +51,33 @@ class StorageOptions(BaseModel):
         "start (the battery is brought back in time)",
     )
     soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
+    battery_charge_efficiency: float = Field(
+        EFFICIENCY.value, gt=0, le=1, description="energy stored per energy taken from the site"
+    )
+    battery_discharge_efficiency: float = Field(
+        EFFICIENCY.value, gt=0, le=1, description="energy given to the site per energy drawn from the store"
+    )
+    battery_taper: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="state of charge above which the charging power falls linearly, to 0 when full",
+    )
+    battery_self_discharge: float = Field(
+        0.0, ge=0, lt=1, description="share of the charge lost per day of rest"
+    )
+    battery_standby_w: float = Field(0.0, ge=0, description="what the battery's control and cooling draw, W")
+    battery_ageing: Literal["none", "lfp"] = Field(
+        "none",
+        description="law by which the battery loses capacity and gains resistance: none or lfp (LFP/graphite)",
+    )
+    battery_temperature: float = Field(
+        TEMPERATURE.value, ge=-20, le=60, description="temperature of the cells, degC, for their ageing"
+    )
     dispatch: str = Field(
         "self-consumption",
-        description="battery rule: self-consumption, none, peak-shaving:import_limit_w=W, reserve:share=S (kept for outages), "
-        "horizon:objective=carbon (price or carbon+price; plans 24 h ahead), or your own FILE.py:CLASS",
+        description="battery rule: self-consumption, none, peak-shaving:import_limit_w=W, reserve:share=S (kept for "
+        "outages), horizon:objective=carbon (or price, carbon+price; plans 24 h ahead), or your own FILE.py:CLASS",
     )
 
     @field_validator("battery_kwh", mode="wrap")
@@ -66,7 +114,33 @@ class StorageOptions(BaseModel):
             "max_discharge_w": power_w,
             "soc_min": self.soc_min,
             "soc_initial": self.soc_start,
+            "charge_efficiency": self.battery_charge_efficiency,
+            "discharge_efficiency": self.battery_discharge_efficiency,
+            "taper_from": self.battery_taper,
+            "self_discharge_per_day": self.battery_self_discharge,
+            "standby_w": self.battery_standby_w,
         }
+
+    @property
+    def ageing_at_c(self) -> float | None:
+        """Temperature of the cells, degC, if they age."""
+        return None if self.battery_ageing == "none" else self.battery_temperature
+
+    def assumptions(self) -> list[Assumption]:
+        """What a run with this battery rests on."""
+        told = self.model_fields_set
+        found = [
+            Assumption(name, factor.own(getattr(self, name) if name in told else None))
+            for name, factor in (
+                ("battery_charge_efficiency", EFFICIENCY),
+                ("battery_discharge_efficiency", EFFICIENCY),
+                ("battery_self_discharge", SELF_DISCHARGE),
+                ("battery_standby_w", STANDBY),
+            )
+        ]
+        if self.ageing_at_c is not None:
+            found += ageing_assumptions(self.ageing_at_c if "battery_temperature" in told else None)
+        return found
 
     @property
     def plans(self) -> bool:

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.compiled import compiler
 from simulators.errors import InputError
-from simulators.storage.battery import BatteryConfig, Spec, Store, stepped
+from simulators.storage.ageing import Age, Law, moved, worn
+from simulators.storage.battery import BatteryConfig, Spec, Store
 from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
 from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
@@ -67,18 +68,19 @@ class Run:
 @compiled
 def _carry(
     spec: Spec,
-    store: Store,
+    law: Law,
     limits: Limits,
-    before_w: float,
+    state: tuple[Store, Age, float],
     times: tuple[float, int, int, int],
     series: Array,
     flags: NDArray[np.bool_],
     modes: NDArray[np.int64],
     flows: Array,
     states: Array,
-) -> tuple[Store, float]:
+) -> tuple[Store, Age, float]:
     """Carry the battery and the exchange over the steps of `series`; fills `flows` and `states`."""
     target_wh, return_by_s, first_s, step_s = times
+    store, age, before_w = state
     for i in range(series.shape[1]):
         moment = Moment(
             series[0, i],
@@ -92,15 +94,16 @@ def _carry(
             series[4, i],
         )
         back = Return(target_wh, (return_by_s - (first_s + i * step_s) - step_s) / 3600.0)
-        states[0, i] = store.energy_wh / spec.capacity_wh
-        found = settle(spec, store, limits, back, before_w, moment)
-        store = stepped(spec, store, found[0])
+        now = worn(spec, law, age)
+        states[0, i] = store.energy_wh / now.capacity_wh
+        found = settle(now, store, limits, back, before_w, moment)
+        store, age = moved(spec, law, store, age, found[0])
         before_w = found[1]
         flow = exchanged(limits, moment, found)
         for k in range(len(flow)):
             flows[k, i] = flow[k]
         states[1, i] = store.energy_wh
-    return store, before_w
+    return store, age, before_w
 
 
 def run(
@@ -144,8 +147,8 @@ def run(
     def carry(start: int, stop: int) -> None:
         times = (site.initial_wh, site.return_by_s, start * site.step_s, site.step_s)
         part = slice(start, stop)
-        site.store, site.before_w = _carry(
-            site.spec, site.store, site.limits, site.before_w, times,
+        site.store, site.age, site.before_w = _carry(
+            site.spec, site.law, site.limits, (site.store, site.age, site.before_w), times,
             series[:, part], flags[:, part], modes[part], flows[:, part], states[:, part],
         )  # fmt: skip
 
@@ -162,6 +165,7 @@ def run(
             carry(i, i + 1)
     residual = check_series(flows, name, site.step_s)
     seen = Exchange(*flows)
+    site.too_fast += int(np.count_nonzero(seen.too_fast))
     columns = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
     columns |= {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
     return Run(columns, site.summary(residual))

@@ -12,6 +12,7 @@ from simulators.adapter import Given as Connected
 from simulators.errors import InputError
 from simulators.own_code import made
 from simulators.quantities.commands import BatteryPower, Curtail, command_from_plain
+from simulators.storage.ageing import NO_AGEING, lfp
 from simulators.storage.battery import BatteryConfig
 from simulators.storage.connection import FIXED, Connection
 from simulators.storage.dispatch import Rule, dispatch
@@ -36,14 +37,15 @@ class Storage(Adapter[_Site]):
     ``P_wind[MW]`` and ``P_gen[MW]`` (generation of any other kind); the balance is checked in every step. ``commands``
     may set the battery's power in place of the rule, and curtail generation; what cannot be done is in ``refused``.
     ``return_by_s``: when the battery must hold again what it held at the start, s from there; it then charges in time,
-    and gives what load and grid connection take. ``ahead``: for a rule that plans, series of the whole run (`Planner`).
+    and gives what load and grid connection take. ``ahead``: for a rule that plans, series of the whole run
+    (`Planner`). ``ageing_at_c``: temperature of the cells, degC, if they age.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = ("battery", "curtail")
     MODELS = {
         "Battery": {
             "public": True,
-            "params": ["battery", "dispatch", "connection", "return_by_s", "ahead"],
+            "params": ["battery", "dispatch", "connection", "return_by_s", "ahead", "ageing_at_c"],
             "attrs": [
                 *(
                     "P_load[MW]",
@@ -76,10 +78,12 @@ class Storage(Adapter[_Site]):
         connection: Mapping[str, Any] | None = None,
         return_by_s: int | None = None,
         ahead: Mapping[str, Any] | None = None,
+        ageing_at_c: float | None = None,
     ) -> _Site:
         store = None if battery is None else made(BatteryConfig, battery, "battery")
         grid = made(Connection, connection or {}, "connection")
-        return _Site(Site(store, dispatch_rule(dispatch), grid, self.step_size, return_by_s, ahead))
+        law = NO_AGEING if ageing_at_c is None else lfp(ageing_at_c)
+        return _Site(Site(store, dispatch_rule(dispatch), grid, self.step_size, return_by_s, ahead, law))
 
     def advance(self, eid: str, entity: _Site, given: Connected) -> None:
         entity.refused = []

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
-from simulators.storage.battery import BatteryConfig, Spec, Store, possible_w, settled_wh, stepped
+from simulators.storage.ageing import NO_AGEING, Age, Law, moved, with_half_cycle, worn
+from simulators.storage.battery import BatteryConfig, Spec, Store, possible_w, settled_wh
 from simulators.storage.connection import FIXED, Connection, Moment, Return, exchanged, settle
 from simulators.storage.dispatch import Horizon, Rule, SelfConsumption, Situation
 from simulators.storage.exchange import Exchange
@@ -65,12 +66,16 @@ class Site:
     ahead
         What is known of the coming steps, for a rule that plans; see `Planner`.
 
+    law
+        How the battery ages.
+
     Attributes
     ----------
     planner
         Of a rule that plans, once it knows what is ahead.
-    store, before_w, islanded
-        What is in the battery; exchange in the last interval, W, NaN before the first; whether the grid was away in it.
+    store, age, before_w, islanded
+        What is in the battery; what it has lost with time and use; exchange in the last interval, W, NaN before the
+        first; whether the grid was away in it.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Site:
         step_s: int = 60,
         return_by_s: int | None = None,
         ahead: Mapping[str, ArrayLike] | None = None,
+        law: Law = NO_AGEING,
     ) -> None:
         if return_by_s is not None and (return_by_s <= 0 or return_by_s % step_s):
             raise InputError(f"storage: return_by_s is {return_by_s}, expected whole steps of {step_s} s")
@@ -97,13 +103,21 @@ class Site:
         if ahead is not None:
             self.look(ahead)
         self._planned = (FIXED, 0.0)
+        self.law = law if battery else NO_AGEING
+        self.age = Age()
+        self.too_fast = 0
         self.before_w = float("nan")
         self.islanded = False
 
     @property
+    def now(self) -> Spec:
+        """What the battery can do at its age."""
+        return worn(self.spec, self.law, self.age)
+
+    @property
     def soc(self) -> float:
         """State of charge, 0 to 1; 0 without a battery."""
-        return self.store.energy_wh / self.spec.capacity_wh
+        return self.store.energy_wh / self.now.capacity_wh
 
     def look(self, ahead: Mapping[str, ArrayLike]) -> None:
         """Tell a rule that plans what is known of the coming steps."""
@@ -118,7 +132,7 @@ class Site:
             )
         if step % self.planner.every == 0:
             end = (self.return_by_s // self.step_s, self.initial_wh)
-            self._planned = self.planner.plan(step, self.spec, self.store, self.limits, end)
+            self._planned = self.planner.plan(step, self.now, self.store, self.limits, end)
         return self._planned
 
     def wants(self, now_s: int, given: Given) -> tuple[int, float]:
@@ -145,8 +159,8 @@ class Site:
     def range_w(self) -> tuple[float, float]:
         """Lowest and highest power of the battery in the coming interval, W, whatever the connection leaves of it."""
         return (
-            possible_w(self.spec, self.store, -float("inf"), self.spec.soc_min),
-            possible_w(self.spec, self.store, float("inf"), self.spec.soc_min),
+            possible_w(self.now, self.store, -float("inf"), self.spec.soc_min),
+            possible_w(self.now, self.store, float("inf"), self.spec.soc_min),
         )
 
     def advance(self, now_s: int, given: Given, wished_w: float, mode: int = FIXED) -> Exchange:
@@ -164,14 +178,15 @@ class Site:
             wished_w,
         )
         back = Return(self.initial_wh, (self.return_by_s - now_s - self.step_s) / 3600.0)
-        found = settle(self.spec, self.store, self.limits, back, self.before_w, moment)
-        self.store = stepped(self.spec, self.store, found[0])
+        found = settle(self.now, self.store, self.limits, back, self.before_w, moment)
+        self.store, self.age = moved(self.spec, self.law, self.store, self.age, found[0])
         self.before_w = found[1]
+        self.too_fast += found[4]
         return exchanged(self.limits, moment, found)
 
     def summary(self, max_residual: float) -> dict[str, Any]:
-        """Figures of the battery so far, plain values."""
-        store = self.store
+        """Figures of battery and connection so far, plain values."""
+        store, age = self.store, with_half_cycle(self.law, self.age)
         return {
             "max_relative_residual": max_residual,
             "initial_wh": self.initial_wh,
@@ -179,6 +194,10 @@ class Site:
             "charged_wh": store.charged_wh,
             "discharged_wh": store.discharged_wh,
             "lost_wh": store.lost_wh,
-            "settled_wh": settled_wh(self.spec, store, self.initial_wh) if self.battery else 0.0,
+            "settled_wh": settled_wh(self.now, store, self.initial_wh) if self.battery else 0.0,
+            "faded_wh": store.faded_wh,
             "cycles": store.moved_wh / 2 / self.spec.capacity_wh,
+            "capacity_lost": age.calendar_loss + age.cycle_loss,
+            "resistance_gained": age.calendar_rise + age.cycle_rise,
+            "too_fast_s": self.too_fast * self.step_s,
         }
