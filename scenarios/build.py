@@ -75,6 +75,7 @@ def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
         *serving_files(site.serving),
         *site.control.files(),
         *site.storage.files(),
+        *site.connection.files(),
     ]
 
 
@@ -167,12 +168,15 @@ def _entities(
                 Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
             )
     made.append(_controller(site))
+    if site.connection.limited and site.connection.shed:
+        sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
+        made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
     made.append(_source(study, site, place, plan, span))
     made.append(_cluster(study, site, plan))
     gpus = sizing(site.serving).gpus
     facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
     made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
-    made.append(_storage(site, series, study))
+    made.append(_storage(site, place, series, study, span))
     return made
 
 
@@ -237,12 +241,12 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
     return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 
-def _storage(site: SiteStudy, series: SiteSeries, study: Study) -> Entity:
+def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, span: Span) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "connection": site.connection.plain(),
+        "connection": site.connection.plain(span.start, place.timezone),
         "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
         "ageing_at_c": site.storage.ageing_at_c,
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from scenarios.accounts import BoundaryFigures, PlantFigures, StorageFigures, SupplyFigures
+from scenarios.accounts import BoundaryFigures, ConnectionFigures, PlantFigures, StorageFigures, SupplyFigures
 from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
@@ -226,6 +226,7 @@ class Figures(Frozen):
     control: Control | None = None
     uncertainty: Uncertainty = Uncertainty()
     storage: StorageFigures | None = None
+    connection: ConnectionFigures | None = None
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from simulators.storage.ageing import TEMPERATURE
 from simulators.storage.ageing import assumptions as ageing_assumptions
 from simulators.storage.battery import ROUND_TRIP_EFFICIENCY
 from simulators.storage.dispatch import Horizon, dispatch
+from simulators.storage.outages import outage_file, outages_s
 
 EFFICIENCY = Factor(
     sqrt(ROUND_TRIP_EFFICIENCY),
@@ -154,18 +156,80 @@ class StorageOptions(BaseModel):
 
 
 class ConnectionOptions(BaseModel):
-    """The connection to the grid."""
+    """The connection to the grid.
+
+    Examples
+    --------
+    >>> ConnectionOptions(import_limit_kw=50.0).plain(datetime(2023, 6, 5, tzinfo=UTC), "UTC")
+    {'import_limit_w': 50000.0, 'outages': [], 'curtail_first': 'wind', 'no_paid_export': False}
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    import_limit_kw: float | None = Field(
+        None,
+        ge=0,
+        description="most the grid gives, kW; beyond it the battery helps, then load is unserved  "
+        "[default: no limit]",
+    )
     export_limit_kw: float | None = Field(
         None, ge=0, description="most the grid takes, kW; the rest is curtailed  [default: no limit]"
     )
+    ramp_limit_kw: float | None = Field(
+        None, gt=0, description="most by which the exchange may change, kW per minute  [default: no limit]"
+    )
+    outage: tuple[str, ...] = Field(
+        (),
+        description="when the grid is away, START/END in local time (repeatable), "
+        "e.g. 2023-06-05T14:00/2023-06-05T18:00, or a CSV file with the columns start and end",
+    )
+    curtail_first: Literal["wind", "pv"] = Field(
+        "wind", description="generation that is curtailed first: wind or pv"
+    )
+    curtail_at_negative_price: bool = Field(
+        False, description="export nothing while the price is below 0; what is left over is curtailed"
+    )
+    shed: bool = Field(
+        True,
+        description="where the connection is limited: shed load while it lacks power: deferrable requests wait, then "
+        "batches shrink, then replicas park",
+    )
     bus: str | None = Field(None, description="bus of the network the site is at: index or name")
 
-    def plain(self) -> dict[str, Any]:
-        """The connection as `Connection` takes it."""
-        return {} if self.export_limit_kw is None else {"export_limit_w": self.export_limit_kw * 1e3}
+    @field_validator("outage", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def limited(self) -> bool:
+        """Whether there can be less power than is wanted."""
+        return bool(self.outage) or self.import_limit_kw is not None or self.ramp_limit_kw is not None
+
+    def files(self) -> list[tuple[str, Path]]:
+        """Files of outages."""
+        found = (outage_file(entry) for entry in self.outage)
+        return [("outages", path) for path in found if path is not None]
+
+    def plain(self, start: datetime, timezone: str) -> dict[str, Any]:
+        """The connection as `Connection` takes it, for a run from `start` on; times are local to `timezone`.
+
+        Raises
+        ------
+        InputError
+            If an outage cannot be read.
+        """
+        limits = {
+            "import_limit_w": (self.import_limit_kw, 1e3),
+            "export_limit_w": (self.export_limit_kw, 1e3),
+            "ramp_w_per_s": (self.ramp_limit_kw, 1e3 / 60.0),
+        }
+        return {
+            **{name: value * factor for name, (value, factor) in limits.items() if value is not None},
+            "outages": outages_s(self.outage, start, timezone),
+            "curtail_first": self.curtail_first,
+            "no_paid_export": self.curtail_at_negative_price,
+        }
 
     @field_validator("bus", mode="before")
     @classmethod

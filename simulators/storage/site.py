@@ -19,6 +19,11 @@ NO_BATTERY = Spec(1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0)
 """Stands in where there is none: it holds nothing and takes nothing."""
 
 
+RIDE_H = 1.0
+"""How long a battery is made to last where load is shed for want of power, h. A choice, 0.25 to 4 h: short, and it is
+used up at full load; long, and load is shed that it could have carried."""
+
+
 class Given(NamedTuple):
     """What a site is given for one interval, means.
 
@@ -162,6 +167,19 @@ class Site:
             possible_w(self.now, self.store, -float("inf"), self.spec.soc_min),
             possible_w(self.now, self.store, float("inf"), self.spec.soc_min),
         )
+
+    def available_w(self, flows: Exchange) -> float:
+        """What the load could have had in the last interval, whose flows these are, and could for an hour on, W.
+
+        The grid up to its limits, own generation, and the battery as if it had to last `RIDE_H`.
+        """
+        grid_w = 0.0
+        if not self.islanded:
+            grid_w = min(self.limits.import_w, max(self.before_w, 0.0) + self.limits.ramp_w)
+        now = self.now
+        stock_wh = max(0.0, self.store.energy_wh - now.soc_min * now.capacity_wh) * now.discharge_efficiency
+        battery_w = min(now.discharge_w, stock_wh / RIDE_H) if self.battery else 0.0
+        return grid_w + flows.generation_w + battery_w
 
     def advance(self, now_s: int, given: Given, wished_w: float, mode: int = FIXED) -> Exchange:
         """Close the balance of an interval in which the rule wants `wished_w` of the battery."""
