@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from simulators.errors import InputError
 from simulators.quantities.schema import BY_NAME
 from simulators.storage.battery import BatteryConfig
-from simulators.storage.connection import Connection
 from simulators.storage.dispatch import dispatch
 from simulators.storage.run import run
 from simulators.storage.simulator import Storage
@@ -59,15 +58,6 @@ def test_an_own_rule_runs_step_by_step(tmp_path):
     battery = BatteryConfig(1000.0, charge_efficiency=1.0, discharge_efficiency=1.0)
     found = run(Site(battery, dispatch(f"{file}:Mine"), step_s=3600), np.full(4, 500.0))
     assert found.columns["soc"] == pytest.approx([0.5, 0.6, 0.55, 0.65])
-
-
-def test_a_site_may_go_on_where_it_stopped():
-    series = np.random.default_rng(1).random((2, 40)) * 1e3
-    whole = run(Site(BatteryConfig(500.0), step_s=900), *series).columns
-    site = Site(BatteryConfig(500.0), connection=Connection(), step_s=900)
-    first, second = run(site, *series[:, :25]).columns, run(site, *series[:, 25:]).columns
-    for name, values in whole.items():
-        assert np.array_equal(values, np.concatenate([first[name], second[name]]))
 
 
 @pytest.mark.parametrize(
