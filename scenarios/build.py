@@ -74,6 +74,7 @@ def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
         *serving_files(site.serving),
         *site.control.files(),
         *site.storage.files(),
+        *([] if "wind" in site.without else site.generation.files()),
     ]
 
 
