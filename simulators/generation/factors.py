@@ -15,7 +15,11 @@ LOSSES = Factor(
     "unshaded to a dusty, partly shaded one",
 )
 DC_AC_RATIO = Factor(
-    1.2, 1.0, 1.5, "W DC/W AC", "PVWatts since version 6: 1.2; the range is a judgement, over plants as built"
+    1.2,
+    1.0,
+    1.5,
+    "W DC/W AC",
+    "PVWatts' later versions: 1.2 (version 5: 1.1); the range is a judgement, over plants as built",
 )
 INVERTER_EFFICIENCY = Factor(
     0.96,
