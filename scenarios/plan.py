@@ -99,7 +99,7 @@ class Plant:
     detail
         Of wind turbines: how wind is carried to the hub, and what is left behind one another.
     arrays
-        Of PV computed from weather: peak power, kW, and the fields of `PvArray` of each.
+        Of PV computed from weather: peak power, kW, and what each is computed with (`PvArray`).
     assumptions
         What its power rests on where it was computed from weather.
     """

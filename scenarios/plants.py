@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -90,7 +89,7 @@ def read_pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, s
     series.plants["pv"] = Plant(
         size_w,
         "; ".join(titles),
-        arrays=tuple({"kw": kw, **asdict(array)} for kw, array in arrays),
+        arrays=tuple({"kw": kw, **array.entry()} for kw, array in arrays),
         assumptions=tuple(pv_assumptions(options, latitude)),
     )
 

@@ -161,6 +161,11 @@ class PvArray:
                 f"PV: a tracker with mounting {self.mounting!r}, expected one of {', '.join(ON_TRACKERS)}"
             )
 
+    def entry(self) -> dict[str, float | bool | str]:
+        """What it is computed with, by the names of its fields; those of trackers only of a tracker."""
+        of_trackers = ("max_angle_deg", "backtracking", "ground_cover")
+        return {name: value for name, value in vars(self).items() if self.tracked or name not in of_trackers}
+
     @property
     def title(self) -> str:
         """How it stands, for people."""

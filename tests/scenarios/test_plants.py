@@ -62,6 +62,7 @@ def test_arrays_in_toml_in_a_config_and_on_the_report(tmp_path):
         (10.0, "roof", False),
         (5.0, "open_rack", True),
     ]
+    assert ["max_angle_deg" in one for one in pv.arrays] == [False, True]
     page = account.section(result.to_json())
     for words in ("10 kW fixed at 20°, facing 90°, roof", "5 kW tracker, axis at 0°", "backtracking"):
         assert words in page
