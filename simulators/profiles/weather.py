@@ -42,7 +42,7 @@ FIELDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # read once, and a key of what was computed from it
 class Weather:
     """Weather of one place on a uniform UTC axis; every array has shape (n,) or is None if the file has none.
 

@@ -103,7 +103,7 @@ def _plants(summary: Mapping[str, Any]) -> str:
         (
             _named(name),
             number(plant["rated_kw"], "kW"),
-            plant["model"] + (f", {plant['machines']:.3g} of them" if plant.get("machines") else ""),
+            _made_of(plant),
             number(plant["hub_height_m"], "m") if plant.get("hub_height_m") else "–",
             share(plant["capacity_factor"]),
         )
@@ -113,6 +113,12 @@ def _plants(summary: Mapping[str, Any]) -> str:
         return ""
     header = ("", "Rating", "Made of", "Hub height", "Capacity factor in this run")
     return page.section("Own generation", page.table(header, rows, ("", "number", "", "number", "number")))
+
+
+def _made_of(plant: Mapping[str, Any]) -> str:
+    """Model, number and what else is known of a plant; old results know less."""
+    machines = f"{plant['machines']:.3g} of them" if plant.get("machines") else ""
+    return ", ".join(filter(None, (plant["model"], machines, plant.get("detail", ""))))
 
 
 def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
