@@ -15,7 +15,7 @@ from simulators.quantities.factor import Assumption, Factor
 PueModel = Literal["constant", "load", "outdoor", "outdoor-load"]
 
 
-def _default(factor: Factor, digits: int = 3) -> str:
+def _default(factor: Factor, digits: int = 4) -> str:
     return f"[default: {factor.value:.{digits}g}, {factor.low:.{digits}g} to {factor.high:.{digits}g}]"
 
 
@@ -230,7 +230,7 @@ class FacilityOptions(BaseModel):
             found["fan_share"] = factors.FAN_SHARE[inside]
             found["psu_efficiency"] = factors.PSU_EFFICIENCY
         if not self.staged:
-            found["power_chain_efficiency"] = factors.POWER_CHAIN_EFFICIENCY
+            found["power_chain_efficiency"] = self._usual_efficiency()
         else:
             found["ups_capacity"] = factors.UPS_CAPACITY
         if self.ups is not None:
@@ -257,6 +257,12 @@ class FacilityOptions(BaseModel):
                 known["host_idle_w"] = replace(idle, high=min(idle.high, max(full.high, idle.value)))
                 known["host_full_w"] = replace(full, low=max(full.low, min(idle.low, full.value)))
         return known
+
+    def _usual_efficiency(self) -> Factor:
+        """Of the power chain; a low PUE at every moment leaves no room for the usual losses."""
+        usual = factors.POWER_CHAIN_EFFICIENCY
+        least = 1.0 / self.pue if self.pue and self.pue_model == "constant" else 0.0
+        return replace(usual, value=max(usual.value, least), high=max(usual.high, least))
 
 
 def _cop(supply_c: float) -> Factor:

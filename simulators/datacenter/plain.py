@@ -98,12 +98,7 @@ def _rated_it_w(options: FacilityOptions, node: Node | None, nodes: int, gpu_w: 
 def _power_chain(options: FacilityOptions, rated_it_w: float) -> PowerChain:
     known = options.factors()
     if not options.staged:
-        efficiency = known["power_chain_efficiency"].value
-        if options.power_chain_efficiency is None and options.pue_model == "constant":
-            efficiency = max(
-                efficiency, 1.0 / known["pue"].value
-            )  # a low PUE leaves no room for usual losses
-        return ConstantEfficiency(efficiency)
+        return ConstantEfficiency(known["power_chain_efficiency"].value)
     rating_w = rated_it_w * known["ups_capacity"].value
     stages = []
     if options.ups is not None:

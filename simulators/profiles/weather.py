@@ -130,7 +130,7 @@ class Weather:
         if values is None:
             present = [quantity_named(FIELDS[f]).label for f in FIELDS if getattr(self, f) is not None]
             without = "; expected --without pv" if name in ("ghi_w_m2", "dni_w_m2", "dhi_w_m2") else ""
-            whole = " without gaps" if name == "humidity_percent" else ""
+            whole = " in % without gaps" if name == "humidity_percent" else ""
             raise InputError(
                 f"{self.path or self.source}: has no {quantity.label}{whole}; it has {', '.join(present)}{without}"
             )

@@ -25,6 +25,8 @@ def test_a_studys_facility_is_the_one_built_by_hand():
         chain = ConstantEfficiency(efficiency)
         by_hand = Facility.for_gpus(20, cooling=ConstantPue(pue), power_chain=chain)
         assert facility_from_plain({"gpus": 20, "pue": pue}) == by_hand
+        told = {found.name: found.factor for found in assumptions(FacilityOptions(pue=pue))}
+        assert told["power_chain_efficiency"].value == efficiency
     assert facility_from_plain({"gpus": 20}) == Facility.for_gpus(20)
     assert facility_from_plain({"gpus": 20, "node_overhead": False}).nodes == 0
 
