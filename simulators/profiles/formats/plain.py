@@ -65,7 +65,7 @@ def _weather(content: Content, said: Said) -> RawWeather:
             if quantity not in found and ((height[1] if height else folded) in names):
                 found[quantity] = header
                 height_m = float(height[2]) if height else height_m
-    if not found:
+    if not set(found) - set(OPTIONAL):
         raise InputError(
             f"{table.path}: no weather column; expected any of ghi, dni, dhi, temp_air, wind_speed, "
             f"pressure, found {table.columns()}"
