@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from scenarios.bill import NO_PRICE, currency
 from scenarios.measured import around_load, load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
@@ -103,6 +105,7 @@ def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
         *serving,
         *site.control.files(),
         *site.storage.files(),
+        *site.connection.files(),
     ]
 
 
@@ -276,11 +279,14 @@ def _entities(
     if series.load_w is not None:
         made += load_entities(site, series.load_w, plan.facility)
     else:
+        if site.connection.limited and site.connection.shed:
+            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
+            made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
         made.append(_source(study, site, place, plan, span))
         made.append(_cluster(study, site, plan))
         facility = {**plan.facility, "copies": plan.copies}
         made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
-    made.append(_storage(site, study.run.length_s))
+    made.append(_storage(site, place, series, study, span))
     return made
 
 
@@ -345,16 +351,31 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
     return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 
-def _storage(site: SiteStudy, span_s: int) -> Entity:
+def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, span: Span) -> Entity:
     battery = None if "battery" in site.without else site.storage.battery()
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "connection": site.connection.plain(),
-        "return_by_s": span_s if site.storage.soc_end == "start" else None,
+        "connection": site.connection.plain(span.start, place.timezone),
+        "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
+        "ageing_at_c": site.storage.ageing_at_c,
     }
+    if battery and site.storage.plans:
+        config["ahead"] = _ahead(series, study.steps)
     soc = battery["soc_initial"] if battery else 0.0
     return Entity(site.name, "storage", "storage", "Battery", site.name, config, first={"SoC_end[1]": soc})
+
+
+def _ahead(series: SiteSeries, steps: int) -> dict[str, list[float]]:
+    """What a rule that plans may know of the run beforehand; never the load, which is simulated as it goes."""
+    own = [values for values in (series.pv_w, series.wind_w) if values is not None]
+    ci = series.marginal if series.average is None else series.average
+    known = {
+        "ci_g_per_kwh": ci,
+        "price_per_kwh": series.price,
+        "generation_w": np.sum(own, axis=0) if own else None,
+    }
+    return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
 
 
 def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:

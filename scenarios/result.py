@@ -11,6 +11,7 @@ from pydantic import Field
 
 from scenarios.accounts import (
     BoundaryFigures,
+    ConnectionFigures,
     EmbodiedFigures,
     PlantFigures,
     StorageFigures,
@@ -247,6 +248,7 @@ class Figures(Frozen):
     control: Control | None = None
     uncertainty: Uncertainty = Uncertainty()
     storage: StorageFigures | None = None
+    connection: ConnectionFigures | None = None
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)

@@ -195,7 +195,7 @@ def _summaries(world: World | EnergyChain, plan: Plan) -> dict[str, dict[str, di
     if (NETWORK, "network") in world.entities:
         world.answers["summary"] = world.ask(NETWORK, "network")
         world.answers["record"] = world.ask(NETWORK, "network", "record")
-    parts = ("cluster", "storage", "traffic", "controller")
+    parts = ("cluster", "storage", "traffic", "controller", "shedding")
     return {
         name: {part: world.ask(name, part) for part in parts}
         | {"facts": world.ask(name, "cluster", "facts") if site.study.serves else facts_of(site)}

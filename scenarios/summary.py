@@ -163,6 +163,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         simulated_s=plan.study.length_s,
         control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
         storage=storage,
+        connection=accounts.connection_of(site, frame, parts, step_s),
         plants=accounts.plants_of(site, frame),
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),

@@ -7,6 +7,7 @@ the controller decides, and only if its policy asks for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from scenarios.plan import NETWORK, Plan
@@ -44,6 +45,11 @@ LINKS: tuple[Link, ...] = (
     Link("controller", "commands", "router", "commands"),
     Link("controller", "commands", "cluster", "commands"),
     Link("controller", "commands", "storage", "commands"),
+    # what is shed while the connection lacks power
+    Link("facility", "P[MW]", "shedding", "P_load[MW]", first=0.0),
+    Link("storage", "P_available[MW]", "shedding", "P_available[MW]", first=inf),
+    Link("shedding", "commands", "traffic", "commands"),
+    Link("shedding", "commands", "cluster", "commands"),
     # requests are pushed: traffic and its gate, the router between sites, the cluster
     Link("traffic", "requests", "cluster", "requests"),
     # power: GPUs, facility, own supply, battery, grid

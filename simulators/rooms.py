@@ -13,6 +13,7 @@ ROOMS: dict[str, tuple[str, str, str]] = {
     "price": ("simulators.profiles.simulator", "ProfileReplay", "price of grid power, or any other series"),
     "generation": ("simulators.generation.simulator", "Generation", "PV and wind"),
     "controller": ("simulators.scheduler.simulator", "Scheduler", "the carbon-aware scheduler"),
+    "shedding": ("simulators.shedding.simulator", "Shedding", "load shed while the connection lacks power"),
     "traffic": ("simulators.traffic.simulator", "Traffic", "requests and the gate before the cluster"),
     "router": ("simulators.traffic.simulator", "Traffic", "the router between sites"),
     "inference": ("simulators.inference.simulator", "Inference", "LLM serving and its GPUs"),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simulators.adapter import Adapter, Array, GivenSeries, Series
-from simulators.carbon.forecast import Forecast, forecast
 from simulators.errors import InputError
+from simulators.quantities.forecast import Forecast, forecast
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from simulators.errors import InputError
 from simulators.storage.battery import Spec, Store, possible_w, returning_w
 from simulators.storage.exchange import ROUNDING, Exchange
 
-FIXED, FOLLOW, WITHIN = 0, 1, 2
-"""What a rule may want of the battery: a power, the site's balance, or a power within what the site has or lacks."""
+FIXED, FOLLOW, COVER, STORE = 0, 1, 2, 3
+"""What a rule may want of the battery: a power; the site's balance; at most a power to cover a deficit, but all surplus
+stored; at most a power of a surplus, but every deficit covered."""
 
 
 class Limits(NamedTuple):
@@ -71,7 +72,7 @@ class Moment(NamedTuple):
     negative_price, islanded
         Whether the price is below 0; whether the grid is away.
     mode, wished_w
-        What the rule wants: `FIXED`, `FOLLOW` or `WITHIN`, and a power at the battery's terminals.
+        What the rule wants: `FIXED`, `FOLLOW`, `COVER` or `STORE`, and a power at the battery's terminals.
     """
 
     load_w: float
@@ -97,10 +98,10 @@ def wished(mode: int, power_w: float, surplus_w: float) -> float:
     """What a rule wants at the battery's terminals, W, given the site's surplus (negative: deficit), W."""
     if mode == FOLLOW:
         return surplus_w
-    if mode == WITHIN:
-        low_w = surplus_w if surplus_w < 0.0 else 0.0
-        high_w = surplus_w if surplus_w > 0.0 else 0.0
-        return low_w if power_w < low_w else high_w if power_w > high_w else power_w
+    if mode == COVER:
+        return surplus_w if surplus_w > power_w else power_w
+    if mode == STORE:
+        return surplus_w if surplus_w < power_w else power_w
     return power_w
 
 

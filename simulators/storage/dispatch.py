@@ -123,6 +123,50 @@ class Reserve(SelfConsumption):
 
 
 @dataclass(frozen=True)
+class Horizon:
+    """Once per interval, minimise what the import of the coming hours causes, and do the first interval of that plan.
+
+    Attributes
+    ----------
+    objective
+        ``carbon``, ``price`` or ``carbon+price``.
+    hours, interval_min
+        How far it looks ahead, h, and the length of its intervals, min (at least a step, a multiple of it).
+    forecast
+        What it is told of generation, carbon intensity, price and, if that is known beforehand, load: ``perfect``,
+        ``persistence`` (as a day before) or ``noisy``.
+    per_kg
+        Price of a kilogram of carbon in ``carbon+price``, in the unit of the price.
+    reserve
+        State of charge it keeps for outages, 0 to 1.
+    """
+
+    objective: str = "carbon"
+    hours: float = 24.0
+    interval_min: float = 60.0
+    forecast: str = "perfect"
+    per_kg: float = 0.1
+    reserve: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("objective", ("carbon", "price", "carbon+price")),
+            ("forecast", ("perfect", "persistence", "noisy")),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                hint = nearest(str(value), known)
+                raise InputError(f"dispatch: {name} is {value!r}, expected one of {', '.join(known)}{hint}")
+        for name in ("hours", "interval_min"):
+            if not 0 < getattr(self, name) < inf:
+                raise InputError(f"dispatch: {name} is {getattr(self, name)}, expected a positive number")
+        if not 0 <= self.per_kg < inf:
+            raise InputError(f"dispatch: per_kg is {self.per_kg}, expected a number >= 0")
+        if not 0 <= self.reserve <= 1:
+            raise InputError(f"dispatch: reserve is {self.reserve}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
 class OwnRule:
     """A user's own rule; where it fails, its file is named."""
 
@@ -144,15 +188,19 @@ class OwnRule:
         return float(wished_w)
 
 
+Rule = Simple | Horizon | OwnRule
+"""What a site may be given."""
+
 DISPATCHES: dict[str, type[Any]] = {
     "none": NoDispatch,
     "self-consumption": SelfConsumption,
     "peak-shaving": PeakShaving,
     "reserve": Reserve,
+    "horizon": Horizon,
 }
 
 
-def dispatch(name: str, **options: Any) -> Simple | OwnRule:
+def dispatch(name: str, **options: Any) -> Rule:
     """The rule called `name`, one of `DISPATCHES`; ``name:option=value,...``; or a user's own, ``FILE.py:CLASS``.
 
     An own rule is a class with ``power_w(situation)``; `options` go to it.
@@ -180,5 +228,5 @@ def dispatch(name: str, **options: Any) -> Simple | OwnRule:
             f"battery dispatch: {name!r} is unknown, expected one of {', '.join(DISPATCHES)}{hint}"
         )
     what = f"battery dispatch {name!r}"
-    bundled: Simple = made(DISPATCHES[name], parse_options(rest, what) | options, what)
+    bundled: Rule = made(DISPATCHES[name], parse_options(rest, what) | options, what)
     return bundled

@@ -5,7 +5,7 @@ What comes out is equal to the last bit to what the adapter gives step by step.
 Examples
 --------
 >>> found = run(Site(BatteryConfig(1000.0, soc_initial=0.0), step_s=3600), load_w=[500.0, 500.0], pv_w=[900.0, 0.0])
->>> [round(value * 1e6, 3) for value in found.columns["import_mw"]]
+>>> (1e6 * found.columns["import_mw"]).round(3).tolist()
 [0.0, 160.0]
 """
 
@@ -20,10 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.compiled import compiler
 from simulators.errors import InputError
-from simulators.storage.battery import BatteryConfig, Spec, Store, stepped
+from simulators.storage.ageing import Age, Law, moved, worn
+from simulators.storage.battery import BatteryConfig, Spec, Store
 from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
-from simulators.storage.dispatch import Simple, Situation
+from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
+from simulators.storage.horizon import SERIES
 from simulators.storage.site import Given, Site
 
 Array = NDArray[np.float64]
@@ -66,18 +68,19 @@ class Run:
 @compiled
 def _carry(
     spec: Spec,
-    store: Store,
+    law: Law,
     limits: Limits,
-    before_w: float,
+    state: tuple[Store, Age, float],
     times: tuple[float, int, int, int],
     series: Array,
     flags: NDArray[np.bool_],
     modes: NDArray[np.int64],
     flows: Array,
     states: Array,
-) -> tuple[Store, float]:
+) -> tuple[Store, Age, float]:
     """Carry the battery and the exchange over the steps of `series`; fills `flows` and `states`."""
     target_wh, return_by_s, first_s, step_s = times
+    store, age, before_w = state
     for i in range(series.shape[1]):
         moment = Moment(
             series[0, i],
@@ -91,15 +94,16 @@ def _carry(
             series[4, i],
         )
         back = Return(target_wh, (return_by_s - (first_s + i * step_s) - step_s) / 3600.0)
-        states[0, i] = store.energy_wh / spec.capacity_wh
-        found = settle(spec, store, limits, back, before_w, moment)
-        store = stepped(spec, store, found[0])
+        now = worn(spec, law, age)
+        states[0, i] = store.energy_wh / now.capacity_wh
+        found = settle(now, store, limits, back, before_w, moment)
+        store, age = moved(spec, law, store, age, found[0])
         before_w = found[1]
         flow = exchanged(limits, moment, found)
         for k in range(len(flow)):
             flows[k, i] = flow[k]
         states[1, i] = store.energy_wh
-    return store, before_w
+    return store, age, before_w
 
 
 def run(
@@ -143,8 +147,8 @@ def run(
     def carry(start: int, stop: int) -> None:
         times = (site.initial_wh, site.return_by_s, start * site.step_s, site.step_s)
         part = slice(start, stop)
-        site.store, site.before_w = _carry(
-            site.spec, site.store, site.limits, site.before_w, times,
+        site.store, site.age, site.before_w = _carry(
+            site.spec, site.law, site.limits, (site.store, site.age, site.before_w), times,
             series[:, part], flags[:, part], modes[part], flows[:, part], states[:, part],
         )  # fmt: skip
 
@@ -152,16 +156,41 @@ def run(
         everything: Any = Situation(given.load_w, given.generation_w)
         series[4] = site.rule.power_w(everything)
         carry(0, steps)
+    elif isinstance(site.rule, Horizon) and site.battery:
+        _plan_along(site, given, modes, series[4], carry)
     else:
         for i in range(steps):
             now = Given(*(float(values[i]) for values in given[:6]))
-            series[4, i] = site.rule.power_w(site.situation(i * site.step_s, now))
+            modes[i], series[4, i] = site.wants(i * site.step_s, now) if site.battery else (FIXED, 0.0)
             carry(i, i + 1)
     residual = check_series(flows, name, site.step_s)
     seen = Exchange(*flows)
+    site.too_fast += int(np.count_nonzero(seen.too_fast))
     columns = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
     columns |= {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
     return Run(columns, site.summary(residual))
+
+
+def _plan_along(site: Site, given: Any, modes: NDArray[np.int64], wished_w: Array, carry: Any) -> None:
+    """Plan at the start of every interval and carry the site to its end; what is not told beforehand is known ahead."""
+    if site.planner is None:
+        ahead = dict(
+            zip(
+                SERIES,
+                (given.load_w, given.generation_w, given.ci_g_per_kwh, given.price_per_kwh),
+                strict=True,
+            )
+        )
+        site.look(ahead)
+    assert site.planner is not None
+    every, steps = site.planner.every, len(modes)
+    for start in range(0, steps, every):
+        stop = min(start + every, steps)
+        site.planner.seen(start, given.load_w[start])
+        modes[start:stop], wished_w[start:stop] = site.plan(start)
+        for i in range(start + 1, stop):
+            site.planner.seen(i, given.load_w[i])
+        carry(start, stop)
 
 
 def _given(load_w: ArrayLike, *others: ArrayLike | None) -> Any:

@@ -15,9 +15,10 @@ from simulators.errors import InputError
 from simulators.own_code import made
 from simulators.quantities.commands import BatteryPower, Curtail, command_from_plain
 from simulators.quantities.schema import TIMESERIES
+from simulators.storage.ageing import NO_AGEING, lfp
 from simulators.storage.battery import BatteryConfig
-from simulators.storage.connection import Connection
-from simulators.storage.dispatch import Dispatch, dispatch
+from simulators.storage.connection import FIXED, Connection
+from simulators.storage.dispatch import Rule, dispatch
 from simulators.storage.exchange import Exchange, check, interval
 from simulators.storage.run import run
 from simulators.storage.site import Given, Site
@@ -43,14 +44,15 @@ class Storage(Adapter[_Site]):
     ``P_wind[MW]`` and ``P_gen[MW]`` (generation of any other kind); the balance is checked in every step. ``commands``
     may set the battery's power in place of the rule, and curtail generation; what cannot be done is in ``refused``.
     ``return_by_s``: when the battery must hold again what it held at the start, s from there; it then charges in time,
-    and gives what load and grid connection take.
+    and gives what load and grid connection take. ``ahead``: for a rule that plans, series of the whole run
+    (`Planner`). ``ageing_at_c``: temperature of the cells, degC, if they age.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = ("battery", "curtail")
     MODELS = {
         "Battery": {
             "public": True,
-            "params": ["battery", "dispatch", "connection", "return_by_s"],
+            "params": ["battery", "dispatch", "connection", "return_by_s", "ahead", "ageing_at_c"],
             "attrs": [
                 *(
                     "P_load[MW]",
@@ -68,6 +70,7 @@ class Storage(Adapter[_Site]):
                     "P_wind_curtailed[MW]",
                     "P_unserved[MW]",
                     "islanded[1]",
+                    "P_available[MW]",
                 ),
                 *("SoC[1]", "SoC_end[1]", "E[MWh]", "refused"),
             ],
@@ -82,10 +85,13 @@ class Storage(Adapter[_Site]):
         dispatch: str | Mapping[str, Any] = "self-consumption",
         connection: Mapping[str, Any] | None = None,
         return_by_s: int | None = None,
+        ahead: Mapping[str, Any] | None = None,
+        ageing_at_c: float | None = None,
     ) -> _Site:
         store = None if battery is None else made(BatteryConfig, battery, "battery")
         grid = made(Connection, connection or {}, "connection")
-        return _Site(Site(store, dispatch_rule(dispatch), grid, self.step_size, return_by_s))
+        law = NO_AGEING if ageing_at_c is None else lfp(ageing_at_c)
+        return _Site(Site(store, dispatch_rule(dispatch), grid, self.step_size, return_by_s, ahead, law))
 
     def advance(self, eid: str, entity: _Site, given: Connected) -> None:
         entity.refused = []
@@ -100,8 +106,8 @@ class Storage(Adapter[_Site]):
         )
         now = now._replace(spilled_w=self._spilled_w(entity, commands.get("curtail"), now.generation_w))
         soc = entity.site.soc
-        wished_w = self._wished_w(entity, now, commands.get("battery"))
-        flows = entity.site.advance(self.now, now, wished_w)
+        mode, wished_w = self._wished(entity, now, commands.get("battery"))
+        flows = entity.site.advance(self.now, now, wished_w, mode)
         residual = check(flows, interval(eid, self.now, self.step_size))
         entity.max_residual = max(entity.max_residual, residual)
         entity.outputs = _outputs(flows, entity.site, soc) | {"refused": entity.refused}
@@ -153,22 +159,22 @@ class Storage(Adapter[_Site]):
             return 0.0
         return max(0.0, generation_w - most_w)
 
-    def _wished_w(self, entity: _Site, given: Given, asked_w: float | None) -> float:
-        """Terminal power wished of the battery, W: as commanded, else by the rule."""
+    def _wished(self, entity: _Site, given: Given, asked_w: float | None) -> tuple[int, float]:
+        """What is wished of the battery, a mode and a power, W: as commanded, else by the rule."""
         site = entity.site
         if site.battery is None:
             if asked_w is not None:
                 _refuse(entity, "battery", "the site has no battery")
-            return 0.0
-        wished_w = site.rule.power_w(site.situation(self.now, given))
+            return FIXED, 0.0
+        mode, wished_w = site.wants(self.now, given)
         if isnan(wished_w):  # inf: all that is possible
             raise InputError(f"dispatch: the rule asks for {wished_w} W at {self.now} s, expected a number")
         if asked_w is not None:
             low_w, high_w = site.range_w()
             if isfinite(asked_w) and low_w <= asked_w <= high_w:
-                return asked_w
+                return FIXED, asked_w
             _refuse(entity, "battery", f"{asked_w:g} W asked for, {low_w:g} to {high_w:g} W possible")
-        return wished_w
+        return mode, wished_w
 
     def outputs(self, eid: str, entity: _Site, attributes: list[str]) -> dict[str, Any]:
         return {attribute: entity.outputs[attribute] for attribute in attributes}
@@ -181,7 +187,7 @@ def _refuse(entity: _Site, kind: str, reason: str) -> None:
     entity.refused.append({"kind": kind, "reason": reason})
 
 
-def dispatch_rule(rule: str | Mapping[str, Any]) -> Dispatch:
+def dispatch_rule(rule: str | Mapping[str, Any]) -> Rule:
     """A rule from its name, ``name:option=value``, ``file.py:Class``, or a table with its ``name`` and options."""
     if isinstance(rule, Mapping):
         options = dict(rule)
@@ -203,6 +209,7 @@ def _outputs(flows: Exchange, site: Site, soc: float) -> dict[str, Any]:
         "P_wind_curtailed[MW]": flows.wind_curtailed_w / 1e6,
         "P_unserved[MW]": flows.unserved_w / 1e6,
         "islanded[1]": float(site.islanded),
+        "P_available[MW]": site.available_w(flows) / 1e6,
         "SoC[1]": soc,
         "SoC_end[1]": site.soc,
         "E[MWh]": site.store.energy_wh / 1e6,

@@ -89,3 +89,11 @@ def test_vllm_logs_say_what_is_wrong_with_one(tmp_path):
         assert done.returncode == 2
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_horizon_saves_nearly_all_there_is_to_save():
+    done = benchmark("dispatch.py", "--days", "10", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout  # 1 would be a missed goal
+    cases = json.loads(done.stdout)
+    assert {case["objective"] for case in cases} == {"carbon", "price"}
+    assert all(case["optimum_saves"] > 0.02 for case in cases)

@@ -19,12 +19,24 @@ from simulators.grid.simulator import PowerGrid
 from simulators.inference.simulator import Inference
 from simulators.profiles.simulator import ProfileReplay
 from simulators.scheduler.simulator import Scheduler
+from simulators.shedding.simulator import Shedding
 from simulators.storage.simulator import Storage
 from simulators.traffic.simulator import Traffic
 
 from .worlds import SMALL, STEP_S, TinyWorld
 
-ADAPTERS = [Carbon, DataCenter, Generation, Inference, PowerGrid, ProfileReplay, Scheduler, Storage, Traffic]
+ADAPTERS = [
+    Carbon,
+    DataCenter,
+    Generation,
+    Inference,
+    PowerGrid,
+    ProfileReplay,
+    Scheduler,
+    Shedding,
+    Storage,
+    Traffic,
+]
 README = Path(__file__).resolve().parents[2] / "simulators" / "README.md"
 
 

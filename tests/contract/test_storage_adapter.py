@@ -50,7 +50,11 @@ def test_storage_balances_load_and_generation():
             "discharged_wh": 2.5e5,
             "lost_wh": 0.0,
             "settled_wh": 0.0,
+            "faded_wh": 0.0,
             "cycles": 0.25,
+            "capacity_lost": 0.0,
+            "resistance_gained": 0.0,
+            "too_fast_s": 0,
         },
         abs=1e-6,
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simulators.carbon.forecast import Noisy, Perfect, Persistence, forecast
 from simulators.errors import InputError
+from simulators.quantities.forecast import Noisy, Perfect, Persistence, forecast
 
 HOURS = 100.0 + np.arange(24 * 4) % 24 + np.arange(24 * 4) // 24 * 1000.0
 
