@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from scenarios.outlook import ahead_of, check_needs, facts_of, reach_of
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -19,6 +20,7 @@ from simulators.errors import InputError
 from simulators.inference.sizing import Sizing, serving_files, sizing
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
+from simulators.quantities.facts import SiteFacts
 from simulators.recorder.summary import sha256
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
@@ -56,7 +58,7 @@ def build(study: Study) -> Plan:
 def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSeries:
     """The site's series; a file that covers all but the time after the last arrivals is told what that is for."""
     try:
-        return read_series(site, place, span, _horizon_steps(study, site))
+        return read_series(site, place, span, reach_of(study, site).steps)
     except InputError as error:
         if study.drain_steps == 0:
             raise
@@ -120,16 +122,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
-    if (
-        "price" in needs and needs != set(NEEDS) and series.price is None
-    ):  # who asks for all takes what there is
-        raise InputError(
-            f"--policy {site.control.policy}: site {place.name} has no price, expected --price FILE"
-        )
-    if needs & {"carbon", "carbon_forecast", "marginal"} and needs != set(NEEDS) and "carbon" in site.without:
-        raise InputError(
-            f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
-        )
+    check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     embodied_kg = site_embodied_kg(
         made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)
     )
@@ -165,12 +158,16 @@ def _entities(
             made.append(
                 Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
             )
-    made.append(_controller(site))
-    made.append(_source(study, site, place, plan, span))
+    source = _source(study, site, place, plan, span)
+    made += ahead_of(study, site, plan, series, source.config["workload"])
+    facility = site.facility.build(sizing(site.serving).gpus)
+    facts = facts_of(study, site, plan, facility, source.config["workload"])
+    made.append(_controller(site, facts))
+    made.append(source)
     made.append(_cluster(study, site, plan))
     gpus = sizing(site.serving).gpus
-    facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
-    made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
+    building = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
+    made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": building}))
     made.append(_storage(site, study.run.length_s))
     return made
 
@@ -185,11 +182,9 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         given[key] = None if values is None else values.tolist()
         if values is None:
             silent.add(attribute)
-    horizon_s = _horizon_steps(study, site) * study.run.step
-    forecast: dict[str, Any] = {"name": site.control.forecast, "horizon_s": horizon_s}
-    if site.control.forecast == "noisy":
-        forecast["seed"] = study.run.seed
-    if series.forecasts is not None:
+    reach = reach_of(study, site)
+    forecast = reach.options(study, site)
+    if series.forecasts is not None and reach.name == "file":
         forecast |= series.forecasts
     given["forecast"] = forecast
     return Entity(
@@ -197,13 +192,8 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
     )
 
 
-def _horizon_steps(study: Study, site: SiteStudy) -> int:
-    """How many steps ahead the forecasts of a site reach: as long as its requests may be deferred."""
-    return max(1, round(site.traffic.defer_hours * 3600 / study.run.step))
-
-
-def _controller(site: SiteStudy) -> Entity:
-    config = {"policy": site.control.policy, "site": site.name}
+def _controller(site: SiteStudy, facts: SiteFacts) -> Entity:
+    config = {"policy": site.control.policy, "site": site.name, "facts": facts.to_plain()}
     return Entity(site.name, "controller", "controller", "Controller", site.name, config)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simulators.adapter import Adapter, Series
-from simulators.carbon.forecast import Forecast, forecast
 from simulators.errors import InputError
+from simulators.profiles.forecast import Forecast, forecast
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any
 
@@ -39,7 +39,7 @@ class Facility:
     node
         The servers; None counts the GPUs alone as IT, as arXiv 2507.11417 does.
     nodes
-        How many servers there are; all stay switched on.
+        How many servers there are.
     overhead
         What comes on top of IT, the power chain's losses included; cooling is what the losses leave of it.
     power_chain_efficiency
@@ -90,6 +90,27 @@ class Facility:
             raise InputError(f"data centre: {gpus} GPUs, expected at least 1")
         node = node or Node()
         return cls(node, ceil(gpus / node.gpus), **options)
+
+    def without_hosts(self, off: float, utilisation: float) -> tuple[Facility, float]:
+        """The facility with so many servers (on average) switched off, and how busy those left are.
+
+        Parameters
+        ----------
+        off
+            Servers that are off, 0 to `nodes`; fewer than all, for those that serve must be on.
+        utilisation
+            How busy the hosts are, mean of all.
+
+        Examples
+        --------
+        >>> facility, busy = Facility.for_gpus(16).without_hosts(1.0, 0.25)
+        >>> facility.nodes, busy
+        (1.0, 0.5)
+        """
+        left: Any = self.nodes - off  # on average: a broken number
+        if self.node is None or off <= 0 or left <= 0:
+            return self, utilisation
+        return replace(self, nodes=left), min(1.0, utilisation * self.nodes / left)
 
     def power(self, gpu_w: float, utilisation: float = 1.0, step: int = 0) -> FacilityPower:
         """Where the power goes while the GPUs draw `gpu_w`.

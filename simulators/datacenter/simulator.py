@@ -26,6 +26,7 @@ class DataCenter(Adapter[_Building]):
     ``DataCenter(facility={"gpus": 8, "pue": 1.2, "node_overhead": True, "copies": 1.0})``: what `facility_from_plain`
     takes, and `copies`; everything may be left out. `copies` equal buildings stand for one: `gpus` are those of one
     building, what is connected to ``P_gpu[MW]`` is that of all of them, summed.
+    ``hosts_off[1]`` is how many servers of all buildings are switched off (none if nothing is connected);
     ``utilisation[1]`` is how busy the hosts are: the mean of what is connected, and 1 (the upper bound) if nothing is.
     """
 
@@ -34,7 +35,7 @@ class DataCenter(Adapter[_Building]):
             "public": True,
             "params": ["facility"],
             "attrs": [
-                *("P_gpu[MW]", "utilisation[1]"),
+                *("P_gpu[MW]", "utilisation[1]", "hosts_off[1]"),
                 *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]"),
             ],
         }
@@ -51,7 +52,9 @@ class DataCenter(Adapter[_Building]):
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
         gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
-        entity.power = entity.facility.power(gpu_w, utilisation, self.now // self.step_size)
+        off = given.total("hosts_off[1]") / entity.copies
+        facility, utilisation = entity.facility.without_hosts(off, utilisation)
+        entity.power = facility.power(gpu_w, utilisation, self.now // self.step_size)
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
         power = entity.power

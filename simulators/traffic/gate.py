@@ -86,6 +86,15 @@ class Gate:
         both = RequestBlock.concatenate([arrivals, released])
         return both[np.argsort(both.released_at, kind="stable")]
 
+    def due(self, now: float, width_s: float, count: int) -> NDArray[np.int64]:
+        """How many of those held must leave in each coming span of `width_s` at the latest; shape (count,).
+
+        The last span counts those that may stay longer as well.
+        """
+        self._put_in_order()
+        ahead = np.clip((self._latest(self._sorted) - now) / width_s, 0, count - 1)
+        return np.bincount(ahead.astype(np.int64), minlength=count)
+
     def _put_in_order(self) -> None:
         if self._recent:
             together = RequestBlock.concatenate([self._sorted, *self._recent])

@@ -13,8 +13,8 @@ import pytest
 from scenarios.series import read_series
 from scenarios.span import Span
 from scenarios.study import Study
-from simulators.carbon.forecast import Issued, forecast
 from simulators.errors import InputError
+from simulators.profiles.forecast import Issued, forecast
 from simulators.profiles.forecasts import read_forecasts
 from simulators.profiles.site import load_site
 from tests.profiles import samples

@@ -358,7 +358,7 @@ def test_every_need_fills_fields_of_an_observation():
     filled = [name for names in NEEDS.values() for name in names]
     assert set(filled) <= known
     assert len(set(filled)) == len(filled)
-    assert known - set(filled) == {"time_s", "step_s", "site", "refused"}
+    assert known - set(filled) == {"time_s", "step_s", "site", "refused", "facts"}
 
 
 def test_every_parameter_of_every_policy_is_told():

@@ -110,6 +110,48 @@ def policy(spec: str) -> Policy:
     return cast(Policy, made(POLICIES[name], parse_options(rest, f"policy {name!r}"), f"policy {name!r}"))
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """How far ahead a policy wants to see, as its attributes of these names say.
+
+    Attributes
+    ----------
+    horizon_s
+        Reach of its forecasts, s; inf: to the end of the run; None: as long as requests may be deferred.
+    forecast_step_s
+        What one value is to be the mean of, s; None: a step of the run.
+    foresight
+        Whether it is told what will happen, whatever forecast the study names.
+    """
+
+    horizon_s: float | None = None
+    forecast_step_s: float | None = None
+    foresight: bool = False
+
+
+def outlook_of(spec: str) -> Outlook:
+    """How far ahead a policy wants to see.
+
+    Raises
+    ------
+    InputError
+        As `policy`; also if what its class says is out of range.
+
+    Examples
+    --------
+    >>> outlook_of("carbon")
+    Outlook(horizon_s=None, forecast_step_s=None, foresight=False)
+    """
+    chosen = policy(spec)
+    found = Outlook(**{name: getattr(chosen, name, None) for name in ("horizon_s", "forecast_step_s")},
+                    foresight=bool(getattr(chosen, "foresight", False)))  # fmt: skip
+    for name in ("horizon_s", "forecast_step_s"):
+        value = getattr(found, name)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise InputError(f"policy {spec}: {name} is {value!r}, expected a number of seconds above 0")
+    return found
+
+
 def needs_of(spec: str) -> frozenset[str]:
     """The signals a policy asks for; a user's own class that does not say asks for all.
 
