@@ -25,7 +25,7 @@ SMALL_CHUNK = 1024
 SHARES = (0.03, 0.06, 0.12, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
 """Rates that are tried, as shares of the saturated one."""
 
-WARM_UP_S, LEAST_S, MOST_S, REQUESTS = 300.0, 900.0, 3600.0, 2000
+WARM_UP_S, LEAST_S, MOST_S, REQUESTS = 120.0, 120.0, 1800.0, 1500
 """A rate is served for a while before it is looked at, then so long that so many requests come, within limits."""
 
 Array = NDArray[np.float64]

@@ -45,11 +45,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Release(Command):
-    """Keep deferrable requests back, or let those held go at a rate (1/s; inf: all at once)."""
+    """Keep deferrable requests back, or let those held go at a rate (1/s; inf: all at once).
+
+    New ones pass while nothing is kept back, unless they `queue` behind those held: then the rate is that of all that
+    are deferrable.
+    """
 
     kind: ClassVar[str] = "release"
     hold: bool
     rate_per_s: float = inf
+    queue: bool = False
 
 
 @dataclass(frozen=True)

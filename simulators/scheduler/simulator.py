@@ -81,7 +81,7 @@ class Scheduler(Adapter[_Controller]):
     >>> scheduler.step(0, {"ber": {"vm_pu[1]": {"Grid-0.bus": 0.93}}}, 60)
     60
     >>> scheduler.get_data({"ber": ["commands"]})["ber"]["commands"]
-    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0}]
+    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0, 'queue': False}]
     """
 
     MODELS = {

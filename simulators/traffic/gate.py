@@ -50,6 +50,7 @@ class Gate:
         until: float,
         hold: bool,
         release_rate_per_s: float = np.inf,
+        queue: bool = False,
     ) -> RequestBlock:
         """Requests released in [begins_at, until), in order of `released_at`, which is set here.
 
@@ -65,9 +66,11 @@ class Gate:
             How fast held requests leave when they need not wait, 1/s; inf: all at once; 0: none before its latest
             release.
             The pace is kept from interval to interval.
+        queue
+            Whether new ones wait their turn among those held, rather than pass.
         """
         arrivals = replace(arrivals, released_at=arrivals.arrived_at)
-        if hold:
+        if hold or queue:
             latest = self._latest(arrivals)
             waits = arrivals.deferrable & (latest > arrivals.arrived_at)
             if waits.any():
@@ -120,6 +123,9 @@ class Gate:
             count = max(count, len(turns))
         due = np.maximum(latest[:count], begins_at)
         due[: len(turns)] = np.minimum(due[: len(turns)], turns)
+        due = np.maximum(
+            due, self._sorted.arrived_at[:count]
+        )  # one that queues has its turn when it is there
         if len(turns):
             self._last_turn_s = float(turns[-1])
         released = replace(self._sorted[:count], released_at=due)

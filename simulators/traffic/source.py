@@ -112,8 +112,10 @@ class Source:
         """Hold or release from the next step on; None, or why the command is refused."""
         if not isinstance(command, Release):
             return f"traffic does not take {command.kind}, expected {Release.kind}"
-        if not isinstance(command.hold, bool | int) or command.hold not in (0, 1):
-            return f"hold is {command.hold!r}, expected true or false"
+        for name in ("hold", "queue"):
+            value = getattr(command, name)
+            if not isinstance(value, bool | int) or value not in (0, 1):
+                return f"{name} is {value!r}, expected true or false"
         rate = command.rate_per_s
         if not isinstance(rate, int | float) or not rate >= 0:
             return f"the release rate is {rate!r}, expected a number >= 0 in 1/s"
@@ -126,5 +128,5 @@ class Source:
         block = replace(block, request_id=self.arrived + np.arange(len(block)))
         self.arrived += len(block)
         self.deferrable += int(np.count_nonzero(block.deferrable))
-        hold, rate_per_s = bool(self.release.hold), self.release.rate_per_s
-        return self._gate.pass_through(block, begins_at, until, hold, rate_per_s)
+        hold, rate_per_s, queue = bool(self.release.hold), self.release.rate_per_s, bool(self.release.queue)
+        return self._gate.pass_through(block, begins_at, until, hold, rate_per_s, queue)

@@ -58,11 +58,11 @@ def test_a_bundled_policy_from_plain_values():
         "CI_forecast[gCO2eq/kWh]": {"Carbon.Grid": [500.0, 200.0, 900.0]},
         "held[1]": {"Traffic.Source": 90},
     }
-    held = {"kind": "release", "hold": True, "rate_per_s": 0.0}
+    held = {"kind": "release", "hold": True, "rate_per_s": 0.0, "queue": False}
     assert step(adapter, 0, given) == {"commands": [held], "hold[1]": 1, "refused[1]": 0}
     given["CI[gCO2eq/kWh]"] = {"Carbon.Grid": 200.0}
     given["CI_forecast[gCO2eq/kWh]"] = {"Carbon.Grid": [200.0, 900.0, 200.0]}
-    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S}
+    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S, "queue": False}
     assert step(adapter, 1, given) == {"commands": [released], "hold[1]": 0, "refused[1]": 0}
     summary = json.loads(json.dumps(adapter.summary("here")))
     assert summary == {
@@ -193,7 +193,7 @@ def test_every_kind_of_command_is_handed_on(tmp_path):
     adapter = started(policy=spec)
     row = step(adapter, 0, {})
     assert row["commands"] == [
-        {"kind": "release", "hold": True, "rate_per_s": 0.5},
+        {"kind": "release", "hold": True, "rate_per_s": 0.5, "queue": False},
         {"kind": "batch_cap", "requests": 16},
         {"kind": "awake", "replicas": 2, "state": "sleep"},
         {"kind": "power_cap", "watts": 420},

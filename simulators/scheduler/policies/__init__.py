@@ -13,11 +13,21 @@ from simulators.errors import InputError
 from simulators.options import nearest
 from simulators.own_code import load_class, made, own_file, parse_options
 from simulators.scheduler.observation import NEEDS
+from simulators.scheduler.policies.bunch import Bunch
 from simulators.scheduler.policies.carbon import CarbonThreshold
+from simulators.scheduler.policies.clamp import Clamp
+from simulators.scheduler.policies.consolidate import Consolidate
+from simulators.scheduler.policies.consolidate_clock import ConsolidateClock
+from simulators.scheduler.policies.droop import Droop
+from simulators.scheduler.policies.mpc import JointMpc
 from simulators.scheduler.policies.none import NoPolicy
+from simulators.scheduler.policies.oracle import Oracle
+from simulators.scheduler.policies.placebo import Placebo
 from simulators.scheduler.policies.price import PriceThreshold
 from simulators.scheduler.policies.solar import SolarFollowing
 from simulators.scheduler.policies.voltage import VoltageThreshold
+from simulators.scheduler.policies.wait import WaitAwhile
+from simulators.scheduler.policies.watt import WattBudget
 from simulators.scheduler.policy import Policy
 
 POLICIES: dict[str, type[Any]] = {
@@ -26,6 +36,16 @@ POLICIES: dict[str, type[Any]] = {
     "solar": SolarFollowing,
     "price": PriceThreshold,
     "voltage": VoltageThreshold,
+    "placebo": Placebo,
+    "bunch": Bunch,
+    "wait": WaitAwhile,
+    "consolidate": Consolidate,
+    "consolidate+clock": ConsolidateClock,
+    "watt": WattBudget,
+    "clamp": Clamp,
+    "droop": Droop,
+    "mpc": JointMpc,
+    "oracle": Oracle,
 }
 
 
@@ -52,8 +72,8 @@ def policies() -> list[Known]:
 
     Examples
     --------
-    >>> [policy.name for policy in policies()]
-    ['none', 'carbon', 'solar', 'price', 'voltage']
+    >>> [policy.name for policy in policies()]  # doctest: +ELLIPSIS
+    ['none', 'carbon', 'solar', 'price', 'voltage', 'placebo', ...]
     """
     return [
         Known(name, (cls.__doc__ or "").splitlines()[0], _parameters(cls)) for name, cls in POLICIES.items()
