@@ -27,8 +27,15 @@ from simulators.scheduler.policies import needs_of
 from simulators.traffic.source import SERVE_S
 
 
-def build(study: Study) -> Plan:
+def build(study: Study, needs: frozenset[str] | None = None) -> Plan:
     """Read every file of a study, check that it covers the run, and lay out the world.
+
+    Parameters
+    ----------
+    study
+        What to lay out.
+    needs
+        Signals that controllers are to see; None: those that the policies of the study ask for.
 
     Raises
     ------
@@ -44,7 +51,7 @@ def build(study: Study) -> Plan:
     sites: dict[str, SitePlan] = {}
     for site, place in zip(study.sites, places, strict=True):
         series = _series(study, site, place, span)
-        plan = _site_plan(study, site, place, series)
+        plan = _site_plan(study, site, place, series, needs)
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
@@ -102,7 +109,9 @@ def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, f
     return copies, copies * rated_w
 
 
-def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+def _site_plan(
+    study: Study, site: SiteStudy, place: Site, series: SiteSeries, needs: frozenset[str] | None
+) -> SitePlan:
     made = sizing(site.serving)
     facility = site.facility.build(made.gpus)
     copies, rated_w = _copies(site, made, facility)
@@ -121,7 +130,7 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         )
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
-    needs = needs_of(site.control.policy)
+    needs = needs_of(site.control.policy) if needs is None else needs
     check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     embodied_kg = site_embodied_kg(
         made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)

@@ -80,6 +80,10 @@ SIGNALS: dict[str, tuple[Link, ...]] = {
     ),
     "load": (Link("facility", "P[MW]", "controller", "P_load[MW]", first=0.0),),
     "charge": (Link("storage", "SoC_end[1]", "controller", "SoC[1]", first=0.0),),
+    "exchange": (
+        Link("storage", "P_import[MW]", "controller", "P_import[MW]", first=0.0),
+        Link("storage", "P_export[MW]", "controller", "P_export[MW]", first=0.0),
+    ),
     "queue": (
         Link("traffic", "held[1]", "controller", "held[1]", first=0),
         Link("traffic", "arrived[1]", "controller", "arrived[1]", first=0),

@@ -21,6 +21,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "arrivals_forecast": ("arrivals_forecast_per_s", "deferrable_forecast_per_s"),
     "load": ("load_w",),
     "charge": ("soc",),
+    "exchange": ("import_w", "export_w"),
     "queue": ("held", "arrived", "deferrable", "completed", "waiting", "running", "awake", "slots"),
     "replicas": ("waking", "draining"),
     "deadlines": ("held_due",),
@@ -58,6 +59,8 @@ class Observation:
         Power at the meter in the step before, W.
     soc
         State of charge of the battery at the end of the step before, 0 to 1.
+    import_w, export_w
+        Power from the grid and to it in the step before, W.
     held, waiting, running
         Requests held back, queued and running at the end of the step before.
     arrived, deferrable, completed
@@ -103,6 +106,8 @@ class Observation:
     generation_w: float = nan
     load_w: float = nan
     soc: float = nan
+    import_w: float = nan
+    export_w: float = nan
     held: float = 0.0
     waiting: float = 0.0
     running: float = 0.0

@@ -91,7 +91,7 @@ class Scheduler(Adapter[_Controller]):
             "attrs": [
                 *("CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]", "CI_marginal[gCO2eq/kWh]", "price[1/kWh]"),
                 *("P_gen[MW]", "P_load[MW]", "SoC[1]", "vm_pu[1]", "line_loading_max[%]"),
-                *("price_forecast[1/kWh]", "P_gen_forecast[MW]"),
+                *("P_import[MW]", "P_export[MW]", "price_forecast[1/kWh]", "P_gen_forecast[MW]"),
                 *("arrivals_forecast[1/s]", "deferrable_forecast[1/s]", "vm_min[1]", "vm_max[1]"),
                 *("held[1]", "arrived[1]", "deferrable[1]", "completed[1]", "waiting[1]", "running[1]"),
                 *("awake[1]", "slots[1]", "waking[1]", "draining[1]", "held_due[1]"),
@@ -134,6 +134,8 @@ class Scheduler(Adapter[_Controller]):
             generation_w=1e6 * given.total("P_gen[MW]", nan),
             load_w=1e6 * given.total("P_load[MW]", nan),
             soc=given.only("SoC[1]"),
+            import_w=1e6 * given.total("P_import[MW]", nan),
+            export_w=1e6 * given.total("P_export[MW]", nan),
             held=given.total("held[1]"),
             deferrable=given.total("deferrable[1]"),
             waking=given.total("waking[1]"),
