@@ -20,7 +20,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
-from scenarios.comparison import against_baseline, over_starts, run_all, starts, together
+from scenarios.comparison import against_baseline, entry, over_starts, run_all, starts, together
 from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
 from simulators.commandline import command
@@ -43,7 +43,8 @@ class ComparePolicies(BaseModel):
     policies: tuple[str, ...] = Field(
         ("none,placebo,bunch,carbon,wait,consolidate,consolidate+clock,mpc,oracle",),
         description="policies, with parameters or FILE.py:CLASS (repeatable, or several by commas where they have no "
-        "parameters); the first is what the others are compared with",
+        "parameters); the first is what the others are compared with; mpc@persistence says which forecast it sees, as "
+        "--forecast does for the others",
     )
     starts: int = Field(1, ge=1, le=365, description="start dates to run from")
     apart_days: float = Field(70.0, gt=0, description="days from one start to the next")
@@ -60,7 +61,7 @@ class ComparePolicies(BaseModel):
             if one.strip()
         ]
         for one in named:
-            policy(one)
+            policy(entry(one)[0])
         return tuple(named)
 
 

@@ -18,6 +18,7 @@ from scenarios.result import Figures, Result
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from simulators.errors import InputError
+from simulators.profiles.forecast import FORECASTS
 
 CONFIDENCE = 0.95
 """Of the intervals over start dates."""
@@ -46,6 +47,24 @@ def starts(study: Study, count: int, apart_days: float) -> list[str]:
     return [date.replace(tzinfo=zone).isoformat() for date in dates]
 
 
+def entry(spec: str) -> tuple[str, str | None]:
+    """Policy and forecast of ``mpc@persistence``; without one, that of the study (None).
+
+    Examples
+    --------
+    >>> entry("mpc@persistence"), entry("carbon:quantile=0.2")
+    (('mpc', 'persistence'), ('carbon:quantile=0.2', None))
+    """
+    policy, at, forecast = spec.rpartition("@")
+    return (policy, forecast) if at and forecast in FORECASTS else (spec, None)
+
+
+def under(study: Study, spec: str) -> Study:
+    """The study under a policy, with the forecast that stands after it."""
+    policy, forecast = entry(spec)
+    return study.changed(policy=policy, **({"forecast": forecast} if forecast else {}))
+
+
 def together(study: Study, policies: Sequence[str]) -> Study:
     """The study with as long a drain for all policies as the longest that one of them needs.
 
@@ -56,13 +75,13 @@ def together(study: Study, policies: Sequence[str]) -> Study:
     """
     if len(set(policies)) < len(policies):
         raise InputError("--policies: one is named twice, expected each once")
-    drains = [study.changed(policy=policy).drain_steps for policy in policies]
+    drains = [under(study, policy).drain_steps for policy in policies]
     return study.changed(drain_hours=max(drains) * study.run.step / 3600)
 
 
 def run_one(study: Study, policy: str, start: str) -> dict[str, Any]:
     """One policy's row from one start."""
-    result = simulate_plan(build(study.changed(policy=policy, start=start)))
+    result = simulate_plan(build(under(study, policy).changed(start=start)))
     return {"policy": policy, "start": start, **row_of(result)}
 
 

@@ -75,6 +75,11 @@ class Fleet:
         )
 
     @cached_property
+    def cuts(self) -> bool:
+        """Whether there are chunk budgets to choose from."""
+        return len({mode.chunk_tokens for mode in self.modes}) > 1
+
+    @cached_property
     def _most(self) -> Array:
         """The highest rate of a replica that keeps the targets, by mode; where none does, what it can serve."""
         ttft_s, tpot_s = (self.headroom * t for t in (self.facts.slo_ttft_s, self.facts.slo_tpot_s))

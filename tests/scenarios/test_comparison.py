@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 
 from scenarios import Study, compare_policies
-from scenarios.comparison import against_baseline, half_width, over_starts, run_one, starts, together
+from scenarios.comparison import (
+    against_baseline,
+    entry,
+    half_width,
+    over_starts,
+    run_one,
+    starts,
+    together,
+    under,
+)
 from simulators.errors import InputError
 from tests.conftest import call_app
 from tests.scenarios.runs import SMALL
@@ -69,13 +78,19 @@ def test_all_run_as_long_as_the_longest():
         together(SITE, ["none", "none"])
 
 
+def test_what_a_worse_forecast_costs_can_be_asked():
+    assert under(SITE, "wait@persistence").site.control.forecast == "persistence"
+    assert entry("dir@home/mine.py:Rule:x=1") == ("dir@home/mine.py:Rule:x=1", None)
+    assert entry("dir@home/mine.py:Rule:x=1@noisy") == ("dir@home/mine.py:Rule:x=1", "noisy")
+
+
 def test_a_row_says_what_the_run_did():
     row = run_one(together(SITE, ["none", "bunch"]), "bunch", "2023-06-05T08:00")
     assert row["policy"] == "bunch"
     assert row["delay_mean_s"] > 300
     assert row["deadlines_missed"] == 0
     assert row["interactive_ttft_p99_s"] > row["interactive_ttft_p50_s"] > 0
-    assert row["kg"] > 0
+    assert row["facility_kwh"] > row["import_kwh"] >= 0
     assert row["wake_ups"] == 0
 
 

@@ -10,10 +10,11 @@ import pytest
 from simulators.errors import InputError
 from simulators.quantities.commands import Awake, BatteryPower, ChunkBudget, ClockLimit, Command, Release
 from simulators.quantities.facts import BatteryFacts, SiteFacts
+from simulators.quantities.load_curve import LoadCurve
 from simulators.scheduler.observation import Observation
 from simulators.scheduler.policies import policy
 from simulators.scheduler.policies.mpc import JointMpc
-from tests.scheduler.curves import facts
+from tests.scheduler.curves import facts, mode
 
 BLOCKS = 96
 BATTERY = BatteryFacts(20_000.0, 10_000.0, 10_000.0, 0.95, 0.95)
@@ -84,7 +85,9 @@ def test_levers_that_are_not_to_be_used_are_left_alone():
     bare = JointMpc(defer=False, awake=False, clock=False, chunk=False, battery=False)
     assert commanded(bare, seen()) == {}
     site = facts(battery=BATTERY)
-    assert set(commanded(JointMpc(), seen(site))) == {Release, Awake, ClockLimit, ChunkBudget, BatteryPower}
+    assert set(commanded(JointMpc(), seen(site))) == {Release, Awake, ClockLimit, BatteryPower}
+    both = replace(site, curve=LoadCurve((mode(1.0), mode(0.5), mode(1.0, 1024))))
+    assert commanded(JointMpc(), seen(both))[ChunkBudget] == ChunkBudget(4096)
     unknown = facts(replica_off_w=float("inf"))
     assert Awake not in commanded(JointMpc(), seen(unknown))
 

@@ -38,4 +38,5 @@ class ConsolidateClock(Consolidate):
         rate = self.expected_per_s(observation) / self.target
         setting = fleet.setting(min(serving, observation.facts.replicas), rate)
         yield ClockLimit(setting.mode.clock)
-        yield ChunkBudget(setting.mode.chunk_tokens)
+        if fleet.cuts:
+            yield ChunkBudget(setting.mode.chunk_tokens)

@@ -167,7 +167,7 @@ class JointMpc:
         setting = fleet.setting(serving, expected + rate)
         if self.clock:
             yield ClockLimit(setting.mode.clock)
-        if self.chunk:
+        if fleet.cuts:
             yield ChunkBudget(setting.mode.chunk_tokens)
         if self.battery and facts.battery is not None:
             yield BatteryPower(_battery_w(seen, plan, block))
