@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from simulators.carbon.accounting import CarbonAccount, energy_kwh, mean_of_import, operational_kg
-from simulators.carbon.factors import Supply, of_battery, of_generation
+from simulators.carbon.factors import of_battery, of_generation
 from simulators.carbon.options import BASES
+from simulators.quantities.factor import Factor
 
 
 class PlantFigures(Frozen):
@@ -48,6 +49,10 @@ class StorageFigures(Frozen):
         Which mean intensity and price settle it: ``import``, or ``time`` where nothing was imported.
     mean_g_per_kwh, mean_price_per_kwh
         Those means; None without the series.
+    equivalent_full_cycles
+        Energy through the store over twice its capacity.
+    capacity_lost, resistance_gained
+        By ageing, shares of what it was new; 0 where it is not asked for.
     """
 
     soc_start: float
@@ -57,6 +62,36 @@ class StorageFigures(Frozen):
     mean_over: str
     mean_g_per_kwh: float | None = None
     mean_price_per_kwh: float | None = None
+    equivalent_full_cycles: float = 0.0
+    capacity_lost: float = 0.0
+    resistance_gained: float = 0.0
+
+
+class ConnectionFigures(Frozen):
+    """What the connection to the grid did not carry.
+
+    Attributes
+    ----------
+    unserved_mwh, pv_curtailed_mwh, wind_curtailed_mwh
+        Load that was not met, and generation not used, MWh.
+    islanded_h, at_import_limit_h, at_export_limit_h, unserved_h
+        Hours without a grid, with the import or export at its limit, and with unserved load.
+    too_fast_h
+        Hours in which the exchange changed faster than its ramp limit, for want of anything to hold it.
+    shedding_h, highest_shedding_level
+        Hours in which load was shed, and how far that went (`shedding.sequence`).
+    """
+
+    unserved_mwh: float
+    pv_curtailed_mwh: float
+    wind_curtailed_mwh: float
+    islanded_h: float
+    at_import_limit_h: float
+    at_export_limit_h: float
+    unserved_h: float
+    too_fast_h: float
+    shedding_h: float = 0.0
+    highest_shedding_level: int = 0
 
 
 class SupplyFigures(Frozen):
@@ -66,6 +101,8 @@ class SupplyFigures(Frozen):
     ----------
     factor, factor_low, factor_high, unit, source
         What it was computed with.
+    life_years, life_low, life_high
+        Of what is spread over a life, years; None of what accrues per kWh.
     """
 
     kg: float
@@ -76,6 +113,15 @@ class SupplyFigures(Frozen):
     factor_high: float
     unit: str
     source: str
+    life_years: float | None = None
+    life_low: float | None = None
+    life_high: float | None = None
+
+
+class EmbodiedFigures(SupplyFigures):
+    """What the making of one kind of hardware comes to in a run; `count` of what the factor is per."""
+
+    count: float
 
 
 class BoundaryFigures(Frozen):
@@ -86,13 +132,13 @@ class BoundaryFigures(Frozen):
     grid, battery_settlement, own_supply, embodied, total
         As `result.Carbon` has them.
     reason
-        Why there is no figure for the grid.
+        Why there is no figure for the grid, or no embodied one.
     """
 
     grid: float | None
     battery_settlement: float | None
     own_supply: float
-    embodied: float
+    embodied: float | None
     total: float | None
     reason: str | None = None
 
@@ -124,22 +170,43 @@ def supply_of(plan: SitePlan, frame: pd.DataFrame, step_s: int) -> dict[str, Sup
     }
     if "battery" not in plan.study.without:
         span_s = float(len(frame) * step_s)
-        found["battery"] = of_battery(plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh)
-    return {kind: _told(supply) for kind, supply in found.items()}
+        found["battery"] = of_battery(
+            plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh, options.battery_life
+        )
+    return {
+        kind: SupplyFigures(
+            **_told(supply.kg, supply.low_kg, supply.high_kg, supply.factor),
+            **(_life(options.battery_life) if kind == "battery" else {}),
+        )
+        for kind, supply in found.items()
+    }
 
 
-def _told(supply: Supply) -> SupplyFigures:
-    factor = supply.factor
-    return SupplyFigures(
-        kg=supply.kg,
-        low_kg=supply.low_kg,
-        high_kg=supply.high_kg,
-        factor=factor.value,
-        factor_low=factor.low,
-        factor_high=factor.high,
-        unit=factor.unit,
-        source=factor.source,
-    )
+def embodied_of(plan: SitePlan) -> dict[str, EmbodiedFigures]:
+    """The making of a site's hardware, kind by kind."""
+    return {
+        kind: EmbodiedFigures(
+            count=part.count, **_told(part.kg, part.low_kg, part.high_kg, part.each), **_life(part.life)
+        )
+        for kind, part in plan.embodied.items()
+    }
+
+
+def _told(kg: float, low_kg: float, high_kg: float, factor: Factor) -> dict[str, Any]:
+    return {
+        "kg": kg,
+        "low_kg": low_kg,
+        "high_kg": high_kg,
+        "factor": factor.value,
+        "factor_low": factor.low,
+        "factor_high": factor.high,
+        "unit": factor.unit,
+        "source": factor.source,
+    }
+
+
+def _life(life: Factor) -> dict[str, float]:
+    return {"life_years": life.value, "life_low": life.low, "life_high": life.high}
 
 
 def within(boundary: str, supply: Mapping[str, SupplyFigures]) -> float:
@@ -173,7 +240,37 @@ def storage_of(plan: SitePlan, frame: pd.DataFrame, said: Mapping[str, Any]) -> 
         stored_change_mwh=(said["final_wh"] - said["initial_wh"]) / 1e6,
         settled_mwh=said["settled_wh"] / 1e6,
         mean_over="import" if imported.sum() > 0 else "time",
+        equivalent_full_cycles=said["cycles"],
+        capacity_lost=said["capacity_lost"],
+        resistance_gained=said["resistance_gained"],
         **means,
+    )
+
+
+def connection_of(
+    plan: SitePlan, frame: pd.DataFrame, parts: Mapping[str, Mapping[str, Any]], step_s: int
+) -> ConnectionFigures:
+    """What the connection did not carry, from the rows of the time series and what its parts say of the run."""
+    hours, options = step_s / 3600, plan.study.connection
+    shed = parts.get("shedding", {})
+
+    def at_limit_h(column: str, limit_kw: float | None) -> float:
+        if limit_kw is None:
+            return 0.0
+        there = frame[column].to_numpy() >= limit_kw / 1e3 * (1 - 1e-9)
+        return float(np.count_nonzero(there & (frame["islanded"].to_numpy() == 0)) * hours)
+
+    return ConnectionFigures(
+        unserved_mwh=float(frame["unserved_mw"].sum() * hours),
+        pv_curtailed_mwh=float(frame["pv_curtailed_mw"].sum() * hours),
+        wind_curtailed_mwh=float(frame["wind_curtailed_mw"].sum() * hours),
+        islanded_h=float(frame["islanded"].sum() * hours),
+        at_import_limit_h=at_limit_h("import_mw", options.import_limit_kw),
+        at_export_limit_h=at_limit_h("export_mw", options.export_limit_kw),
+        unserved_h=float(np.count_nonzero(frame["unserved_mw"]) * hours),
+        too_fast_h=parts["storage"]["too_fast_s"] / 3600,
+        shedding_h=shed.get("shedding_s", 0) / 3600,
+        highest_shedding_level=shed.get("highest_level", 0),
     )
 
 
@@ -207,7 +304,7 @@ def boundaries_of(
             own_supply=account.own_supply_kg,
             embodied=account.embodied_kg,
             total=account.total_kg,
-            reason=reason,
+            reason=reason or carbon.reasons.get("embodied"),
         )
     return found
 
@@ -227,7 +324,7 @@ def boundaries_together(sites: Mapping[str, Mapping[str, BoundaryFigures]]) -> d
             grid=total("grid"),
             battery_settlement=total("battery_settlement"),
             own_supply=total("own_supply") or 0.0,
-            embodied=total("embodied") or 0.0,
+            embodied=total("embodied"),
             total=total("total"),
             reason=reason,
         )

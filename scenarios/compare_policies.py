@@ -78,6 +78,8 @@ def run(options: ComparePolicies) -> None:
     started = time.perf_counter()
     if len(options.study.sites) > 1:
         raise InputError("compare-policies: several sites given, expected one")
+    if not options.study.site.serves:
+        raise InputError("--load: nothing is served, expected requests that a policy may act on")
     study = together(options.study, options.policies)
     dates = starts(study, options.starts, options.apart_days)
     workers = min(options.workers or os.cpu_count() or 1, len(dates) * len(options.policies))

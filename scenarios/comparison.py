@@ -14,11 +14,11 @@ import pandas as pd
 from scipy.stats import t as student
 
 from scenarios.build import build
-from scenarios.result import Figures, Result
+from scenarios.result import Result, Serving
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from simulators.errors import InputError
-from simulators.profiles.forecast import FORECASTS
+from simulators.quantities.forecast import FORECASTS
 
 CONFIDENCE = 0.95
 """Of the intervals over start dates."""
@@ -89,6 +89,7 @@ def row_of(result: Result) -> dict[str, Any]:
     """What a run comes to; a figure that it does not have is NaN."""
     figures, frame = result.figures, result.timeseries
     serving = figures.inference
+    assert serving is not None, "a comparison is of what is served"
     battery_kwh = result.study.site.storage.battery_kwh if "battery" not in result.study.site.without else 0.0
     storage = figures.storage
     settled_kwh = 1e3 * storage.settled_mwh if storage else 0.0
@@ -112,16 +113,15 @@ def row_of(result: Result) -> dict[str, Any]:
         for what in ("ttft_s", "tpot_s"):
             quantiles = getattr(getattr(serving.classes, of), what)
             row |= {f"{of}_{what[:-2]}_{p}_s": _number(getattr(quantiles, p)) for p in ("p50", "p95", "p99")}
-    return row | {"slo_kept": _kept(figures)}
+    return row | {"slo_kept": _kept(serving)}
 
 
 def _number(value: float | None) -> float:
     return nan if value is None else value
 
 
-def _kept(figures: Figures) -> bool:
+def _kept(serving: Serving) -> bool:
     """Whether the 99th percentiles of interactive requests are within the targets."""
-    serving = figures.inference
     experienced = serving.classes.interactive
     pairs = ((experienced.ttft_s.p99, serving.slo.ttft_s), (experienced.tpot_s.p99, serving.slo.tpot_s))
     return all(value is None or value <= limit for value, limit in pairs)

@@ -100,7 +100,7 @@ class Environment:
             self._study = self._study.changed(seed=seed)
         seat = self._seat = _Seat()
         self._result, self.done = None, False
-        plan = build(self._study.changed(policy="none"), self._needs)
+        plan = build(self._study.changed(policy="none"), needs=self._needs)
 
         class Seated(Scheduler):
             def make(self, eid: str, model: str, *values: Any, **parameters: Any) -> Any:

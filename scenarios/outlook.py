@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scenarios.plan import Entity, SitePlan
 from scenarios.series import SiteSeries
 from scenarios.study import SiteStudy, Study
-from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
 from simulators.inference.hosts import BOOT, GPUS_PER_HOST
 from simulators.inference.load_curve import load_curve
@@ -43,7 +43,7 @@ class Reach:
     mean_s
         What one value is the mean of, s.
     name
-        Which forecast (`simulators.profiles.forecast`).
+        Which forecast (`simulators.quantities.forecast`).
     """
 
     steps: int
@@ -73,28 +73,41 @@ def reach_of(study: Study, site: SiteStudy) -> Reach:
     return Reach(max(each, steps - steps % each, 1), each * step_s, name)
 
 
-def facts_of(
-    study: Study, site: SiteStudy, plan: SitePlan, facility: Facility, workload: Mapping[str, Any]
-) -> SiteFacts:
+def facts_of(study: Study, site: SiteStudy, plan: SitePlan, workload: Mapping[str, Any]) -> SiteFacts:
     """What the controller of a site knows from the start.
 
     Parameters
     ----------
-    study, site, plan, facility
+    study, site, plan
         The site in its study.
     workload
         Options of its requests; their lengths are those the load curve is measured with, if the policy asks for one.
     """
-    made, serving, copies = sizing(site.serving), site.serving, plan.copies
+    limits = [site.connection.import_limit_kw, site.connection.export_limit_kw]
+    import_w, export_w = (inf if limit is None else limit * 1e3 for limit in limits)
+    site_alone = SiteFacts(
+        end_s=float(study.length_s),
+        arrivals_end_s=float(study.run.length_s),
+        copies=plan.copies,
+        import_limit_w=import_w,
+        export_limit_w=export_w,
+        serve_s=SERVE_S,
+        defer_window_s=site.traffic.defer_hours * 3600,
+        forecast_step_s=reach_of(study, site).mean_s,
+        slo_ttft_s=site.cluster.slo_ttft,
+        slo_tpot_s=site.cluster.slo_tpot,
+        battery=_battery(site),
+    )
+    if not site.serves:
+        return site_alone
+    made, serving = sizing(site.serving), site.serving
     per_replica = made.gpus // serving.replicas
+    facility = facility_from_plain(plan.facility)
     base_w, gpu_w, busy_w = (facility.power(*at).facility_w for at in ((0.0, 0.0), (1e3, 0.0), (0.0, 1.0)))
     hosts = max(facility.nodes, 1)
     off = parked_states(serving).get("off")
-    limit_kw = site.connection.export_limit_kw
-    return SiteFacts(
-        end_s=float(study.length_s),
-        arrivals_end_s=float(study.run.length_s),
-        copies=copies,
+    return replace(
+        site_alone,
         replicas=serving.replicas,
         gpus=made.gpus,
         replicas_per_host=max(1, GPUS_PER_HOST // per_replica),
@@ -106,13 +119,6 @@ def facts_of(
         meter_per_gpu_w=(gpu_w - base_w) / 1e3,
         host_w=base_w / hosts,
         host_busy_w=(busy_w - base_w) / hosts,
-        export_limit_w=inf if limit_kw is None else limit_kw * 1e3,
-        serve_s=SERVE_S,
-        defer_window_s=site.traffic.defer_hours * 3600,
-        forecast_step_s=reach_of(study, site).mean_s,
-        slo_ttft_s=site.cluster.slo_ttft,
-        slo_tpot_s=site.cluster.slo_tpot,
-        battery=_battery(site),
         curve=_curve(site, workload) if "load_curve" in plan.needs else None,
     )
 

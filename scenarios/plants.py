@@ -30,11 +30,11 @@ def read_weather_file(study: SiteStudy, site: Site, series: SiteSeries) -> Weath
     if ref is None:
         return None
     weather = ref.read_weather(site.latitude, site.longitude, site.altitude_m)
-    series.notes += _apart(ref, weather, site, stated=study.place.site is not None)
+    series.notes += apart(ref, weather, site, stated=study.place.site is not None)
     return weather
 
 
-def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
+def apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
     """What to say of weather that is of another place than the site; refused where both are stated."""
     if not weather.own_place or weather.latitude is None or weather.longitude is None:
         return []
@@ -68,7 +68,7 @@ def read_pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, s
     weather = weather or site.read_weather()
     assert weather is not None
     if own:
-        series.notes += _apart(weather_ref, weather, site, stated=True)
+        series.notes += apart(weather_ref, weather, site, stated=True)
     series.used("weather for PV", weather_ref, weather, own, span)
     series.pv_w = pv_for_run(weather, span.start, span.step_s, span.steps, peak_w=options.pv_kw * 1e3)
     series.plants["pv"] = Plant(options.pv_kw * 1e3, "from weather")

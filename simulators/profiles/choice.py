@@ -13,8 +13,17 @@ from simulators.profiles.formats.base import Column, Sheet
 from simulators.profiles.formats.headers import column as known_column
 from simulators.profiles.formats.headers import is_generation
 from simulators.profiles.profile import Kind
-from simulators.profiles.quantities import CARBON, MARGINAL, QUANTITIES, Quantity, split_header
+from simulators.profiles.quantities import (
+    CARBON,
+    CONTRACT,
+    ENERGY_WH,
+    LOAD,
+    MARGINAL,
+    QUANTITIES,
+    Quantity,
+)
 from simulators.profiles.tables import Table
+from simulators.profiles.units import conversion, normalise_unit, split_header
 
 _BASES = {"direct": "direct", "life cycle": "life cycle", "lifecycle": "life cycle", "lca": "life cycle"}
 """A carbon intensity may be chosen by what is in it, where one column alone is that."""
@@ -53,7 +62,12 @@ def chosen_column(
         if wanted in (CARBON, MARGINAL):
             _refuse_mix(table, known)
         numeric = [name for name in others if _is_numeric(table, name)]
-        candidates = [name for name in numeric if known[name] is None] or numeric
+        # an average intensity is no marginal one, which is for the reader to say
+        candidates = [name for name in numeric if known[name] is None or _fits(known[name], wanted)]
+        if numeric and not candidates:
+            raise _other(table, wanted, known, numeric)
+    if len(candidates) > 1:
+        candidates = _of_unit(table, candidates, wanted) or candidates
     if len(candidates) == 1:
         found_one = known[candidates[0]]
         return candidates[0], found_one if _fits(found_one, wanted) else None
@@ -71,6 +85,27 @@ def _refuse_mix(table: Table, known: dict[str, Column | None]) -> None:
             f"{table.path}: holds generation by source ({', '.join(dict.fromkeys(sources[:3]))}...), not an intensity; "
             "expected a file of the intensity, e.g. in g/kWh: a mix needs emission factors and imports as well"
         )
+
+
+def _of_unit(table: Table, names: list[str], wanted: Quantity) -> list[str]:
+    """Those whose unit is one of the quantity's."""
+    units = {name: table.units.get(name) or split_header(name)[1] for name in names}
+    return [
+        name
+        for name, unit in units.items()
+        if unit is not None
+        and (conversion(wanted, unit) is not None or (wanted is LOAD and normalise_unit(unit) in ENERGY_WH))
+    ]
+
+
+def _other(table: Table, wanted: Quantity, known: dict[str, Column | None], numeric: list[str]) -> InputError:
+    """A file whose columns are all known to be something else."""
+    held = dict.fromkeys(column.quantity for name in numeric if (column := known[name]))
+    named = ", ".join(f"'{name}'" for name in numeric[:3])
+    return InputError(
+        f"{table.path}: holds {', '.join('generation' if name == 'mix' else name for name in held)} ({named}), no "
+        f"{wanted.label}; expected a file of it, or {table.advice('column', 'NAME')} where a column is that"
+    )
 
 
 def _refusal(table: Table, time_column: str, wanted: Quantity, candidates: list[str]) -> InputError:
@@ -99,6 +134,8 @@ def _fits(found: Column | None, wanted: Quantity) -> bool:
         return False
     if wanted in (CARBON, MARGINAL):
         return found.quantity == "carbon"
+    if wanted is CONTRACT:  # a plant's power, whatever drives it; per unit of a rating it is none
+        return found.quantity in ("pv", "wind", "mix", "load") and found.unit is not None
     return found.quantity in QUANTITIES and QUANTITIES[found.quantity] is wanted
 
 

@@ -20,10 +20,11 @@ from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import FillRule, parse_fill
 from simulators.profiles.formats.base import Column, Content, Implausible, Label
 from simulators.profiles.profile import Align, Kind, Profile
-from simulators.profiles.quantities import CARBON, MARGINAL, Quantity, quantity_named
+from simulators.profiles.quantities import CARBON, LOAD, MARGINAL, Quantity, quantity_named
 from simulators.profiles.registry import series_format
 from simulators.profiles.tables import Table
 from simulators.profiles.times import base_name, zone
+from simulators.profiles.units import conversion, split_header
 from simulators.profiles.values import PER_UNIT, converted, mark_implausible, power_w, stated_unit
 
 OPTIONS = {
@@ -32,6 +33,9 @@ OPTIONS = {
     "price": "price",
     "pv": "pv-profile",
     "wind": "wind-profile",
+    "carbon_free": "carbon-free",
+    "contract": "ppa-profile",
+    "load": "load",
 }
 """What a quantity's options begin with on the command line, where it has some."""
 
@@ -88,7 +92,8 @@ def read_csv_profile(
         What becomes of values outside the quantity's range: None refuses them; ``cap`` takes the limit, ``missing``
         leaves them to the fill rule.
     rating
-        Rated power of the plant whose power the file holds, e.g. ``10 kW``: makes per-unit values of it.
+        Rated power, e.g. ``10 kW``: of the plant whose power the file holds, which makes per-unit values of it; or of
+        the load whose share the file holds.
     align
         How the dates of the file move to those of a run: see `Profile.align`.
 
@@ -160,10 +165,17 @@ def _values(
 ) -> tuple[NDArray[np.float64], str, str]:
     """Values in the quantity's unit, that unit, and what was done to them."""
     numbers = table.numbers(name)
-    stated = unit or stated_unit(table, name, wanted, found, numbers)
+    is_load = wanted is LOAD
+    if rating and not is_load and wanted.label not in PER_UNIT:
+        raise InputError(
+            f"{table.path}: rating {rating} given, expected none: only PV, wind and load have one"
+        )
+    # a load with a rating is a share of it, unless its header says otherwise
+    share = "1" if is_load and rating and split_header(name)[1] is None and name not in table.units else None
+    stated = unit or share or stated_unit(table, name, wanted, found, numbers)
     rated_w = (power_w(table, rating) if rating else None) or (found.rated_w if found else None)
-    if rating and wanted.label not in PER_UNIT:
-        raise InputError(f"{table.path}: rating {rating} given, expected none: only PV and wind have one")
+    if is_load and rating and stated and conversion(wanted, stated) is not None:
+        raise InputError(f"{table.path}: rating {rating} given for a load in {stated}, expected none")
     values, result = converted(table, name, wanted, stated, numbers, step_s, rated_w)
     values, note = mark_implausible(table, name, wanted, values, implausible)
     return values, result, note

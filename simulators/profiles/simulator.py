@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simulators.adapter import Adapter, Series
+from simulators.adapter import Adapter, Array, GivenSeries, Series
 from simulators.errors import InputError
-from simulators.profiles.forecast import Forecast, forecast
+from simulators.quantities.forecast import Forecast, forecast
 
 PRICE = "price[1/kWh]"
 AHEAD = (
@@ -19,23 +19,25 @@ AHEAD = (
     "deferrable_forecast[1/s]",
 )
 """What may be forecast."""
+CARBON_FREE = "carbon_free[1]"
+POWER = "P[MW]"
 
 
 class ProfileReplay(Adapter[tuple[str, Series | Forecast]]):
     """Replays series, e.g. the `Profile.means` of a price. Each entity gives one attribute.
 
-    Start it with ``attributes``, those its entities may give (a price if left out); create entities with
-    ``Profile(values=[...], attribute="price[1/kWh]")``. An ``Ahead(values=[...], attribute="price_forecast[1/kWh]",
-    forecast={"name": "persistence", "horizon_s": 86400})`` tells in each step what a forecast says of the coming ones,
-    as a list.
+    Start it with ``attributes``, those its entities may give (a price, a share or a power if left out); create entities
+    with ``Profile(values=[...], attribute="price[1/kWh]")``. An ``Ahead(values=[...],
+    attribute="price_forecast[1/kWh]", forecast={"name": "persistence", "horizon_s": 86400})`` tells in each step what a
+    forecast says of the coming ones, as a list.
     """
 
     MODELS = {
-        "Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE]},
+        "Profile": {"public": True, "params": ["values", "attribute"], "attrs": [PRICE, CARBON_FREE, POWER]},
         "Ahead": {"public": True, "params": ["values", "attribute", "forecast"], "attrs": list(AHEAD)},
     }
 
-    def set_up(self, attributes: Sequence[str] = (PRICE,)) -> None:
+    def set_up(self, attributes: Sequence[str] = (PRICE, CARBON_FREE, POWER)) -> None:
         """Declare the attributes."""
         self.meta["models"]["Profile"]["attrs"] = list(attributes)
 
@@ -57,7 +59,7 @@ class ProfileReplay(Adapter[tuple[str, Series | Forecast]]):
             raise InputError(f"{eid}: expected one number for every step")
         if model == "Ahead":
             return attribute, self._ahead(series, dict(forecast or {}))
-        return attribute, Series(series.tolist(), eid)
+        return attribute, Series(series, eid)
 
     def _ahead(self, series: Any, options: dict[str, Any]) -> Forecast:
         name = options.pop("name", "perfect")
@@ -70,3 +72,11 @@ class ProfileReplay(Adapter[tuple[str, Series | Forecast]]):
         value: Any = series.at(self.now // self.step_size)
         value = value.tolist() if isinstance(value, np.ndarray) else value
         return {attribute: value for attribute in attributes if attribute == own}
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        own, series = self.entities[eid]
+        if not isinstance(series, Series):
+            return super().over_run(eid, given, attributes, steps)
+        return {own: series.first(steps)}

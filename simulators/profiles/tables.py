@@ -8,11 +8,14 @@ import hashlib
 import io
 import re
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -42,6 +45,8 @@ class Table:
         What the file's options begin with on the command line, for advice in messages; empty if it has none there.
     decimal
         Where the decimals of its numbers begin; None: the cells of each column must tell.
+    units
+        Units by column that the file says beside the header: metadata of a parquet file's columns.
     """
 
     path: Path
@@ -51,6 +56,7 @@ class Table:
     sha256: str
     option: str = "weather"
     decimal: Decimal | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def advice(self, field: str, value: str) -> str:
         """How to say something about the file: on the command line and in a study, or in Python."""
@@ -184,14 +190,20 @@ def decode(path: Path, raw: bytes) -> str:
 def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
     """Parse a parquet file; `path` is for messages."""
     try:
-        frame = pd.read_parquet(io.BytesIO(raw))
-    except (OSError, ValueError) as error:
+        held = pq.read_table(io.BytesIO(raw))
+        frame = held.to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
-    frame = frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) else frame
+    frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    units = {
+        entry.name.strip(): entry.metadata[b"unit"].decode(errors="replace")
+        for entry in held.schema
+        if entry.metadata and entry.metadata.get(b"unit")
+    }
     frame.columns = [str(name).strip() for name in frame.columns]
     if not len(frame):
         raise InputError(f"{path}: has no data rows; expected at least two")
-    return Table(path, frame, 1, {}, digest)
+    return Table(path, frame, 1, {}, digest, units=units)
 
 
 def parse_text(path: Path, text: str, digest: str) -> Table:

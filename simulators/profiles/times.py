@@ -100,8 +100,8 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
             return pd.DatetimeIndex(pd.to_datetime(counts, unit=unit, utc=True))
         if start is None:
             raise InputError(
-                f"{table.path}: column '{column}' counts seconds; expected dates and times "
-                "(in Python, start= says what 0 means)"
+                f"{table.path}: column '{column}' counts seconds; expected dates and times, or what 0 means: "
+                f"{table.advice('start', '2023-06-05')}"
             )
         return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
     if layout is None:

@@ -12,17 +12,16 @@ from simulators.profiles.formats.base import Column, Implausible
 from simulators.profiles.formats.headers import MOER
 from simulators.profiles.quantities import (
     CARBON,
+    CONTRACT,
     ENERGY_WH,
+    LOAD,
     MARGINAL,
     POWER_W,
     QUANTITIES,
     Quantity,
-    accepted_units,
-    conversion,
-    normalise_unit,
-    split_header,
 )
 from simulators.profiles.tables import Table
+from simulators.profiles.units import accepted_units, conversion, normalise_unit, split_header
 
 Array = NDArray[np.float64]
 
@@ -48,7 +47,7 @@ def stated_unit(
     InputError
         If it names none and could have several.
     """
-    unit = found.unit if found and found.unit else split_header(column)[1]
+    unit = found.unit if found and found.unit else table.units.get(column) or split_header(column)[1]
     if unit is None:
         unit = _unit_beside(table)
     if unit is not None:
@@ -99,6 +98,12 @@ def _whole_pounds(numbers: Array) -> bool:
 def _check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
     if np.isnan(numbers).all():
         return
+    if quantity.bare_mean is None:
+        raise InputError(
+            f"{table.path}: column '{column}' names no unit and may be in any; expected "
+            f"{table.advice('unit', 'kW')}, or W, MW, kWh per interval; a share of a rated power: "
+            f"{table.advice('rating', '20MW')}"
+        )
     low, high = quantity.bare_mean
     mean = float(np.nanmean(numbers))
     largest = float(np.nanmax(np.abs(numbers)))
@@ -140,8 +145,11 @@ def converted(
         factor, offset, result = conversion(quantity, unit) or (1.0, 0.0, "")
         return numbers * factor * per_hour + offset, result
     watts = POWER_W.get(folded) or (ENERGY_WH[folded] * per_hour if folded in ENERGY_WH else None)
-    if watts is not None and quantity.label == QUANTITIES["load"].label:
+    is_load = quantity in (LOAD, CONTRACT)
+    if is_load and watts is not None:
         return numbers * watts, quantity.unit
+    if is_load and rated_w is not None and (share := conversion(QUANTITIES["per_unit"], unit)) is not None:
+        return numbers * share[0] * rated_w, quantity.unit
     if watts is not None and quantity.label in PER_UNIT:
         if rated_w is None:
             raise InputError(

@@ -38,6 +38,7 @@ FIELDS = {
     "temp_air_c": "temperature",
     "wind_speed_m_s": "wind_speed",
     "pressure_pa": "pressure",
+    "humidity_percent": "humidity",
 }
 
 
@@ -63,6 +64,8 @@ class Weather:
         Wind speed, m/s, and the height it holds for, m.
     pressure_pa
         Air pressure at the station, Pa.
+    humidity_percent
+        Relative humidity, %; None as well if the file has it with gaps that nothing fills.
     roughness_m
         Roughness length of the terrain, m; None if the file has none.
     cyclic
@@ -88,6 +91,7 @@ class Weather:
     pressure_pa: NDArray[np.float64] | None
     source: str
     height_m: float = 10.0
+    humidity_percent: NDArray[np.float64] | None = None
     roughness_m: float | None = None
     cyclic: bool = False
     sha256: str = ""
@@ -126,8 +130,9 @@ class Weather:
         if values is None:
             present = [quantity_named(FIELDS[f]).label for f in FIELDS if getattr(self, f) is not None]
             without = "; expected --without pv" if name in ("ghi_w_m2", "dni_w_m2", "dhi_w_m2") else ""
+            whole = " in % without gaps" if name == "humidity_percent" else ""
             raise InputError(
-                f"{self.path or self.source}: has no {quantity.label}; it has {', '.join(present)}{without}"
+                f"{self.path or self.source}: has no {quantity.label}{whole}; it has {', '.join(present)}{without}"
             )
         return Profile(
             quantity.label,

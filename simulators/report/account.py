@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulators.report import page
+from simulators.report import books, page
 from simulators.report.labels import energy_text, mass_text, number, share
 
 BOUNDARIES = {"operational": "Operational", "life-cycle": "Life cycle"}
@@ -13,7 +13,7 @@ LINES = {
     "grid": "Grid import",
     "battery_settlement": "Battery back at its start",
     "own_supply": "Own PV, wind and battery",
-    "embodied": "Making of GPUs and servers",
+    "embodied": "Making of the hardware",
     "total": "Total",
 }
 PARTS = {"pv": "PV", "wind": "Wind", "battery": "Battery"}
@@ -25,7 +25,7 @@ INTRO = (
 
 def section(summary: Mapping[str, Any]) -> str:
     """The sections of the page; empty where the summary has none of it."""
-    return _carbon(summary) + _cost(summary) + _plants(summary)
+    return _carbon(summary) + books.carbon(summary) + books.bill(summary) + _plants(summary)
 
 
 def _carbon(summary: Mapping[str, Any]) -> str:
@@ -98,18 +98,6 @@ def _currency(summary: Mapping[str, Any]) -> str:
     return str((summary.get("import_cost") or {}).get("unit") or "1")
 
 
-def _cost(summary: Mapping[str, Any]) -> str:
-    cost = summary.get("import_cost")
-    if not cost or "total" not in cost:
-        return ""
-    rows = [
-        ("Grid import at the price of its moment", number(cost["value"], cost["unit"])),
-        (LINES["battery_settlement"], number(cost["battery_settlement"], cost["unit"])),
-        ("Total", number(cost["total"], cost["unit"])),
-    ]
-    return page.section("Cost", page.table(("", ""), rows, ("", "number"), ("", "", "sum"), narrow=True))
-
-
 def _plants(summary: Mapping[str, Any]) -> str:
     rows = [
         (
@@ -129,7 +117,7 @@ def _plants(summary: Mapping[str, Any]) -> str:
 
 def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The same for the terminal: settlement, own supply, total, cost and plants."""
-    carbon, cost = summary.get("carbon_kg") or {}, summary.get("import_cost") or {}
+    carbon = summary.get("carbon_kg") or {}
     found = summary.get("boundaries") or {}
     totals = [
         f"{number(found[name]['total'], 'kg CO2eq')} {words.lower()}"
@@ -145,11 +133,7 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Carbon, own PV, wind and battery", f"{_kg(own_kg)} ({carbon.get('boundary')})" if found else ""),
         ("Carbon, all of it", "; ".join(totals)),
     ]
-    if "total" in cost:
-        settled = number(cost["battery_settlement"], cost["unit"])
-        rows.append(
-            ("Cost", f"{number(cost['total'], cost['unit'])}, of which battery back at its start {settled}")
-        )
+    rows += books.lines(summary)
     if battery := summary.get("storage"):
         rows.append(("Battery, start and end", f"{share(battery['soc_start'])}, {share(battery['soc_end'])}"))
     for name, plant in (summary.get("plants") or {}).items():

@@ -1,7 +1,7 @@
 """Rules that decide what a battery does in one interval.
 
 A rule sees the interval's load, generation and signals and answers with the terminal power it wishes for
-(charging positive); the battery's feasible range then bounds it.
+(charging positive); what the battery and the connection to the grid can do then bounds it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from math import inf, isnan, nan
 from numbers import Real
 from typing import Any, ClassVar, Protocol
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
 from simulators.options import nearest
@@ -53,15 +50,31 @@ class Dispatch(Protocol):
 
 
 @dataclass(frozen=True)
-class NoDispatch:
-    """The battery rests."""
+class Simple:
+    """A rule without memory that looks at load and generation alone; it takes whole series (arrays) as well.
+
+    Attributes
+    ----------
+    reserve
+        State of charge it keeps for outages, 0 to 1.
+    """
+
+    reserve: ClassVar[float] = 0.0
 
     def power_w(self, situation: Situation) -> float:
-        return 0.0
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class SelfConsumption:
+class NoDispatch(Simple):
+    """The battery rests."""
+
+    def power_w(self, situation: Situation) -> float:
+        return 0.0 * situation.load_w
+
+
+@dataclass(frozen=True)
+class SelfConsumption(Simple):
     """Store every surplus, cover every deficit."""
 
     def power_w(self, situation: Situation) -> float:
@@ -69,7 +82,7 @@ class SelfConsumption:
 
 
 @dataclass(frozen=True)
-class PeakShaving:
+class PeakShaving(Simple):
     """Keep the grid import at or below a limit; refill from what the limit leaves, and from surplus.
 
     Attributes
@@ -89,69 +102,68 @@ class PeakShaving:
 
 
 @dataclass(frozen=True)
-class ThresholdDispatch:
-    """Fill from the grid while it is good, cover deficits while it is bad, store surplus always.
-
-    Between the two thresholds the battery keeps its charge for worse hours.
+class Reserve(SelfConsumption):
+    """`SelfConsumption` with what lies above a share; that is kept for outages, and filled from the grid if need be.
 
     Attributes
     ----------
-    charge_at_or_below
-        Grid signal up to which the battery charges from the grid as well.
-    discharge_at_or_above
-        Grid signal from which it covers the deficit; above `charge_at_or_below`.
-    grid_charge_w
-        Most it takes from the grid, W.
+    share
+        State of charge kept as long as the grid is there, 0 to 1.
     """
 
-    charge_at_or_below: float
-    discharge_at_or_above: float
-    grid_charge_w: float = inf
-
-    signal: ClassVar[str]
+    share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.charge_at_or_below < self.discharge_at_or_above:
-            raise InputError(
-                f"dispatch: charge_at_or_below is {self.charge_at_or_below}, "
-                f"expected less than discharge_at_or_above ({self.discharge_at_or_above})"
-            )
-        if not self.grid_charge_w > 0:
-            raise InputError(f"dispatch: grid_charge_w is {self.grid_charge_w}, expected a positive number")
+        if not 0 <= self.share <= 1:
+            raise InputError(f"dispatch: share is {self.share}, expected 0 to 1")
 
-    def power_w(self, situation: Situation) -> float:
-        surplus_w = situation.generation_w - situation.load_w
-        value = self._value(situation)
-        if isnan(value):
-            raise InputError(f"dispatch: the rule needs {self.signal}, which is not connected")
-        if value <= self.charge_at_or_below:
-            return max(surplus_w, 0.0) + self.grid_charge_w
-        if surplus_w >= 0 or value >= self.discharge_at_or_above:
-            return surplus_w
-        return 0.0
-
-    def _value(self, situation: Situation) -> float:
-        raise NotImplementedError
+    @property
+    def reserve(self) -> float:  # type: ignore[override]
+        return self.share
 
 
 @dataclass(frozen=True)
-class CarbonAware(ThresholdDispatch):
-    """`ThresholdDispatch` on the grid's carbon intensity, g/kWh."""
+class Horizon:
+    """Once per interval, minimise what the import of the coming hours causes, and do the first interval of that plan.
 
-    signal: ClassVar[str] = "CI[gCO2eq/kWh]"
+    Attributes
+    ----------
+    objective
+        ``carbon``, ``price`` or ``carbon+price``.
+    hours, interval_min
+        How far it looks ahead, h, and the length of its intervals, min (at least a step, a multiple of it).
+    forecast
+        What it is told of generation, carbon intensity, price and, if that is known beforehand, load: ``perfect``,
+        ``persistence`` (as a day before) or ``noisy``.
+    per_kg
+        Price of a kilogram of carbon in ``carbon+price``, in the unit of the price.
+    reserve
+        State of charge it keeps for outages, 0 to 1.
+    """
 
-    def _value(self, situation: Situation) -> float:
-        return situation.ci_g_per_kwh
+    objective: str = "carbon"
+    hours: float = 24.0
+    interval_min: float = 60.0
+    forecast: str = "perfect"
+    per_kg: float = 0.1
+    reserve: float = 0.0
 
-
-@dataclass(frozen=True)
-class PriceAware(ThresholdDispatch):
-    """`ThresholdDispatch` on the grid's price, per kWh."""
-
-    signal: ClassVar[str] = "price[1/kWh]"
-
-    def _value(self, situation: Situation) -> float:
-        return situation.price_per_kwh
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("objective", ("carbon", "price", "carbon+price")),
+            ("forecast", ("perfect", "persistence", "noisy")),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                hint = nearest(str(value), known)
+                raise InputError(f"dispatch: {name} is {value!r}, expected one of {', '.join(known)}{hint}")
+        for name in ("hours", "interval_min"):
+            if not 0 < getattr(self, name) < inf:
+                raise InputError(f"dispatch: {name} is {getattr(self, name)}, expected a positive number")
+        if not 0 <= self.per_kg < inf:
+            raise InputError(f"dispatch: per_kg is {self.per_kg}, expected a number >= 0")
+        if not 0 <= self.reserve <= 1:
+            raise InputError(f"dispatch: reserve is {self.reserve}, expected 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,8 @@ class OwnRule:
 
     spec: str
     rule: Dispatch
+
+    reserve: ClassVar[float] = 0.0
 
     def power_w(self, situation: Situation) -> float:
         where = f"battery rule {self.spec} at {situation.start_s} s"
@@ -174,34 +188,19 @@ class OwnRule:
         return float(wished_w)
 
 
-def thresholds(
-    values: ArrayLike, charge_quantile: float = 0.25, discharge_quantile: float = 0.6
-) -> dict[str, float]:
-    """Options of a `ThresholdDispatch` from a signal's series (of the past, or known beforehand).
-
-    Raises
-    ------
-    InputError
-        If the quantiles are out of order, or the series is so flat that they coincide.
-    """
-    if not 0 <= charge_quantile < discharge_quantile <= 1:
-        raise InputError("dispatch: expected 0 <= charge_quantile < discharge_quantile <= 1")
-    low, high = np.quantile(np.asarray(values, dtype=np.float64), [charge_quantile, discharge_quantile])
-    if not low < high:
-        raise InputError("dispatch: the signal is too flat to tell good hours from bad ones")
-    return {"charge_at_or_below": float(low), "discharge_at_or_above": float(high)}
-
+Rule = Simple | Horizon | OwnRule
+"""What a site may be given."""
 
 DISPATCHES: dict[str, type[Any]] = {
     "none": NoDispatch,
     "self-consumption": SelfConsumption,
-    "carbon": CarbonAware,
-    "price": PriceAware,
     "peak-shaving": PeakShaving,
+    "reserve": Reserve,
+    "horizon": Horizon,
 }
 
 
-def dispatch(name: str, **options: Any) -> Dispatch:
+def dispatch(name: str, **options: Any) -> Rule:
     """The rule called `name`, one of `DISPATCHES`; ``name:option=value,...``; or a user's own, ``FILE.py:CLASS``.
 
     An own rule is a class with ``power_w(situation)``; `options` go to it.
@@ -229,5 +228,5 @@ def dispatch(name: str, **options: Any) -> Dispatch:
             f"battery dispatch: {name!r} is unknown, expected one of {', '.join(DISPATCHES)}{hint}"
         )
     what = f"battery dispatch {name!r}"
-    bundled: Dispatch = made(DISPATCHES[name], parse_options(rest, what) | options, what)
+    bundled: Rule = made(DISPATCHES[name], parse_options(rest, what) | options, what)
     return bundled

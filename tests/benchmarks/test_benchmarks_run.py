@@ -26,6 +26,15 @@ def test_speed_prints_one_json_line_per_case():
     assert all(case["requests_per_s"] > 0 and case["peak_rss_mib"] > 0 for case in cases)
 
 
+def test_energy_chain_prints_one_json_line_per_case():
+    done = benchmark("energy_chain.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    cases = {case["case"]: case for case in map(json.loads, done.stdout.splitlines())}
+    assert set(cases) == {"plain", "mosaik", "sizings"}
+    assert cases["plain"]["import_mwh"] == cases["mosaik"]["import_mwh"]
+    assert cases["sizings"]["sizings"] == 100
+
+
 @pytest.mark.shared
 def test_power_keeps_its_goals():
     if not (SHARED / "gpu_power").is_dir():
@@ -80,3 +89,11 @@ def test_vllm_logs_say_what_is_wrong_with_one(tmp_path):
         assert done.returncode == 2
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_horizon_saves_nearly_all_there_is_to_save():
+    done = benchmark("dispatch.py", "--days", "10", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout  # 1 would be a missed goal
+    cases = json.loads(done.stdout)
+    assert {case["objective"] for case in cases} == {"carbon", "price"}
+    assert all(case["optimum_saves"] > 0.02 for case in cases)

@@ -19,12 +19,24 @@ from simulators.grid.simulator import PowerGrid
 from simulators.inference.simulator import Inference
 from simulators.profiles.simulator import ProfileReplay
 from simulators.scheduler.simulator import Scheduler
+from simulators.shedding.simulator import Shedding
 from simulators.storage.simulator import Storage
 from simulators.traffic.simulator import Traffic
 
 from .worlds import SMALL, STEP_S, TinyWorld
 
-ADAPTERS = [Carbon, DataCenter, Generation, Inference, PowerGrid, ProfileReplay, Scheduler, Storage, Traffic]
+ADAPTERS = [
+    Carbon,
+    DataCenter,
+    Generation,
+    Inference,
+    PowerGrid,
+    ProfileReplay,
+    Scheduler,
+    Shedding,
+    Storage,
+    Traffic,
+]
 README = Path(__file__).resolve().parents[2] / "simulators" / "README.md"
 
 
@@ -143,7 +155,7 @@ def test_datacenter_sums_clusters_and_adds_overhead():
 
 
 def test_datacenter_hosts_follow_utilisation():
-    facility = Facility.for_gpus(16, power_chain_efficiency=0.96)
+    facility = Facility.for_gpus(16)
     with TinyWorld() as tiny:
         centre = tiny.start(DataCenter, "DataCenter").DataCenter(facility={"gpus": 16, "pue": 1.2})
         for offset in (0.0, 1.0):  # the mean of what is connected
@@ -214,7 +226,7 @@ def test_datacenter_stands_for_many_and_counts_gpus_alone_if_told():
             lambda: DataCenter().create(1, "DataCenter", facility={"gpus": -1}),
             "gpus is -1, expected a whole number",
         ),
-        (lambda: Storage().create(1, "Battery", export_limit_w=-1.0), "export limit is -1"),
+        (lambda: Storage().create(1, "Battery", connection={"export_limit_w": -1.0}), "export limit is -1"),
         (
             lambda: Storage().create(1, "Battery", battery={"capacity": 1.0}),
             "battery: unknown option 'capacity', expected one of capacity_wh, .*; did you mean capacity_wh",
@@ -226,8 +238,8 @@ def test_datacenter_stands_for_many_and_counts_gpus_alone_if_told():
         ),
         (lambda: Storage().create(1, "Battery", battery=SMALL | {"soc_min": 0.1}), "state of charge is 0.0"),
         (
-            lambda: Storage().create(1, "Battery", dispatch={"name": "carbon"}),
-            "battery dispatch 'carbon': option 'charge_at_or_below' is missing",
+            lambda: Storage().create(1, "Battery", dispatch={"name": "peak-shaving"}),
+            "battery dispatch 'peak-shaving': option 'import_limit_w' is missing",
         ),
         (lambda: Scheduler().create(1, "Controller", policy="green"), "policy: 'green' is unknown"),
         (lambda: Scheduler().create(2, "Controller", name="x"), "x: 2 entities of one name, expected one"),

@@ -13,7 +13,7 @@ from .worlds import LOSSLESS, SMALL, TinyWorld
 def test_storage_balances_load_and_generation():
     with TinyWorld() as tiny:
         storage = tiny.start(Storage, "Storage")
-        site = storage.Battery(battery=SMALL, export_limit_w=0.2e6)
+        site = storage.Battery(battery=SMALL, connection={"export_limit_w": 0.2e6})
         generation = tiny.start(Generation, "Generation")
         shares = per_unit_power_w([1.0, 1.0, 0.0, 0.0], 2e6)
         tiny.world.connect(generation.PerUnit(power_w=shares.tolist()), site, ("P[MW]", "P_gen[MW]"))
@@ -50,6 +50,11 @@ def test_storage_balances_load_and_generation():
             "discharged_wh": 2.5e5,
             "lost_wh": 0.0,
             "settled_wh": 0.0,
+            "faded_wh": 0.0,
+            "cycles": 0.25,
+            "capacity_lost": 0.0,
+            "resistance_gained": 0.0,
+            "too_fast_s": 0,
         },
         abs=1e-6,
     )
@@ -151,7 +156,9 @@ def stored(commands, generation_w=0.8e6, battery=SMALL, load_mw=0.4, export_limi
         "refused",
     )
     with TinyWorld() as tiny:
-        site = tiny.start(Storage, "Storage").Battery(battery=battery, export_limit_w=export_limit_w)
+        site = tiny.start(Storage, "Storage").Battery(
+            battery=battery, connection={"export_limit_w": export_limit_w}
+        )
         pv = tiny.start(Generation, "Generation").PV(power_w=[generation_w] * len(commands))
         tiny.world.connect(pv, site, ("P[MW]", "P_gen[MW]"))
         tiny.world.connect(tiny.source(lambda i: load_mw), site, ("value", "P_load[MW]"))
@@ -175,7 +182,7 @@ def test_what_the_battery_cannot_do_is_refused_and_its_rule_goes_on():
     assert [[entry["kind"] for entry in step] for step in rows["refused"]] == [["battery"]] * 3
     reasons = [step[0]["reason"] for step in rows["refused"]]
     assert reasons[:2] == [
-        "600000 W asked for, -0 to 500000 W possible",
+        "600000 W asked for, 0 to 500000 W possible",
         "-450000 W asked for, -400000 to 500000 W possible",
     ]
     assert reasons[2].startswith("nan W asked for")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators.inference import compiled
+from simulators import compiled
+from simulators.inference.compiled import ROOM, SOURCES
 from tests.conftest import ROOT
 
 RUN = """
@@ -79,4 +80,4 @@ def test_a_folder_others_can_write_is_no_cache(tmp_path: Path):
 
 def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "getuid")
-    assert compiled.cache_folder() is not None
+    assert compiled.cache_folder(ROOM, SOURCES) is not None

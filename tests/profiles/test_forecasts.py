@@ -14,9 +14,9 @@ from scenarios.series import read_series
 from scenarios.span import Span
 from scenarios.study import Study
 from simulators.errors import InputError
-from simulators.profiles.forecast import Issued, forecast
 from simulators.profiles.forecasts import read_forecasts
 from simulators.profiles.site import load_site
+from simulators.quantities.forecast import Issued, forecast
 from tests.profiles import samples
 
 LB = 0.45359237

@@ -1,20 +1,13 @@
 """Rules do what their names say."""
 
 import json
-from math import inf, isnan
+from math import isnan
 
 import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.storage.dispatch import (
-    CarbonAware,
-    PeakShaving,
-    PriceAware,
-    Situation,
-    dispatch,
-    thresholds,
-)
+from simulators.storage.dispatch import PeakShaving, Situation, dispatch
 from simulators.storage.simulator import Storage
 
 
@@ -25,16 +18,6 @@ def test_self_consumption_balances_the_site():
     assert dispatch("none").power_w(Situation(500.0, 300.0)) == 0.0
 
 
-def test_carbon_aware_charges_clean_and_discharges_dirty():
-    rule = CarbonAware(200.0, 400.0, grid_charge_w=1000.0)
-    assert rule.power_w(Situation(500.0, 300.0, 150.0)) == 1000.0
-    assert rule.power_w(Situation(300.0, 500.0, 150.0)) == 1200.0
-    assert rule.power_w(Situation(500.0, 300.0, 300.0)) == 0.0
-    assert rule.power_w(Situation(300.0, 500.0, 300.0)) == 200.0
-    assert rule.power_w(Situation(500.0, 300.0, 450.0)) == -200.0
-    assert CarbonAware(200.0, 400.0).power_w(Situation(1.0, 0.0, 150.0)) == inf
-
-
 def test_peak_shaving_keeps_to_its_limit():
     rule = dispatch("peak-shaving", import_limit_w=200.0)
     assert rule.power_w(Situation(500.0, 100.0)) == -200.0
@@ -42,28 +25,10 @@ def test_peak_shaving_keeps_to_its_limit():
     assert rule.power_w(Situation(0.0, 100.0)) == 300.0
 
 
-def test_price_aware_needs_a_price():
-    rule = PriceAware(10.0, 20.0)
-    assert rule.power_w(Situation(5.0, 0.0, price_per_kwh=25.0)) == -5.0
-    with pytest.raises(InputError, match=r"needs price\[1/kWh\]"):
-        rule.power_w(Situation(5.0, 0.0))
-
-
-def test_thresholds_from_a_series():
-    assert thresholds(np.arange(101.0), 0.2, 0.8) == {
-        "charge_at_or_below": pytest.approx(20.0),
-        "discharge_at_or_above": pytest.approx(80.0),
-    }
-    with pytest.raises(InputError, match="too flat"):
-        thresholds([5.0, 5.0])
-    with pytest.raises(InputError, match="charge_quantile"):
-        thresholds([5.0, 6.0], 0.7, 0.6)
-
-
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("magic", {}, "'magic' is unknown, expected one of none, self-consumption, carbon, price"),
+        ("magic", {}, "'magic' is unknown, expected one of none, self-consumption, peak-shaving, reserve"),
         ("peak-shave", {}, "'peak-shave' is unknown, .*; did you mean peak-shaving"),
         ("peak-shaving:import_limt_w=5", {}, "unknown option 'import_limt_w'.*; did you mean import_limit_w"),
         ("peak-shaving:2000", {}, "'peak-shaving': '2000' given, expected name=value"),
@@ -71,8 +36,7 @@ def test_thresholds_from_a_series():
         ("none", {"x": 1}, "unknown option 'x', expected one of none at all"),
         ("peak-shaving", {}, "option 'import_limit_w' is missing"),
         ("peak-shaving", {"import_limit_w": -1.0}, "import_limit_w is -1"),
-        ("carbon", {}, "option 'charge_at_or_below' is missing"),
-        ("carbon", {"charge_at_or_below": 5, "discharge_at_or_above": 4}, "expected less than"),
+        ("reserve:share=1.5", {}, "share is 1.5, expected 0 to 1"),
     ],
 )
 def test_bad_choice_is_named(name, options, message):
@@ -83,8 +47,7 @@ def test_bad_choice_is_named(name, options, message):
 def test_options_stand_behind_the_name():
     assert dispatch("peak-shaving:import_limit_w=2000") == PeakShaving(2000)
     assert dispatch("peak-shaving:import_limit_w=2000", import_limit_w=3000.0) == PeakShaving(3000.0)
-    rule = dispatch("carbon:charge_at_or_below=200,discharge_at_or_above=400,grid_charge_w=1e3")
-    assert rule == CarbonAware(200, 400, 1e3)
+    assert dispatch("reserve:share=0.3").reserve == 0.3
 
 
 def own(folder, body="return self.factor * situation.load_w"):
@@ -157,11 +120,8 @@ def test_peak_shaving_in_the_adapter(rule):
 
 
 def test_a_rule_may_ask_for_all_that_is_possible(tmp_path):
-    clean = {"CI[gCO2eq/kWh]": {"Carbon": 150.0}}
-    expected = [[10000.0, 0.0, 12500.0]]
-    carbon = "carbon:charge_at_or_below=200,discharge_at_or_above=400"
-    for rule in (carbon, own(tmp_path, "return float('inf')")):
-        np.testing.assert_allclose(stepped(rule, (2500.0,), **clean), expected, rtol=1e-9)
+    rows = stepped(own(tmp_path, "return float('inf')"), (2500.0,))
+    np.testing.assert_allclose(rows, [[10000.0, 0.0, 12500.0]], rtol=1e-9)
 
 
 def test_an_own_rule_in_the_adapter(tmp_path):

@@ -1,72 +1,39 @@
 """The site's balance closes, and says so when it does not."""
 
-from dataclasses import replace
-
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from simulators.storage.battery import Battery, BatteryConfig
-from simulators.storage.dispatch import (
-    CarbonAware,
-    NoDispatch,
-    PeakShaving,
-    PriceAware,
-    SelfConsumption,
-    Situation,
-)
-from simulators.storage.exchange import ConservationError, check, exchange
+from simulators.storage.exchange import ConservationError, Exchange, check, check_series
 
-watts = st.one_of(st.just(0.0), st.floats(1e-3, 1e9))
-RULES = [
-    SelfConsumption(),
-    PeakShaving(1e5),
-    NoDispatch(),
-    CarbonAware(200.0, 400.0),
-    PriceAware(10.0, 30.0, 1e5),
+GOOD = Exchange(100.0, 500.0, 150.0, 0.0, 0.0, 50.0, 200.0)
+
+
+def test_a_closed_balance_passes():
+    assert check(GOOD, "hour") == 0.0
+    assert check(Exchange(*[0.0] * 11), "night") == 0.0
+    assert check(Exchange(500.0, 100.0, 0.0, 150.0, 200.0, 0.0, 0.0, 50.0), "island") == 0.0
+
+
+WRONG = [
+    ({"import_w": 1.0}, "off by"),
+    ({"export_w": -1.0}, "export_w is -1"),
+    ({"load_w": float("nan")}, "load_w is nan"),
+    ({"discharge_w": 1.0}, "charges 150.0 W and discharges 1.0 W at once"),
+    ({"curtailed_w": 600.0}, "600.0 W curtailed of 500.0 W"),
+    ({"unserved_w": 101.0}, "101.0 W unserved of a load of 100.0 W"),
 ]
 
 
-@given(
-    st.sampled_from(RULES),
-    st.lists(st.tuples(watts, watts, st.floats(0, 600), st.floats(-10, 50)), max_size=30),
-    st.one_of(st.just(float("inf")), watts),
-)
-def test_every_rule_keeps_the_balance(rule, hours, limit_w):
-    battery = Battery(BatteryConfig(1e6, soc_min=0.1, soc_max=0.9))
-    for load_w, generation_w, ci, price in hours:
-        low_w, high_w = battery.feasible_range(3600)
-        power_w = min(max(rule.power_w(Situation(load_w, generation_w, ci, price)), low_w), high_w)
-        battery.step(power_w, 3600)
-        flows = exchange(load_w, generation_w, power_w, limit_w)
-        assert check(flows, "hour") <= 1e-9
-        assert flows.export_w <= limit_w
-        assert flows.import_w == 0.0 or flows.export_w == 0.0
-        assert flows.charge_w == 0.0 or flows.discharge_w == 0.0
-        assert 0.1 - 1e-12 <= battery.soc <= 0.9 + 1e-12
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_what_does_not_close_is_named(change, message):
+    with pytest.raises(ConservationError, match=f"minute 7: .*{message}"):
+        check(GOOD._replace(**change), "minute 7")
 
 
-def test_surplus_beyond_the_limit_is_curtailed():
-    flows = exchange(100.0, 500.0, 150.0, export_limit_w=50.0)
-    assert (flows.charge_w, flows.export_w, flows.curtailed_w, flows.import_w) == (150.0, 50.0, 200.0, 0.0)
-
-
-def test_deficit_is_imported():
-    flows = exchange(500.0, 100.0, -150.0)
-    assert (flows.discharge_w, flows.import_w, flows.export_w) == (150.0, 250.0, 0.0)
-
-
-def test_nothing_flows():
-    assert check(exchange(0.0, 0.0, 0.0), "night") == 0.0
-
-
-def test_a_broken_balance_names_the_interval():
-    flows = exchange(500.0, 100.0, -150.0)
-    with pytest.raises(ConservationError, match="minute 7: energy balance is off by 2e-06"):
-        check(replace(flows, import_w=250.001), "minute 7")
-    with pytest.raises(ConservationError, match="minute 7: load_w is nan"):
-        check(replace(flows, load_w=float("nan")), "minute 7")
-    with pytest.raises(ConservationError, match="at once"):
-        check(replace(flows, charge_w=1.0, import_w=251.0), "minute 7")
-    with pytest.raises(ConservationError, match="curtailed"):
-        check(exchange(0.0, 10.0, -50.0, export_limit_w=0.0), "minute 7")
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_a_series_is_checked_in_every_interval(change, message):
+    flows = np.array([GOOD] * 5).T
+    assert check_series(flows, "ber", 900) == 0.0
+    flows[:, 3] = GOOD._replace(**change)
+    with pytest.raises(ConservationError, match=f"ber, 2700 to 3600 s: .*{message}"):
+        check_series(flows, "ber", 900)

@@ -44,7 +44,8 @@ def wide(table: Table, time: str, keys: list[str], values: list[str]) -> Table:
     pivoted.columns = [f"{pair[0]} {pair[1]}" for pair in pivoted.columns]
     first = frame[[time]].assign(_n=order["_n"]).drop_duplicates()
     made = first.merge(pivoted.reset_index(), on=[time, "_n"], how="left").drop(columns="_n")
-    return replace(table, frame=made.astype("string"), first_row=1)
+    text = {name: "string" for name in made if name != time and not pd.api.types.is_numeric_dtype(made[name])}
+    return replace(table, frame=made.astype(text), first_row=1)
 
 
 def _entsoe(content: Content) -> Sheet:

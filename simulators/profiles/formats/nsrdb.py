@@ -26,7 +26,7 @@ def _native(content: Content, said: Said) -> RawWeather:
     check_lengths(content.path, content.text.rstrip().splitlines(), header=2)
     frame, meta = pvlib_read(content, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(content.text))
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), 4)
-    frame = frame.rename(columns={"temp_air": "temperature"})
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
     if "pressure" in frame:  # users choose the attributes
         frame["pressure"] = frame["pressure"] * 100.0  # mbar
     columns, note = checked(content, frame, 4, said, step_s)
@@ -40,6 +40,7 @@ def _native(content: Content, said: Said) -> RawWeather:
 _DUMP = {
     "ghi": ("GHI", "W/m2"), "dni": ("DNI", "W/m2"), "dhi": ("DHI", "W/m2"), "temperature": ("Temperature", "degC"),
     "wind_speed": ("Wind Speed", "m/s"), "pressure": ("Pressure", "mbar"),
+    "humidity": ("Relative Humidity", "%"),
 }  # fmt: skip
 
 

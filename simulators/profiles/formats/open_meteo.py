@@ -23,6 +23,7 @@ _NAMES = {
     "temperature": ("temperature_2m",),
     "wind_speed": ("wind_speed_10m", "windspeed_10m"),
     "pressure": ("surface_pressure",),
+    "humidity": ("relative_humidity_2m", "relativehumidity_2m"),
 }
 
 

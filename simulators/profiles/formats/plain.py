@@ -10,10 +10,11 @@ from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.carbon import plain_sheet
-from simulators.profiles.formats.checks import COLUMNS, on_axes
-from simulators.profiles.quantities import QUANTITIES, split_header
+from simulators.profiles.formats.checks import COLUMNS, OPTIONAL, on_axes
+from simulators.profiles.quantities import QUANTITIES
 from simulators.profiles.tables import Table, parse_text
 from simulators.profiles.times import base_name, find_time_column
+from simulators.profiles.units import split_header
 
 
 def _windpowerlib(content: Content, said: Said) -> RawWeather:
@@ -59,7 +60,7 @@ def _weather(content: Content, said: Said) -> RawWeather:
         name, _ = split_header(header)
         folded = name.lower().replace(" ", "_")
         height = re.fullmatch(r"(wind_?speed)_(\d+(?:\.\d+)?)m", folded)
-        for quantity in COLUMNS:
+        for quantity in (*COLUMNS, *OPTIONAL):
             names = {spelling.replace(" ", "_") for spelling in QUANTITIES[quantity].names}
             if quantity not in found and ((height[1] if height else folded) in names):
                 found[quantity] = header

@@ -23,7 +23,8 @@ def _pvgis_tmy(content: Content, said: Said) -> RawWeather:
         text, first_row, layout = io.StringIO(content.text), 1, "json"
     frame, meta = pvlib_read(content, "PVGIS TMY", iotools.read_pvgis_tmy, text, pvgis_format=layout)
     check_year(content.path, pd.DatetimeIndex(frame.index), "PVGIS TMY", first_row)
-    columns, note = checked(content, frame.rename(columns={"temp_air": "temperature"}), first_row, said, 3600)
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
+    columns, note = checked(content, frame, first_row, said, 3600)
     place = meta.get("inputs", meta)
     place = place.get("location", place)
     offset_h = float(place.get("irradiance_time_offset", place.get("irradiance time offset", 0.0)))

@@ -22,6 +22,7 @@ _COLUMNS = {
     "airtemp": ("temperature", "degC"),
     "windspeed10m": ("wind_speed", "m/s"),
     "surfacepressure": ("pressure", "hPa"),
+    "relativehumidity": ("humidity", "%"),
 }
 _LISTS = ("estimated_actuals", "forecasts")
 

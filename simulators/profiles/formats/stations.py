@@ -27,7 +27,7 @@ def _surfrad(content: Content, said: Said) -> RawWeather:
         file.write_text(content.text, encoding="utf-8")
         frame, meta = pvlib_read(content, "SURFRAD", iotools.read_surfrad, str(file))
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), 3)
-    frame = frame.rename(columns={"temp_air": "temperature"})
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
     text = [name for name in COLUMNS if not pd.api.types.is_numeric_dtype(frame[name])]
     if text:
         raise InputError(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulators.errors import InputError
-from simulators.profiles.forecast import Noisy, Perfect, Persistence, forecast
+from simulators.quantities.forecast import Noisy, Perfect, Persistence, forecast
 
 HOURS = 100.0 + np.arange(24 * 4) % 24 + np.arange(24 * 4) // 24 * 1000.0
 

@@ -1,0 +1,108 @@
+"""The one way hot functions are compiled.
+
+numba turns a loop into machine code: Python spends about 1 us per statement on records, compiled code a few ns. The
+result is kept on disk, so the compilation is paid once per installation. `NUMBA_DISABLE_JIT=1` runs everything as
+plain Python for debugging.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar, cast
+
+import numba
+from numba.extending import register_jitable
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Compiler(Protocol):
+    """Compiles a function on its first call and keeps the result on disk; typed as the function itself."""
+
+    def __call__(self, function: F) -> F: ...
+
+
+def _digest(sources: Sequence[Path]) -> str:
+    """A name for all sources that may be compiled together.
+
+    numba looks at the file of a function, not at those of the functions it calls: without this, a change of a power law
+    would leave the old one in the compiled loop.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in (*sources, Path(__file__)):
+        digest.update(source.read_bytes())
+    return f"compiled-{digest.hexdigest()[:16]}"
+
+
+def private(folder: Path) -> bool:
+    """Whether a folder is ours alone to write: machine code is loaded from it. Makes it if it is not there.
+
+    On systems without owners and modes of that kind, the user's temporary folder is taken as private.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    if not stat.S_ISDIR(found.st_mode) or not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def cache_folder(room: Path, sources: Sequence[Path]) -> Path | None:
+    """Where compiled code is kept: beside the sources, else in a folder of the user's; None: nowhere that is safe."""
+    name = _digest(sources)
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") if _has_home() else None
+    own = Path(tempfile.gettempdir()) / f"wattloop-{owner}"
+    for folder in (room / "__pycache__", home / "wattloop" if home else own, own):
+        if private(folder) and private(folder / name):
+            return folder / name
+    return None
+
+
+def _has_home() -> bool:
+    try:
+        return Path.home().is_dir()
+    except RuntimeError:
+        return False
+
+
+def in_loops(function: F) -> F:
+    """Let compiled functions call `function`, which stays plain Python for everybody else; both give the same bits."""
+    return cast(F, register_jitable(function))
+
+
+def compiler(room: Path, sources: Sequence[Path]) -> Compiler:
+    """A compiler for the functions of a room.
+
+    Parameters
+    ----------
+    room
+        Its folder.
+    sources
+        All files whose functions end up in one piece of machine code; a change of any makes all of it anew.
+    """
+    folder = None if "NUMBA_CACHE_DIR" in os.environ else cache_folder(room, sources)
+
+    def compiled(function: F) -> F:
+        if numba.config.DISABLE_JIT:
+            return function
+        if folder is None and "NUMBA_CACHE_DIR" not in os.environ:
+            return cast(F, numba.njit(error_model="numpy")(function))
+        # numba takes the folder from a global when a function is decorated; nobody else's functions are to land in ours
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = before if folder is None else str(folder)
+        try:
+            return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+        finally:
+            numba.config.CACHE_DIR = before
+
+    return compiled

@@ -1,0 +1,81 @@
+"""When the grid is away, as a study says it: START/END, or a file with one outage per row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from simulators.errors import InputError
+
+EXPECTED = (
+    "expected START/END, e.g. 2023-06-05T14:00/2023-06-05T18:00, or a CSV file with the columns start and end"
+)
+
+
+def outage_file(entry: str) -> Path | None:
+    """The file that an entry names; None of a START/END."""
+    return Path(entry) if _window(entry) is None else None
+
+
+def outages_s(entries: Sequence[str], start: datetime, timezone: str) -> list[tuple[float, float]]:
+    """Outages from the start of a run on, s.
+
+    Parameters
+    ----------
+    entries
+        Each START/END or a file; times without a zone are local to `timezone`.
+    start
+        Of the run.
+
+    Raises
+    ------
+    InputError
+        If an entry is neither, a file cannot be read, or an outage does not end after its start; names entry or row.
+
+    Examples
+    --------
+    >>> outages_s(["2023-06-05T14:00/2023-06-05T18:00"], datetime(2023, 6, 5, 12, tzinfo=UTC), "Europe/Berlin")
+    [(0.0, 14400.0)]
+    """
+    found = []
+    for entry in entries:
+        path = outage_file(entry)
+        rows = [(f"--outage {entry}", *_window(entry))] if path is None else _read(path)  # type: ignore[misc]
+        for where, first, last in rows:
+            begins, ends = (_seconds(where, text, start, timezone) for text in (first, last))
+            if not begins < ends:
+                raise InputError(f"{where}: ends at {last}, expected a time after its start at {first}")
+            found.append((begins, ends))
+    return found
+
+
+def _window(entry: str) -> tuple[str, str] | None:
+    first, slash, last = entry.partition("/")
+    # a time has a digit first and no further slash: anything else is a path
+    if slash and "/" not in last and first[:4].isdigit() and last[:4].isdigit():
+        return first, last
+    return None
+
+
+def _read(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise InputError(f"--outage {path}: {reason}; {EXPECTED}") from None
+    if not rows or not {"start", "end"} <= set(rows[0]):
+        raise InputError(f"{path}: has no rows under the columns start and end; {EXPECTED}")
+    return [(f"{path}, row {i}", row["start"] or "", row["end"] or "") for i, row in enumerate(rows, 1)]
+
+
+def _seconds(where: str, text: str, start: datetime, timezone: str) -> float:
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InputError(f"{where}: {text!r} given, expected a time such as 2023-06-05T14:00") from None
+    time = time if time.tzinfo else time.replace(tzinfo=ZoneInfo(timezone))
+    return (time - start.astimezone(UTC)).total_seconds()
