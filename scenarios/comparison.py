@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import datetime, timedelta
 from math import nan, sqrt
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,8 @@ def row_of(result: Result) -> dict[str, Any]:
         "battery_cycles": 1e3 * figures.energy_mwh.battery_discharge / battery_kwh if battery_kwh else 0.0,
         "matched_ratio": figures.renewable.matched_ratio,
         "refused": float(frame.refused.sum()),
+        "slo_ttft_s": serving.slo.ttft_s,
+        "slo_tpot_s": serving.slo.tpot_s,
     }
     for of in ("interactive", "deferrable"):
         for what in ("ttft_s", "tpot_s"):
@@ -167,7 +169,9 @@ def _done(
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():  # runs of minutes that nobody waits for
+                process.terminate()
             raise
 
 

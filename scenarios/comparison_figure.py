@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isnan
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,9 @@ def _text(value: float, form: str, unit: str = "") -> str:
 
 
 def figure(means: pd.DataFrame, title: str, detail: str) -> Figure:
-    """Carbon saved, split into energy and carbon part, with its interval; latency against the targets beside it."""
+    """Carbon saved, split into energy and carbon part, with its interval; latencies over their targets beside it."""
     rows = means[::-1].reset_index(drop=True)
-    made = Figure(figsize=(WIDTH_IN, 1.9 + 0.34 * len(rows)))
+    made = Figure(figsize=(WIDTH_IN, 2.2 + 0.36 * len(rows)))
     heading(made, "What a policy saves against none, on the same requests", RunMeta(title, 60), detail)
     saved, latency = made.subplots(1, 2, sharey=True, width_ratios=[2.2, 1.0])
     _savings(saved, rows)
@@ -66,42 +67,65 @@ def _savings(axes: Any, rows: pd.DataFrame) -> None:
     at = np.arange(len(rows))
     energy, carbon = 100 * rows["energy_part"], 100 * rows["carbon_part"]
     axes.barh(at, energy, color=COLOURS["battery"], height=0.62, label="less energy")
-    axes.barh(at, carbon, left=energy, color=COLOURS["pv"], height=0.62, label="cleaner hours")
+    for sign, colour, label in (
+        (1, COLOURS["pv"], "cleaner hours"),
+        (-1, COLOURS["carbon"], "dirtier hours (less)"),
+    ):
+        part = carbon.where(sign * carbon > 0.05, 0.0)
+        if sign > 0 or part.any():
+            axes.barh(at, part, left=energy, color=colour, height=0.62, label=label)
     half = 100 * rows["saved_half_width"].fillna(0.0)
     axes.errorbar(
         100 * rows["saved"], at, xerr=half, fmt="o", markersize=4, color=COLOURS["ink"], capsize=3, linewidth=1.0,
         label="together, 95 % interval over starts",
     )  # fmt: skip
-    for y, (share, broken, missed) in enumerate(
-        zip(rows["saved"], ~rows["slo_kept"].astype(bool), rows["deadlines_missed"], strict=True)
+    ends = np.maximum(np.maximum(100 * rows["saved"] + half, energy), 0.0)
+    for y, (share, broken, missed, end) in enumerate(
+        zip(rows["saved"], ~rows["slo_kept"].astype(bool), rows["deadlines_missed"], ends, strict=True)
     ):
-        note = " targets broken" if broken else ""
-        note += f" {missed:.0f} deadlines missed" if missed > 0 else ""
+        note = ", targets broken" if broken else ""
+        note += f", {missed:.0f} deadlines missed" if missed > 0 else ""
         axes.annotate(
-            f"{100 * share:.1f} %{note}", (max(100 * share + half[y], 0.0), y), (8, 0), textcoords="offset points",
-            va="center", fontsize=9,
-        )  # fmt: skip
-    axes.set_yticks(at, rows["policy"])
+            f"{100 * share:.1f} %{note}",
+            (end, y),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_yticks(
+        at, ["\n".join(wrap(name.replace(",", ", "), 30)) for name in rows["policy"]], fontsize=8.5
+    )
     axes.axvline(0.0, color=COLOURS["ink"], linewidth=0.8)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    low, high = min(0.0, float((100 * rows["saved"] - half).min())), float((100 * rows["saved"] + half).max())
-    axes.set_xlim(1.1 * low, max(1.0, high) * 1.3)
+    low = min(0.0, float((100 * rows["saved"] - half).min()))
+    axes.set_xlim(1.1 * low, max(1.0, float(ends.max())) * 1.35)
     axes.set_xlabel("% of carbon (kgCO2eq) saved")
-    axes.legend(loc="lower right", handlelength=1.1)
+    _legend(axes)
 
 
 def _latency(axes: Any, rows: pd.DataFrame) -> None:
     at = np.arange(len(rows))
-    axes.plot(
-        rows["interactive_ttft_p99_s"], at, "s", color=COLOURS["wind"], markersize=5, label="TTFT p99, s"
-    )
-    axes.plot(
-        10 * rows["interactive_tpot_p99_s"], at, "D", color=COLOURS["carbon"], markersize=4.5,
-        label="TPOT p99, 0.1 s",
-    )  # fmt: skip
-    axes.set_xscale("log")
+    most = 1.0
+    for name, marker, colour in (("ttft", "s", COLOURS["wind"]), ("tpot", "D", COLOURS["carbon"])):
+        share = rows[f"interactive_{name}_p99_s"] / rows[f"slo_{name}_s"]
+        axes.plot(share, at, marker, color=colour, markersize=5, label=f"{name.upper()} p99")
+        most = max(most, float(share.max()))
+    axes.axvline(1.0, color=COLOURS["ink"], linewidth=0.8, linestyle=(0, (4, 3)))
+    if most > 5:
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(0.0, 1.15 * most)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("interactive requests")
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.18), ncols=2, borderaxespad=0, handlelength=1.0)
+    axes.set_xlabel("of the target, interactive requests")
+    _legend(axes)
+
+
+def _legend(axes: Any) -> None:
+    """Below the axes, so that it covers no bar."""
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.55 / axes.figure.get_figheight() * 1.9), ncols=2, borderaxespad=0,
+        handlelength=1.1, columnspacing=1.2,
+    )  # fmt: skip

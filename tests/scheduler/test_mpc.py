@@ -119,3 +119,13 @@ def test_the_end_of_the_run_is_the_end_of_the_plan():
     site = facts(end_s=3600.0, arrivals_end_s=0.0)
     found = commanded(JointMpc(), seen(site, held=1000, held_due=np.full(96, 1000 / 96)))
     assert found[Release].rate_per_s > 0
+
+
+def test_the_upper_bound_plans_to_the_end_and_less_often_in_long_runs():
+    rule = policy("oracle")
+    assert isinstance(rule, JointMpc)
+    assert rule.solve_every_s(facts(end_s=7 * 86_400.0)) == 900.0
+    assert 900.0 < rule.solve_every_s(facts(end_s=30 * 86_400.0)) <= 86_400.0
+    assert rule.solve_every_s(facts(end_s=365 * 86_400.0)) == 86_400.0
+    later = seen(facts(end_s=2 * 86_400.0), held=100, held_due=np.full(96, 100 / 96))
+    assert Release in commanded(rule, later)

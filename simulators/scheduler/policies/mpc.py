@@ -19,7 +19,7 @@ from simulators.quantities.commands import (
     Command,
     Release,
 )
-from simulators.quantities.facts import DUE_S
+from simulators.quantities.facts import DUE_S, SiteFacts
 from simulators.scheduler.fleet import Fleet
 from simulators.scheduler.horizon import Problem, Solution, solve
 from simulators.scheduler.observation import Observation
@@ -67,7 +67,6 @@ class JointMpc:
 
     forecast_step_s: ClassVar[float] = BLOCK_S
     foresight: ClassVar[bool] = False
-    solve_every_s: ClassVar[float] = BLOCK_S
 
     horizon_s: float = 86_400.0
     objective: str = "carbon"
@@ -104,9 +103,13 @@ class JointMpc:
             self._fleet = Fleet(facts, awake, self.clock, self.chunk, self.headroom)
         self._look(observation)
         plan = self._plan
-        if plan is None or observation.time_s - plan.made_s >= self.solve_every_s:
+        if plan is None or observation.time_s - plan.made_s >= self.solve_every_s(observation.facts):
             plan = self._plan = self._planned(observation, self._fleet)
         yield from self._carried_out(observation, self._fleet, plan)
+
+    def solve_every_s(self, facts: SiteFacts) -> float:
+        """How long a plan is followed, s."""
+        return facts.forecast_step_s
 
     def _look(self, seen: Observation) -> None:
         """Keep the mean of the interactive arrivals seen lately."""

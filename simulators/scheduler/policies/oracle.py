@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
+from simulators.quantities.facts import SiteFacts
 from simulators.scheduler.policies.mpc import JointMpc
+
+BLOCKS = 700
+"""A plan of up to so many blocks, a week of them, is made anew every block: a twentieth of a second each."""
 
 
 @dataclass
 class Oracle(JointMpc):
     """The joint schedule over the whole run with perfect foresight: an upper bound, not a policy for use.
+
+    It is rounded to whole replicas as ``mpc`` is, so that chance may put that before it by some tenths of a percent.
 
     Attributes
     ----------
@@ -35,6 +41,10 @@ class Oracle(JointMpc):
     """
 
     foresight: ClassVar[bool] = True
-    solve_every_s: ClassVar[float] = 3600.0
 
     horizon_s: float = inf
+
+    def solve_every_s(self, facts: SiteFacts) -> float:
+        """How long a plan is followed, s: a block, in runs beyond a week so long that planning takes no more in all."""
+        block_s = facts.forecast_step_s
+        return min(86_400.0, block_s * max(1.0, facts.end_s / block_s / BLOCKS) ** 2)
