@@ -25,6 +25,8 @@ class PlantFigures(Frozen):
     ----------
     hub_height_m, machines
         Of wind turbines: height, m, and how many make the rating.
+    detail, arrays
+        Of wind turbines: shear and wakes; of PV: peak power, kW, and how it is built, array by array.
     """
 
     rated_kw: float
@@ -32,6 +34,8 @@ class PlantFigures(Frozen):
     capacity_factor: float
     hub_height_m: float | None = None
     machines: float | None = None
+    detail: str = ""
+    arrays: tuple[Mapping[str, float | bool | str], ...] = ()
 
 
 class StorageFigures(Frozen):
@@ -155,6 +159,8 @@ def plants_of(plan: SitePlan, frame: pd.DataFrame) -> dict[str, PlantFigures]:
             capacity_factor=float(frame[f"{kind}_mw"].mean() * 1e6 / plant.rated_w),
             hub_height_m=plant.hub_height_m,
             machines=plant.machines,
+            detail=plant.detail,
+            arrays=plant.arrays,
         )
         for kind, plant in plan.plants.items()
     }

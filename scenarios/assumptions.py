@@ -1,12 +1,11 @@
 """What a run rests on: every constant and factor that went into its figures, with unit, source and range.
 
-A room says its own: the module of its options has a function ``assumptions(options)``. What comes of several rooms, or
-of what was built, is said here.
+A room says its own: its options have a method ``assumptions()``. What comes of several rooms, or of what was built, is
+said here.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +47,7 @@ def collect(
     study = plan.study
     found = [
         *_rooms(study),
+        *(entry for plant in plan.plants.values() for entry in plant.assumptions),
         *_serving(facts),
         *_embodied(plan),
         *_supply(study.accounting, supply),
@@ -64,9 +64,9 @@ def _rooms(study: SiteStudy) -> Iterable[Assumption]:
         absent |= {"facility"} if study.measured.load_at == "meter" else set()
     for name in type(study).model_fields:
         part = getattr(study, name)
-        says = getattr(sys.modules[type(part).__module__], "assumptions", None)
+        says = getattr(part, "assumptions", None)
         if says is not None and name not in absent:
-            yield from says(part)
+            yield from says()
 
 
 def _told(entry: Assumption) -> AssumptionFigures:

@@ -103,6 +103,7 @@ def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
         *site.control.files(),
         *site.storage.files(),
         *site.connection.files(),
+        *([] if "wind" in site.without else site.generation.files()),
     ]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scenarios.study import SiteStudy, Study
 from simulators.carbon.options import Boundary
 from simulators.datacenter.embodied import EmbodiedPart
+from simulators.quantities.factor import Assumption
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -103,12 +104,21 @@ class Plant:
         What it is made of.
     hub_height_m, machines
         Of wind turbines: height, m, and how many make the rating (less than one: a smaller machine of that kind).
+    detail
+        Of wind turbines: how wind is carried to the hub, and what is left behind one another.
+    arrays
+        Of PV computed from weather: peak power, kW, and what each is computed with (`PvArray`).
+    assumptions
+        What its power rests on where it was computed from weather.
     """
 
     rated_w: float
     model: str
     hub_height_m: float | None = None
     machines: float | None = None
+    detail: str = ""
+    arrays: tuple[Mapping[str, Any], ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
 
 
 @dataclass(frozen=True)

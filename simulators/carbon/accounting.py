@@ -17,6 +17,7 @@
 - *matched ratio* (24/7 carbon-free share) = sum over intervals of min(load, own carbon-free supply) /
   sum(load), where the supply is generation plus the part of the battery's discharge that was charged from own
   generation.
+- *market-based carbon* of the import: `contracts`; the share that is free of carbon with contract and grid: `matching`.
 - *self-consumption ratio* = share of the generation that is used on the site, through the battery or not.
 
 All functions take arrays with one value per interval, shape (n,): powers in W (means, >= 0), intensities in

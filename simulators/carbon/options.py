@@ -57,7 +57,10 @@ class AccountingOptions(BaseModel):
     )
     building: bool = Field(False, description="also count the making of the building, by its IT capacity")
     building_kg_per_kw: float | None = Field(
-        None, ge=0, description="making of the building, kgCO2eq per kW of IT capacity  [default: 180]"
+        None,
+        ge=0,
+        description="making of the building, kgCO2eq per kW of IT capacity; counts it  "
+        "[default: 180 with --building]",
     )
     building_life_years: float | None = Field(
         None, gt=0, le=200, description="over which the building is spread, years  [default: 20]"
@@ -96,7 +99,9 @@ class AccountingOptions(BaseModel):
     residual_mix_high: float | None = Field(
         None, ge=0, description="high end of the residual mix, gCO2eq/kWh"
     )
-    residual_mix_source: str = Field("", description="where the residual mix is from, for the report")
+    residual_mix_source: str | None = Field(
+        None, description="where the residual mix is from, for the report"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -264,25 +264,24 @@ class FacilityOptions(BaseModel):
         least = 1.0 / self.pue if self.pue and self.pue_model == "constant" else 0.0
         return replace(usual, value=max(usual.value, least), high=max(usual.high, least))
 
+    def assumptions(self) -> list[Assumption]:
+        """What a facility rests on: every constant that its models read, with range and source.
+
+        Examples
+        --------
+        >>> [found.name for found in FacilityOptions(node_overhead=False, pue=1.1).assumptions()]
+        ['power_chain_efficiency', 'pue', 'wue', 'grid_water']
+        """
+        found = [Assumption(name, factor) for name, factor in self.factors().items()]
+        if self.transformer is not None:
+            found += [
+                Assumption("transformer_no_load", factors.TRANSFORMER_NO_LOAD[self.transformer]),
+                Assumption("transformer_load", factors.TRANSFORMER_LOAD[self.transformer]),
+            ]
+        return found
+
 
 def _cop(supply_c: float) -> Factor:
     value = chiller_cop(supply_c)
     low, high = factors.CHILLER_COP
     return Factor(value, min(low, value), max(high, value), "1", factors.COP_SOURCE)
-
-
-def assumptions(options: FacilityOptions) -> list[Assumption]:
-    """What a facility rests on: every constant that its models read, with range and source.
-
-    Examples
-    --------
-    >>> [found.name for found in assumptions(FacilityOptions(node_overhead=False, pue=1.1))]
-    ['power_chain_efficiency', 'pue', 'wue', 'grid_water']
-    """
-    found = [Assumption(name, factor) for name, factor in options.factors().items()]
-    if options.transformer is not None:
-        found += [
-            Assumption("transformer_no_load", factors.TRANSFORMER_NO_LOAD[options.transformer]),
-            Assumption("transformer_load", factors.TRANSFORMER_LOAD[options.transformer]),
-        ]
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
@@ -44,12 +45,19 @@ def chosen_column(
     """
     table = sheet.table
     others = [str(name) for name in table.frame.columns if str(name) != sheet.time]
+    others = [name for name in others if not _is_counter(table, name)] or others
     known = {name: sheet.columns.get(name) or known_column(name, others) for name in others}
     if said is not None:
         by_basis = [
             name for name in others if (column := known[name]) and column.basis == _BASES.get(said.lower())
         ]
-        name = by_basis[0] if len(by_basis) == 1 and said.lower() in _BASES else _said(table, others, said)
+        area = [name for name in others if name.endswith(f" {said}") and _fits(known[name], wanted)]
+        if len(by_basis) == 1 and said.lower() in _BASES:
+            name = by_basis[0]
+        elif table.pivoted and len(best := _best(area, known) if area else []) == 1:
+            name = best[0]
+        else:
+            name = _said(table, others, said)
         return name, known[name] if _fits(known[name], wanted) else None
     named = [name for name in others if split_header(name)[0].lower() in wanted.names]
     found = [name for name in others if _fits(known[name], wanted)]
@@ -66,6 +74,8 @@ def chosen_column(
         candidates = [name for name in numeric if known[name] is None or _fits(known[name], wanted)]
         if numeric and not candidates:
             raise _other(table, wanted, known, numeric)
+    if len(candidates) > 1:
+        candidates = [name for name in candidates if _has_values(table, name)] or candidates
     if len(candidates) > 1:
         candidates = _of_unit(table, candidates, wanted) or candidates
     if len(candidates) == 1:
@@ -155,6 +165,22 @@ def _of_kind(
 def _best(found: list[str], known: dict[str, Column | None]) -> list[str]:
     ranks = {name: column.rank if (column := known[name]) else 0 for name in found}
     return [name for name in found if ranks[name] == min(ranks.values())]
+
+
+def _is_counter(table: Table, column: str) -> bool:
+    """Whether a column is the nameless count of rows that pandas writes."""
+    if not column.startswith("Unnamed: "):
+        return False
+    cells = pd.to_numeric(table.frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return bool(np.all(np.diff(cells) == 1)) if len(cells) else False
+
+
+def _has_values(table: Table, column: str) -> bool:
+    """Whether any cell of a column says something."""
+    cells = table.frame[column]
+    if pd.api.types.is_numeric_dtype(cells):
+        return bool(cells.notna().any())
+    return not bool(cells.astype("string").str.strip().str.lower().fillna("").isin(MISSING).all())
 
 
 def _is_numeric(table: Table, column: str) -> bool:

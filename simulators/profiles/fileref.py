@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.errors import InputError
+from simulators.profiles.archives import on_disk
 from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import parse_fill
 from simulators.profiles.formats.base import Implausible, Label
 from simulators.profiles.profile import Align, Kind, Profile
 from simulators.profiles.readers import read_csv_profile
-from simulators.profiles.tables import on_disk
 from simulators.profiles.times import zone
 from simulators.profiles.weather import Weather, read_weather
 
@@ -169,7 +169,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     """What tells that a file is the one read before; None if there is none."""
     try:
         found = on_disk(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
 

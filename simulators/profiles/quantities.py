@@ -74,6 +74,13 @@ _TEMPERATURE = {
 }
 # Wh/m2 is an hour's mean in files of hourly values, which is what publishes it
 _IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0), "kwh/m2": (1e3, 0.0)}
+# energies of the interval, here as Wh/m2: stations of weather services sum J/cm2
+_IRRADIANCE |= {
+    "j/cm2": (1e4 / 3600, 0.0),
+    "j/m2": (1 / 3600, 0.0),
+    "kj/m2": (1 / 3.6, 0.0),
+    "mj/m2": (1e3 / 3.6, 0.0),
+}
 # 1 knot = 1852 m/h, 1 mile = 1609.344 m: exact by definition
 _SPEED = {
     "m/s": (1.0, 0.0),
@@ -171,9 +178,10 @@ QUANTITIES: dict[str, Quantity] = {
         _TEMPERATURE,
         -95.0,
         65.0,
+        (-60.0, 45.0),
     ),
     "wind_speed": Quantity(
-        "wind speed", "m/s", ("wind_speed", "windspeed", "wind speed"), _SPEED, 0.0, 120.0
+        "wind speed", "m/s", ("wind_speed", "windspeed", "wind speed"), _SPEED, 0.0, 120.0, (0.0, 20.0)
     ),
     "pressure": Quantity(
         "air pressure", "Pa", ("pressure", "atmpressure", "surface_pressure"), _PRESSURE, 3e4, 1.1e5

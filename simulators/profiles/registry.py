@@ -15,12 +15,14 @@ from simulators.profiles.formats import (
     solcast,
     stations,
     typical,
+    watttime,
     yields,
 )
 from simulators.profiles.formats.base import Content, Format
 
 FORMATS: tuple[Format, ...] = (
     *carbon.FORMATS,
+    *watttime.FORMATS,
     *runs.FORMATS,
     *market.FORMATS,
     *yields.FORMATS,

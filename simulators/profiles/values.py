@@ -29,9 +29,12 @@ PER_UNIT = tuple(QUANTITIES[name].label for name in ("pv", "wind", "per_unit"))
 POUND_G_PER_KWH = 0.45359237
 """One pound per MWh in g/kWh: exact, by the definition of the pound."""
 
-PER_AREA = ("wh/m2", "kwh/m2")
+PER_AREA = ("wh/m2", "kwh/m2", "j/cm2", "j/m2", "kj/m2", "mj/m2")
 MOST_IMPLAUSIBLE = 0.01
 """Share of values that a rule may mend; with more of them the unit is wrong, or the file."""
+
+BARE_IRRADIANCE = 3.0
+"""Irradiance whose largest value is below is in kW/m2, or of a night: the sun gives more than 3 W/m2 when it rises."""
 
 BARE_PRICE = 10.0
 """A bare price is one per kWh: no market has paid ten of a currency for a kWh, many have per MWh."""
@@ -54,7 +57,7 @@ def stated_unit(
         return unit
     if quantity in (CARBON, MARGINAL):
         return _bare_carbon(table, column, quantity, numbers)
-    _check_bare(table, column, quantity, numbers)
+    check_bare(table, column, quantity, numbers)
     return None
 
 
@@ -79,7 +82,7 @@ def _bare_carbon(table: Table, column: str, quantity: Quantity, numbers: Array) 
     if _whole_pounds(numbers):
         return None  # Vessim's excerpts: lbs/MWh as WattTime publishes them, converted to g/kWh
     if name in quantity.names:
-        _check_bare(table, column, quantity, numbers)
+        check_bare(table, column, quantity, numbers)
         return None
     raise InputError(
         f"{table.path}: column '{column}' names no unit (its mean is {mean:.4g}; WattTime's unit is lbs/MWh); "
@@ -95,7 +98,8 @@ def _whole_pounds(numbers: Array) -> bool:
     )
 
 
-def _check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
+def check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
+    """Refuse a column without a unit whose values are implausible in the canonical one."""
     if np.isnan(numbers).all():
         return
     if quantity.bare_mean is None:
@@ -108,13 +112,15 @@ def _check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -
     mean = float(np.nanmean(numbers))
     largest = float(np.nanmax(np.abs(numbers)))
     too_dear = quantity.label == "price" and largest > BARE_PRICE
-    if low <= mean <= high and not too_dear:
+    dim = quantity.unit == "W/m2" and 0.05 < largest < BARE_IRRADIANCE
+    if low <= mean <= high and not too_dear and not dim:
         return
     what = f"its largest value {largest:.4g}" if low <= mean <= high else f"its mean {mean:.4g}"
     raise InputError(
         f"{table.path}: column '{column}' names no unit and {what} is implausible "
-        f"in {quantity.unit}; expected the unit in the header, or "
-        f"{table.advice('unit', quantity.unit)}; known are {accepted_units(quantity)}"
+        f"in {quantity.unit}; expected the unit in the header, such as '{column}[{quantity.unit}]'"
+        + (f", or {table.advice('unit', quantity.unit)}" if table.option != "weather" else "")
+        + f"; known are {accepted_units(quantity)}"
     )
 
 
@@ -181,6 +187,8 @@ def mark_implausible(
         kind = "negative " if worst < 0 <= quantity.low else ""
         many = "" if rule is None else f" ({len(wrong)} such values: more than a rule may mend)"
         way = f", or a rule: {table.advice('implausible', 'cap')} or missing" if rule is None else ""
+        if len(wrong) > len(values) / 2:
+            way = ", or its own unit in the header: most values are outside"
         raise table.error(
             int(wrong[0]), f"{kind}{quantity.label} {worst:g} in column '{column}'{many}", f"{limits}{way}"
         )

@@ -29,7 +29,7 @@ from simulators.profiles.formats.base import Content, Implausible, Label, RawWea
 from simulators.profiles.profile import Align, Profile
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.registry import weather_format
-from simulators.profiles.sun import Place, on_time
+from simulators.profiles.sun import Place, check_diffuse, on_time
 
 FIELDS = {
     "ghi_w_m2": "ghi",
@@ -42,7 +42,7 @@ FIELDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # read once, and a key of what was computed from it
 class Weather:
     """Weather of one place on a uniform UTC axis; every array has shape (n,) or is None if the file has none.
 
@@ -202,6 +202,8 @@ def read_weather(
     raw = known.weather(
         content, Said(timezone, label, None if fill is None else parse_fill(fill), implausible)
     )
+    if not raw.columns:
+        raise InputError(f"{path}: no irradiance, temperature or wind speed in it; expected a weather file")
     for name, said in (("timezone", timezone), ("label", label)):
         if said is not None and raw.settled:
             raise InputError(
@@ -210,6 +212,7 @@ def read_weather(
     own = raw.latitude is not None and raw.longitude is not None
     place = Place(raw.latitude, raw.longitude) if own else Place(latitude, longitude)
     columns, computed = _complete_irradiance(raw, place)
+    check_diffuse(replace(raw, columns=columns))
     raw, moved = on_time(replace(raw, columns=columns), place, {"ghi", "dni", "dhi"} <= set(raw.columns))
     is_cyclic = raw.cyclic if cyclic is None else cyclic
     steps = len(next(iter(raw.columns.values())))

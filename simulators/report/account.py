@@ -49,6 +49,8 @@ def _carbon(summary: Mapping[str, Any]) -> str:
     ]
     if battery := settlement(summary):
         parts.append(page.text(battery, "note"))
+    if grid := connection(summary):
+        parts.append(page.text(grid, "note"))
     own = [_supply(name, part) for name, part in (summary.get("own_supply") or {}).items()]
     if own:
         header = ["Life cycle of own supply", "CO₂eq", "Range", "Factor", "Source"]
@@ -94,6 +96,23 @@ def settlement(summary: Mapping[str, Any]) -> str:
     return f"{charge}: being back at its start {does} {energy_text(abs(settled))} at its terminals{at}."
 
 
+def connection(summary: Mapping[str, Any]) -> str:
+    """What the connection to the grid did not carry, in a sentence; empty if nothing came of its limits."""
+    found = summary.get("connection") or {}
+    hours = {
+        "islanded_h": "without a grid", "at_import_limit_h": "at the import limit",
+        "at_export_limit_h": "at the export limit",
+        "too_fast_h": "changing faster than the ramp limit", "shedding_h": "with load shed",
+    }  # fmt: skip
+    energies = {
+        "unserved_mwh": "of load unserved", "pv_curtailed_mwh": "of PV curtailed",
+        "wind_curtailed_mwh": "of wind curtailed",
+    }  # fmt: skip
+    told = [f"{found[name]:.4g} h {words}" for name, words in hours.items() if found.get(name)]
+    told += [f"{energy_text(found[name])} {words}" for name, words in energies.items() if found.get(name)]
+    return f"Connection: {', '.join(told)}." if told else ""
+
+
 def _currency(summary: Mapping[str, Any]) -> str:
     return str((summary.get("import_cost") or {}).get("unit") or "1")
 
@@ -103,7 +122,7 @@ def _plants(summary: Mapping[str, Any]) -> str:
         (
             _named(name),
             number(plant["rated_kw"], "kW"),
-            plant["model"] + (f", {plant['machines']:.3g} of them" if plant.get("machines") else ""),
+            _made_of(plant),
             number(plant["hub_height_m"], "m") if plant.get("hub_height_m") else "–",
             share(plant["capacity_factor"]),
         )
@@ -113,6 +132,12 @@ def _plants(summary: Mapping[str, Any]) -> str:
         return ""
     header = ("", "Rating", "Made of", "Hub height", "Capacity factor in this run")
     return page.section("Own generation", page.table(header, rows, ("", "number", "", "number", "number")))
+
+
+def _made_of(plant: Mapping[str, Any]) -> str:
+    """Model, number and what else is known of a plant; old results know less."""
+    machines = f"{plant['machines']:.3g} of them" if plant.get("machines") else ""
+    return ", ".join(filter(None, (plant["model"], machines, plant.get("detail", ""))))
 
 
 def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,7 +160,13 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     rows += books.lines(summary)
     if battery := summary.get("storage"):
-        rows.append(("Battery, start and end", f"{share(battery['soc_start'])}, {share(battery['soc_end'])}"))
+        ends = f"{share(battery['soc_start'])}, {share(battery['soc_end'])}"
+        cycles = f"{battery.get('equivalent_full_cycles', 0.0):.3g} equivalent full cycles"
+        lost = battery.get("capacity_lost")
+        aged = f", {share(lost)} of its capacity lost" if lost else ""
+        rows.append(("Battery, start and end", f"{ends}; {cycles}{aged}"))
+    if grid := connection(summary):
+        rows.append(("Connection", grid.removeprefix("Connection: ").removesuffix(".")))
     for name, plant in (summary.get("plants") or {}).items():
         hub = f", hub at {number(plant['hub_height_m'], 'm')}" if plant.get("hub_height_m") else ""
         rows.append(

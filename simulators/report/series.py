@@ -135,8 +135,8 @@ def indexed(frame: pd.DataFrame, meta: RunMeta) -> pd.DataFrame:
 def power_flows(frame: pd.DataFrame) -> pd.DataFrame:
     """Who carries the load, and where the rest goes; MW, per row.
 
-    ``pv + wind + battery + grid = load`` in every row that is balanced. What leaves the load's bus
-    (`charge`, `export`, `curtailed`) is taken from own generation first, then from the grid, then from the
+    ``pv + wind + battery + grid = load`` in every row that is balanced and has no unserved load. What leaves the
+    load's bus (`charge`, `export`, `curtailed`) is taken from own generation first, then from the grid, then from the
     battery; PV and wind share it in proportion to what they generate.
     """
     pv, wind = column(frame, "pv_mw"), column(frame, "wind_mw")

@@ -10,7 +10,7 @@ from simulators.datacenter import factors
 from simulators.datacenter.cooling import ConstantPue, OutdoorCooling, PartLoadCooling
 from simulators.datacenter.facility import Facility
 from simulators.datacenter.node import Node
-from simulators.datacenter.options import FacilityOptions, assumptions
+from simulators.datacenter.options import FacilityOptions
 from simulators.datacenter.outdoors import outdoor_series
 from simulators.datacenter.plain import facility_from_plain
 from simulators.datacenter.power_chain import ConstantEfficiency, Stage, Stages
@@ -25,7 +25,7 @@ def test_a_studys_facility_is_the_one_built_by_hand():
         chain = ConstantEfficiency(efficiency)
         by_hand = Facility.for_gpus(20, cooling=ConstantPue(pue), power_chain=chain)
         assert facility_from_plain({"gpus": 20, "pue": pue}) == by_hand
-        told = {found.name: found.factor for found in assumptions(FacilityOptions(pue=pue))}
+        told = {found.name: found.factor for found in FacilityOptions(pue=pue).assumptions()}
         assert told["power_chain_efficiency"].value == efficiency
     assert facility_from_plain({"gpus": 20}) == Facility.for_gpus(20)
     assert facility_from_plain({"gpus": 20, "node_overhead": False}).nodes == 0
@@ -141,7 +141,7 @@ def test_every_constant_has_a_range_and_a_source():
 def test_a_run_tells_what_it_rests_on(options):
     """What a study names is its own, without a range; the rest carries one, and builds at either end of it."""
     chosen = FacilityOptions(**options)
-    told = {found.name: found.factor for found in assumptions(chosen)}
+    told = {found.name: found.factor for found in chosen.assumptions()}
     assert {"grid_water"} <= set(told)
     for name, value in options.items():
         if name in told:

@@ -60,7 +60,7 @@ def written(folder: Path, header: str, value: float) -> FileRef:
 
 def test_a_bare_share_of_more_than_one_asks_for_its_unit(tmp_path):
     with pytest.raises(
-        InputError, match=r"names no unit .* expected the unit in the header, or --carbon-free-unit"
+        InputError, match=r"names no unit .* expected the unit in the header, .*or --carbon-free-unit"
     ):
         written(tmp_path, "cfe", 83.0).read("carbon_free")
     assert written(tmp_path, "cfe", 0.83).read("carbon_free").values[0] == 0.83

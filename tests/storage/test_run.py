@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from simulators.errors import InputError
 from simulators.quantities.schema import BY_NAME
+from simulators.storage.ageing import NO_AGEING, lfp
 from simulators.storage.battery import BatteryConfig
 from simulators.storage.dispatch import dispatch
 from simulators.storage.run import run
@@ -16,13 +17,15 @@ from simulators.storage.site import Site
 from .test_connection import batteries, connections, rows, rules
 
 
-def adapter(site, series, step_s, rule):
+def adapter(site, series, step_s, rule, ageing_at_c):
     """The columns of `series` as the adapter gives them, in watts through megawatts and back."""
     storage = Storage()
     storage.init("Storage", step_size=step_s)
     battery = None if site.battery is None else vars(site.battery)
     parameters = {"battery": battery, "dispatch": rule, "connection": vars(site.connection)}
-    storage.create(1, "Battery", name="here", return_by_s=site.return_by_s or None, **parameters)
+    storage.create(
+        1, "Battery", name="here", return_by_s=site.return_by_s or None, ageing_at_c=ageing_at_c, **parameters
+    )
     names = ("P_load[MW]", "P_pv[MW]", "P_wind[MW]", "P_gen[MW]", "CI[gCO2eq/kWh]", "price[1/kWh]")
     found = []
     for i in range(len(series[0])):
@@ -39,12 +42,23 @@ def told(rule):
 
 
 @settings(deadline=None)  # compiled on the first call
-@given(batteries, rules, connections, rows, st.sampled_from([60, 900, 3600]), st.sampled_from([None, 4]))
-def test_the_loop_and_the_adapter_give_equal_bytes(battery, rule, connection, rows, step_s, back):
-    site = Site(battery, rule, connection, step_s, back and back * step_s)
+@given(
+    batteries,
+    rules,
+    connections,
+    rows,
+    st.sampled_from([60, 900, 3600]),
+    st.sampled_from([None, 4]),
+    st.sampled_from([None, 40.0]),
+)
+def test_the_loop_and_the_adapter_give_equal_bytes(
+    battery, rule, connection, rows, step_s, back, ageing_at_c
+):
+    law = NO_AGEING if ageing_at_c is None else lfp(ageing_at_c)
+    site = Site(battery, rule, connection, step_s, back and back * step_s, law=law)
     mw = np.array(rows).T[:4] / 1e6
     price = np.array(rows).T[4]
-    stepwise, said = adapter(site, (*mw, np.full(len(rows), 300.0), price), step_s, told(rule))
+    stepwise, said = adapter(site, (*mw, np.full(len(rows), 300.0), price), step_s, told(rule), ageing_at_c)
     found = run(site, *(1e6 * mw), np.full(len(rows), 300.0), price)
     for name, values in found.columns.items():
         column = np.array([outputs[BY_NAME[name].attribute] for outputs in stepwise])

@@ -16,7 +16,7 @@ from simulators.profiles.axis import Axis, on_axis
 from simulators.profiles.formats.base import Content, Said
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.tables import Table
-from simulators.profiles.values import converted, mark_implausible
+from simulators.profiles.values import check_bare, converted, mark_implausible
 
 NOMINAL_YEAR = 1990
 """Of typical years; not a leap year."""
@@ -69,7 +69,10 @@ def on_axes(
     for quantity, (header, unit) in present.items():
         wanted = quantity_named(quantity)
         try:
-            values, _ = converted(table, header, wanted, unit, table.numbers(header), axis.step_s)
+            numbers = table.numbers(header)
+            if unit is None:
+                check_bare(table, header, wanted, numbers)
+            values, _ = converted(table, header, wanted, unit, numbers, axis.step_s)
             values, mended = mark_implausible(table, header, wanted, values, said.implausible)
             columns[quantity], holes = on_axis(table, header, axis, values, said.fill)
         except InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulators.profiles.formats.base import Column, Content, Format, Sheet
 from simulators.profiles.formats.carbon import columns_of
-from simulators.profiles.formats.market import wide
+from simulators.profiles.formats.records import wide
 from simulators.quantities.schema import BY_NAME
 
 _KNOWN = {

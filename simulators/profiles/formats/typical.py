@@ -18,9 +18,9 @@ from simulators.profiles.tables import check_lengths
 
 
 def _tmy3(content: Content, said: Said) -> RawWeather:
-    check_lengths(content.path, content.text.rstrip().splitlines(), header=1)
+    check_lengths(content.path, content.tidy.rstrip().splitlines(), header=1)
     frame, meta = pvlib_read(
-        content, "TMY3", iotools.read_tmy3, io.StringIO(content.text), coerce_year=NOMINAL_YEAR
+        content, "TMY3", iotools.read_tmy3, io.StringIO(content.tidy), coerce_year=NOMINAL_YEAR
     )
     check_year(content.path, pd.DatetimeIndex(frame.index) - pd.Timedelta(hours=1), "TMY3", 3)
     frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
@@ -42,7 +42,7 @@ _EPW_MISSING = {
 
 def _epw(content: Content, said: Said) -> RawWeather:
     _epw_row_length(content)
-    frame, meta = pvlib_read(content, "EPW", iotools.read_epw, io.StringIO(content.text))
+    frame, meta = pvlib_read(content, "EPW", iotools.read_epw, io.StringIO(content.tidy))
     check_year(content.path, pd.DatetimeIndex(frame.index), "EPW", 9)
     names = {"temp_air": "temperature", "atmospheric_pressure": "pressure", "relative_humidity": "humidity"}
     frame = frame.rename(columns=names)
@@ -60,7 +60,7 @@ def _epw(content: Content, said: Said) -> RawWeather:
 
 def _epw_row_length(content: Content) -> None:
     """Name the first data row that is cut short, which pvlib would pad with NaN."""
-    for number, line in enumerate(content.text.splitlines()[8:], start=9):
+    for number, line in enumerate(content.tidy.splitlines()[8:], start=9):
         if line.strip() and line.count(",") < 21:  # wind speed is the 22nd field
             raise InputError(
                 f"{content.path}: row {number} (line of the file): has {line.count(',') + 1} cells; expected 35"
@@ -74,7 +74,7 @@ _TRY_MISSING = {"t": 99.9, "WG": 99.9, "p": 9999, "B": 9999, "D": 9999}
 
 def _dwd_try(content: Content, said: Said) -> RawWeather:
     """Hours 1 to 24 of Central European Time all year; B and D are means of the hour before, on the horizontal."""
-    lines = content.text.rstrip().splitlines()
+    lines = content.tidy.rstrip().splitlines()
     mark = next((n for n, line in enumerate(lines) if line.strip().startswith("***")), None)
     if mark is None or mark < 1:
         raise InputError(f"{content.path}: no row of stars above the hours; expected a DWD TRY as published")
