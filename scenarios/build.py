@@ -13,6 +13,7 @@ import numpy as np
 from scenarios.bill import NO_PRICE, currency
 from scenarios.hardware import hardware_of
 from scenarios.measured import load_entities
+from scenarios.outlook import ahead_of, check_needs, facts_of, reach_of
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -21,6 +22,7 @@ from simulators.errors import InputError
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
+from simulators.quantities.facts import SiteFacts
 from simulators.recorder.summary import sha256
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
@@ -41,7 +43,11 @@ def read(study: Study) -> dict[str, SiteSeries]:
     }
 
 
-def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Plan:
+def build(
+    study: Study,
+    series_of: Mapping[str, SiteSeries] | None = None,
+    needs: frozenset[str] | None = None,
+) -> Plan:
     """Read every file of a study, check that it covers the run, and lay out the world.
 
     Parameters
@@ -50,6 +56,8 @@ def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Pl
         What is to be simulated.
     series_of
         What `read` gave for a study that differs from this one in nothing that its series rest on, e.g. the battery.
+    needs
+        Signals that controllers are to see; None: those that the policies of the study ask for.
 
     Raises
     ------
@@ -62,7 +70,7 @@ def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Pl
     sites: dict[str, SitePlan] = {}
     for site, place in zip(study.sites, places, strict=True):
         series = _series(study, site, place, span) if series_of is None else series_of[site.name]
-        plan = _site_plan(study, site, place, series)
+        plan = _site_plan(study, site, place, series, needs)
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
@@ -76,7 +84,7 @@ def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Pl
 def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSeries:
     """The site's series; a file that covers all but the time after the last arrivals is told what that is for."""
     try:
-        return read_series(site, place, span, _horizon_steps(study, site))
+        return read_series(site, place, span, reach_of(study, site).steps)
     except InputError as error:
         if study.drain_steps == 0:
             raise
@@ -115,7 +123,9 @@ def _licence(path: Path) -> str:
     return "see data/README.md" if name.startswith("data/") else ""
 
 
-def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
+def _site_plan(
+    study: Study, site: SiteStudy, place: Site, series: SiteSeries, needs: frozenset[str] | None
+) -> SitePlan:
     currency(site.tariff, series.price_unit)  # refuses what does not go together
     hardware = hardware_of(study, site, series)
     notes = [*place.notes, *series.notes]
@@ -129,17 +139,8 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
-    needs = needs_of(site.control.policy)
-    if (
-        "price" in needs and needs != set(NEEDS) and series.price is None
-    ):  # who asks for all takes what there is
-        raise InputError(
-            f"--policy {site.control.policy}: site {place.name} has no price, expected --price FILE"
-        )
-    if needs & {"carbon", "carbon_forecast", "marginal"} and needs != set(NEEDS) and "carbon" in site.without:
-        raise InputError(
-            f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
-        )
+    needs = needs_of(site.control.policy) if needs is None else needs
+    check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     return SitePlan(
         study=site,
         title=place.title,
@@ -180,15 +181,17 @@ def _entities(
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
             made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
+    source = _source(study, site, place, plan, span)
     if site.serves or site.control.policy != "none":
-        made.append(_controller(site))
+        made += ahead_of(study, site, plan, series, source.config["workload"])
+        made.append(_controller(site, facts_of(study, site, plan, source.config["workload"])))
     if series.load_w is not None:
         made += load_entities(site, series.load_w, plan.facility)
     else:
         if site.connection.limited and site.connection.shed:
             sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
             made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
-        made.append(_source(study, site, place, plan, span))
+        made.append(source)
         made.append(_cluster(study, site, plan))
         facility = {**plan.facility, "copies": plan.copies}
         made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
@@ -206,11 +209,9 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         given[key] = values
         if values is None:
             silent.add(attribute)
-    horizon_s = _horizon_steps(study, site) * study.run.step
-    forecast: dict[str, Any] = {"name": site.control.forecast, "horizon_s": horizon_s}
-    if site.control.forecast == "noisy":
-        forecast["seed"] = study.run.seed
-    if series.forecasts is not None:
+    reach = reach_of(study, site)
+    forecast = reach.options(study, site)
+    if series.forecasts is not None and reach.name == "file":
         forecast |= series.forecasts
     given["forecast"] = forecast
     return Entity(
@@ -218,13 +219,8 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
     )
 
 
-def _horizon_steps(study: Study, site: SiteStudy) -> int:
-    """How many steps ahead the forecasts of a site reach: as long as its requests may be deferred."""
-    return max(1, round(site.traffic.defer_hours * 3600 / study.run.step))
-
-
-def _controller(site: SiteStudy) -> Entity:
-    config = {"policy": site.control.policy, "site": site.name}
+def _controller(site: SiteStudy, facts: SiteFacts) -> Entity:
+    config = {"policy": site.control.policy, "site": site.name, "facts": facts.to_plain()}
     return Entity(site.name, "controller", "controller", "Controller", site.name, config)
 
 

@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "How much PV and battery? A grid of sizes over one load; table and figure.",
     ),
     "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting."),
+    "compare-policies": (
+        "scenarios.compare_policies",
+        "Policies on the same requests, from several dates: what each saves, and at what delay.",
+    ),
     "attribution": (
         "scenarios.attribution",
         "What one changed option does to energy and latency; whose joule it is.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -25,7 +25,7 @@ class Facility:
     node
         The servers; None counts the GPUs alone as IT, as arXiv 2507.11417 does.
     nodes
-        How many servers there are; all stay switched on.
+        How many servers there are.
     cooling
         What comes on top of IT and losses; a constant PUE is of all three together.
     power_chain
@@ -80,6 +80,27 @@ class Facility:
             raise InputError(f"data centre: {gpus} GPUs, expected at least 1")
         node = node or Node()
         return cls(node, ceil(gpus / node.gpus), **options)
+
+    def without_hosts(self, off: float, utilisation: float) -> tuple[Facility, float]:
+        """The facility with so many servers (on average) switched off, and how busy those left are.
+
+        Parameters
+        ----------
+        off
+            Servers that are off, 0 to `nodes`; fewer than all, for those that serve must be on.
+        utilisation
+            How busy the hosts are, mean of all.
+
+        Examples
+        --------
+        >>> facility, busy = Facility.for_gpus(16).without_hosts(1.0, 0.25)
+        >>> facility.nodes, busy
+        (1.0, 0.5)
+        """
+        left: Any = self.nodes - off  # on average: a broken number
+        if self.node is None or off <= 0 or left <= 0:
+            return self, utilisation
+        return replace(self, nodes=left), min(1.0, utilisation * self.nodes / left)
 
     def it_w(self, gpu_w: Power, utilisation: float | Power = 1.0) -> Power:
         """Power at the servers' plugs, W; arguments as of `power`."""

@@ -22,9 +22,10 @@ class _Building:
     copies: float
     told: dict[str, float] = field(default_factory=dict)
 
-    def at(self, gpu_mw: Any, utilisation: float, step: Steps) -> dict[str, Any]:
-        """Attributes at a power of the GPUs, MW: of one step, or of many."""
-        power = self.facility.power(1e6 * gpu_mw / self.copies, utilisation, step)
+    def at(self, gpu_mw: Any, utilisation: float, step: Steps, off: float = 0.0) -> dict[str, Any]:
+        """Attributes at a power of the GPUs, MW: of one step, or of many; `off`: servers that are, of one building."""
+        facility, utilisation = self.facility.without_hosts(off, utilisation)
+        power = facility.power(1e6 * gpu_mw / self.copies, utilisation, step)
         to_mw = self.copies / 1e6
         return {
             "P_it[MW]": power.it_w * to_mw,
@@ -41,6 +42,7 @@ class DataCenter(Adapter[_Building]):
     ``DataCenter(facility={"gpus": 8, "pue": 1.2, "node_overhead": True, "copies": 1.0})``: what `facility_from_plain`
     takes, and `copies`; everything may be left out. `copies` equal buildings stand for one: `gpus` are those of one
     building, what is connected to ``P_gpu[MW]`` is that of all of them, summed.
+    ``hosts_off[1]`` is how many servers of all buildings are switched off (none if nothing is connected);
     ``utilisation[1]`` is how busy the hosts are: the mean of what is connected, and 1 (the upper bound) if nothing is.
     """
 
@@ -49,7 +51,7 @@ class DataCenter(Adapter[_Building]):
             "public": True,
             "params": ["facility"],
             "attrs": [
-                *("P_gpu[MW]", "utilisation[1]"),
+                *("P_gpu[MW]", "utilisation[1]", "hosts_off[1]"),
                 *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]", "water[m3/h]"),
             ],
         }
@@ -65,7 +67,8 @@ class DataCenter(Adapter[_Building]):
     def advance(self, eid: str, entity: _Building, given: Given) -> None:
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
-        told = entity.at(given.total("P_gpu[MW]"), utilisation, self.now // self.step_size)
+        off = given.total("hosts_off[1]") / entity.copies
+        told = entity.at(given.total("P_gpu[MW]"), utilisation, self.now // self.step_size, off)
         entity.told = {attribute: float(value) for attribute, value in told.items()}
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:

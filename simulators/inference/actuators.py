@@ -7,13 +7,21 @@ from numbers import Real
 from typing import Any, Protocol
 
 from simulators.errors import InputError
-from simulators.inference.batching.policies import with_batch_cap
+from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.replica import Replica
-from simulators.quantities.commands import Awake, BatchCap, ClockLimit, Command, PowerCap
+from simulators.quantities.commands import (
+    Awake,
+    BatchCap,
+    ChunkBudget,
+    ClockLimit,
+    Command,
+    ParkedState,
+    PowerCap,
+)
 
-TAKES = (BatchCap.kind, Awake.kind, PowerCap.kind, ClockLimit.kind)
+TAKES = (BatchCap.kind, ChunkBudget.kind, Awake.kind, PowerCap.kind, ClockLimit.kind)
 """Kinds of commands a cluster carries out."""
 
 
@@ -22,6 +30,14 @@ class Commanded(Protocol):
 
     replicas: list[Replica]
     parking: Parking
+
+
+HOST_OFF: ParkedState = "host_off"
+
+
+def of_gpu(state: ParkedState) -> str:
+    """The state of the GPUs in a parked state that may be the host's as well."""
+    return "off" if state == HOST_OFF else state
 
 
 def in_numbers(command: Command) -> Command:
@@ -41,6 +57,8 @@ def in_numbers(command: Command) -> Command:
     """
     if isinstance(command, BatchCap):
         return replace(command, requests=_whole("batch cap", command.requests))
+    if isinstance(command, ChunkBudget):
+        return replace(command, tokens=_whole("chunk budget", command.tokens))
     if isinstance(command, Awake):
         return replace(command, replicas=_whole("replicas awake", command.replicas))
     if isinstance(command, PowerCap):
@@ -68,6 +86,8 @@ def check_command(cluster: Commanded, command: Command) -> str | None:
         for replica in cluster.replicas:
             if isinstance(command, BatchCap):
                 with_batch_cap(replica.limits, command.requests)
+            elif isinstance(command, ChunkBudget):
+                with_chunk_budget(replica.limits, command.tokens, replica.most_tokens)
             elif isinstance(command, PowerCap):
                 check_cap(replica.law, command.watts)
             elif isinstance(command, ClockLimit):
@@ -85,7 +105,7 @@ def _check_awake(cluster: Commanded, replica: Replica, command: Awake) -> None:
     count = len(cluster.replicas)
     if not 1 <= command.replicas <= count:
         raise InputError(f"{command.replicas} replicas awake: expected 1 to {count}")
-    if command.replicas < count and command.state not in replica.states:
+    if command.replicas < count and of_gpu(command.state) not in replica.states:
         known = ", ".join(replica.states) or "none is known for this GPU"
         raise InputError(f"state {command.state!r}: expected one of {known}")
 
@@ -93,14 +113,18 @@ def _check_awake(cluster: Commanded, replica: Replica, command: Awake) -> None:
 def actuate(cluster: Commanded, command: Command, at: float) -> list[int]:
     """Carry out a checked command at a time, s; returns the replicas that are to be woken."""
     if isinstance(command, Awake):
+        parking, host_off = cluster.parking, command.state == HOST_OFF
         for number in range(command.replicas, len(cluster.replicas)):
-            if number not in cluster.parking.away:
-                cluster.parking.order(number, at, cluster.replicas[number].states[command.state])
+            if number not in parking.away:
+                parking.order(number, at, cluster.replicas[number].states[of_gpu(command.state)])
+            parking.hosts.want(number, host_off, at)
         cluster.parking.asleep = set(range(command.replicas, len(cluster.replicas)))
         return [number for number in sorted(cluster.parking.away) if number < command.replicas]
     for replica in cluster.replicas:
         if isinstance(command, BatchCap):
             replica.batch_cap = command.requests
+        elif isinstance(command, ChunkBudget):
+            replica.chunk_budget = command.tokens
         elif isinstance(command, PowerCap):
             replica.power_cap_w = command.watts
         elif isinstance(command, ClockLimit):

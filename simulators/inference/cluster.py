@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.inference.actuators import actuate, check_command, in_numbers
 from simulators.inference.batching.state import REQUEST, Records
+from simulators.inference.hosts import GPUS_PER_HOST
 from simulators.inference.interval import Interval
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
@@ -63,11 +64,15 @@ class Cluster:
         Resolution of the power series handed out with every interval.
     copies
         How many such clusters stand for one: what an interval reports is that of all of them.
+    gpus_per_host
+        GPUs in one server; replicas fill them one after the other.
 
     Attributes
     ----------
     received, completed, rejected
         Requests of one copy since the start.
+    hosts_off
+        Servers of one copy that were off in the last interval, on average.
 
     Examples
     --------
@@ -80,7 +85,12 @@ class Cluster:
     """
 
     def __init__(
-        self, replicas: Sequence[Replica], router: Router, bins_per_interval: int = 1, copies: float = 1.0
+        self,
+        replicas: Sequence[Replica],
+        router: Router,
+        bins_per_interval: int = 1,
+        copies: float = 1.0,
+        gpus_per_host: int = GPUS_PER_HOST,
     ) -> None:
         if not copies > 0:
             raise InputError(f"cluster: {copies} copies, expected a number above 0")
@@ -88,8 +98,9 @@ class Cluster:
         self.router = router
         self.bins_per_interval = bins_per_interval
         self.copies = copies
-        self.parking = Parking(self.replicas)
+        self.parking = Parking(self.replicas, gpus_per_host)
         self.received = self.rejected = 0
+        self.hosts_off = 0.0
         self._report = Report(self.replicas, self.parking, bins_per_interval)
         self._env = simpy.Environment()
         self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
@@ -121,6 +132,16 @@ class Cluster:
     def awake(self) -> int:
         """Replicas that serve: neither parked, nor to be parked once drained, nor still loading."""
         return len(self.replicas) - len(self._loading | self.parking.away)
+
+    @property
+    def waking(self) -> int:
+        """Replicas that load their model, or wait for their server to start."""
+        return len(self._loading - self.parking.away)
+
+    @property
+    def draining(self) -> int:
+        """Replicas that finish what they have, to be parked then."""
+        return len(self.parking.draining)
 
     @property
     def slots(self) -> int:
@@ -225,6 +246,7 @@ class Cluster:
         for number in range(len(self.replicas)):
             self._bring(number, until)
             self.replicas[number].meter_in_flight(self._bins[number], begins_at, self._width_s)
+        self.hosts_off = self.parking.hosts.off_s(begins_at, until) / (until - begins_at)
         interval = self._report.interval(begins_at, until, self._bins, self.received, self.rejected)
         return interval if self.copies == 1 else interval.times(self.copies)
 

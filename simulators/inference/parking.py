@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.hosts import GPUS_PER_HOST, Hosts
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.routing import Router
@@ -25,15 +26,20 @@ class Parking:
     ----------
     replicas
         Of one cluster; the `rule` of their `standby` says which park by themselves.
+    gpus_per_host
+        GPUs in one server.
 
     Attributes
     ----------
     asleep
         Replicas a controller has put to sleep: they are not woken because the others are full.
+    hosts
+        The servers around them.
     """
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    def __init__(self, replicas: Sequence[Replica], gpus_per_host: int = GPUS_PER_HOST) -> None:
         self._replicas = replicas
+        self.hosts = Hosts(replicas, gpus_per_host)
         self._ordered: dict[int, tuple[float, State]] = {}  # to be parked once drained, since when
         self.asleep: set[int] = set()
 
@@ -42,6 +48,11 @@ class Parking:
         """Replicas that are parked, or will be once drained."""
         parked = {n for n, r in enumerate(self._replicas) if r.standby.state is not None}
         return parked | self._ordered.keys()
+
+    @property
+    def draining(self) -> set[int]:
+        """Replicas to be parked once they have finished what they have."""
+        return set(self._ordered)
 
     @property
     def looks(self) -> bool:
@@ -69,6 +80,7 @@ class Parking:
                 return
             since, state = self._ordered.pop(number)
             replica.standby.park(max(since, idle_since), state)
+            self.hosts.look(number)
         elif replica.standby.rule is not None:
             state, after_s = replica.standby.rule
             if idle_since + after_s <= now:
@@ -78,10 +90,11 @@ class Parking:
         """Make sure that a replica, advanced to `at`, serves or will; returns when it can, s."""
         self.settle(number, at)
         self._ordered.pop(number, None)
+        powered_at = self.hosts.power(number, at)
         replica = self._replicas[number]
         if replica.standby.state is None:
             return at
-        ready_at = replica.standby.wake(at)
+        ready_at = replica.standby.wake(powered_at)
         replica.serve_from(ready_at)
         return ready_at
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
-from simulators.inference.batching.policies import with_batch_cap
+from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.state import (
     ITERATION,
     REQUEST,
@@ -85,6 +85,8 @@ class Replica:
     ----------
     limits, capacity
         What bounds its batches, and what its arrays have room for.
+    most_tokens
+        Of a batch, as the replica was made: iteration times are known up to there.
     standby
         What its GPUs draw while they serve nothing.
     tables_up_to
@@ -112,6 +114,7 @@ class Replica:
     ) -> None:
         self.limits = limits
         self.capacity = capacity_for(limits)
+        self.most_tokens = limits.max_tokens
         self.states = dict(states or {})
         self.tables = tables = _uniform(tables)
         self.law = law = _uniform(law)
@@ -181,6 +184,18 @@ class Replica:
             self.state = widened(self.state, room)
             self.capacity = self.capacity._replace(batch=room)
         self.limits = limits
+
+    @property
+    def chunk_budget(self) -> int:
+        """Tokens of a batch, from the next one on; at most what the replica was made for.
+
+        Setting raises `InputError` if its batching policy cuts no prompts, or the budget is out of range.
+        """
+        return self.limits.max_tokens
+
+    @chunk_budget.setter
+    def chunk_budget(self, tokens: int) -> None:
+        self.limits = with_chunk_budget(self.limits, tokens, self.most_tokens)
 
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""

@@ -61,11 +61,7 @@ def build_replicas(
     limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
-    weights = weight_bytes_per_gpu(
-        shape, serving.tp, serving.pp, serving.precision, experts=shape.num_experts / serving.data_parallel
-    )
-    parked = serving.idle_off_s is not None or bool(device.power.get("states"))
-    states = states_for(device, weights, serving.tp * serving.pp) if parked else {}
+    states = parked_states(serving)
     per_stage = serving.tp * serving.data_parallel
     tables = tables_up_to(serving.batch_cap)
     waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
@@ -94,6 +90,28 @@ def build_replicas(
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
+
+
+def parked_states(serving: Serving) -> dict[str, State]:
+    """What the GPUs of a replica can be parked in, by name; empty where nothing is known and nothing parks by itself.
+
+    Raises
+    ------
+    InputError
+        If nothing is known, and replicas are to park after a while.
+
+    Examples
+    --------
+    >>> states = parked_states(Serving(gpu="h100"))
+    >>> states["off"].power_w < states["loaded_idle"].power_w
+    True
+    """
+    shape, device = model(serving.model), gpu(serving.gpu)
+    if serving.idle_off_s is None and not device.power.get("states"):
+        return {}
+    experts = shape.num_experts / serving.data_parallel
+    weights = weight_bytes_per_gpu(shape, serving.tp, serving.pp, serving.precision, experts=experts)
+    return states_for(device, weights, serving.tp * serving.pp)
 
 
 def _limits(serving: Serving, blocks: int) -> Limits:

@@ -18,6 +18,7 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.fleet import build_fleet
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
+from simulators.inference.recent import Recent
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
@@ -33,6 +34,7 @@ class Served:
     metrics: Metrics
     facts: dict[str, Any]
     conservation: Conservation
+    recent: Recent = field(default_factory=Recent)
     interval: Interval | None = None
     refused: list[dict[str, str]] = field(default_factory=list)
 
@@ -60,6 +62,7 @@ class Inference(Adapter[Served]):
                 *("mfu[1]", "mbu[1]", "busy[1]", "kv_use[1]", "ttft_mean[s]", "e2e_mean[s]"),
                 *("received[1]", "completed[1]", "rejected[1]", "running[1]", "waiting[1]"),
                 *("prefill_tokens[1]", "decode_tokens[1]", "replicas[1]", "awake[1]", "slots[1]"),
+                *("waking[1]", "draining[1]", "hosts_off[1]", "ttft_p99[s]", "tpot_p99[s]"),
             ],
         }
     }
@@ -106,6 +109,7 @@ class Inference(Adapter[Served]):
         interval = entity.cluster.advance(float(self.now + self.step_size), requests)
         entity.conservation.check(interval)
         entity.metrics.add(interval)
+        entity.recent.add(interval.finished, interval.ends_at)
         entity.interval = interval
 
     def outputs(self, eid: str, entity: Served, attributes: list[str]) -> dict[str, Any]:
@@ -132,8 +136,12 @@ class Inference(Adapter[Served]):
                 return entity.refused
             case "replicas[1]":
                 return len(cluster.replicas)
-            case "awake[1]":
-                return cluster.awake
+            case "awake[1]" | "waking[1]" | "draining[1]":  # of one copy
+                return getattr(cluster, attribute.removesuffix("[1]"))
+            case "hosts_off[1]":
+                return cluster.hosts_off * cluster.copies
+            case "ttft_p99[s]" | "tpot_p99[s]":
+                return entity.recent.quantile(f"{attribute.partition('_')[0]}_s")
             case "slots[1]":  # as the requests that take them: of all copies
                 return cluster.slots * cluster.copies
             case "ttft_mean[s]" | "e2e_mean[s]":

@@ -60,6 +60,16 @@ class Standby:
         self._pass_through(begins_at, state.leave_s, state.leave_j, self.loaded_w, state.name)
         return begins_at + state.leave_s
 
+    @property
+    def settled_at(self) -> float:
+        """When it is where it goes, s; from then on its power is that of its state."""
+        return self._steps[-1][0]
+
+    def supply(self, at: float, on: bool) -> None:
+        """Switch the server around a parked GPU off, or on again, at time `at`, s."""
+        assert self.state is not None, "the server of a replica that serves stays on"
+        self._steps.append((at, self.state.power_w if on else 0.0, False))
+
     def _pass_through(self, at: float, lasts_s: float, joules: float, then_w: float, name: str) -> None:
         if lasts_s > 0:
             self._steps.append((at, joules / lasts_s, True))

@@ -15,7 +15,8 @@ import numpy as np
 
 from simulators.errors import InputError
 
-ParkedState = Literal["off", "sleep", "context_idle"]
+ParkedState = Literal["off", "sleep", "context_idle", "host_off"]
+"""What a replica's GPUs are parked in; ``host_off``: off, and so are the servers that hold parked replicas alone."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Release(Command):
-    """Keep deferrable requests back, or let those held go at a rate (1/s; inf: all at once)."""
+    """Keep deferrable requests back, or let those held go at a rate (1/s; inf: all at once).
+
+    New ones pass while nothing is kept back, unless they `queue` behind those held: then the rate is that of all that
+    are deferrable.
+    """
 
     kind: ClassVar[str] = "release"
     hold: bool
     rate_per_s: float = inf
+    queue: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,14 @@ class BatchCap(Command):
 
     kind: ClassVar[str] = "batch_cap"
     requests: int
+
+
+@dataclass(frozen=True)
+class ChunkBudget(Command):
+    """Tokens that a batch of a replica may hold, prompts being cut to fit."""
+
+    kind: ClassVar[str] = "chunk_budget"
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,8 @@ class Curtail(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {
-    kind.kind: kind for kind in (Release, BatchCap, Awake, PowerCap, ClockLimit, BatteryPower, Route, Curtail)
+    kind.kind: kind
+    for kind in (Release, BatchCap, ChunkBudget, Awake, PowerCap, ClockLimit, BatteryPower, Route, Curtail)
 }
 
 

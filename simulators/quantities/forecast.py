@@ -17,6 +17,7 @@ from simulators.errors import InputError
 Array = NDArray[np.float64]
 
 DAY_S = 86400
+WEEK_S = 7 * DAY_S
 
 
 class Forecast(Protocol):
@@ -70,6 +71,26 @@ class Persistence:
     def at(self, step: int) -> Array:
         source = step + self._back
         return self._values[np.where(source < 0, step, source)]
+
+
+class Seasonal:
+    """Tells that the coming time will be like the same time of the week before (seasonal naive).
+
+    As long as no week is known the day before stands in (`Persistence`), and before that the present value.
+
+    Parameters are those of `Perfect`; `step_s` must divide a day.
+    """
+
+    def __init__(self, values: ArrayLike, step_s: int, horizon_s: int = DAY_S) -> None:
+        self._values, self._horizon = _checked(values, step_s, horizon_s)
+        self._daily = Persistence(values, step_s, horizon_s)
+        per_week = WEEK_S // step_s
+        ahead = np.arange(self._horizon)
+        self._back = np.where(ahead == 0, 0, ahead - per_week * -(-ahead // per_week))
+
+    def at(self, step: int) -> Array:
+        source = step + self._back
+        return np.where(source < 0, self._daily.at(step), self._values[np.maximum(source, 0)])
 
 
 class Noisy:
@@ -156,9 +177,32 @@ class Issued:
         return told
 
 
+class Coarse:
+    """Another forecast in means over several steps, the first of them beginning with the present one.
+
+    Parameters
+    ----------
+    fine
+        The forecast.
+    steps
+        How many of its steps make one; a rest at the end of its horizon is left out.
+    """
+
+    def __init__(self, fine: Forecast, steps: int) -> None:
+        self._fine = fine
+        self._steps = steps
+
+    def at(self, step: int) -> Array:
+        told = self._fine.at(step)
+        whole = max(1, len(told) // self._steps)
+        found: Array = told[: whole * self._steps].reshape(whole, -1).mean(axis=1)
+        return found
+
+
 FORECASTS: dict[str, Callable[..., Forecast]] = {
     "perfect": Perfect,
     "persistence": Persistence,
+    "seasonal": Seasonal,
     "noisy": Noisy,
     "file": Issued,
 }
@@ -166,6 +210,8 @@ FORECASTS: dict[str, Callable[..., Forecast]] = {
 
 def forecast(name: str, values: ArrayLike, step_s: int, horizon_s: int = DAY_S, **options: Any) -> Forecast:
     """The forecast called `name`, one of `FORECASTS`; `options` go to its class.
+
+    With ``mean_s`` among them it is told in means over so many seconds (`Coarse`).
 
     Raises
     ------
@@ -180,15 +226,19 @@ def forecast(name: str, values: ArrayLike, step_s: int, horizon_s: int = DAY_S, 
     >>> forecast("persistence", hourly, 3600, horizon_s=3 * 3600).at(1).tolist()
     [250.0, 250.0, 250.0]
     """
+    mean_s = options.pop("mean_s", step_s)
+    if mean_s % step_s or mean_s < step_s:
+        raise InputError(f"forecast: means over {mean_s} s, expected whole steps of {step_s} s")
     if name not in FORECASTS:
-        raise InputError(f"carbon forecast: {name!r} is unknown, expected one of {', '.join(FORECASTS)}")
+        raise InputError(f"forecast: {name!r} is unknown, expected one of {', '.join(FORECASTS)}")
     allowed = {"noisy": ("relative_error", "seed"), "file": ("issued_s", "lead_s", "forecasts")}.get(name, ())
     if unknown := set(options) - set(allowed):
         raise InputError(
-            f"carbon forecast {name!r}: unknown option {sorted(unknown)[0]!r}, "
+            f"forecast {name!r}: unknown option {sorted(unknown)[0]!r}, "
             f"expected one of {', '.join(allowed) or 'none at all'}"
         )
-    return FORECASTS[name](values, step_s, horizon_s, **options)
+    made = FORECASTS[name](values, step_s, horizon_s, **options)
+    return made if mean_s == step_s else Coarse(made, mean_s // step_s)
 
 
 def _checked(values: ArrayLike, step_s: int, horizon_s: int) -> tuple[Array, int]:

@@ -61,6 +61,8 @@ TIMESERIES: tuple[Column, ...] = (
     Column("rejected", "1", "cluster", "rejected[1]", "sum", "sum", "Requests rejected"),
     Column("running", "1", "cluster", "running[1]", "last", "sum", "Requests running"),
     Column("waiting", "1", "cluster", "waiting[1]", "last", "sum", "Requests queued"),
+    Column("awake", "1", "cluster", "awake[1]", "mean", "sum", "Replicas that serve"),
+    Column("hosts_off", "1", "cluster", "hosts_off[1]", "mean", "sum", "Servers switched off"),
     Column("prefill_tokens", "1", "cluster", "prefill_tokens[1]", "sum", "sum", "Prompt tokens processed"),
     Column("decode_tokens", "1", "cluster", "decode_tokens[1]", "sum", "sum", "Output tokens"),
     Column("it_mw", "MW", "facility", "P_it[MW]", "mean", "sum", "IT"),

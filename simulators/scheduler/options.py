@@ -27,10 +27,14 @@ class ControlOptions(BaseModel):
         description=f"what the scheduler does: {', '.join(POLICIES)}; with parameters as in carbon:quantile=0.2; "
         "or your own FILE.py:CLASS",
     )
-    forecast: Literal["perfect", "persistence", "noisy", "file"] = Field(
+    forecast: Literal["perfect", "persistence", "seasonal", "noisy", "file"] = Field(
         "perfect",
-        description="forecast the policy sees: perfect, persistence, noisy or file (what a publisher told at the time: "
-        "--carbon-forecast)",
+        description="forecasts the policy sees: perfect, persistence (as the day before), seasonal (as the week "
+        "before), noisy, or file (of carbon what a publisher told at the time: --carbon-forecast; of all else "
+        "persistence)",
+    )
+    forecast_error: float = Field(
+        0.1, ge=0, description="relative standard deviation of a noisy forecast a day ahead, 1"
     )
 
     @field_validator("policy")

@@ -10,11 +10,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
 from simulators.own_code import first_line, own_file
 from simulators.quantities.commands import Command, Release
+from simulators.quantities.facts import SiteFacts
 from simulators.scheduler.observation import Observation
 from simulators.scheduler.policies import policy as named
 from simulators.scheduler.policy import Policy
@@ -40,6 +42,7 @@ class _Controller:
     spec: str
     site: str
     policy: Policy
+    facts: SiteFacts = field(default_factory=SiteFacts)
     commands: list[Command] = field(default_factory=list)
     refused: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -54,10 +57,19 @@ class _Controller:
             self.refusals[kind, reason if known else "other reasons"] += 1
 
 
+def _array(given: Given, attribute: str) -> NDArray[np.float64]:
+    return np.asarray(given.only(attribute, ()), dtype=np.float64)
+
+
+def _known(value: float | None) -> float:
+    return nan if value is None else value
+
+
 class Scheduler(Adapter[_Controller]):
     """Controllers of sites.
 
-    ``Controller(policy="carbon:quantile=0.2", site="here")``. Powers and
+    ``Controller(policy="carbon:quantile=0.2", site="here", facts={"replicas": 2})``; facts are those of `SiteFacts`.
+    Powers and
     request counts are summed over what is connected, of voltages the lowest counts, of everything else there may be one
     source. ``commands`` are dictionaries (`simulators.quantities.commands`); what actuators refused comes back through
     ``refused`` and is seen by the policy one step later.
@@ -69,33 +81,35 @@ class Scheduler(Adapter[_Controller]):
     >>> scheduler.step(0, {"ber": {"vm_pu[1]": {"Grid-0.bus": 0.93}}}, 60)
     60
     >>> scheduler.get_data({"ber": ["commands"]})["ber"]["commands"]
-    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0}]
+    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0, 'queue': False}]
     """
 
     MODELS = {
         "Controller": {
             "public": True,
-            "params": ["policy", "site"],
+            "params": ["policy", "site", "facts"],
             "attrs": [
                 *("CI[gCO2eq/kWh]", "CI_forecast[gCO2eq/kWh]", "CI_marginal[gCO2eq/kWh]", "price[1/kWh]"),
                 *("P_gen[MW]", "P_load[MW]", "SoC[1]", "vm_pu[1]", "line_loading_max[%]"),
-                *(
-                    "held[1]",
-                    "arrived[1]",
-                    "completed[1]",
-                    "waiting[1]",
-                    "running[1]",
-                    "awake[1]",
-                    "slots[1]",
-                    "refused",
-                ),
+                *("P_import[MW]", "P_export[MW]", "price_forecast[1/kWh]", "P_gen_forecast[MW]"),
+                *("arrivals_forecast[1/s]", "deferrable_forecast[1/s]", "vm_min[1]", "vm_max[1]"),
+                *("held[1]", "arrived[1]", "deferrable[1]", "completed[1]", "waiting[1]", "running[1]"),
+                *("awake[1]", "slots[1]", "waking[1]", "draining[1]", "held_due[1]"),
+                *("ttft_p99[s]", "tpot_p99[s]", "refused"),
                 *("commands", "hold[1]", "refused[1]"),
             ],
         }
     }
 
-    def make(self, eid: str, model: str, policy: str = "none", site: str = "") -> _Controller:
-        return _Controller(policy, site, named(policy))
+    def make(
+        self,
+        eid: str,
+        model: str,
+        policy: str = "none",
+        site: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> _Controller:
+        return _Controller(policy, site, named(policy), SiteFacts.from_plain(facts or {}))
 
     def advance(self, eid: str, entity: _Controller, given: Given) -> None:
         observation = self._observe(entity, given)
@@ -115,12 +129,26 @@ class Scheduler(Adapter[_Controller]):
             step_s=self.step_size,
             site=entity.site,
             ci_g_per_kwh=marginal if np.isnan(average) else average,
-            ci_forecast_g_per_kwh=np.asarray(given.only("CI_forecast[gCO2eq/kWh]", ()), dtype=np.float64),
+            ci_forecast_g_per_kwh=_array(given, "CI_forecast[gCO2eq/kWh]"),
             marginal_ci_g_per_kwh=marginal,
             generation_w=1e6 * given.total("P_gen[MW]", nan),
             load_w=1e6 * given.total("P_load[MW]", nan),
             soc=given.only("SoC[1]"),
+            import_w=1e6 * given.total("P_import[MW]", nan),
+            export_w=1e6 * given.total("P_export[MW]", nan),
             held=given.total("held[1]"),
+            deferrable=given.total("deferrable[1]"),
+            waking=given.total("waking[1]"),
+            draining=given.total("draining[1]"),
+            held_due=_array(given, "held_due[1]"),
+            ttft_p99_s=_known(given.only("ttft_p99[s]")),
+            tpot_p99_s=_known(given.only("tpot_p99[s]")),
+            price_forecast_per_kwh=_array(given, "price_forecast[1/kWh]"),
+            generation_forecast_w=1e6 * _array(given, "P_gen_forecast[MW]"),
+            arrivals_forecast_per_s=_array(given, "arrivals_forecast[1/s]"),
+            deferrable_forecast_per_s=_array(given, "deferrable_forecast[1/s]"),
+            vm_min_pu=given.only("vm_min[1]"),
+            vm_max_pu=given.only("vm_max[1]"),
             waiting=given.total("waiting[1]"),
             running=given.total("running[1]"),
             arrived=given.total("arrived[1]"),
@@ -131,6 +159,7 @@ class Scheduler(Adapter[_Controller]):
             vm_pu=min(voltages) if voltages else nan,
             line_loading_percent=given.only("line_loading_max[%]"),
             refused=tuple((entry["kind"], entry["reason"]) for entry in given.joined("refused")),
+            facts=entity.facts,
         )
 
     def _decide(self, entity: _Controller, observation: Observation) -> list[Command]:

@@ -50,6 +50,7 @@ class Gate:
         until: float,
         hold: bool,
         release_rate_per_s: float = np.inf,
+        queue: bool = False,
     ) -> RequestBlock:
         """Requests released in [begins_at, until), in order of `released_at`, which is set here.
 
@@ -65,9 +66,11 @@ class Gate:
             How fast held requests leave when they need not wait, 1/s; inf: all at once; 0: none before its latest
             release.
             The pace is kept from interval to interval.
+        queue
+            Whether new ones wait their turn among those held, rather than pass.
         """
         arrivals = replace(arrivals, released_at=arrivals.arrived_at)
-        if hold:
+        if hold or queue:
             latest = self._latest(arrivals)
             waits = arrivals.deferrable & (latest > arrivals.arrived_at)
             if waits.any():
@@ -85,6 +88,15 @@ class Gate:
             return arrivals
         both = RequestBlock.concatenate([arrivals, released])
         return both[np.argsort(both.released_at, kind="stable")]
+
+    def due(self, now: float, width_s: float, count: int) -> NDArray[np.int64]:
+        """How many of those held must leave in each coming span of `width_s` at the latest; shape (count,).
+
+        The last span counts those that may stay longer as well.
+        """
+        self._put_in_order()
+        ahead = np.clip((self._latest(self._sorted) - now) / width_s, 0, count - 1)
+        return np.bincount(ahead.astype(np.int64), minlength=count)
 
     def _put_in_order(self) -> None:
         if self._recent:
@@ -111,6 +123,9 @@ class Gate:
             count = max(count, len(turns))
         due = np.maximum(latest[:count], begins_at)
         due[: len(turns)] = np.minimum(due[: len(turns)], turns)
+        due = np.maximum(
+            due, self._sorted.arrived_at[:count]
+        )  # one that queues has its turn when it is there
         if len(turns):
             self._last_turn_s = float(turns[-1])
         released = replace(self._sorted[:count], released_at=due)

@@ -13,6 +13,7 @@ from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
 from simulators.paths import shown
 from simulators.quantities.commands import Command, Release, Route, command_from_plain
+from simulators.quantities.facts import DUE_S, DUE_SPANS
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.routing import SiteRouter
@@ -47,14 +48,17 @@ class _Origin:
         self._files = workload_files(workload)
         self._copies = int(copies) if copies == int(copies) else copies
         self._block = RequestBlock.concatenate([])
-        self._arrived = 0
+        self._arrived = self._deferrable = 0
+        self._until = 0.0
         self._refused: Refused = []
 
     def advance(self, given: Given, begins_at: float, until: float) -> None:
         self._refused = _refusals(given.joined("commands"), Release.kind, self._take)
-        before = self._source.arrived
+        before, deferrable_before = self._source.arrived, self._source.deferrable
+        self._until = until
         self._block = self._source.advance(begins_at, until)
         self._arrived = self._source.arrived - before
+        self._deferrable = self._source.deferrable - deferrable_before
 
     def _take(self, command: Command) -> str | None:
         if isinstance(command, Release) and isinstance(command.rate_per_s, int | float):
@@ -67,6 +71,11 @@ class _Origin:
                 return self._block.to_plain()
             case "arrived[1]":
                 return self._arrived * self._copies
+            case "deferrable[1]":
+                return self._deferrable * self._copies
+            case "held_due[1]":
+                spans = self._source.due(self._until, DUE_S, DUE_SPANS)
+                return [count * self._copies for count in spans]
             case "held[1]":
                 return self._source.held * self._copies
             case _:
@@ -165,6 +174,7 @@ class Traffic(Adapter[_Part]):
     site its share at the child ``<router>-<site>``; the weights of an origin change by the command ``route`` of the
     controller named after it. Requests are columns as `RequestBlock.to_plain` makes them. Of a site that stands for
     `copies` of its cluster, each request stands for so many: counts are times the copies, and release rates of all.
+    ``held_due[1]`` counts those held by when they must leave, in spans of a quarter of an hour from the step's end on.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = (Release.kind, Route.kind)
@@ -172,7 +182,9 @@ class Traffic(Adapter[_Part]):
         "Source": {
             "public": True,
             "params": ["workload", "span_s", "serve_s", "copies"],
-            "attrs": ["commands", "requests", "arrived[1]", "held[1]", "refused"],
+            "attrs": [
+                *("commands", "requests", "arrived[1]", "deferrable[1]", "held[1]", "held_due[1]", "refused"),
+            ],
         },
         "Router": {
             "public": True,

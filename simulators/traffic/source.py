@@ -65,8 +65,8 @@ class Source:
 
     Attributes
     ----------
-    arrived
-        Requests so far.
+    arrived, deferrable
+        Requests so far, and those of them that may be held.
     release
         What holds now; at first everything passes.
 
@@ -91,11 +91,17 @@ class Source:
         self._gate = Gate(LatestRelease(np.inf if span_s is None else span_s, serve_s))
         self.release = Release(hold=False)
         self.arrived = 0
+        self.deferrable = 0
 
     @property
     def held(self) -> int:
         """Requests that wait at the gate."""
         return self._gate.held
+
+    def due(self, now: float, width_s: float, count: int) -> list[int]:
+        """How many of those held must leave in each coming span of `width_s`, s, at the latest; see `Gate.due`."""
+        found: list[int] = self._gate.due(now, width_s, count).tolist()
+        return found
 
     @property
     def exhausted(self) -> bool:
@@ -106,8 +112,10 @@ class Source:
         """Hold or release from the next step on; None, or why the command is refused."""
         if not isinstance(command, Release):
             return f"traffic does not take {command.kind}, expected {Release.kind}"
-        if not isinstance(command.hold, bool | int) or command.hold not in (0, 1):
-            return f"hold is {command.hold!r}, expected true or false"
+        for name in ("hold", "queue"):
+            value = getattr(command, name)
+            if not isinstance(value, bool | int) or value not in (0, 1):
+                return f"{name} is {value!r}, expected true or false"
         rate = command.rate_per_s
         if not isinstance(rate, int | float) or not rate >= 0:
             return f"the release rate is {rate!r}, expected a number >= 0 in 1/s"
@@ -119,5 +127,6 @@ class Source:
         block = self._workload.take(until)
         block = replace(block, request_id=self.arrived + np.arange(len(block)))
         self.arrived += len(block)
-        hold, rate_per_s = bool(self.release.hold), self.release.rate_per_s
-        return self._gate.pass_through(block, begins_at, until, hold, rate_per_s)
+        self.deferrable += int(np.count_nonzero(block.deferrable))
+        hold, rate_per_s, queue = bool(self.release.hold), self.release.rate_per_s, bool(self.release.queue)
+        return self._gate.pass_through(block, begins_at, until, hold, rate_per_s, queue)

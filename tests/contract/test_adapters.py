@@ -203,11 +203,11 @@ def test_datacenter_stands_for_many_and_counts_gpus_alone_if_told():
         (lambda: Carbon().create(1, "CarbonIntensity"), "one number >= 0 g/kWh"),
         (
             lambda: Carbon().create(1, "CarbonIntensity", g_per_kwh=[1.0], forecast={"name": "oracle"}),
-            "carbon forecast: 'oracle' is unknown, expected one of perfect, persistence, noisy",
+            "forecast: 'oracle' is unknown, expected one of perfect, persistence, seasonal, noisy",
         ),
         (
             lambda: Carbon().create(1, "CarbonIntensity", g_per_kwh=[1.0], forecast={"seed": 3}),
-            "carbon forecast 'perfect': unknown option 'seed'",
+            "forecast 'perfect': unknown option 'seed'",
         ),
         (lambda: ProfileReplay().create(1, "Profile"), "Profile-0: expected one number for every step"),
         (

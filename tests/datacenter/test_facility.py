@@ -265,3 +265,14 @@ def test_what_a_meter_read_has_no_parts():
 def test_bad_input_is_named(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_a_server_that_is_off_draws_nothing_and_the_others_keep_their_work():
+    """Half of the servers off: the idle power of one less, the same work on the hosts."""
+    facility = Facility.for_gpus(16)
+    on = facility.power(5000.0, 0.25).facility_w
+    left, busy = facility.without_hosts(1.0, 0.25)
+    node = Node()
+    saved_w = 1.2 * node.host_idle_w / (1 - node.fan_share) / node.psu_efficiency
+    assert left.power(5000.0, busy).facility_w == pytest.approx(on - saved_w)
+    assert facility.without_hosts(0.0, 0.25) == (facility, 0.25)

@@ -64,7 +64,7 @@ def test_a_cap_of_thousands_does_not_hang():
         (ClockLimit(0.01), "clock limit"),
         (Awake(0), "0 replicas awake: expected 1 to 2"),
         (Awake(1), "state 'off': expected one of none is known"),
-        (Release(hold=True), "a cluster takes batch_cap, awake, power_cap, clock, not release"),
+        (Release(hold=True), "a cluster takes batch_cap, chunk_budget, awake, power_cap, clock, not release"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(command, reason):

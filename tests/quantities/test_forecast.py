@@ -63,7 +63,7 @@ def test_by_name():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: forecast("oracle", HOURS, 3600), "expected one of perfect, persistence, noisy"),
+        (lambda: forecast("oracle", HOURS, 3600), "expected one of perfect, persistence, seasonal, noisy"),
         (lambda: forecast("perfect", HOURS, 3600, seed=1), "unknown option 'seed'"),
         (lambda: Perfect([], 3600), "one number for every step"),
         (lambda: Perfect([1.0, np.nan], 3600), "one number for every step"),
@@ -75,3 +75,22 @@ def test_by_name():
 def test_bad_input_is_named(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_seasonal_looks_a_week_back_and_a_day_until_it_can():
+    hours = np.arange(24 * 15, dtype=float)
+    told = forecast("seasonal", hours, 3600, horizon_s=2 * 86400)
+    later = told.at(24 * 8)
+    assert later[0] == 24 * 8
+    assert (later[1:] == hours[24 * 8 + 1 : 24 * 10] - 24 * 7).all()
+    daily = forecast("persistence", hours, 3600, horizon_s=2 * 86400)
+    assert (told.at(24 * 2) == daily.at(24 * 2)).all()
+
+
+def test_a_coarse_forecast_is_the_mean_of_the_fine_one():
+    values = np.arange(100.0)
+    fine = forecast("perfect", values, 60, horizon_s=1200)
+    coarse = forecast("perfect", values, 60, horizon_s=1200, mean_s=600)
+    assert coarse.at(7).tolist() == [fine.at(7)[:10].mean(), fine.at(7)[10:].mean()]
+    with pytest.raises(InputError, match="means over 90 s, expected whole steps of 60 s"):
+        forecast("perfect", values, 60, mean_s=90)

@@ -34,7 +34,7 @@ def test_version(monkeypatch, capsys):
 def test_overview_names_every_command(monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys)
     assert code == 0
-    assert re.findall(r"^  (\w+)  ", out, re.MULTILINE) == list(cli.COMMANDS)
+    assert re.findall(r"^  ([\w-]+)  ", out, re.MULTILINE) == list(cli.COMMANDS)
 
 
 def test_an_unknown_command_is_one_line(monkeypatch, capsys):

@@ -153,7 +153,10 @@ def test_a_missing_connection_is_named(rule: Policy, observation, attribute):
 
 
 BAD = [
-    ("green", "'green' is unknown, expected one of none, carbon, solar, price, voltage or FILE.py:CLASS"),
+    (
+        "green",
+        "'green' is unknown, expected one of none, carbon, solar, .*, mpc, oracle or FILE.py:CLASS",
+    ),
     ("solr:spread_s=1", "'solr' is unknown, .*; did you mean solar\\?"),
     (
         "carbon:quantil=0.3",
@@ -176,6 +179,19 @@ BAD = [
     ("solar:hold_below=1.5", "hold_below <= release_at"),
     ("solar:release_at=0.0", "release_at above 0"),
     ("price:spread_s=-1", "spread_s >= 0"),
+    ("wait:slot_s=0", "'wait': expected a positive slot_s"),
+    ("wait:window_s=-1", "'wait': expected a positive window"),
+    ("bunch:hold_share=1", "'bunch': expected hold_share 0 to below 1"),
+    ("bunch:period_s=0", "'bunch': expected a positive period"),
+    ("consolidate:target=1.5", "'consolidate': expected a target above 0 to 1"),
+    ("consolidate+clock:least=0", "'consolidate': expected least >= 1"),
+    ("watt:budget_w=0", "'watt': expected budget_w above 0"),
+    ("clamp:share=0", "'clamp': expected a share above 0 to 1"),
+    ("droop:least_below_pu=0.99", "'droop': expected 0 < least_below_pu < full_above_pu"),
+    ("droop:full_below_percent=100", "'droop': expected 0 <= full_below_percent < least_above_percent"),
+    ("mpc:objective=fame", "'mpc': expected objective carbon or cost, not fame"),
+    ("mpc:horizon_s=0", "'mpc': expected a positive horizon"),
+    ("oracle:headroom=0", "expected headroom above 0"),
     ("voltage:hold_below_pu=0.99", "hold_below_pu <= release_at_pu"),
     ("carbon:quantile=low", "'carbon': quantile is 'low', expected a number"),
     ("carbon:window_s=true", "'carbon': window_s is True, expected a number"),
@@ -358,7 +374,7 @@ def test_every_need_fills_fields_of_an_observation():
     filled = [name for names in NEEDS.values() for name in names]
     assert set(filled) <= known
     assert len(set(filled)) == len(filled)
-    assert known - set(filled) == {"time_s", "step_s", "site", "refused"}
+    assert known - set(filled) == {"time_s", "step_s", "site", "refused", "facts"}
 
 
 def test_every_parameter_of_every_policy_is_told():

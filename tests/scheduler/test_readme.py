@@ -33,9 +33,9 @@ def test_the_table_of_signals_is_that_of_the_room():
     assert sorted(attribute for _, attribute, _ in table) == sorted(inputs)
     unconnected = Observation(time_s=0, step_s=60)
     for _, attribute, field in table:
-        value = {"refused": [{"kind": "battery", "reason": "full"}], "CI_forecast[gCO2eq/kWh]": [7.0]}.get(
-            attribute, 7.0
-        )
+        value: Any = [7.0] if "forecast" in attribute or attribute == "held_due[1]" else 7.0
+        if attribute == "refused":
+            value = [{"kind": "battery", "reason": "full"}]
         seen = observed({attribute: {"Other.entity": value}})
         changed = {
             entry.name for entry in fields(Observation)

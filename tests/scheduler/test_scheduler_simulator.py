@@ -4,11 +4,13 @@ import json
 from dataclasses import fields
 from math import isnan
 
+import numpy as np
 import pytest
 
 from scenarios import wiring
 from simulators.errors import InputError
 from simulators.quantities.commands import COMMANDS
+from simulators.quantities.facts import SiteFacts
 from simulators.scheduler import simulator
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.simulator import _FIELDS, MOST_TOLD, Scheduler
@@ -56,11 +58,11 @@ def test_a_bundled_policy_from_plain_values():
         "CI_forecast[gCO2eq/kWh]": {"Carbon.Grid": [500.0, 200.0, 900.0]},
         "held[1]": {"Traffic.Source": 90},
     }
-    held = {"kind": "release", "hold": True, "rate_per_s": 0.0}
+    held = {"kind": "release", "hold": True, "rate_per_s": 0.0, "queue": False}
     assert step(adapter, 0, given) == {"commands": [held], "hold[1]": 1, "refused[1]": 0}
     given["CI[gCO2eq/kWh]"] = {"Carbon.Grid": 200.0}
     given["CI_forecast[gCO2eq/kWh]"] = {"Carbon.Grid": [200.0, 900.0, 200.0]}
-    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S}
+    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S, "queue": False}
     assert step(adapter, 1, given) == {"commands": [released], "hold[1]": 0, "refused[1]": 0}
     summary = json.loads(json.dumps(adapter.summary("here")))
     assert summary == {
@@ -89,6 +91,8 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
             "P_gen[MW]": {"a": 0.25, "b": 0.5},
             "P_load[MW]": {"a": 1.5},
             "SoC[1]": {"a": 0.4},
+            "P_import[MW]": {"a": 0.75},
+            "P_export[MW]": {"a": 0.0},
             "vm_pu[1]": {"a": 0.99, "b": 0.97},
             "line_loading_max[%]": {"a": 80.0},
             "held[1]": {"a": 1, "b": 2},
@@ -96,15 +100,36 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
             "completed[1]": {"a": 4, "b": 5},
             "waiting[1]": {"a": 5, "b": 6},
             "running[1]": {"a": 7, "b": 8},
+            "deferrable[1]": {"a": 2, "b": 3},
+            "waking[1]": {"a": 1},
+            "draining[1]": {"a": 2},
+            "held_due[1]": {"a": [1, 0, 4]},
+            "ttft_p99[s]": {"a": 0.7},
+            "tpot_p99[s]": {"a": None},
+            "price_forecast[1/kWh]": {"a": [0.1, 0.2]},
+            "P_gen_forecast[MW]": {"a": [0.5]},
+            "arrivals_forecast[1/s]": {"a": [6.0, 5.0]},
+            "deferrable_forecast[1/s]": {"a": [3.0, 2.0]},
+            "vm_min[1]": {"a": 0.95},
+            "vm_max[1]": {"a": 1.02},
             "awake[1]": {"a": 1, "b": 2},
             "slots[1]": {"a": 256, "b": 128},
             "refused": {"a": refused[:1], "b": [], "c": refused[1:]},
         },
         site="berlin",
+        facts={"replicas": 4, "battery": None},
     )
-    assert seen.ci_forecast_g_per_kwh.tolist() == [300.0, 310.0]
     values = {field.name: getattr(seen, field.name) for field in fields(seen)}
-    del values["ci_forecast_g_per_kwh"]
+    lists = {name: values.pop(name).tolist() for name in list(values) if isinstance(values[name], np.ndarray)}
+    assert lists == {
+        "ci_forecast_g_per_kwh": [300.0, 310.0],
+        "price_forecast_per_kwh": [0.1, 0.2],
+        "generation_forecast_w": [0.5e6],
+        "arrivals_forecast_per_s": [6.0, 5.0],
+        "deferrable_forecast_per_s": [3.0, 2.0],
+        "held_due": [1, 0, 4],
+    }
+    assert isnan(values.pop("tpot_p99_s"))
     assert values == {
         "time_s": 3 * STEP_S,
         "step_s": STEP_S,
@@ -115,6 +140,8 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
         "generation_w": 0.75e6,
         "load_w": 1.5e6,
         "soc": 0.4,
+        "import_w": 0.75e6,
+        "export_w": 0.0,
         "vm_pu": 0.97,
         "line_loading_percent": 80.0,
         "held": 3,
@@ -122,6 +149,13 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
         "completed": 9,
         "waiting": 11,
         "running": 15,
+        "deferrable": 5,
+        "waking": 1,
+        "draining": 2,
+        "ttft_p99_s": 0.7,
+        "vm_min_pu": 0.95,
+        "vm_max_pu": 1.02,
+        "facts": SiteFacts(replicas=4),
         "awake": 3,
         "slots": 384,
         "refused": (("power_cap", "too low"), ("battery", "empty")),
@@ -155,6 +189,7 @@ def test_every_kind_of_command_is_handed_on(tmp_path):
         "yield Awake(2, 'sleep')\n"
         "yield PowerCap(420)\n"
         "yield ClockLimit(0.75)\n"
+        "yield ChunkBudget(1024)\n"
         "yield BatteryPower(-2e5)\n"
         "yield Route({'berlin': 0.25, 'oslo': 0.75})\n"
         "yield Curtail(float('inf'))",
@@ -162,11 +197,12 @@ def test_every_kind_of_command_is_handed_on(tmp_path):
     adapter = started(policy=spec)
     row = step(adapter, 0, {})
     assert row["commands"] == [
-        {"kind": "release", "hold": True, "rate_per_s": 0.5},
+        {"kind": "release", "hold": True, "rate_per_s": 0.5, "queue": False},
         {"kind": "batch_cap", "requests": 16},
         {"kind": "awake", "replicas": 2, "state": "sleep"},
         {"kind": "power_cap", "watts": 420},
         {"kind": "clock", "share": 0.75},
+        {"kind": "chunk_budget", "tokens": 1024},
         {"kind": "battery", "watts": -2e5},
         {"kind": "route", "weights": {"berlin": 0.25, "oslo": 0.75}},
         {"kind": "curtail", "watts": float("inf")},

@@ -211,3 +211,14 @@ def test_new_arrivals_pass_those_still_held():
     left = gate.pass_through(block([12.0], [True], 3, 1e6), 10.0, 20.0, False, 1 / 8)
     assert left.request_id.tolist() == [0, 3, 1]
     assert left.released_at.tolist() == [10.0, 12.0, 18.0]
+
+
+def test_who_must_leave_when_is_told():
+    gate = Gate()
+    times = np.arange(6.0)
+    deadlines = np.array([100.0, 950.0, 1000.0, 5000.0, 1e6, np.inf])
+    block = RequestBlock(times, np.full(6, 9), np.full(6, 9), deferrable=np.full(6, True), deadline=deadlines)
+    gate.pass_through(block, 0.0, 60.0, hold=True)
+    assert gate.due(60.0, 900.0, 4).tolist() == [2, 1, 0, 3]
+    assert gate.due(5000.0, 900.0, 4).tolist() == [4, 0, 0, 2]  # overdue ones leave next
+    assert gate.held == 6

@@ -167,6 +167,23 @@ def _shared_out(batch_cap: int, stages: int, total_blocks: int, reserve: int) ->
     return max_batch * stages, max_batch
 
 
+def with_chunk_budget(limits: Limits, tokens: int, most: int) -> Limits:
+    """The same limits under another token bound of a batch, up to `most`, for which times are known.
+
+    Raises
+    ------
+    InputError
+        If the policy bounds no tokens or does not cut prompts, or the bound is out of range.
+    """
+    if limits.max_tokens == UNBOUNDED or limits.whole_prompts:
+        raise InputError("chunk budget: this batching policy cuts no prompts")
+    if not limits.max_batch <= tokens <= most:  # every running request decodes one token in a batch
+        raise InputError(
+            f"chunk budget {tokens}: expected {limits.max_batch} (a token for each request of a batch) to {most} tokens"
+        )
+    return limits._replace(max_tokens=tokens)
+
+
 def with_batch_cap(limits: Limits, batch_cap: int) -> Limits:
     """The same limits under another batch cap.
 

@@ -13,11 +13,21 @@ from simulators.errors import InputError
 from simulators.options import nearest
 from simulators.own_code import load_class, made, own_file, parse_options
 from simulators.scheduler.observation import NEEDS
+from simulators.scheduler.policies.bunch import Bunch
 from simulators.scheduler.policies.carbon import CarbonThreshold
+from simulators.scheduler.policies.clamp import Clamp
+from simulators.scheduler.policies.consolidate import Consolidate
+from simulators.scheduler.policies.consolidate_clock import ConsolidateClock
+from simulators.scheduler.policies.droop import Droop
+from simulators.scheduler.policies.mpc import JointMpc
 from simulators.scheduler.policies.none import NoPolicy
+from simulators.scheduler.policies.oracle import Oracle
+from simulators.scheduler.policies.placebo import Placebo
 from simulators.scheduler.policies.price import PriceThreshold
 from simulators.scheduler.policies.solar import SolarFollowing
 from simulators.scheduler.policies.voltage import VoltageThreshold
+from simulators.scheduler.policies.wait import WaitAwhile
+from simulators.scheduler.policies.watt import WattBudget
 from simulators.scheduler.policy import Policy
 
 POLICIES: dict[str, type[Any]] = {
@@ -26,6 +36,16 @@ POLICIES: dict[str, type[Any]] = {
     "solar": SolarFollowing,
     "price": PriceThreshold,
     "voltage": VoltageThreshold,
+    "placebo": Placebo,
+    "bunch": Bunch,
+    "wait": WaitAwhile,
+    "consolidate": Consolidate,
+    "consolidate+clock": ConsolidateClock,
+    "watt": WattBudget,
+    "clamp": Clamp,
+    "droop": Droop,
+    "mpc": JointMpc,
+    "oracle": Oracle,
 }
 
 
@@ -52,8 +72,8 @@ def policies() -> list[Known]:
 
     Examples
     --------
-    >>> [policy.name for policy in policies()]
-    ['none', 'carbon', 'solar', 'price', 'voltage']
+    >>> [policy.name for policy in policies()]  # doctest: +ELLIPSIS
+    ['none', 'carbon', 'solar', 'price', 'voltage', 'placebo', ...]
     """
     return [
         Known(name, (cls.__doc__ or "").splitlines()[0], _parameters(cls)) for name, cls in POLICIES.items()
@@ -108,6 +128,48 @@ def policy(spec: str) -> Policy:
             f"policy: {name!r} is unknown, expected one of {', '.join(POLICIES)} or FILE.py:CLASS{hint}"
         )
     return cast(Policy, made(POLICIES[name], parse_options(rest, f"policy {name!r}"), f"policy {name!r}"))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How far ahead a policy wants to see, as its attributes of these names say.
+
+    Attributes
+    ----------
+    horizon_s
+        Reach of its forecasts, s; inf: to the end of the run; None: as long as requests may be deferred.
+    forecast_step_s
+        What one value is to be the mean of, s; None: a step of the run.
+    foresight
+        Whether it is told what will happen, whatever forecast the study names.
+    """
+
+    horizon_s: float | None = None
+    forecast_step_s: float | None = None
+    foresight: bool = False
+
+
+def outlook_of(spec: str) -> Outlook:
+    """How far ahead a policy wants to see.
+
+    Raises
+    ------
+    InputError
+        As `policy`; also if what its class says is out of range.
+
+    Examples
+    --------
+    >>> outlook_of("carbon")
+    Outlook(horizon_s=None, forecast_step_s=None, foresight=False)
+    """
+    chosen = policy(spec)
+    found = Outlook(**{name: getattr(chosen, name, None) for name in ("horizon_s", "forecast_step_s")},
+                    foresight=bool(getattr(chosen, "foresight", False)))  # fmt: skip
+    for name in ("horizon_s", "forecast_step_s"):
+        value = getattr(found, name)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise InputError(f"policy {spec}: {name} is {value!r}, expected a number of seconds above 0")
+    return found
 
 
 def needs_of(spec: str) -> frozenset[str]:

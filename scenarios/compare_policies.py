@@ -1,0 +1,118 @@
+"""Which policy saves most, on the same requests and at kept promises?
+
+python scenarios/compare_policies.py --site germany --days 14 --policies none,bunch,carbon,mpc,oracle --starts 5
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import matplotlib as mpl
+import typer
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from tqdm import tqdm
+
+from scenarios.comparison import against_baseline, entry, over_starts, run_all, starts, together
+from scenarios.comparison_figure import figure, terminal
+from scenarios.study import Study
+from simulators.commandline import command
+from simulators.errors import InputError
+from simulators.recorder.store import RunFolder
+from simulators.recorder.summary import versions
+from simulators.report.canvas import style
+from simulators.scheduler.policies import policy
+
+SKIP = ("network", "grid_at", "routing", "mw", "bus", "policy", "power_resolution_s")
+"""What this command does not read."""
+
+
+class ComparePolicies(BaseModel):
+    """A study, the policies, and the dates they start from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: Study = Study()
+    policies: tuple[str, ...] = Field(
+        ("none,placebo,bunch,carbon,wait,consolidate,consolidate+clock,mpc,oracle",),
+        description="policies, with parameters or FILE.py:CLASS (repeatable, or several by commas where they have no "
+        "parameters); the first is what the others are compared with; mpc@persistence says which forecast it sees, as "
+        "--forecast does for the others",
+    )
+    starts: int = Field(1, ge=1, le=365, description="start dates to run from")
+    apart_days: float = Field(70.0, gt=0, description="days from one start to the next")
+    workers: int | None = Field(None, ge=1, description="runs at a time  [default: one per CPU core]")
+    out: Path = Field(Path("results/compare_policies"), description="folder for the results")
+
+    @field_validator("policies")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        named = [
+            one.strip()
+            for entry in value
+            for one in ([entry] if ":" in entry else entry.split(","))
+            if one.strip()
+        ]
+        for one in named:
+            policy(entry(one)[0])
+        return tuple(named)
+
+
+def known(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """A row for JSON: what there is not is null."""
+    return {str(name): None if value != value else value for name, value in row.items()}
+
+
+def run(options: ComparePolicies) -> None:
+    """Run policies on the same requests, from several dates: carbon, energy, latency, deadlines, with intervals.
+
+    Writes runs.csv (one row per policy and start), policies.csv (their means), summary.json and comparison.png.
+    """
+    started = time.perf_counter()
+    if len(options.study.sites) > 1:
+        raise InputError("compare-policies: several sites given, expected one")
+    if not options.study.site.serves:
+        raise InputError("--load: nothing is served, expected requests that a policy may act on")
+    study = together(options.study, options.policies)
+    dates = starts(study, options.starts, options.apart_days)
+    workers = min(options.workers or os.cpu_count() or 1, len(dates) * len(options.policies))
+    with RunFolder(options.out) as folder:
+        total = len(dates) * len(options.policies)
+        with tqdm(total=total, unit="run", disable=None) as bar:
+            runs = against_baseline(run_all(study, options.policies, dates, workers, bar.update))
+        means = over_starts(runs)
+        runs.to_csv(folder.path("runs.csv"), index=False)
+        means.to_csv(folder.path("policies.csv"), index=False)
+        detail = f"{study.run.days:g} days from {len(dates)} start{'s' if len(dates) > 1 else ''}"
+        targets = study.site.cluster
+        detail += f"; targets: TTFT p99 {targets.slo_ttft:g} s, TPOT p99 {1e3 * targets.slo_tpot:g} ms"
+        with mpl.rc_context(style()):
+            figure(means, study.site.place.site_name, detail).savefig(folder.path("comparison.png"))
+        summary = {
+            "policies": {row["policy"]: known(row) for row in means.to_dict("records")},
+            "starts": dates,
+            "wall_s": time.perf_counter() - started,
+        }
+        folder.write_json("summary.json", summary)
+        folder.write_json("config.json", {"options": options.model_dump(mode="json"), "versions": versions()})
+        target = folder.finish()
+    print(terminal(means))
+    print(f"figure: {target / 'comparison.png'}")
+
+
+def app() -> typer.Typer:
+    """The command."""
+    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.command()(command(ComparePolicies, run, skip=SKIP))
+    return made
+
+
+if __name__ == "__main__":
+    app()()

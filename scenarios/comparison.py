@@ -1,0 +1,240 @@
+"""Several policies on the same requests: each run's row, and what they come to over several starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import datetime, timedelta
+from math import nan, sqrt
+from multiprocessing import active_children, get_context
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from scenarios.build import build
+from scenarios.result import Result, Serving
+from scenarios.simulation import simulate_plan
+from scenarios.study import Study
+from simulators.errors import InputError
+from simulators.quantities.forecast import FORECASTS
+
+CONFIDENCE = 0.95
+"""Of the intervals over start dates."""
+
+BASELINE, BOUND = "none", "oracle"
+
+
+def starts(study: Study, count: int, apart_days: float) -> list[str]:
+    """Start dates, the study's own first, so many days apart.
+
+    Examples
+    --------
+    >>> starts(Study().changed(site="germany", start="2023-06-05"), 2, 70)
+    ['2023-06-05T00:00:00+02:00', '2023-08-14T00:00:00+02:00']
+    """
+    from zoneinfo import ZoneInfo
+
+    from simulators.profiles.site import load_site
+
+    place = load_site(study.site.place.site_name)
+    zone = ZoneInfo(place.timezone)
+    first = study.run.starts_at(place.start, place.timezone).astimezone(zone)
+    # the same time of day, whatever the clocks did in between
+    dates = [datetime.fromisoformat(first.replace(tzinfo=None).isoformat()) + timedelta(days=k * apart_days)
+             for k in range(count)]  # fmt: skip
+    return [date.replace(tzinfo=zone).isoformat() for date in dates]
+
+
+def entry(spec: str) -> tuple[str, str | None]:
+    """Policy and forecast of ``mpc@persistence``; without one, that of the study (None).
+
+    Examples
+    --------
+    >>> entry("mpc@persistence"), entry("carbon:quantile=0.2")
+    (('mpc', 'persistence'), ('carbon:quantile=0.2', None))
+    """
+    policy, at, forecast = spec.rpartition("@")
+    return (policy, forecast) if at and forecast in FORECASTS else (spec, None)
+
+
+def under(study: Study, spec: str) -> Study:
+    """The study under a policy, with the forecast that stands after it."""
+    policy, forecast = entry(spec)
+    return study.changed(policy=policy, **({"forecast": forecast} if forecast else {}))
+
+
+def together(study: Study, policies: Sequence[str]) -> Study:
+    """The study with as long a drain for all policies as the longest that one of them needs.
+
+    Raises
+    ------
+    InputError
+        If a policy is unknown, or named twice.
+    """
+    if len(set(policies)) < len(policies):
+        raise InputError("--policies: one is named twice, expected each once")
+    drains = [under(study, policy).drain_steps for policy in policies]
+    return study.changed(drain_hours=max(drains) * study.run.step / 3600)
+
+
+def run_one(study: Study, policy: str, start: str) -> dict[str, Any]:
+    """One policy's row from one start."""
+    result = simulate_plan(build(under(study, policy).changed(start=start)))
+    return {"policy": policy, "start": start, **row_of(result)}
+
+
+def row_of(result: Result) -> dict[str, Any]:
+    """What a run comes to; a figure that it does not have is NaN."""
+    figures, frame = result.figures, result.timeseries
+    serving = figures.inference
+    assert serving is not None, "a comparison is of what is served"
+    battery_kwh = result.study.site.storage.battery_kwh if "battery" not in result.study.site.without else 0.0
+    storage = figures.storage
+    settled_kwh = 1e3 * storage.settled_mwh if storage else 0.0
+    row: dict[str, Any] = {
+        "kg": _number(figures.carbon_kg.settled),
+        "facility_kwh": 1e3 * figures.energy_mwh.facility,
+        "import_kwh": 1e3 * figures.energy_mwh.grid_import + settled_kwh,
+        "cost": figures.import_cost.total if figures.import_cost else nan,
+        "completed": serving.requests_completed,
+        "output_tokens": serving.decode_tokens,
+        "deadlines_missed": serving.classes.deferrable.deadlines_missed,
+        "delay_mean_s": serving.held_s.mean,
+        "delay_p95_s": serving.held_s.p95,
+        "wake_ups": float(np.maximum(np.diff(frame.awake), 0).sum()),
+        "replicas_awake": float(frame.awake.mean()),
+        "battery_cycles": 1e3 * figures.energy_mwh.battery_discharge / battery_kwh if battery_kwh else 0.0,
+        "matched_ratio": figures.renewable.matched_ratio,
+        "refused": float(frame.refused.sum()),
+        "slo_ttft_s": serving.slo.ttft_s,
+        "slo_tpot_s": serving.slo.tpot_s,
+    }
+    for of in ("interactive", "deferrable"):
+        for what in ("ttft_s", "tpot_s"):
+            quantiles = getattr(getattr(serving.classes, of), what)
+            row |= {f"{of}_{what[:-2]}_{p}_s": _number(getattr(quantiles, p)) for p in ("p50", "p95", "p99")}
+    return row | {"slo_kept": _kept(serving)}
+
+
+def _number(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _kept(serving: Serving) -> bool:
+    """Whether the 99th percentiles of interactive requests are within the targets."""
+    experienced = serving.classes.interactive
+    pairs = ((experienced.ttft_s.p99, serving.slo.ttft_s), (experienced.tpot_s.p99, serving.slo.tpot_s))
+    return all(value is None or value <= limit for value, limit in pairs)
+
+
+def run_all(
+    study: Study, policies: Sequence[str], dates: Sequence[str], workers: int, told: Callable[[], object]
+) -> pd.DataFrame:
+    """Every policy from every start, several at a time, each in a process of its own.
+
+    Parameters
+    ----------
+    study, policies, dates
+        What to run.
+    workers
+        Processes; 1: this one.
+    told
+        Called whenever a run is done.
+
+    Returns
+    -------
+    DataFrame
+        One row per run (`row_of`), ordered by start and policy whatever finished first.
+    """
+    jobs = [(policy, start) for start in dates for policy in policies]
+    rows = {}
+    for job, row in _done(study, jobs, workers):
+        rows[job] = row
+        told()
+    return pd.DataFrame([rows[job] for job in jobs])
+
+
+def _done(
+    study: Study, jobs: Sequence[tuple[str, str]], workers: int
+) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    if workers == 1:
+        for job in jobs:
+            yield job, run_one(study, *job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(run_one, study, *job): job for job in jobs}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():  # runs of minutes that nobody waits for
+                process.terminate()
+            raise
+
+
+def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with what each saved against the first policy from the same start.
+
+    At equal work: the baseline's kg and kWh are scaled by the output tokens of the run (they differ by what was not
+    finished). What is saved is split: the energy part is the import saved at the baseline's mean intensity of import,
+    the carbon part what cleaner hours gave. ``oracle_share`` is the saving over the oracle's, where that was run.
+    """
+    runs = runs.copy()
+    for name in ("kg_saved", "saved", "energy_part", "carbon_part", "kwh_saved", "oracle_share"):
+        runs[name] = nan
+    for _, rows in runs.groupby("start", sort=False):
+        base = rows.iloc[0]
+        work = rows["output_tokens"] / base["output_tokens"]
+        before_kg, before_kwh = base["kg"] * work, base["import_kwh"] * work
+        before_kg = before_kg.where(before_kg > 0)  # a share of nothing, or of a credit, says nothing
+        intensity = base["kg"] / base["import_kwh"] if base["import_kwh"] > 0 else nan
+        runs.loc[rows.index, "kg_saved"] = before_kg - rows["kg"]
+        runs.loc[rows.index, "saved"] = (before_kg - rows["kg"]) / before_kg
+        energy_kg = (before_kwh - rows["import_kwh"]) * intensity
+        runs.loc[rows.index, "energy_part"] = energy_kg / before_kg
+        runs.loc[rows.index, "carbon_part"] = (before_kg - rows["kg"] - energy_kg) / before_kg
+        facility = base["facility_kwh"] * work
+        runs.loc[rows.index, "kwh_saved"] = (facility - rows["facility_kwh"]) / facility
+        bound = rows[rows["policy"].str.partition(":")[0] == BOUND]
+        if len(bound):
+            best = (before_kg - rows["kg"])[bound.index[0]]
+            runs.loc[rows.index, "oracle_share"] = (before_kg - rows["kg"]) / best if best > 0 else nan
+    return runs
+
+
+def over_starts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means of every policy over the starts, and half the width of the saving's confidence interval.
+
+    Latency quantiles and whether the targets were kept are the worst of all starts.
+    """
+    rows = []
+    for policy, own in runs.groupby("policy", sort=False):
+        numbers = {str(name): float(value) for name, value in own.select_dtypes("number").mean().items()}
+        worst = {
+            name: float(own[name].max()) for name in own if str(name).endswith(("p50_s", "p95_s", "p99_s"))
+        }
+        half = half_width(own["saved"].to_numpy())
+        rows.append(
+            {"policy": policy} | numbers | worst
+            | {"saved_half_width": half, "slo_kept": bool(own["slo_kept"].all()), "starts": len(own),
+               "deadlines_missed": float(own["deadlines_missed"].sum())}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def half_width(values: Any) -> float:
+    """Half the width of the confidence interval of a mean (Student's t); NaN of fewer than two.
+
+    Examples
+    --------
+    >>> round(half_width([1.0, 2.0, 3.0]), 3)
+    2.484
+    """
+    known = np.asarray(values, dtype=np.float64)
+    if len(known) < 2:
+        return nan
+    share = student.ppf(0.5 + CONFIDENCE / 2, len(known) - 1)
+    return float(share * known.std(ddof=1) / sqrt(len(known)))

@@ -1,0 +1,134 @@
+"""The comparison of policies: what is saved and why, over starts; the command on a small site."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from scenarios import Study, compare_policies
+from scenarios.comparison import (
+    against_baseline,
+    entry,
+    half_width,
+    over_starts,
+    run_one,
+    starts,
+    together,
+    under,
+)
+from simulators.errors import InputError
+from tests.conftest import call_app
+from tests.scenarios.runs import SMALL
+
+SITE = Study().changed(
+    site="germany", days=0.05, gpu="a100", tp=1, replicas=1, model="meta-llama/Meta-Llama-3-8B", rate=0.5,
+    deferrable_share=0.5, defer_hours=0.5, without=["battery"],
+)  # fmt: skip
+
+
+def rows(**columns) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"policy": ["none", "mpc", "oracle"], "start": ["a"] * 3, "output_tokens": [1000.0] * 3, "slo_kept": [True] * 3,
+         "deadlines_missed": [0.0] * 3, "facility_kwh": [300.0, 150.0, 120.0]} | columns
+    )  # fmt: skip
+
+
+def test_a_saving_is_that_of_energy_and_that_of_cleaner_hours():
+    found = against_baseline(rows(kg=[100.0, 40.0, 30.0], import_kwh=[200.0, 120.0, 100.0]))
+    mpc = found.iloc[1]
+    assert mpc.saved == pytest.approx(0.6)
+    assert mpc.energy_part == pytest.approx(0.4)  # 80 of 200 kWh at 0.5 kg
+    assert mpc.carbon_part == pytest.approx(0.2)
+    assert mpc.kwh_saved == pytest.approx(0.5)
+    assert mpc.oracle_share == pytest.approx(60 / 70)
+    assert found.iloc[0][["saved", "energy_part", "carbon_part", "kwh_saved"]].tolist() == [0.0] * 4
+
+
+def test_what_did_half_the_work_has_saved_nothing_by_that():
+    found = against_baseline(
+        rows(kg=[100.0, 50.0, 50.0], import_kwh=[200.0, 100.0, 100.0], output_tokens=[1000.0, 500.0, 1000.0])
+    )
+    assert found.saved.tolist() == pytest.approx([0.0, 0.0, 0.5])
+
+
+def test_intervals_are_over_starts():
+    frames = [
+        rows(kg=[100.0, kg, 30.0], import_kwh=[200.0, 120.0, 100.0]).assign(start=name)
+        for name, kg in (("a", 40.0), ("b", 50.0), ("c", 60.0))
+    ]
+    means = over_starts(against_baseline(pd.concat(frames, ignore_index=True)))
+    assert means.policy.tolist() == ["none", "mpc", "oracle"]
+    assert means.saved.tolist() == pytest.approx([0.0, 0.5, 0.7])
+    assert means.saved_half_width[1] == pytest.approx(half_width([0.6, 0.5, 0.4]))
+    assert means.starts.tolist() == [3, 3, 3]
+
+
+def test_starts_keep_their_time_of_day_through_the_year():
+    dates = starts(SITE.changed(start="2023-03-01T06:00"), 3, 30)
+    assert dates == ["2023-03-01T06:00:00+01:00", "2023-03-31T06:00:00+02:00", "2023-04-30T06:00:00+02:00"]
+
+
+def test_all_run_as_long_as_the_longest():
+    study = together(SITE, ["none", "carbon"])
+    assert {study.changed(policy=name).length_s for name in ("none", "carbon")} == {SITE.run.length_s + 1800}
+    assert together(SITE, ["none"]).length_s == SITE.run.length_s
+    with pytest.raises(InputError, match="one is named twice"):
+        together(SITE, ["none", "none"])
+
+
+def test_what_a_worse_forecast_costs_can_be_asked():
+    assert under(SITE, "wait@persistence").site.control.forecast == "persistence"
+    assert entry("dir@home/mine.py:Rule:x=1") == ("dir@home/mine.py:Rule:x=1", None)
+    assert entry("dir@home/mine.py:Rule:x=1@noisy") == ("dir@home/mine.py:Rule:x=1", "noisy")
+
+
+def test_a_row_says_what_the_run_did():
+    row = run_one(together(SITE, ["none", "bunch"]), "bunch", "2023-06-05T08:00")
+    assert row["policy"] == "bunch"
+    assert row["delay_mean_s"] > 300
+    assert row["deadlines_missed"] == 0
+    assert row["interactive_ttft_p99_s"] > row["interactive_ttft_p50_s"] > 0
+    assert row["facility_kwh"] > row["import_kwh"] >= 0
+    assert row["wake_ups"] == 0
+
+
+def test_the_command_leaves_a_table_and_a_figure(tmp_path):
+    out = tmp_path / "compared"
+    options = [entry for entry in SMALL if entry not in ("--drain-hours", "0")]
+    ended = call_app(
+        compare_policies.app(), *options, "--site", "germany", "--days", "0.03", "--defer-hours", "0.3",
+        "--policies", "none,bunch", "--policies", "carbon:quantile=0.2,spread=false", "--starts", "2",
+        "--apart-days", "30", "--workers", "1", "--out", out,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert [line.split()[0] for line in ended.out.splitlines()[:4]] == [
+        "policy",
+        "none",
+        "bunch",
+        "carbon:quantile=0.2,spread=false",
+    ]
+    runs = pd.read_csv(out / "runs.csv")
+    assert len(runs) == 6
+    assert runs.groupby("start").completed.nunique().tolist() == [1, 1]  # the same work for all
+    summary = json.loads((out / "summary.json").read_text())
+    assert list(summary["policies"]) == ["bunch", "carbon:quantile=0.2,spread=false", "none"]
+    assert summary["policies"]["none"]["saved"] == 0.0
+    assert summary["policies"]["bunch"]["oracle_share"] is None
+    assert (out / "comparison.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--policies", "nonne"), "'nonne' is unknown"),
+        (("--starts", "0"), "--starts: '0' given"),
+        (("--policies", "none,none"), "--policies: one is named twice"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, arguments, message):
+    ended = call_app(compare_policies.app(), *arguments, "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
