@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from scenarios.without_effect import complaint
 from simulators.carbon.options import AccountingOptions
 from simulators.datacenter.load import MeasuredLoad
 from simulators.datacenter.options import FacilityOptions
@@ -216,7 +217,7 @@ class Study(Part):
     )
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    def _consistent(self) -> Self:
         names = Counter(site.name for site in self.sites)
         repeated = [name for name, count in names.items() if count > 1]
         if repeated:
@@ -225,6 +226,8 @@ class Study(Part):
             for name in (origin, *shares):
                 if name not in names:
                     raise ValueError(f"routing: no site {name!r}, expected one of {', '.join(names)}")
+        if reason := complaint(self.sites):
+            raise ValueError(reason)
         return self
 
     @property

@@ -65,7 +65,7 @@ class WhatIf(BaseModel):
     carbon_intensity: float | None = Field(
         None, ge=0, description="gCO2eq/kWh  [default: the mean of the site's record]"
     )
-    pue: float = Field(1.2, ge=1, description="power usage effectiveness, facility / IT")
+    pue: float = Field(1.2, ge=1, le=10, description="power usage effectiveness, facility / IT")
     seed: int = Field(42, ge=0, description="random seed")
     out: Path = Field(Path("results/attribution"), description="folder for the results")
 

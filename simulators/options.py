@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -28,6 +28,10 @@ BARE = "bare_field"
 HIDDEN = "hidden"
 """Key of a field's `json_schema_extra`: names in the part it holds that are no options here."""
 
+
+SIZES = (1e-9, 1e12)
+"""Between which sizes a number other than 0 may lie, whatever it is of: beyond them lie slips of the hand, and sums of
+them that no computer can hold."""
 
 OPTION = "option"
 """Key of a field's `json_schema_extra`: a list of parts that is one repeatable option of this name, not taken apart."""
@@ -213,11 +217,21 @@ class Tree:
         return tree
 
     def checked(self, tree: Mapping[str, Any], file: Path | None = None) -> Any:
-        """The validated model; pydantic's first finding as one line."""
+        """The validated model; pydantic's first finding, or a number of an impossible size, as one line."""
         try:
-            return self.model.model_validate(tree)
+            found = self.model.model_validate(tree)
         except ValidationError as error:
             raise InputError(self._complaint(error, file)) from None
+        absurd = _absurd(found)
+        if absurd is not None:
+            path, value = absurd
+            names = [leaf.name for leaf in self.leaves.values() if path[: len(leaf.path)] == leaf.path]
+            where = f" (in {file})" if file else ""
+            raise InputError(
+                f"{option_name(names[0] if names else path[-1])}: {value:g} given{where}, expected 0 or a size between "
+                f"{SIZES[0]:g} and {SIZES[1]:g}"
+            )
+        return found
 
     def _names_within(self, path: tuple[str, ...]) -> list[str]:
         """Names in the parts of a list that is one option; none if the path leads into none."""
@@ -251,6 +265,20 @@ class Tree:
         if isinstance(given, Mapping):
             return f"{option_name(found[0].name)}: {reason}{where}"
         return f"{option_name(found[0].name)}: {given!r} given{where}, {reason}"
+
+
+def _absurd(value: Any, path: tuple[str, ...] = ()) -> tuple[tuple[str, ...], float] | None:
+    """The first number of a tree that lies outside `SIZES`, and where it stands; None if there is none."""
+    if isinstance(value, float):
+        return None if value == 0 or SIZES[0] <= abs(value) <= SIZES[1] else (path, value)
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, BaseModel):
+        inner = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, Mapping):
+        inner = ((str(name), item) for name, item in value.items())
+    elif isinstance(value, list | tuple):
+        inner = ((EACH, item) for item in value)
+    return next((found for name, item in inner if (found := _absurd(item, (*path, name)))), None)
 
 
 def _holds_tables(value: Any) -> bool:

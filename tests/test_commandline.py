@@ -169,3 +169,18 @@ def test_a_bug_keeps_its_traceback():
 
     with pytest.raises(ZeroDivisionError):
         call(Kettle, run)
+
+
+@pytest.mark.parametrize("value", ["1e-320", "5e-324", "1e-10", "1e13", "1e308"])
+def test_a_number_of_an_impossible_size_is_refused(value):
+    assert boil("--power-kw", value)[0].complaint.startswith(
+        f"--power-kw: {float(value):g} given, expected 0 or a size"
+    )
+    assert "between 1e-09 and 1e+12" in boil("--limit-w", value)[0].complaint
+    assert boil("--limit-w", "0")[1] is not None
+
+
+def test_a_number_of_an_impossible_size_is_named_in_a_file(tmp_path):
+    file = tmp_path / "kettle.toml"
+    file.write_text("power_kw = 1e300")
+    assert boil("--config", file)[0].complaint.startswith(f"--power-kw: 1e+300 given (in {file}), expected")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulators.carbon.contracts import Contracts
 from simulators.carbon.factors import BATTERY_LIFE
-from simulators.options import HIDDEN
+from simulators.options import HIDDEN, option_name
 from simulators.profiles.fileref import FileRef
 from simulators.quantities.factor import Factor
 
@@ -108,15 +108,38 @@ class AccountingOptions(BaseModel):
         for names in (("ppa_share", "ppa_kwh", "ppa_profile"), ("go_share", "go_mwh")):
             given = [name for name in names if getattr(self, name) is not None]
             if len(given) > 1:
-                options = [f"--{name.replace('_', '-')}" for name in given]
+                options = [option_name(name) for name in given]
                 raise ValueError(f"{' and '.join(options)} given, expected one of them")
+        for factor, ways in (
+            ("ppa_g_per_kwh", ("ppa_share", "ppa_kwh", "ppa_profile")),
+            ("go_g_per_kwh", ("go_share", "go_mwh")),
+        ):
+            if getattr(self, factor) and all(getattr(self, way) is None for way in ways):
+                needed = " or ".join(option_name(way) for way in ways)
+                raise ValueError(
+                    f"{option_name(factor)}: {getattr(self, factor):g} given, but has an effect only with {needed}"
+                )
+        if (self.ppa_share or 0.0) + (self.go_share or 0.0) > 1 + 1e-9:
+            raise ValueError(
+                f"--go-share: {self.go_share:g} given beside --ppa-share {self.ppa_share:g}, expected at most all of "
+                "the import together"
+            )
+        if self.building_life_years is not None and not self.building and self.building_kg_per_kw is None:
+            raise ValueError(
+                f"--building-life-years: {self.building_life_years:g} given, but has an effect only with --building"
+            )
         low, value, high = (getattr(self, f"residual_mix{end}") for end in ("_low", "", "_high"))
         if value is None:
             if (low, high) != (None, None):
                 raise ValueError("--residual-mix: not given, expected it with its range")
         elif not (low if low is not None else value) <= value <= (high if high is not None else value):
+            ends = [
+                f"{end} {limit:g}"
+                for end, limit in (("at least", low), ("at most", high))
+                if limit is not None
+            ]
             raise ValueError(
-                f"--residual-mix: {value:g} given, expected a value within its range {low} to {high} gCO2eq/kWh"
+                f"--residual-mix: {value:g} given, expected {' and '.join(ends)} gCO2eq/kWh, as its range says"
             )
         return self
 

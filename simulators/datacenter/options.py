@@ -92,6 +92,7 @@ class FacilityOptions(BaseModel):
     pue: float | None = Field(
         None,
         ge=1,
+        le=10,
         description="power usage effectiveness, facility / IT; of --pue-model load: at the design load  "
         f"{_default(factors.PUE)}",
     )

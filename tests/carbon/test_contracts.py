@@ -73,7 +73,7 @@ def test_round_the_clock_with_contract_and_grid():
         ({"ppa_share": 0.2, "ppa_kwh": 1.0}, "--ppa-share and --ppa-kwh given, expected one of them"),
         ({"go_share": 0.2, "go_mwh": 1.0}, "--go-share and --go-mwh given"),
         ({"residual_mix_low": 1.0}, "--residual-mix: not given"),
-        ({"residual_mix": 5.0, "residual_mix_low": 6.0}, "expected a value within its range"),
+        ({"residual_mix": 5.0, "residual_mix_low": 6.0}, "expected at least 6 gCO2eq/kWh"),
     ],
 )
 def test_options_that_do_not_go_together(said, words):

@@ -293,3 +293,51 @@ def test_two_sites_add_up(evening):
     names = [entry.name for entry in both.assumptions]
     assert "gpu_embodied_kg" in names
     assert "east: residual_mix" in names
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (
+            {"go_g_per_kwh": 30.0},
+            "--go-g-per-kwh: 30 given, but has an effect only with --go-share or --go-mwh",
+        ),
+        ({"ppa_g_per_kwh": 30.0}, "--ppa-g-per-kwh: 30 given, but has an effect only with --ppa-share"),
+        (
+            {"ppa_share": 0.7, "go_share": 0.6},
+            "--go-share: 0.6 given beside --ppa-share 0.7, expected at most all",
+        ),
+        (
+            {"building_life_years": 30.0},
+            "--building-life-years: 30 given, but has an effect only with --building",
+        ),
+        ({"residual_mix": 500.0, "residual_mix_low": 600.0}, "500 given, expected at least 600 gCO2eq/kWh"),
+        (
+            {"residual_mix": 500.0, "residual_mix_low": 100.0, "residual_mix_high": 400.0},
+            "500 given, expected at least 100 and at most 400 gCO2eq/kWh",
+        ),
+    ],
+)
+def test_contracts_that_contradict_themselves_are_refused(given, complaint):
+    with pytest.raises(InputError, match=complaint):
+        SMALL.changed(**given)
+
+
+def test_a_moved_load_goes_no_further_than_the_connection():
+    """While the grid is away nothing is imported, at the limit no more; what is drawn less was unserved first."""
+    result = simulate(
+        SMALL.changed(
+            outage=("2017-06-05T21:00/2017-06-05T22:00",), import_limit_kw=1.0, battery_kwh=0.2, shed=False
+        )
+    )
+    frame = result.timeseries
+    headline = Headline(result.plan, "site", result.figures, frame)
+    load_j = result.figures.energy_mwh.facility * 3.6e9
+    away = frame.islanded.to_numpy() == 1
+    more, _ = headline.exchange_w(0.3 * load_j)
+    assert more[away].max() == 0
+    assert more.max() <= 1000 * (1 + 1e-9)
+    less, out = headline.exchange_w(-0.1 * load_j)
+    assert (out == frame.export_mw.to_numpy() * 1e6).all()
+    served_w = np.maximum(0.1 * frame.facility_mw - frame.unserved_mw, 0).to_numpy() * 1e6
+    np.testing.assert_allclose(less, np.maximum(frame.import_mw * 1e6 - served_w, 0), atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from scenarios.study import RunOptions, Study
 from simulators.errors import InputError
 from simulators.inference.serving import Serving
-from simulators.options import leaves
+from simulators.options import kinds, leaves
 
 
 def changed(**values) -> Study:
@@ -90,3 +90,28 @@ def test_every_leaf_has_a_name_of_its_own_and_is_explained():
         for ending, unit in units.items():
             if leaf.name.endswith(ending):
                 assert unit in leaf.field.description.replace(",", " "), leaf.name
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value"),
+    [
+        (leaf.name, value)
+        for leaf in leaves(Study)
+        for value in (1e300, -1e300, 1e-320)
+        if float in kinds(leaf.field)
+    ],
+)
+def test_no_number_of_a_study_may_have_an_impossible_size(leaf, value):
+    """Sums of such numbers are infinite, and a figure that is ended in a traceback."""
+    with pytest.raises(InputError):
+        changed(**{leaf: value})
+
+
+def test_a_pue_that_no_building_has_is_refused():
+    with pytest.raises(InputError, match=r"--pue: 11\.0 given, input should be less than or equal to 10"):
+        changed(pue=11.0)
+
+
+def test_an_impossible_size_is_found_within_arrays():
+    with pytest.raises(InputError, match="expected 0 or a size between"):
+        changed(pv_array=["kw=1e300"])
