@@ -65,6 +65,10 @@ def _rooms(study: SiteStudy) -> Iterable[Assumption]:
     for name in type(study).model_fields:
         part = getattr(study, name)
         says = getattr(part, "assumptions", None)
+        if (
+            name == "facility" and not study.serves
+        ):  # measured at the servers' plugs: nothing of a node is added
+            says = part.model_copy(update={"node_overhead": False}).assumptions
         if says is not None and name not in absent:
             yield from says()
 

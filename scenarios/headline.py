@@ -1,9 +1,9 @@
 """The headline figures of a site as a function of what carries a range: energy drawn, and factors.
 
 The load is moved interval by interval, with the battery's flows as they were: what is drawn more ends curtailment and
-export first and is imported then, what is drawn less is imported less and exported then, as far as the connection takes
-it. All that follows from the import (carbon by location and by contracts, settlement, every line of the bill) is worked
-out anew.
+export first and is imported then; what is drawn less was unserved first, then it is imported less and exported. All of
+it as far as the connection goes. What follows from the import (carbon by location and by contracts, settlement, every
+line of the bill) is worked out anew.
 """
 
 from __future__ import annotations
@@ -64,11 +64,19 @@ class Headline:
         self._site, self._figures, self._frame = plan.sites[name], figures, frame
         self._step_s = plan.study.run.step
         self._times = times_of(plan, self._site, len(frame))
-        self._load_w, self._import_w, self._export_w, self._curtailed_w = (
-            frame[f"{column}_mw"].to_numpy() * 1e6 for column in ("facility", "import", "export", "curtailed")
+        self._load_w, self._import_w, self._export_w, self._curtailed_w, self._unserved_w = (
+            frame[f"{column}_mw"].to_numpy() * 1e6
+            for column in ("facility", "import", "export", "curtailed", "unserved")
         )
-        limit_kw = self._site.study.connection.export_limit_kw
-        self._limit_w = np.inf if limit_kw is None else limit_kw * 1e3
+        connection, there = self._site.study.connection, frame["islanded"].to_numpy() == 0
+        # what the connection takes at most: no more than in the run while the grid is away
+        self._most_in_w, self._most_out_w = (
+            np.maximum(np.where(there, np.inf if limit_kw is None else limit_kw * 1e3, 0.0), flow_w)
+            for limit_kw, flow_w in (
+                (connection.import_limit_kw, self._import_w),
+                (connection.export_limit_kw, self._export_w),
+            )
+        )
         self._contracts = contracts_of(self._site, frame)
         self._settled_wh = figures.storage.settled_mwh * 1e6 if figures.storage else 0.0
 
@@ -77,24 +85,21 @@ class Headline:
         whole_j = float(self._load_w.sum()) * self._step_s
         if not meter_j or not whole_j:
             return self._import_w, self._export_w
-        more_w = self._load_w * (meter_j / whole_j)
+        change_w = self._load_w * (meter_j / whole_j)
         spare_w = np.where(self._import_w > 0, 0.0, self._export_w + self._curtailed_w)
-        into_w = np.where(
-            more_w >= 0,
-            self._import_w + np.maximum(more_w - spare_w, 0.0),
-            np.maximum(self._import_w + more_w, 0.0),
+        more_w, less_w = np.maximum(change_w, 0.0), np.maximum(-change_w - self._unserved_w, 0.0)
+        into_w = self._import_w + np.maximum(more_w - spare_w, 0.0) - np.minimum(less_w, self._import_w)
+        left_w = (
+            self._export_w
+            - np.clip(more_w - self._curtailed_w, 0.0, self._export_w)
+            + np.maximum(less_w - self._import_w, 0.0)
         )
-        left_w = np.where(
-            more_w >= 0,
-            self._export_w - np.clip(more_w - self._curtailed_w, 0.0, self._export_w),
-            self._export_w + np.maximum(-more_w - self._import_w, 0.0),
-        )
-        return into_w, np.minimum(left_w, np.maximum(self._limit_w, self._export_w))
+        return np.minimum(into_w, self._most_in_w), np.minimum(left_w, self._most_out_w)
 
     def at(self, moved: Moved) -> dict[str, float | None]:
         """The figures by their names in `ranges.Uncertainty`; None where the run has none."""
         into_w, out_w = self.exchange_w(moved.meter_j)
-        served, energy = self._figures.served, self._figures.energy_mwh
+        served, energy = self._figures.inference, self._figures.energy_mwh
         meter_j = energy.facility * 3.6e9 + moved.meter_j
         grid, settled = self._by_location(into_w)
         market, _ = self._by_contracts(into_w, moved)
@@ -107,15 +112,19 @@ class Headline:
         def per(value: float | None, work: float) -> float | None:
             return None if value is None or not work else value / work
 
-        return {
-            "j_per_output_token_gpu": per(served.gpu_energy_j.total + moved.gpu_j, served.decode_tokens),
-            "j_per_output_token_meter": per(meter_j, served.decode_tokens),
+        found = {
             "facility_mwh": meter_j / 3.6e9,
             "operational_kg": grid,
             "market_kg": market,
             "total_kg": total,
             "import_cost": import_cost,
             "cost": bill,
+        }
+        if served is None:
+            return found
+        return found | {
+            "j_per_output_token_gpu": per(served.gpu_energy_j.total + moved.gpu_j, served.decode_tokens),
+            "j_per_output_token_meter": per(meter_j, served.decode_tokens),
             "sci_g_per_request": per(None if total is None else 1e3 * total, served.requests_completed),
             "sci_g_per_output_token": per(None if total is None else 1e3 * total, served.decode_tokens),
         }

@@ -9,11 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
+from scenarios.scope2 import carried_mw
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.hourly import HOURLY, write_hourly
 from simulators.recorder.sinks import FolderSink
@@ -170,6 +172,11 @@ def _draw(
         subtitle=f"{built}, policy {policies}" if site.study.serves else f"load from {facts['load']}",
     )
     frame = series.all_sites(result.timeseries)
+    carried = [
+        carried_mw(rows, result.sites[str(name)].storage).set_axis(rows["time"])
+        for name, rows in result.timeseries.groupby("site", sort=False)
+    ]
+    frame[series.CARRIED] = frame["time"].map(pd.concat(carried).groupby(level=0).sum())
     latencies = LatencyRecord()
     for record in result.latencies.values():
         latencies.merge(record)

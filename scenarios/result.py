@@ -31,7 +31,10 @@ from simulators.quantities.latencies import LatencyRecord
 
 
 class Energy(Frozen):
-    """Energy of a run, MWh; 0 where a site has no such part, None where it is not known."""
+    """Energy of a run, MWh; 0 where a site has no such part, None where it is not known.
+
+    `facility` is all of the load, `unserved` what of it was not met.
+    """
 
     it: float | None = 0.0
     facility: float = 0.0
@@ -42,6 +45,7 @@ class Energy(Frozen):
     battery_charge: float = 0.0
     battery_discharge: float = 0.0
     curtailed: float = 0.0
+    unserved: float = 0.0
 
 
 class Carbon(Frozen):

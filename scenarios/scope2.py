@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from scenarios.accounts import known
+from scenarios.accounts import StorageFigures, known
 from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from simulators.carbon.accounting import CarbonAccount, own_discharge_w
@@ -128,6 +128,15 @@ def carbon_free_of(
     if share is not None:
         found["carbon_free_ratio"] = carbon_free_ratio(load_w, own_w, share, contract_w)
     return found, reasons
+
+
+def carried_mw(frame: pd.DataFrame, storage: StorageFigures | None) -> pd.Series[float]:
+    """What own supply carried of a site's load in every row, MW, as the matched ratio counts it."""
+    initial_wh = 0.0
+    if storage is not None:
+        initial_wh = (float(frame["stored_mwh"].iloc[-1]) - storage.stored_change_mwh) * 1e6
+    own = pd.Series(_own_w(frame, initial_wh) / 1e6, index=frame.index)
+    return own.clip(upper=frame["facility_mw"])
 
 
 def _own_w(frame: pd.DataFrame, initial_wh: float) -> np.ndarray:

@@ -42,6 +42,7 @@ ENERGY_COLUMNS = {
     "battery_charge": "charge_mw",
     "battery_discharge": "discharge_mw",
     "curtailed": "curtailed_mw",
+    "unserved": "unserved_mw",
 }
 
 Parts = Mapping[str, Mapping[str, Any]]

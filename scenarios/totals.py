@@ -99,7 +99,12 @@ def _carbon(sites: Mapping[str, Figures]) -> Carbon:
     boundary = chosen.pop() if len(chosen) == 1 else next(iter(ranked), "life-cycle")
     found = both[boundary]
     if found.reason:
-        reasons |= dict.fromkeys(("operational", "battery_settlement", "total"), found.reason)
+        figures = {
+            "operational": found.grid,
+            "battery_settlement": found.battery_settlement,
+            "total": found.total,
+        }
+        reasons |= {name: found.reason for name, value in figures.items() if value is None}
     return Carbon(
         operational=found.grid,
         embodied=found.embodied,

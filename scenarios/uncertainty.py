@@ -1,7 +1,8 @@
 """How far a site's headline figures can be off, and what each hangs on most.
 
-Every input that carries a range is moved to its ends alone, and what that does to every headline figure is worked out
-through the chain (`headline`). Inputs are taken as independent, so low and high are the value less and plus the root of
+Every input of load, building, factors and contracts that carries a range is moved to its ends alone, and what that does
+to every headline figure is worked out through the chain (`headline`). What PV, wind and battery yield stays as it was.
+Inputs are taken as independent, so low and high are the value less and plus the root of
 the sum of the squares of what they do. Ranges of power and time hold 90 % of unseen servers; those of published factors
 are what their sources give.
 """
@@ -11,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scenarios.headline import Headline, Moved, life_of
 from scenarios.plan import Plan, SitePlan
 from scenarios.ranges import Driver, Range, Uncertainty
 from scenarios.result import Figures
 from simulators.datacenter.facility import Facility
+from simulators.datacenter.options import FacilityOptions
 from simulators.datacenter.plain import facility_from_plain
 from simulators.inference.grounds import trust
 
@@ -45,8 +48,11 @@ CHAIN: dict[str, tuple[str, ...]] = {
     "rating of the UPS": ("ups_capacity",),
 }
 """Those of the power chain, where its losses are no part of a PUE."""
+MEASURED = "the load is measured, and no constant with a range goes into its headline figures"
 DRIVERS = 3
 """How many are told."""
+
+Power = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def uncertainty(
     """
     served, site = figures.inference, plan.sites[name]
     if served is None:
-        return Uncertainty(reason=figures.reasons["inference"])
+        return _of_measured(plan, name, figures, frame)
     groups: Sequence[Mapping[str, Any]] = facts.get("groups") or [facts]
     told = list(
         dict.fromkeys(
@@ -83,10 +89,26 @@ def uncertainty(
     unknown = next((g["power"]["interval"] for g in groups if g["power"]["low"] is None), None)
     if unknown or not served.decode_tokens:
         return Uncertainty(reason=unknown or "no output token was made", trust=tuple(told))
-    meter = _Meter(site, figures)
+    meter = _Meter.of_cluster(site, figures)
     inputs = [*_at_gpus(groups, figures, meter), *meter.moved(), *_factors(site, figures)]
     ranges = ranges_of(Headline(plan, name, figures, frame), inputs)
     return Uncertainty(**ranges, drivers=ranges["facility_mwh"].drivers, trust=tuple(told))
+
+
+def _of_measured(plan: Plan, name: str, figures: Figures, frame: pd.DataFrame) -> Uncertainty:
+    """Of a load that is a file: only what a constant with a range moves has one, as its own error is not known."""
+    site = plan.sites[name]
+    building = [] if site.study.measured.load_at == "meter" else _Meter.of_load(site, frame, plan).moved()
+    inputs = [*building, *_factors(site, figures)]
+    ranges = {
+        key: found
+        for key, found in ranges_of(Headline(plan, name, figures, frame), inputs).items()
+        if found.drivers
+    }
+    if not ranges:
+        return Uncertainty(reason=MEASURED)
+    facility = ranges.get("facility_mwh")
+    return Uncertainty(**ranges, drivers=facility.drivers if facility else ())
 
 
 def ranges_of(headline: Headline, inputs: Sequence[_Input]) -> dict[str, Range]:
@@ -108,7 +130,8 @@ def ranges_of(headline: Headline, inputs: Sequence[_Input]) -> dict[str, Range]:
         drivers.sort(key=lambda entry: -entry[0])
         by = abs(value) or 1.0
         # what no input alone brings below 0 does not get there by their sum of squares
-        floor = 0.0 if min(value, *(end[key] or 0.0 for _, ends in moved for end in ends)) >= 0 else -inf
+        least = min([value, *(end[key] or 0.0 for _, ends in moved for end in ends)])
+        floor = 0.0 if least >= 0 else -inf
         found[key] = Range(
             low=max(floor, value - sqrt(down)),
             value=value,
@@ -183,24 +206,46 @@ def _at_gpus(groups: Sequence[Mapping[str, Any]], figures: Figures, meter: _Mete
 
 
 class _Meter:
-    """What a change at the GPUs, and in the building, does at the meter; linear around the run's mean."""
+    """What a change at the GPUs, and in the building, does at the meter.
 
-    def __init__(self, plan: SitePlan, figures: Figures) -> None:
-        served = figures.served
-        self._seconds = figures.simulated_s
-        self._busy = min(1.0, served.busy_mean)
+    Parameters
+    ----------
+    plan, options
+        The site, and its facility's options.
+    gpu_w, busy
+        Power of all GPUs, W, and how busy they are: of a cluster its means, of a measured load its power per interval.
+    seconds
+        Length of the run, s.
+    """
+
+    def __init__(
+        self, plan: SitePlan, options: FacilityOptions, gpu_w: Power, busy: float, seconds: float
+    ) -> None:
+        self._gpu_w, self._busy, self._seconds, self._options = gpu_w, busy, seconds, options
         self._copies = plan.copies
-        self._gpu_w = served.gpu_energy_j.total / self._seconds
-        self._options = plan.study.facility
         self._plain = {
             name: np.asarray(value) if isinstance(value, list) else value
             for name, value in plan.facility.items()
         }
         self._facility = facility_from_plain(self._plain)
 
-    def _at(self, facility: Facility, gpu_w: float) -> float:
+    @classmethod
+    def of_cluster(cls, plan: SitePlan, figures: Figures) -> Self:
+        """At the mean power of its GPUs."""
+        served, seconds = figures.served, figures.simulated_s
+        mean_w = served.gpu_energy_j.total / seconds
+        return cls(plan, plan.study.facility, mean_w, min(1.0, served.busy_mean), seconds)
+
+    @classmethod
+    def of_load(cls, plan: SitePlan, frame: pd.DataFrame, whole: Plan) -> Self:
+        """At the power in every interval of what was measured at the servers' plugs."""
+        options = plan.study.facility.model_copy(update={"node_overhead": False})
+        it_w = frame["it_mw"].to_numpy() * 1e6
+        return cls(plan, options, it_w, 1.0, len(frame) * whole.study.run.step)
+
+    def _at(self, facility: Facility, gpu_w: Power) -> float:
         """Energy at the meter of a run at this power, J: the mean over all weather."""
-        power = facility.power(max(0.0, gpu_w) / self._copies, self._busy, slice(None))
+        power = facility.power(np.maximum(0.0, gpu_w) / self._copies, self._busy, slice(None))
         return float(np.mean(power.facility_w)) * self._copies * self._seconds
 
     def passed_on(self, joules: float) -> float:

@@ -15,7 +15,7 @@ from simulators.profiles.axis import read_axis
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.fill import FillRule
 from simulators.profiles.forecasts import read_forecasts
-from simulators.profiles.formats.base import Content, Format
+from simulators.profiles.formats.base import Content, Format, NoWeather
 from simulators.profiles.formats.headers import column as known_column
 from simulators.profiles.profile import Profile
 from simulators.profiles.readers import OPTIONS
@@ -79,6 +79,11 @@ def inspected(ref: FileRef, kind: str | None = None) -> tuple[Format, list[Findi
             findings.append(_found(ref, name, known))
         except InputError as error:
             refused.append((name, error))
+    if not findings and kind is None and isinstance(refused[0][1], NoWeather):
+        raise InputError(
+            f"{ref.path}: no column says by its name or unit what it is, found {content.table().columns()}; expected a "
+            f"header such as 'carbon_intensity[gCO2eq/kWh]' or 'power[kW]', or --as {', '.join(KINDS[:-1])}"
+        )
     if not findings:
         raise refused[0][1]
     findings += [Finding(name, (("refused", _said_by(why, ref)),), (), "") for name, why in refused]

@@ -194,5 +194,14 @@ def seconds(value: float | None) -> str:
 
 
 def span(start: datetime, end: datetime) -> str:
-    """First to last moment of a run, both in their own zone."""
-    return f"{start:%d %b %Y %H:%M} to {end:%d %b %Y %H:%M %Z}"
+    """First to last moment of a run, both in their own zone; it is told twice where clocks change between them.
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> berlin = ZoneInfo("Europe/Berlin")
+    >>> span(datetime(2024, 3, 30, tzinfo=berlin), datetime(2024, 4, 1, tzinfo=berlin))
+    '30 Mar 2024 00:00 CET to 01 Apr 2024 00:00 CEST'
+    """
+    first = " %Z" if start.utcoffset() != end.utcoffset() else ""
+    return f"{start:%d %b %Y %H:%M{first}} to {end:%d %b %Y %H:%M %Z}"

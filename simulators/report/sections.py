@@ -78,17 +78,20 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
 def _emitted(charts: Charts, figures: Mapping[str, Any]) -> str:
     without = float(series.carbon_flows(charts.local, charts.meta.step_s)["total_without"].iloc[-1])
     actual = figures.get("operational")
+    own = figures.get("own_supply") or 0.0
     if actual is not None:
-        actual += figures.get("battery_settlement") or 0.0
+        actual += (figures.get("battery_settlement") or 0.0) + own
     words = (
         "Grid import times the grid's average carbon intensity, summed over every interval; "
         "exports earn no credit. Bringing the battery back to its start is a line of its own."
     )
     if actual is None or not without > 0.0:
         return words
+    less = 1.0 - actual / without
     return (
         f"{words} The same load taken entirely from the grid would have emitted {mass_text(without)}; "
-        f"this run emitted {mass_text(actual)} with that, {share(1.0 - actual / without)} less."
+        f"this run emitted {mass_text(actual)} with that{' and its own PV, wind and battery' if own else ''}, "
+        f"{share(abs(less))} {'less' if less >= 0 else 'more'}."
     )
 
 

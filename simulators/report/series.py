@@ -27,6 +27,8 @@ SUPPLY = {
     )
 }  # fmt: skip
 SURPLUS = {name: label(f"{name}_mw") for name in ("charge", "export", "curtailed")}
+CARRIED = "carried_mw"
+"""Column that the caller may add: what own supply carried of the load, as the matched ratio counts it, MW."""
 TRAFFIC = ["arrived", "completed", "rejected", "running", "waiting", "held", "hold"]
 IN_SYSTEM = {name: label(name) for name in ("running", "waiting", "held")}
 NETWORK_COLUMNS = ["vm_min_pu", "vm_max_pu", "line_loading_max_percent", "trafo_loading_max_percent"]
@@ -195,13 +197,14 @@ def carbon_flows(frame: pd.DataFrame, step_s: int, kind: Kind = "average") -> pd
 
 
 def coverage(frame: pd.DataFrame) -> pd.DataFrame:
-    """Share of the load covered by own generation and battery, by local hour (rows) and date (columns).
+    """Share of the load carried by own supply, by local hour (rows) and date (columns).
 
-    Covered energy over used energy within the hour, from the recorded intervals; NaN where the run has no
-    row. A surplus in one interval does not make up for a lack in another.
+    Carried energy over used energy within the hour, from the recorded intervals; NaN where the run has no
+    row. A surplus in one interval does not make up for a lack in another. `CARRIED` is the matched ratio's own
+    series, so that the map's mean is that ratio; without it, all that the battery gives counts as own.
     """
     flows = power_flows(frame)
-    own = flows["pv"] + flows["wind"] + flows["battery"]
+    own = frame[CARRIED] if CARRIED in frame else flows["pv"] + flows["wind"] + flows["battery"]
     cells = pd.DataFrame({"own": np.minimum(own, flows["load"]), "load": flows["load"]})
     index = pd.DatetimeIndex(frame.index)
     sums = cells.groupby([index.hour, index.date]).sum()

@@ -11,11 +11,12 @@ from simulators.report.labels import energy_text, label, mass_text, seconds, sha
 
 SUPPLY_COLUMNS = {
     "pv": "pv_mw", "wind": "wind_mw", "battery_discharge": "discharge_mw", "grid_import": "import_mw",
+    "unserved": "unserved_mw",
 }  # fmt: skip
 USE_COLUMNS = {
     "facility": "facility_mw", "battery_charge": "charge_mw", "grid_export": "export_mw", "curtailed": "curtailed_mw",
 }  # fmt: skip
-"""Columns of the time series by the keys of the summary's energies."""
+"""Columns of the time series by the keys of the summary's energies. Load that was not met is in the facility's, too."""
 
 
 def scheduling(comparison: Mapping[str, Any] | None) -> str:
@@ -88,6 +89,8 @@ def energy(summary: Mapping[str, Any]) -> str:
     supply, use = (
         {name: label(column) for name, column in columns.items()} for columns in (SUPPLY_COLUMNS, USE_COLUMNS)
     )
+    if not mwh.get("unserved"):
+        supply.pop("unserved")
     supplied = sum(mwh.get(name, 0.0) for name in supply)
     used = sum(mwh.get(name, 0.0) for name in use)
     factor, unit = (1.0, "MWh") if max(supplied, used) >= 1.0 else (1e3, "kWh")

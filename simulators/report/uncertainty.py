@@ -9,8 +9,9 @@ from simulators.report import page
 from simulators.report.labels import energy_text, mass_text, number
 
 INTRO = (
-    "Every input that carries a range is moved to its ends alone, and the figures are worked out anew, interval by "
-    "interval; the moves are taken as independent. For power and time the ends hold 90 % of unseen servers; for "
+    "Every input of load, building, factors and contracts that carries a range is moved to its ends alone, and the "
+    "figures are worked out anew, interval by interval; the moves are taken as independent. What PV, wind and battery "
+    "yield stays as it was in the run. For power and time the ends hold 90 % of unseen servers; for "
     "published factors they are what the source gives. Beside each figure stand the inputs that drive it most, and "
     "what each does."
 )
@@ -31,7 +32,7 @@ FIGURES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "operational_kg": ("Operational carbon, by location", mass_text),
     "market_kg": ("Operational carbon, by contracts", mass_text),
     "total_kg": ("Carbon, all of it", mass_text),
-    "import_cost": ("Cost of the import", number),
+    "import_cost": ("Import at the price series", number),
     "cost": ("Cost, the whole bill", number),
     "sci_g_per_request": ("Carbon per request, at the meter", _grams),
     "sci_g_per_output_token": ("Carbon per 1,000 output tokens, at the meter", mass_text),

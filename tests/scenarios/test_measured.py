@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from scenarios import SiteStudy, Study, simulate
+from scenarios.scope2 import carried_mw
 from simulators.errors import InputError
+from simulators.report import series, tables
+from simulators.report.labels import RunMeta
 from tests.scenarios.runs import MORNING, Result, main_scenario
 from tests.scenarios.runs import simulate as simulate_cluster
 
@@ -57,7 +60,7 @@ def test_a_load_at_the_servers_goes_through_the_facility(tmp_path):
     result = simulate(study)
     series = result.timeseries
     np.testing.assert_allclose(series["facility_mw"], 1.5 * series["it_mw"], rtol=1e-12)
-    metered = simulate(study.changed(load_at="meter")).timeseries
+    metered = simulate(study.changed(load_at="meter", pue=None)).timeseries
     np.testing.assert_allclose(series["it_mw"], metered["facility_mw"], rtol=1e-12)
     assert result.figures.energy_mwh.it == pytest.approx(series["it_mw"].sum() * 0.25)
 
@@ -131,3 +134,108 @@ def test_what_is_wrong_with_a_load_is_told_in_one_line(tmp_path, leaves, expecte
         simulate(ENERGY.changed(**leaves))
     assert expected in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"policy": "carbon"}, "--policy: carbon given, but has no effect on a load from a file"),
+        ({"pue": 1.4}, "--pue: 1.4 given, .* measured at the meter"),
+        ({"heat_reuse_share": 0.3}, "--heat-reuse-share: 0.3 given"),
+        ({"ups": "eco", "pue_model": "load"}, "given, but has no effect on a load"),
+        (
+            {"gpu_embodied_kg": 150.0},
+            "--gpu-embodied-kg: 150.0 given, .* what hardware draws it is not known",
+        ),
+        ({"building": True}, "--building: True given"),
+        ({"load_at": "it", "host_idle_w": 300.0}, "--host-idle-w: 300.0 given, .* servers' plugs"),
+    ],
+)
+def test_an_option_that_a_measured_load_does_not_read_is_refused(tmp_path, given, complaint):
+    with pytest.raises(InputError, match=complaint):
+        ENERGY.changed(load=load_file(tmp_path), **given)
+
+
+def test_what_a_measured_load_reads_may_be_given_and_a_cluster_beside_it_reads_the_rest(tmp_path):
+    file = load_file(tmp_path)
+    ENERGY.changed(load=file, grid_water=2.0, tp=2, rate=3.0)  # the cluster that the power is of
+    ENERGY.changed(load=file, load_at="it", pue=1.3, heat_reuse_share=0.3)
+    sites = [{"name": "measured", "measured": {"load": str(file)}}, {"name": "served"}]
+    Study(sites=sites).changed(policy="carbon", pue=1.3)
+
+
+def test_assumptions_of_a_load_at_the_servers_leave_out_what_is_within_them(tmp_path):
+    result = simulate(ENERGY.changed(load=load_file(tmp_path), load_at="it"))
+    names = {entry.name for entry in result.figures.assumptions}
+    assert not {"host_idle_w", "host_full_w", "fan_share", "psu_efficiency"} & names
+    assert {"pue", "power_chain_efficiency", "wue", "grid_water"} <= names
+
+
+def test_a_load_at_the_servers_has_the_ranges_of_its_building(tmp_path):
+    """Of a constant PUE all that the meter says is known in closed form: 1.1 to 1.4 around 1.2."""
+    study = ENERGY.changed(
+        load=load_file(tmp_path), load_at="it", residual_mix=500.0, residual_mix_high=600.0
+    )
+    figures = simulate(study).figures
+    found = figures.uncertainty
+    it_mwh = figures.energy_mwh.it
+    assert found.reason is None
+    assert (found.facility_mwh.low, found.facility_mwh.high) == pytest.approx((1.1 * it_mwh, 1.4 * it_mwh))
+    assert found.facility_mwh.drivers[0].name.startswith("PUE")
+    for name, value in (
+        ("operational_kg", figures.carbon_kg.operational),
+        ("market_kg", figures.scope2.market_kg),
+        ("cost", figures.cost.total),
+    ):
+        one = getattr(found, name)
+        assert one.low < one.value < one.high, name
+        assert one.value == pytest.approx(value), name
+    named = simulate(study.changed(pue=1.2)).figures.uncertainty
+    assert named.facility_mwh is None
+    assert named.cost is None
+    assert [driver.name for driver in named.market_kg.drivers] == ["residual mix"]
+
+
+def test_a_known_figure_of_several_sites_has_no_reason_to_be_missing(tmp_path):
+    file = str(load_file(tmp_path))
+    sites = [{"name": name, "measured": {"load": file}} for name in ("a", "b")]
+    carbon = simulate(Study(run=ENERGY.run, sites=sites)).figures.carbon_kg
+    assert carbon.operational > 0
+    assert carbon.battery_settlement is not None
+    assert set(carbon.reasons) == {"embodied", "total"}
+
+
+def test_load_that_was_not_met_is_an_energy_and_the_table_of_the_report_closes(tmp_path):
+    study = ENERGY.changed(load=load_file(tmp_path), outage=("2017-06-05T02:00/2017-06-05T04:00",))
+    result = simulate(study)
+    energy = result.figures.energy_mwh
+    assert energy.unserved == pytest.approx(result.figures.connection.unserved_mwh)
+    assert energy.unserved > 0
+    supply = energy.pv + energy.wind + energy.battery_discharge + energy.grid_import + energy.unserved
+    use = energy.facility + energy.battery_charge + energy.grid_export + energy.curtailed
+    assert supply == pytest.approx(use, rel=1e-12)
+    page = tables.energy(result.to_json())
+    sums = [row.split("</td>")[1] for row in page.split("<tr")[1:] if "Supply" in row or "Use" in row]
+    assert len(sums) == 2
+    assert sums[0] == sums[1]
+    assert "Load not met" in page
+    assert "Load not met" not in tables.energy(simulate(ENERGY.changed(load=load_file(tmp_path))).to_json())
+
+
+def test_the_map_of_covered_hours_is_the_matched_ratio_where_the_grid_charges_the_battery(tmp_path):
+    study = ENERGY.changed(
+        load=load_file(tmp_path), days=1, pv_kw=150, battery_kwh=200, dispatch="horizon:objective=carbon"
+    )
+    result = simulate(study)
+    carried = carried_mw(result.timeseries, result.figures.storage)
+    load = result.timeseries["facility_mw"]
+    assert carried.sum() / load.sum() == pytest.approx(result.figures.renewable.matched_ratio, rel=1e-12)
+    frame = result.timeseries.assign(**{series.CARRIED: carried})
+    meta = RunMeta("x", 900, "America/Los_Angeles")
+    matrix = series.coverage(series.indexed(frame, meta))
+    local = series.indexed(frame, meta)
+    hourly = load.groupby(local.index.hour).sum()
+    mean = (matrix.iloc[:, 0] * hourly).sum() / hourly.sum()
+    assert mean == pytest.approx(result.figures.renewable.matched_ratio, rel=1e-9)
+    without = series.coverage(series.indexed(result.timeseries, meta))
+    assert (without.iloc[:, 0] * hourly).sum() / hourly.sum() > mean + 0.01  # grid power in the battery

@@ -208,6 +208,15 @@ def test_inspect_refuses_in_one_line(tmp_path):
     assert "several columns could be" in inspect(two).complaint
 
 
+@pytest.mark.parametrize("header", ["value", "carbon intensity", "a"])
+def test_inspect_of_a_column_without_a_meaning_asks_for_one_and_not_for_weather(tmp_path, header):
+    rows = [f"{t:%Y-%m-%dT%H:%M}Z,0.35" for t in samples.UTC_DAY]
+    said = inspect(samples.written(tmp_path, "bare.csv", [f"time,{header}", *rows])).complaint
+    assert f"found 'time', '{header}'" in said
+    assert "--as carbon, marginal, price" in said
+    assert "ghi" not in said
+
+
 def test_inspect_of_weather_names_the_place(tmp_path):
     out = inspect(GREENSBORO).out
     assert "36.1, -79.95, 273 m" in out

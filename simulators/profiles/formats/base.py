@@ -27,6 +27,10 @@ Basis = Literal["direct", "life cycle"]
 Implausible = Literal["cap", "missing"]
 
 
+class NoWeather(InputError):
+    """A table without any column of weather."""
+
+
 class Content:
     """A file that was opened: its bytes, and what they are as text, as JSON, as a table, each made once.
 

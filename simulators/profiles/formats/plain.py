@@ -9,7 +9,7 @@ import numpy as np
 from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
 from simulators.profiles.clock import ends_at_midnight, find_time_column, joined, label_of
-from simulators.profiles.formats.base import Content, Format, RawWeather, Said
+from simulators.profiles.formats.base import Content, Format, NoWeather, RawWeather, Said
 from simulators.profiles.formats.carbon import plain_sheet
 from simulators.profiles.formats.checks import COLUMNS, OPTIONAL, on_axes
 from simulators.profiles.quantities import QUANTITIES
@@ -67,7 +67,7 @@ def _weather(content: Content, said: Said) -> RawWeather:
                 found[quantity] = header
                 height_m = float(height[2]) if height else height_m
     if not set(found) - set(OPTIONAL):
-        raise InputError(
+        raise NoWeather(
             f"{table.path}: no weather column; expected any of ghi, dni, dhi, temp_air, wind_speed, "
             f"pressure, found {table.columns()}"
         )
