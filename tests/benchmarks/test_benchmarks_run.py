@@ -80,3 +80,12 @@ def test_vllm_logs_say_what_is_wrong_with_one(tmp_path):
         assert done.returncode == 2
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_power_flow_prints_the_ratio_to_runpp_in_one_run():
+    done = benchmark("power_flow.py", "--networks", "cigre_mv", "case118", "--steps", "5", "--json")
+    assert done.returncode == 0, done.stderr
+    for case in map(json.loads, done.stdout.splitlines()):
+        assert case["on_arrays"]
+        assert case["ratio"] > 0
+        assert case["vm_difference_pu"] < 1e-8

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators.inference import compiled
+from simulators import machine_code
+from simulators.inference.compiled import compiled
 from tests.conftest import ROOT
 
 RUN = """
@@ -69,12 +70,12 @@ def test_importing_the_room_leaves_numbas_settings_alone():
 
 def test_a_folder_others_can_write_is_no_cache(tmp_path: Path):
     mine, theirs, linked = tmp_path / "mine", tmp_path / "theirs", tmp_path / "linked"
-    assert compiled.private(mine)
+    assert machine_code.private(mine)
     theirs.mkdir()
     theirs.chmod(0o777)
-    assert not compiled.private(theirs)
+    assert not machine_code.private(theirs)
     linked.symlink_to(mine)
-    assert not compiled.private(linked)
+    assert not machine_code.private(linked)
 
 
 def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
