@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SIGNS = {"load": 1.0, "sgen": -1.0, "storage": 1.0}
-"""Tables whose elements may change their power within a run; sign of what they draw."""
+SIGNS = {"load": 1.0, "sgen": -1.0, "storage": 1.0, "gen": -1.0}
+"""Tables whose elements may change their power within a run; sign of what they draw. Generators (``gen``) hold their
+voltage, so that they have no reactive power here."""
 
 Array = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -84,7 +85,10 @@ class NodePower:
         for name in SIGNS:
             table = net[name]
             places = np.array([at.get(bus, -1) for bus in table.bus.tolist()], dtype=np.int64)
-            self.node[name] = np.where(table.in_service.to_numpy(dtype=bool), places, -1)
+            used = table.in_service.to_numpy(dtype=bool)
+            if name == "gen":  # one that balances the network gives what that takes
+                used = used & ~table.slack.to_numpy(dtype=bool)
+            self.node[name] = np.where(used, places, -1)
         self._rest = drawn_mva - self._sum(draws.own)
 
     def drawn(self, powers: Powers) -> Complexes:
@@ -102,6 +106,7 @@ class NodePower:
 
 
 def _power(table: Any, scaling: Array) -> Power:
-    p_mw, q_mvar = (table[column].to_numpy(dtype=np.float64) for column in ("p_mw", "q_mvar"))
+    p_mw = table.p_mw.to_numpy(dtype=np.float64)
+    q_mvar = table.q_mvar.to_numpy(dtype=np.float64) if "q_mvar" in table else np.zeros(len(table))
     used = table.in_service.to_numpy(dtype=bool)
     return Power(np.where(used, p_mw * scaling, 0.0), np.where(used, q_mvar * scaling, 0.0))

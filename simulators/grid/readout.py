@@ -75,7 +75,7 @@ class Reader:
         vm_pu = np.abs(v_pu)
         line, trafo = np.split(solution.loading_percent, [self._lines])
         slack = flow.slack_mva(solution.fed_mva)
-        sources = self._of_sources(flow, solution) if self._sources.any else {}
+        sources = self._of_sources(flow, solution, powers) if self._sources.any else {}
         return Result(
             converged=True,
             vm_pu=vm_pu,
@@ -90,9 +90,9 @@ class Reader:
             violations=self._violations(vm_pu, line, trafo, sources, powers),
         )
 
-    def _of_sources(self, flow: Flow, solution: Solution) -> dict[str, dict[str, Array]]:
+    def _of_sources(self, flow: Flow, solution: Solution, powers: Powers) -> dict[str, dict[str, Array]]:
         """Powers of sources as pandapower's result tables have them."""
-        p_mw, q_mvar = flow.source_powers(solution.fed_mva)
+        p_mw, q_mvar = flow.source_powers(solution.fed_mva, powers["gen"].p_mw)
         tables = {}
         for name, rows in self._source_rows.items():
             table, of_table = rows.copy(), flow.sources.table == name

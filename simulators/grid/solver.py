@@ -119,16 +119,16 @@ class Solver:
             solution = flow.solve(drawn, flow.v_pu)
         if solution is None or np.abs(solution.v_pu).min() < _DOUBTFUL_PU:
             return None
-        if self._enforced and self._beyond(flow, solution.fed_mva):
+        if self._enforced and self._beyond(flow, solution.fed_mva, powers):
             return None
         self._last_pu = solution.v_pu
         return self.reader.of_arrays(flow, solution, p_mw, q_mvar, powers)
 
     @staticmethod
-    def _beyond(flow: Flow, fed_mva: Complexes) -> bool:
+    def _beyond(flow: Flow, fed_mva: Complexes, powers: Powers) -> bool:
         """Whether a generator that holds its voltage gives more reactive power than it can."""
         sources = flow.sources
-        q_mvar = flow.source_powers(fed_mva)[1]
+        q_mvar = flow.source_powers(fed_mva, powers["gen"].p_mw)[1]
         outside = (q_mvar > sources.q_high_mvar) | (q_mvar < sources.q_low_mvar)
         return bool((outside & ~sources.slack).any())
 

@@ -58,7 +58,8 @@ class TablesSolver:
             table, own = self.net[name], powers[name]
             rest = len(table) - len(own.p_mw)
             table["p_mw"] = np.concatenate([own.p_mw, np.zeros(rest)])
-            table["q_mvar"] = np.concatenate([own.q_mvar, np.zeros(rest)])
+            if "q_mvar" in table:
+                table["q_mvar"] = np.concatenate([own.q_mvar, np.zeros(rest)])
             table["scaling"] = 1.0
         for site in sites:
             self.net.load.at[site.load, "p_mw"] = max(site.p_mw, 0.0)

@@ -40,8 +40,6 @@ class Sources:
         Where; in the order of elimination.
     slack
         Whether it balances the network; else its active power is given.
-    p_mw
-        That of generators.
     q_low_mvar, q_high_mvar
         What they are held to if that is asked for.
     shared
@@ -52,7 +50,6 @@ class Sources:
     row: NDArray[np.int64]
     node: NDArray[np.int64]
     slack: NDArray[np.bool_]
-    p_mw: Reals
     q_low_mvar: Reals
     q_high_mvar: Reals
     shared: NDArray[np.bool_]
@@ -70,10 +67,8 @@ class Flow:
         Of the p.u. system.
     node
         Where each bus is, in the network's order; -1 without supply; shape (buses,).
-    s_fixed_mva
-        What sources feed in that does not change; shape (nodes,).
     drawn_mva
-        What everything else drew in the solved network; shape (nodes,).
+        What was drawn in the solved network, less the active power of generators but the slack's; shape (nodes,).
     v_pu
         Its voltages: where to start from; shape (nodes,).
     loading_percent
@@ -88,7 +83,6 @@ class Flow:
     terminals: Terminals
     base_mva: float
     node: NDArray[np.int64]
-    s_fixed_mva: Complexes
     drawn_mva: Complexes
     v_pu: Complexes
     loading_percent: Reals
@@ -101,31 +95,35 @@ class Flow:
         Parameters
         ----------
         drawn_mva
-            Power drawn at each node; shape (nodes,).
+            Power drawn at each node, less that of generators (`simulators.grid.draws`); shape (nodes,).
         start_pu
             Voltages to start from; shape (nodes,).
         """
         v_pu, work = start_pu.copy(), work_for(self.system)
-        s_pu = (self.s_fixed_mva - drawn_mva) / self.base_mva
-        if newton(self.system, s_pu, v_pu, work, self.tolerance_pu, ITERATIONS) < 0:
+        if newton(self.system, -drawn_mva / self.base_mva, v_pu, work, self.tolerance_pu, ITERATIONS) < 0:
             return None
         loading = np.append(self.loading_percent, 0.0)
         losses_pu = load_elements(self.terminals, v_pu, loading)
         fed_mva = work.power * self.base_mva + drawn_mva
         return Solution(v_pu, fed_mva, loading[:-1], losses_pu * self.base_mva)
 
-    def source_powers(self, fed_mva: Complexes) -> tuple[Reals, Reals]:
-        """Active and reactive power of each source, MW and MVar, given what is fed in at the nodes."""
+    def source_powers(self, fed_mva: Complexes, gen_mw: Reals) -> tuple[Reals, Reals]:
+        """Active and reactive power of each source, MW and MVar.
+
+        Parameters
+        ----------
+        fed_mva
+            What is fed in at the nodes, active power of generators but the slack's left out; shape (nodes,).
+        gen_mw
+            Active power of the generators in the network's order.
+        """
         sources = self.sources
         at_node = fed_mva[sources.node]
-        balance = (
-            at_node.real
-            - np.bincount(sources.node, np.where(sources.slack, 0.0, sources.p_mw), len(fed_mva))[
-                sources.node
-            ]
-        )
         parts = np.bincount(sources.node[sources.slack], minlength=len(fed_mva))[sources.node]
-        p_mw = np.where(sources.slack, balance / np.maximum(parts, 1), sources.p_mw)
+        given = np.zeros(len(sources.row))
+        generators = sources.table == "gen"
+        given[generators] = gen_mw[sources.row[generators]]
+        p_mw = np.where(sources.slack, at_node.real / np.maximum(parts, 1), given)
         return p_mw, np.where(sources.shared, np.nan, at_node.imag)
 
     def slack_mva(self, fed_mva: Complexes) -> complex:
@@ -175,11 +173,11 @@ def flow_of(net: Any) -> Flow:
     system, place = system_of(internal["Ybus"], internal["ref"], internal["pv"])
     nodes = len(place)
     bus, gen = internal["bus"], internal["gen"]
-    s_fixed, drawn = np.zeros(nodes, np.complex128), np.zeros(nodes, np.complex128)
+    drawn = np.zeros(nodes, np.complex128)
     drawn[place] = bus[:, PD] + 1j * bus[:, QD]
     at = place[gen[:, GEN_BUS].real.astype(np.int64)]
     movable = system.kind[at] != FIXED
-    np.add.at(s_fixed, at[movable], gen[movable, PG].real)
+    np.subtract.at(drawn, at[movable], gen[movable, PG].real)
     v_pu = np.empty(nodes, np.complex128)
     v_pu[place] = internal["V"]
     rough = float(abs(internal["Ybus"]).sum(axis=1).max())
@@ -188,7 +186,6 @@ def flow_of(net: Any) -> Flow:
         terminals=terminals_of(net, place),
         base_mva=float(internal["baseMVA"]),
         node=_bus_nodes(net, place),
-        s_fixed_mva=s_fixed,
         drawn_mva=drawn,
         v_pu=v_pu,
         loading_percent=np.concatenate(
@@ -236,6 +233,4 @@ def _sources(net: Any, place: NDArray[np.int64], system: System) -> Sources:
     mixed = np.bincount(node[slack], minlength=len(place))[node] > 0
     if (mixed & ~slack).any():
         raise Unsupported("a generator beside an external grid")
-    return Sources(
-        names, row, node, slack, gen[:, PG].copy(), gen[:, QMIN].copy(), gen[:, QMAX].copy(), count > 1
-    )
+    return Sources(names, row, node, slack, gen[:, QMIN].copy(), gen[:, QMAX].copy(), count > 1)

@@ -14,8 +14,8 @@ EXACT = {"tolerance_mva": 1e-10, "max_iteration": 50}
 
 def at_random(net, rng, least=0.3):
     """The network with other loads, generation and storage, in plain pandapower."""
-    for table in ("load", "sgen", "storage"):
-        for column in ("p_mw", "q_mvar"):
+    for table in ("load", "sgen", "storage", "gen"):
+        for column in {"p_mw", "q_mvar"} & set(net[table].columns):
             net[table][column] *= rng.uniform(least, 1.0, len(net[table]))
     return net
 
