@@ -33,6 +33,7 @@ def build(study: Study) -> Plan:
     InputError
         Whatever is wrong with the study or its files.
     """
+    study = study.at_its_network()
     run = study.run
     places = [load_site(site.place.site_name) for site in study.sites]
     start = run.starts_at(places[0].start, places[0].timezone)
@@ -47,7 +48,7 @@ def build(study: Study) -> Plan:
         entities += _entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
     entities += _router(study, sites)
-    entities += _network(study)
+    entities += _network(study, span, places[0].timezone)
     if study.network is not None:
         inputs += _files(study.network.files())
     return Plan(study, start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
@@ -117,6 +118,8 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
             f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
             "the same requests at the same time, so the site's power varies more than that of independent clusters."
         )
+    if study.network is not None:
+        notes.append(study.network.note)
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
@@ -261,7 +264,7 @@ def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
     return [Entity(NETWORK, "router", "router", "Router", "router", config, children=tuple(sites))]
 
 
-def _network(study: Study) -> list[Entity]:
+def _network(study: Study, span: Span, timezone: str) -> list[Entity]:
     """The power network, with one bus for each site."""
     network = study.network
     if network is None:
@@ -277,6 +280,16 @@ def _network(study: Study) -> list[Entity]:
         "voltage_limits": network.voltage_limits,
         "power_factor": network.power_factor,
         "enforce_q_lims": network.enforce_q_lims,
+        "background": None
+        if network.stands_still
+        else {
+            "source": None if network.background is None else network.background.model_dump(mode="json"),
+            "load": network.background_load,
+            "generation": network.background_generation,
+            "timezone": timezone,
+            "start": span.start.isoformat(),
+            "steps": span.steps,
+        },
     }
     names = tuple(site.name for site in study.sites)
     return [Entity(NETWORK, "network", "grid", "Grid", "network", config, children=names)]

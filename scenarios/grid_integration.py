@@ -69,6 +69,7 @@ class Hosting(BaseModel):
 def run(chosen: GridIntegration) -> None:
     """Run a site of --mw megawatts at --bus; voltages, loadings, losses and violations of the network beside it."""
     started = time.perf_counter()
+    chosen = chosen.model_copy(update={"study": chosen.study.at_its_network()})
     study, options = chosen.study, chosen.model_dump(mode="json")
     assert study.network is not None
     network = _network(study.network)
@@ -118,7 +119,8 @@ def app() -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
     )
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
-    commands.command("hosting")(command(Hosting, hosting))
+    still = ("background", "background_load", "background_generation")
+    commands.command("hosting")(command(Hosting, hosting, skip=still))
     return commands
 
 

@@ -133,3 +133,26 @@ def test_a_damaged_network_is_one_line_with_its_place(tmp_path):
         assert done.stderr == (
             f"error: network file {path}, line 3, x_ohm_per_km: nan given, expected a number\n"
         )
+
+
+def test_a_german_network_has_german_sun_and_its_profiles(tmp_path):
+    pytest.importorskip("simbench")
+    arguments = ("--network", "1-MV-rural--0-sw", "--bus", "20", "--mw", "1", "--background", "simbench")
+    done = scenario("run", *arguments, "--out", str(tmp_path / "run"), *SMALL)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["study"]["sites"][0]["place"]["site"] == "germany"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert "SimBench profiles of 2016" in summary["network"]["background"]
+    frame = pd.read_parquet(tmp_path / "run" / "timeseries.parquet")
+    own_mw = frame["slack_mw"] - frame["import_mw"] - frame["loss_mw"]
+    quarters = own_mw.groupby(own_mw.index // 3).agg(["min", "max"])  # steps of 300 s, profiles of 900 s
+    assert (quarters["max"] - quarters["min"] < 1e-6).all()
+    assert quarters["max"].round(6).nunique() == len(quarters)
+
+
+def test_a_site_that_says_where_it_is_stays_there():
+    from scenarios import Study
+
+    study = Study().changed(site="california").model_copy(update={"network": Study(network={}).network})
+    assert study.at_its_network().site.place.site == "california"
