@@ -2,6 +2,7 @@
 
 python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
 python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
+python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.grid_year import YearStudy, year
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
@@ -121,6 +123,7 @@ def app() -> typer.Typer:
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
     still = ("background", "background_load", "background_generation")
     commands.command("hosting")(command(Hosting, hosting, skip=still))
+    commands.command("year")(command(YearStudy, year))
     return commands
 
 

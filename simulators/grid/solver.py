@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.grid.draws import Draws, NodePower, Powers
-from simulators.grid.flow.model import Flow, Unsupported, flow_of
+from simulators.grid.flow.model import Flow, Solution, Unsupported, flow_of
 from simulators.grid.limits import Limits
 from simulators.grid.readout import Reader
 from simulators.grid.result import Result, unsolved
@@ -19,7 +19,7 @@ from simulators.grid.tables_solver import Drawn, TablesSolver
 _SAME = 1e-6
 """How near arrays must come to pandapower's own results where it solves to 1e-8 of the base; relative above 1."""
 
-_DOUBTFUL_PU = 0.8
+DOUBTFUL_PU = 0.8
 """Newton's method has a second solution of low voltages; below this, pandapower's start decides which one counts."""
 
 Array = NDArray[np.float64]
@@ -114,15 +114,22 @@ class Solver:
         for bus, p, q in zip(buses, p_mw.tolist(), q_mvar.tolist(), strict=True):
             drawn[self.node_of(bus)] += complex(p, q)
         solution = flow.solve(drawn, self._last_pu)
-        if solution is None or np.abs(solution.v_pu).min() < _DOUBTFUL_PU:
+        if solution is None or np.abs(solution.v_pu).min() < DOUBTFUL_PU:
             self._last_pu = flow.v_pu
             solution = flow.solve(drawn, flow.v_pu)
-        if solution is None or np.abs(solution.v_pu).min() < _DOUBTFUL_PU:
+        result = None if solution is None else self.result(solution, powers, p_mw, q_mvar)
+        if result is not None and solution is not None:
+            self._last_pu = solution.v_pu
+        return result
+
+    def result(self, solution: Solution, powers: Powers, p_mw: Array, q_mvar: Array) -> Result | None:
+        """What a power flow on arrays says; None where pandapower has to be asked."""
+        assert self.flow is not None
+        if np.abs(solution.v_pu).min() < DOUBTFUL_PU:
             return None
-        if self._enforced and self._beyond(flow, solution.fed_mva, powers):
+        if self._enforced and self._beyond(self.flow, solution.fed_mva, powers):
             return None
-        self._last_pu = solution.v_pu
-        return self.reader.of_arrays(flow, solution, p_mw, q_mvar, powers)
+        return self.reader.of_arrays(self.flow, solution, p_mw, q_mvar, powers)
 
     @staticmethod
     def _beyond(flow: Flow, fed_mva: Complexes, powers: Powers) -> bool:

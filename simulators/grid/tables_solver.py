@@ -18,6 +18,9 @@ from simulators.grid.draws import SIGNS, Powers
 
 _RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
 _RETRY_ITERATIONS = 50
+
+_WORTH_COMPILING = 20
+"""Power flows after which pandapower's own compilation, which every process pays anew, has paid off."""
 _UNSOLVED = (LoadflowNotConverged, FloatingPointError)
 
 Array = NDArray[np.float64]
@@ -47,6 +50,7 @@ class TablesSolver:
         self.net = net
         self._enforce_q_lims = enforce_q_lims
         self._warm = False
+        self._solved = 0
 
     def forget(self) -> None:
         """Start the next power flow from nothing: the network's tables are others."""
@@ -72,9 +76,11 @@ class TablesSolver:
         A DC solution does not exist where a branch has resistance only.
         """
         net = self.net
+        self._solved += 1
+        numba = self._solved > _WORTH_COMPILING
         if self._warm:
             try:
-                pandapower.runpp(net, init="results", recycle=_RECYCLE)
+                pandapower.runpp(net, init="results", recycle=_RECYCLE, numba=numba)
                 return True
             except _UNSOLVED:
                 self._warm = False
@@ -83,7 +89,7 @@ class TablesSolver:
         for options in ({}, {"init": "flat" if resistive else "dc", **retry}):
             net["_ppc"] = None
             try:
-                pandapower.runpp(net, enforce_q_lims=self._enforce_q_lims, **options)
+                pandapower.runpp(net, enforce_q_lims=self._enforce_q_lims, numba=numba, **options)
             except _UNSOLVED:
                 continue
             # A file may ask for another algorithm, which keeps nothing; limits change which buses hold a voltage;

@@ -70,6 +70,15 @@ class Background:
             values[part.rows] = part.factors * self.series[step, part.columns]
         return made
 
+    def matrix(self, table: str, quantity: str, steps: slice = slice(None)) -> Reals:
+        """Powers of the elements of one table; shape (steps, rows)."""
+        series = self.series[steps]
+        made = np.tile(getattr(self.base[table], quantity), (len(series), 1))
+        for part in self.parts:
+            if (part.table, part.quantity) == (table, quantity):
+                made[:, part.rows] = part.factors * series[:, part.columns]
+        return made
+
     def drawn(self, nodes: NodePower, steps: slice = slice(None)) -> Complexes:
         """What each node draws, MVA; shape (steps, nodes)."""
         rest = dict(self.base)

@@ -40,6 +40,14 @@ Reals = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
+def covered(ref: FileRef) -> tuple[datetime, int]:
+    """Start of a table (UTC), and its length, s."""
+    sheet = plain_sheet(Content(ref.path, "background", ref.decimal))
+    rule = None if ref.fill is None else parse_fill(ref.fill)
+    axis = read_axis(sheet.table, sheet.time, ref.timezone or "UTC", ref.label or "start", rule)
+    return axis.start, axis.step_s * (int(axis.positions[-1]) + 1)
+
+
 class Column(NamedTuple):
     """What one column of the file is about.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simulators.grid.background.background import Background, Part, following
-from simulators.grid.background.file import File
+from simulators.grid.background.file import File, covered
 from simulators.grid.background.season import season
-from simulators.grid.background.simbench import simbench_series
+from simulators.grid.background.simbench import LENGTH_S, START, simbench_series
 from simulators.grid.defaults import SEASON, SIMBENCH, background_note
 from simulators.grid.network import Network
 from simulators.grid.sources import load_network
@@ -46,6 +46,14 @@ class Steps:
     start: datetime
     step_s: int
     steps: int
+
+
+def whole_span(source: FileRef | None) -> tuple[datetime, int]:
+    """Start (UTC) and length, s, of all that a background has: a year where it has no dates."""
+    path = None if source is None else str(source.path)
+    if source is not None and path not in (SIMBENCH, SEASON):
+        return covered(source)
+    return (START, LENGTH_S) if path == SIMBENCH else (datetime(2023, 1, 1, tzinfo=UTC), 365 * 86_400)
 
 
 def open_network(

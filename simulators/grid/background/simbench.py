@@ -19,6 +19,9 @@ START = datetime(2015, 12, 31, 23, tzinfo=UTC)
 """Its first row, 01.01.2016 00:00. SimBench states no zone and its year has no clock change: Central European winter
 time is assumed."""
 
+LENGTH_S = 366 * 86_400
+"""Its year has a leap day."""
+
 _FOLLOWS = (
     ("load", "p_mw", ("load",), "_pload"),
     ("load", "q_mvar", ("load",), "_qload"),
