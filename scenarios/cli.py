@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.solar_datacenter",
         "Simulate a site: inference, PV, wind, battery, carbon; with a report.",
     ),
-    "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting."),
+    "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting, year, n-1."),
     "attribution": (
         "scenarios.attribution",
         "What one changed option does to energy and latency; whose joule it is.",

@@ -104,6 +104,7 @@ class Network:
             *(("trafo", index) for index in net.trafo.index),
             *(("trafo3w", index) for index in net.trafo3w.index),
         )
+        self.voltage_limits: VoltageLimits = voltage_limits
         self.limits = Limits(net, voltage_limits)
         self.sites: list[Site] = []
         slack = [*net.ext_grid.bus[net.ext_grid.in_service], *net.gen.query("in_service and slack").bus]
@@ -140,6 +141,12 @@ class Network:
         twin = shallow_copy(self)
         twin.net, twin.sites, twin._last = deepcopy(self.net), list(self.sites), None
         twin.solver = self.solver.copy(twin.net)
+        return twin
+
+    def on_tables(self) -> Network:
+        """A copy whose every step is pandapower's."""
+        twin = self.copy()
+        twin.solver.flow = None
         return twin
 
     def element_name(self, element: str, index: int) -> str:

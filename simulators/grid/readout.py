@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(self, net: Any, limits: Limits) -> None:
         self._limits = limits
-        self._sources = SourceLimits(net)
+        self.sources = SourceLimits(net)
         self._supply = Supply(net)
         # Lines, transformers, impedances, DC lines: pandapower gives the loss of each in one column name.
         self._lossy = [e for e in net if f"res_{e}" in net and len(net[e]) and "pl_mw" in net[f"res_{e}"]]
@@ -43,7 +43,7 @@ class Reader:
     @property
     def counts_sources(self) -> bool:
         """Whether any source has a limit."""
-        return self._sources.any
+        return self.sources.any
 
     def of_tables(self, net: Any, p_mw: Array, q_mvar: Array, powers: Powers) -> Result:
         """The network's last power flow, in which its sites took `p_mw` and its own elements had `powers`."""
@@ -75,7 +75,7 @@ class Reader:
         vm_pu = np.abs(v_pu)
         line, trafo = np.split(solution.loading_percent, [self._lines])
         slack = flow.slack_mva(solution.fed_mva)
-        sources = self._of_sources(flow, solution, powers) if self._sources.any else {}
+        sources = self._of_sources(flow, solution, powers) if self.sources.any else {}
         return Result(
             converged=True,
             vm_pu=vm_pu,
@@ -106,7 +106,7 @@ class Reader:
         return (
             *self._supply.check(powers),
             *self._limits.check(vm_pu, line, trafo),
-            *self._sources.check(sources),
+            *self.sources.check(sources),
         )
 
 

@@ -65,7 +65,7 @@ class Solver:
         self.flow: Flow | None = None
         self.nodes: NodePower | None = None
         self.why = ""
-        self._enforced = bool(net["_options"]["enforce_q_lims"])
+        self.enforced = bool(net["_options"]["enforce_q_lims"])
         self._sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
         self._at = {bus: at for at, bus in enumerate(net.bus.index.tolist())}
         try:
@@ -127,7 +127,7 @@ class Solver:
         assert self.flow is not None
         if np.abs(solution.v_pu).min() < DOUBTFUL_PU:
             return None
-        if self._enforced and self._beyond(self.flow, solution.fed_mva, powers):
+        if self.enforced and self._beyond(self.flow, solution.fed_mva, powers):
             return None
         return self.reader.of_arrays(self.flow, solution, p_mw, q_mvar, powers)
 
@@ -144,12 +144,12 @@ class Solver:
 
         What arrays hold does not depend on reactive limits, so they are made from a power flow without.
         """
-        if self._enforced:
+        if self.enforced:
             free = TablesSolver(net, False)
             if not free.solve():
                 raise Unsupported("no solution without reactive limits")
         flow = flow_of(net)
-        if (self._enforced or self.reader.counts_sources) and flow.sources.shared.any():
+        if (self.enforced or self.reader.counts_sources) and flow.sources.shared.any():
             raise Unsupported("several generators at one bus, each with its limits")
         nodes = NodePower(net, self.draws, flow.node, flow.drawn_mva)
         none = np.zeros(0)

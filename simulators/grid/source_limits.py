@@ -58,7 +58,9 @@ class SourceLimits:
 
     def __init__(self, net: Any) -> None:
         self._checks: list[tuple[_Power, NDArray[np.int64], Array, Array, Array]] = []
-        self._used = {power.element: net[power.element].in_service.to_numpy(bool) for power in _POWERS}
+        self._used: dict[str, NDArray[np.bool_]] = {
+            power.element: net[power.element].in_service.to_numpy(bool) for power in _POWERS
+        }
         for power in _POWERS:
             table = net[power.element]
             low = _bound(table, power.low, -np.inf)
@@ -72,6 +74,14 @@ class SourceLimits:
     def any(self) -> bool:
         """Whether any source has a limit."""
         return bool(self._checks)
+
+    def bounds(self, element: str, result: str) -> tuple[Array, Array, Array]:
+        """Least, largest and what an excess is measured by, for each row of a table, rounding included; else none."""
+        for power, _, low, high, scale in self._checks:
+            if (power.element, power.result) == (element, result):
+                return low - _SLACK_MVA, high + _SLACK_MVA, np.where(scale > 0.0, scale, 1.0)
+        rows = len(self._used[element])
+        return np.full(rows, -np.inf), np.full(rows, np.inf), np.ones(rows)
 
     def check(self, net: Mapping[str, Any]) -> tuple[Violation, ...]:
         """What exceeds its limits in a network's last result, or in tables named and shaped as its result tables."""

@@ -55,6 +55,15 @@ class Supply:
         return tuple(Violation("bus", int(bus), "no supply", p_mw, 0.0) for bus, p_mw in lost.items())
 
 
+def load_by_bus(net: Any, powers: Powers) -> dict[int, float]:
+    """Active power, MW, that everything in service draws at each bus, loads with these powers."""
+    total = dict.fromkeys(net.bus.index.tolist(), 0.0)
+    own = powers["load"].p_mw
+    for bus, p_mw in (*_steady(net), *zip(net.load.bus.tolist()[: len(own)], own.tolist(), strict=True)):
+        total[bus] += p_mw
+    return total
+
+
 def _steady(net: Any) -> list[tuple[int, float]]:
     """Bus and active power, MW, of everything in service that draws always the same."""
     found: list[tuple[int, float]] = []

@@ -106,7 +106,14 @@ def options_of(command: str) -> set[str]:
 
 def test_help_lists_what_a_command_reads():
     expected = {"--network", "--power-factor", "--voltage-limits", "--enforce-q-lims", "--no-enforce-q-lims"}
-    assert options_of("hosting") == expected | {"--bus", "--config", "--help"}
+    expected |= {
+        f"--background{of}" for of in ("", "-load", "-generation", "-fill", "-label", "-timezone", "-align")
+    }
+    expected |= {"--background-decimal", "--start", "--days", "--step", "--out", "--config", "--help"}
+    of_all = {"--all-buses", "--no-all-buses", "--curtailed-percent", "--tolerance-mw"}
+    assert options_of("hosting") == expected | of_all | {"--bus"}
+    assert options_of("year") == expected | {"--bus", "--mw", "--elements", "--no-elements"}
+    assert options_of("n-1") == expected | {"--open-points", "--no-open-points"}
     assert "--enforce-q-lims" in options_of("run")
 
 
@@ -156,3 +163,53 @@ def test_a_site_that_says_where_it_is_stays_there():
 
     study = Study().changed(site="california").model_copy(update={"network": Study(network={}).network})
     assert study.at_its_network().site.place.site == "california"
+
+
+def test_every_study_of_a_network_leaves_a_table_a_figure_and_a_file(tmp_path):
+    pytest.importorskip("simbench")
+    net = (
+        "--network",
+        "1-MV-rural--0-sw",
+        "--background",
+        "simbench",
+        "--start",
+        "2016-06-06",
+        "--days",
+        "0.25",
+    )
+    for command, more, table, said in (
+        ("year", ("--elements",), "elements", "limits exceeded in"),
+        (
+            "hosting",
+            ("--bus", "20"),
+            "timeseries",
+            "checked by pandapower: 2 of 2 loads hold, 2 break just above",
+        ),
+        ("n-1", ("--no-open-points",), "outages", "outages"),
+    ):
+        out = tmp_path / command
+        done = scenario(command, *net, *more, "--out", str(out))
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        assert len(pd.read_parquet(out / f"{table}.parquet")) >= 24
+        assert list((out / "figures").glob("*.png"))
+        assert "SimBench profiles" in json.loads((out / "summary.json").read_text())["background"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("year", "--bus", "9"), "--bus, --mw: one given"),
+        (("hosting", "--bus", "9", "--all-buses"), "both given, expected one"),
+        (("hosting",), "--bus: not given"),
+        (("year", "--start", "soon"), "--start: 'soon' given"),
+        (("year", "--background", "nowhere.csv"), "nowhere.csv: no such file; expected the background"),
+        (("n-1", "--network", "cigre_mv", "--background", "simbench"), "brings no profiles"),
+    ],
+)
+def test_what_a_study_does_not_take_is_one_line(arguments, said, tmp_path):
+    done = scenario(*arguments, "--out", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

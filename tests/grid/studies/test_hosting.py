@@ -7,8 +7,8 @@ import pandapower
 import pytest
 
 from simulators.errors import InputError
-from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
+from simulators.grid.studies.hosting import hosting_capacity_mw
 from tests.grid.networks import fresh_net, shipped, two_buses
 
 
