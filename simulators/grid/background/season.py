@@ -20,7 +20,7 @@ def season_factor(day_of_year: NDArray[np.float64]) -> NDArray[np.float64]:
     Examples
     --------
     >>> [round(float(factor), 3) for factor in season_factor(np.array([1.0, 182.0, 365.0]))]
-    [1.242, 0.797, 1.258]
+    [1.242, 0.796, 1.257]
     >>> round(float(season_factor(np.arange(1.0, 366.0)).mean()), 2)
     1.0
     """
