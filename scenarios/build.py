@@ -37,6 +37,7 @@ def _places(study: Study) -> tuple[list[Site], Span]:
 
 def read(study: Study) -> dict[str, SiteSeries]:
     """The series of every site of a study, by its name; see `build`."""
+    study = study.at_its_network()
     places, span = _places(study)
     return {
         site.name: _series(study, site, place, span) for site, place in zip(study.sites, places, strict=True)
@@ -64,6 +65,7 @@ def build(
     InputError
         Whatever is wrong with the study or its files.
     """
+    study = study.at_its_network()
     places, span = _places(study)
     entities: list[Entity] = []
     inputs: list[Input] = []
@@ -75,7 +77,7 @@ def build(
         entities += _entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
     entities += _router(study, sites)
-    entities += _network(study)
+    entities += _network(study, span, places[0].timezone)
     if study.network is not None:
         inputs += _files(study.network.files())
     return Plan(study, span.start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
@@ -135,6 +137,8 @@ def _site_plan(
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
     notes += hardware.notes
+    if study.network is not None:
+        notes.append(study.network.note)
     if site.tariff.stated and series.price is None and site.tariff.energy_price is None:
         raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
@@ -295,7 +299,7 @@ def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
     return [Entity(NETWORK, "router", "router", "Router", "router", config, children=tuple(sites))]
 
 
-def _network(study: Study) -> list[Entity]:
+def _network(study: Study, span: Span, timezone: str) -> list[Entity]:
     """The power network, with one bus for each site."""
     network = study.network
     if network is None:
@@ -311,6 +315,16 @@ def _network(study: Study) -> list[Entity]:
         "voltage_limits": network.voltage_limits,
         "power_factor": network.power_factor,
         "enforce_q_lims": network.enforce_q_lims,
+        "background": None
+        if network.stands_still
+        else {
+            "source": None if network.background is None else network.background.model_dump(mode="json"),
+            "load": network.background_load,
+            "generation": network.background_generation,
+            "timezone": timezone,
+            "start": span.start.isoformat(),
+            "steps": span.steps,
+        },
     }
     names = tuple(site.name for site in study.sites)
     return [Entity(NETWORK, "network", "grid", "Grid", "network", config, children=names)]

@@ -32,6 +32,7 @@ from simulators.datacenter.load import MeasuredLoad
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
+from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
@@ -259,6 +260,25 @@ class Study(Part):
     def length_s(self) -> int:
         """Length of the whole run, s."""
         return self.steps * self.run.step
+
+    def at_its_network(self) -> Study:
+        """The study with every site that says nothing of its place where the network stands, if that is known.
+
+        Examples
+        --------
+        >>> Study(network={"network": "mv_oberrhein"}).at_its_network().site.place.site
+        'germany'
+        """
+        there = None if self.network is None else site_of(self.network.network)
+        if there is None:
+            return self
+        sites = tuple(
+            site.model_copy(update={"place": site.place.model_copy(update={"site": there})})
+            if site.place.site is None
+            else site
+            for site in self.sites
+        )
+        return self.model_copy(update={"sites": sites})
 
     @classmethod
     def from_toml(cls, source: Path | str) -> Study:
