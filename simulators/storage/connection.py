@@ -130,6 +130,14 @@ def battery_w(spec: Spec, store: Store, limits: Limits, back: Return, moment: Mo
 
 
 @in_loops
+def open_w(limits: Limits, moment: Moment) -> tuple[float, float]:
+    """Most that the connection gives and takes in an interval, its ramp aside, W."""
+    if moment.islanded:
+        return 0.0, 0.0
+    return limits.import_w, 0.0 if moment.negative_price and limits.no_paid_export else limits.export_w
+
+
+@in_loops
 def settle(
     spec: Spec, store: Store, limits: Limits, back: Return, before_w: float, moment: Moment
 ) -> tuple[float, float, float, float, bool]:
@@ -148,10 +156,7 @@ def settle(
         Power of the battery (charging positive), exchange (import positive), unserved load and curtailed generation, W;
         whether the exchange changed faster than allowed.
     """
-    import_w = 0.0 if moment.islanded else limits.import_w
-    export_w = 0.0 if moment.islanded else limits.export_w
-    if moment.negative_price and limits.no_paid_export:
-        export_w = 0.0
+    import_w, export_w = open_w(limits, moment)
     ramped = not moment.islanded and limits.ramp_w < inf and not isnan(before_w)
     rise_w = before_w + limits.ramp_w if ramped else inf
     fall_w = before_w - limits.ramp_w if ramped else -inf

@@ -160,6 +160,7 @@ class ConnectionOptions(BaseModel):
 
     Examples
     --------
+    >>> from datetime import UTC
     >>> ConnectionOptions(import_limit_kw=50.0).plain(datetime(2023, 6, 5, tzinfo=UTC), "UTC")
     {'import_limit_w': 50000.0, 'outages': [], 'curtail_first': 'wind', 'no_paid_export': False}
     """

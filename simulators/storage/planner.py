@@ -153,6 +153,25 @@ def optimum(spec: Spec, limits: Limits, seen: Outlook, terms: Terms) -> Plan:
         none = sparse.csr_matrix((n, 4 * n))
         taper = sparse.hstack([span_wh / spec.charge_w * pick, none, pick])
         constraints.append(LinearConstraint(taper, -inf, spec.capacity_wh))
+    low, most = _bounds(spec, limits, seen, terms)
+    scale = float(np.abs(seen.signal).mean()) or 1.0
+    tie = np.full(2 * n, TIE * scale * hours)
+    cost = np.concatenate(
+        [
+            tie,
+            seen.signal * hours,
+            np.zeros(n),
+            np.full(n, PENALTY * max(scale, float(np.abs(seen.signal).max())) * hours),
+            np.zeros(n),
+        ]
+    )
+    return Plan(*_solved(n, cost / scale, constraints, low, most, np.flatnonzero(seen.signal < 0)))
+
+
+def _bounds(spec: Spec, limits: Limits, seen: Outlook, terms: Terms) -> tuple[Array, Array]:
+    """Least and most of every variable."""
+    n, hours = len(seen.load_w), terms.hours
+    net_w = seen.load_w - seen.generation_w + spec.standby_w
     low = np.zeros(6 * n)
     most = np.concatenate(
         [
@@ -168,18 +187,7 @@ def optimum(spec: Spec, limits: Limits, seen: Outlook, terms: Terms) -> Plan:
     low[5 * n :] = np.minimum(terms.floor_wh, fading)
     reach_wh = terms.energy_wh * terms.kept**n + n * hours * spec.charge_w * spec.charge_efficiency
     low[-1] = max(low[-1], min(terms.end_wh, reach_wh * (1 - 1e-9), spec.soc_max * spec.capacity_wh))
-    scale = float(np.abs(seen.signal).mean()) or 1.0
-    tie = np.full(2 * n, TIE * scale * hours)
-    cost = np.concatenate(
-        [
-            tie,
-            seen.signal * hours,
-            np.zeros(n),
-            np.full(n, PENALTY * max(scale, float(np.abs(seen.signal).max())) * hours),
-            np.zeros(n),
-        ]
-    )
-    return Plan(*_solved(n, cost / scale, constraints, low, most, np.flatnonzero(seen.signal < 0)))
+    return low, most
 
 
 def _solved(

@@ -72,13 +72,12 @@ def _carry(
     limits: Limits,
     state: tuple[Store, Age, float],
     times: tuple[float, int, int, int],
-    series: Array,
-    flags: NDArray[np.bool_],
-    modes: NDArray[np.int64],
-    flows: Array,
-    states: Array,
+    given: tuple[Array, NDArray[np.bool_], NDArray[np.int64]],
+    out: tuple[Array, Array],
 ) -> tuple[Store, Age, float]:
-    """Carry the battery and the exchange over the steps of `series`; fills `flows` and `states`."""
+    """Carry the battery and the exchange over the steps of the series given; fills flows and states."""
+    series, flags, modes = given
+    flows, states = out
     target_wh, return_by_s, first_s, step_s = times
     store, age, before_w = state
     for i in range(series.shape[1]):
@@ -149,7 +148,7 @@ def run(
         part = slice(start, stop)
         site.store, site.age, site.before_w = _carry(
             site.spec, site.law, site.limits, (site.store, site.age, site.before_w), times,
-            series[:, part], flags[:, part], modes[part], flows[:, part], states[:, part],
+            (series[:, part], flags[:, part], modes[part]), (flows[:, part], states[:, part]),
         )  # fmt: skip
 
     if isinstance(site.rule, Simple):
@@ -163,12 +162,14 @@ def run(
             now = Given(*(float(values[i]) for values in given[:6]))
             modes[i], series[4, i] = site.wants(i * site.step_s, now) if site.battery else (FIXED, 0.0)
             carry(i, i + 1)
-    residual = check_series(flows, name, site.step_s)
+    site.too_fast += int(np.count_nonzero(Exchange(*flows).too_fast))
+    return Run(_columns(flows, states, away), site.summary(check_series(flows, name, site.step_s)))
+
+
+def _columns(flows: Array, states: Array, away: NDArray[np.bool_]) -> dict[str, Array]:
     seen = Exchange(*flows)
-    site.too_fast += int(np.count_nonzero(seen.too_fast))
-    columns = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
-    columns |= {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
-    return Run(columns, site.summary(residual))
+    columns: dict[str, Array] = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
+    return columns | {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
 
 
 def _plan_along(site: Site, given: Any, modes: NDArray[np.int64], wished_w: Array, carry: Any) -> None:
