@@ -85,6 +85,7 @@ def california(wheel: zipfile.ZipFile) -> None:
             "ghi[W/m2]": weather["Diffuse Solar Radiation [W/m2]"].round(1),
             "dni[W/m2]": weather["Direct Solar Radiation [W/m2]"].round(1),
             "temp_air[degC]": weather["Outdoor Drybulb Temperature [C]"].round(2),
+            "relative_humidity[%]": weather["Relative Humidity [%]"].round(1),
         },
     )
     carbon = table("carbon_intensity")["kg_CO2/kWh"].to_numpy()[row] * 1000

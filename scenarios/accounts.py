@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from simulators.carbon.accounting import CarbonAccount, energy_kwh, mean_of_import, operational_kg
-from simulators.carbon.factors import Supply, of_battery, of_generation
+from simulators.carbon.factors import of_battery, of_generation
 from simulators.carbon.options import BASES
+from simulators.quantities.factor import Factor
 
 
 class PlantFigures(Frozen):
@@ -24,6 +25,8 @@ class PlantFigures(Frozen):
     ----------
     hub_height_m, machines
         Of wind turbines: height, m, and how many make the rating.
+    detail, arrays
+        Of wind turbines: shear and wakes; of PV: peak power, kW, and how it is built, array by array.
     """
 
     rated_kw: float
@@ -31,6 +34,8 @@ class PlantFigures(Frozen):
     capacity_factor: float
     hub_height_m: float | None = None
     machines: float | None = None
+    detail: str = ""
+    arrays: tuple[Mapping[str, float | bool | str], ...] = ()
 
 
 class StorageFigures(Frozen):
@@ -100,6 +105,8 @@ class SupplyFigures(Frozen):
     ----------
     factor, factor_low, factor_high, unit, source
         What it was computed with.
+    life_years, life_low, life_high
+        Of what is spread over a life, years; None of what accrues per kWh.
     """
 
     kg: float
@@ -110,6 +117,15 @@ class SupplyFigures(Frozen):
     factor_high: float
     unit: str
     source: str
+    life_years: float | None = None
+    life_low: float | None = None
+    life_high: float | None = None
+
+
+class EmbodiedFigures(SupplyFigures):
+    """What the making of one kind of hardware comes to in a run; `count` of what the factor is per."""
+
+    count: float
 
 
 class BoundaryFigures(Frozen):
@@ -120,13 +136,13 @@ class BoundaryFigures(Frozen):
     grid, battery_settlement, own_supply, embodied, total
         As `result.Carbon` has them.
     reason
-        Why there is no figure for the grid.
+        Why there is no figure for the grid, or no embodied one.
     """
 
     grid: float | None
     battery_settlement: float | None
     own_supply: float
-    embodied: float
+    embodied: float | None
     total: float | None
     reason: str | None = None
 
@@ -143,6 +159,8 @@ def plants_of(plan: SitePlan, frame: pd.DataFrame) -> dict[str, PlantFigures]:
             capacity_factor=float(frame[f"{kind}_mw"].mean() * 1e6 / plant.rated_w),
             hub_height_m=plant.hub_height_m,
             machines=plant.machines,
+            detail=plant.detail,
+            arrays=plant.arrays,
         )
         for kind, plant in plan.plants.items()
     }
@@ -158,22 +176,43 @@ def supply_of(plan: SitePlan, frame: pd.DataFrame, step_s: int) -> dict[str, Sup
     }
     if "battery" not in plan.study.without:
         span_s = float(len(frame) * step_s)
-        found["battery"] = of_battery(plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh)
-    return {kind: _told(supply) for kind, supply in found.items()}
+        found["battery"] = of_battery(
+            plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh, options.battery_life
+        )
+    return {
+        kind: SupplyFigures(
+            **_told(supply.kg, supply.low_kg, supply.high_kg, supply.factor),
+            **(_life(options.battery_life) if kind == "battery" else {}),
+        )
+        for kind, supply in found.items()
+    }
 
 
-def _told(supply: Supply) -> SupplyFigures:
-    factor = supply.factor
-    return SupplyFigures(
-        kg=supply.kg,
-        low_kg=supply.low_kg,
-        high_kg=supply.high_kg,
-        factor=factor.value,
-        factor_low=factor.low,
-        factor_high=factor.high,
-        unit=factor.unit,
-        source=factor.source,
-    )
+def embodied_of(plan: SitePlan) -> dict[str, EmbodiedFigures]:
+    """The making of a site's hardware, kind by kind."""
+    return {
+        kind: EmbodiedFigures(
+            count=part.count, **_told(part.kg, part.low_kg, part.high_kg, part.each), **_life(part.life)
+        )
+        for kind, part in plan.embodied.items()
+    }
+
+
+def _told(kg: float, low_kg: float, high_kg: float, factor: Factor) -> dict[str, Any]:
+    return {
+        "kg": kg,
+        "low_kg": low_kg,
+        "high_kg": high_kg,
+        "factor": factor.value,
+        "factor_low": factor.low,
+        "factor_high": factor.high,
+        "unit": factor.unit,
+        "source": factor.source,
+    }
+
+
+def _life(life: Factor) -> dict[str, float]:
+    return {"life_years": life.value, "life_low": life.low, "life_high": life.high}
 
 
 def within(boundary: str, supply: Mapping[str, SupplyFigures]) -> float:
@@ -271,7 +310,7 @@ def boundaries_of(
             own_supply=account.own_supply_kg,
             embodied=account.embodied_kg,
             total=account.total_kg,
-            reason=reason,
+            reason=reason or carbon.reasons.get("embodied"),
         )
     return found
 
@@ -291,7 +330,7 @@ def boundaries_together(sites: Mapping[str, Mapping[str, BoundaryFigures]]) -> d
             grid=total("grid"),
             battery_settlement=total("battery_settlement"),
             own_supply=total("own_supply") or 0.0,
-            embodied=total("embodied") or 0.0,
+            embodied=total("embodied"),
             total=total("total"),
             reason=reason,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from scenarios.bill import NO_PRICE, currency
+from scenarios.hardware import hardware_of
+from scenarios.measured import load_entities
 from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
-from simulators.datacenter.embodied import site_embodied_kg
-from simulators.datacenter.facility import Facility
 from simulators.errors import InputError
-from simulators.inference.sizing import Sizing, serving_files, sizing
+from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.recorder.summary import sha256
@@ -26,23 +27,41 @@ from simulators.scheduler.policies import needs_of
 from simulators.traffic.source import SERVE_S
 
 
-def build(study: Study) -> Plan:
+def _places(study: Study) -> tuple[list[Site], Span]:
+    places = [load_site(site.place.site_name) for site in study.sites]
+    start = study.run.starts_at(places[0].start, places[0].timezone)
+    return places, Span(start, study.run.step, study.steps)
+
+
+def read(study: Study) -> dict[str, SiteSeries]:
+    """The series of every site of a study, by its name; see `build`."""
+    places, span = _places(study)
+    return {
+        site.name: _series(study, site, place, span) for site, place in zip(study.sites, places, strict=True)
+    }
+
+
+def build(study: Study, series_of: Mapping[str, SiteSeries] | None = None) -> Plan:
     """Read every file of a study, check that it covers the run, and lay out the world.
+
+    Parameters
+    ----------
+    study
+        What is to be simulated.
+    series_of
+        What `read` gave for a study that differs from this one in nothing that its series rest on, e.g. the battery.
 
     Raises
     ------
     InputError
         Whatever is wrong with the study or its files.
     """
-    run = study.run
-    places = [load_site(site.place.site_name) for site in study.sites]
-    start = run.starts_at(places[0].start, places[0].timezone)
-    span = Span(start, run.step, study.steps)
+    places, span = _places(study)
     entities: list[Entity] = []
     inputs: list[Input] = []
     sites: dict[str, SitePlan] = {}
     for site, place in zip(study.sites, places, strict=True):
-        series = _series(study, site, place, span)
+        series = _series(study, site, place, span) if series_of is None else series_of[site.name]
         plan = _site_plan(study, site, place, series)
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
@@ -51,7 +70,7 @@ def build(study: Study) -> Plan:
     entities += _network(study)
     if study.network is not None:
         inputs += _files(study.network.files())
-    return Plan(study, start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
+    return Plan(study, span.start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
 
 
 def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSeries:
@@ -70,12 +89,13 @@ def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSerie
 
 def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
     """Files that the parts of a site read by themselves."""
+    serving = [*site.traffic.files(), *serving_files(site.serving)] if site.serves else []
     return [
-        *site.traffic.files(),
-        *serving_files(site.serving),
+        *serving,
         *site.control.files(),
         *site.storage.files(),
         *site.connection.files(),
+        *([] if "wind" in site.without else site.generation.files()),
     ]
 
 
@@ -95,30 +115,18 @@ def _licence(path: Path) -> str:
     return "see data/README.md" if name.startswith("data/") else ""
 
 
-def _copies(site: SiteStudy, made: Sizing, facility: Facility) -> tuple[float, float]:
-    """How many times the cluster stands at the site, and the facility's rated power at nameplate, W."""
-    rated_w = facility.power(made.gpus * made.limit_w).facility_w
-    copies = 1.0 if site.cluster.mw is None else site.cluster.mw * 1e6 / rated_w
-    return copies, copies * rated_w
-
-
 def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -> SitePlan:
-    made = sizing(site.serving)
-    facility = site.facility.build(made.gpus)
-    copies, rated_w = _copies(site, made, facility)
+    currency(site.tariff, series.price_unit)  # refuses what does not go together
+    hardware = hardware_of(study, site, series)
     notes = [*place.notes, *series.notes]
     if study.drain_steps:
         notes.append(
             f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
-    if made.gpu.embodied_kg is None:
-        notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
-    if site.cluster.mw is not None:
-        notes.append(
-            f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
-            "the same requests at the same time, so the site's power varies more than that of independent clusters."
-        )
+    notes += hardware.notes
+    if site.tariff.stated and series.price is None and site.tariff.energy_price is None:
+        raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy)
@@ -132,24 +140,24 @@ def _site_plan(study: Study, site: SiteStudy, place: Site, series: SiteSeries) -
         raise InputError(
             f"--policy {site.control.policy}: needs a carbon intensity, expected no --without carbon"
         )
-    embodied_kg = site_embodied_kg(
-        made.gpu.embodied_kg or 0.0, made.gpus, facility.nodes, reserved_s=float(study.length_s)
-    )
     return SitePlan(
         study=site,
         title=place.title,
         timezone=place.timezone,
         needs=needs,
-        copies=copies,
-        rated_w=rated_w,
-        embodied_kg=embodied_kg * copies,
+        copies=hardware.copies,
+        rated_w=hardware.rated_w,
+        embodied_kg=None if hardware.embodied is None else sum(p.kg for p in hardware.embodied.values()),
         price_unit=series.price_unit,
         carbon_note=series.carbon_note,
         notes=tuple(notes),
         plants=series.plants,
+        facility=hardware.facility,
         boundary=series.boundary,
         basis=series.basis,
         other_g_per_kwh=series.other,
+        embodied=hardware.embodied or {},
+        carbon_free_note=series.carbon_free_note,
     )
 
 
@@ -160,22 +168,30 @@ def _entities(
     name = site.name
     made = [] if "carbon" in site.without else [_carbon(study, site, series)]
     if series.price is not None:
-        config = {"values": series.price.tolist(), "attribute": "price[1/kWh]"}
+        config = {"values": series.price, "attribute": "price[1/kWh]"}
         made.append(Entity(name, "price", "price", "Profile", name, config))
+    for part, attribute, values in (
+        ("carbon_free", "carbon_free[1]", series.carbon_free),
+        ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
+    ):
+        if values is not None:
+            config = {"values": values, "attribute": attribute}
+            made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
     for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
         if power_w is not None:
-            made.append(
-                Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w.tolist()})
-            )
-    made.append(_controller(site))
-    if site.connection.limited and site.connection.shed:
-        sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
-        made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
-    made.append(_source(study, site, place, plan, span))
-    made.append(_cluster(study, site, plan))
-    gpus = sizing(site.serving).gpus
-    facility = {"gpus": gpus, "copies": plan.copies, **site.facility.model_dump()}
-    made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
+            made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
+    if site.serves or site.control.policy != "none":
+        made.append(_controller(site))
+    if series.load_w is not None:
+        made += load_entities(site, series.load_w, plan.facility)
+    else:
+        if site.connection.limited and site.connection.shed:
+            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
+            made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
+        made.append(_source(study, site, place, plan, span))
+        made.append(_cluster(study, site, plan))
+        facility = {**plan.facility, "copies": plan.copies}
+        made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
     made.append(_storage(site, place, series, study, span))
     return made
 
@@ -187,7 +203,7 @@ def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
         ("g_per_kwh", "CI[gCO2eq/kWh]", series.average),
         ("marginal_g_per_kwh", "CI_marginal[gCO2eq/kWh]", series.marginal),
     ):
-        given[key] = None if values is None else values.tolist()
+        given[key] = values
         if values is None:
             silent.add(attribute)
     horizon_s = _horizon_steps(study, site) * study.run.step
@@ -272,6 +288,9 @@ def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
     """Between sites; none where every site serves its own requests."""
     if study.routing is None:
         return []
+    for site in study.sites:
+        if not site.serves:
+            raise InputError(f"routing: the load of site {site.name} is a file, expected no routing")
     if len({round(plan.copies, 9) for plan in sites.values()}) > 1:
         raise InputError(
             "routing: --mw makes different numbers of copies at the sites, expected the same everywhere"

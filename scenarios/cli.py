@@ -13,6 +13,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.solar_datacenter",
         "Simulate a site: inference, PV, wind, battery, carbon; with a report.",
     ),
+    "sizing": (
+        "scenarios.sizing",
+        "How much PV and battery? A grid of sizes over one load; table and figure.",
+    ),
     "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting."),
     "attribution": (
         "scenarios.attribution",

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from simulators.quantities.latencies import LatencyRecord
+from simulators.recorder.hourly import HOURLY, write_hourly
 from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -129,6 +130,8 @@ def write_results(
     """
     config = configuration(result.plan, options, result.facts)
     folder.write_json("config.json", config)
+    zones = {name: site.timezone for name, site in result.plan.sites.items()}
+    write_hourly(folder.path(HOURLY), result.timeseries, result.study.run.step, zones)
     summary = result.to_json()
     summary["series"] = [entry.entry() for entry in result.inputs if entry.format]
     if scheduling is not None:
@@ -158,12 +161,13 @@ def _draw(
 
     site = result.plan.site
     facts = next(iter(result.facts.values()))
+    built = "{model_name} on {gpus} {gpu_name}".format_map(facts) if site.study.serves else ""
     policies = ", ".join(dict.fromkeys(plan.study.control.policy for plan in result.plan.sites.values()))
     meta = RunMeta(
         title=title,
         step_s=result.study.run.step,
         timezone=site.timezone,
-        subtitle=f"{facts['model_name']} on {facts['gpus']} {facts['gpu_name']}, policy {policies}",
+        subtitle=f"{built}, policy {policies}" if site.study.serves else f"load from {facts['load']}",
     )
     frame = series.all_sites(result.timeseries)
     latencies = LatencyRecord()

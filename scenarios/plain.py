@@ -16,12 +16,25 @@ class Frozen(BaseModel):
 def plain_figures(figures: BaseModel) -> dict[str, Any]:
     """Figures for JSON: whole numbers as such, empty extras and a single tenant left out."""
     entries = figures.model_dump(mode="json")
-    for name in ("import_cost", "control", "storage"):
+    for name in (
+        *(
+            "import_cost",
+            "control",
+            "storage",
+            "facility",
+            "scope2",
+            "cost",
+            "energy_j_per_output_token",
+            "sci",
+        ),
+    ):
         if entries.get(name) is None:
             entries.pop(name, None)
-    served = entries.get("inference", {})
+    served = entries.get("inference") or {}
     if len(served.get("tenants", {})) < 2:
         served.pop("tenants", None)
+    if not entries.get("reasons"):
+        entries.pop("reasons", None)
     carbon = entries.get("carbon_kg", {})
     for name in ("consequence_marginal", "settlement_marginal"):
         if carbon.get(name) is None:

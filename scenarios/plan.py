@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scenarios.study import SiteStudy, Study
 from simulators.carbon.options import Boundary
+from simulators.datacenter.embodied import EmbodiedPart
+from simulators.quantities.factor import Assumption
 
 NETWORK = "*"
 """In place of a site's name: what all sites share."""
@@ -28,7 +30,7 @@ class Entity:
     room, model, name
         Which simulator makes it, from which of its models, and its id there.
     config
-        Its parameters, plain values.
+        Its parameters: plain values, and arrays of one value per step.
     first
         What its links give in the first step where that is not what `wiring` says, by attribute.
     silent
@@ -46,6 +48,13 @@ class Entity:
     first: Mapping[str, Any] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     children: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """`config` without arrays, for a simulator in another process."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in self.config.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -95,12 +104,21 @@ class Plant:
         What it is made of.
     hub_height_m, machines
         Of wind turbines: height, m, and how many make the rating (less than one: a smaller machine of that kind).
+    detail
+        Of wind turbines: how wind is carried to the hub, and what is left behind one another.
+    arrays
+        Of PV computed from weather: peak power, kW, and what each is computed with (`PvArray`).
+    assumptions
+        What its power rests on where it was computed from weather.
     """
 
     rated_w: float
     model: str
     hub_height_m: float | None = None
     machines: float | None = None
+    detail: str = ""
+    arrays: tuple[Mapping[str, Any], ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,9 +136,9 @@ class SitePlan:
     copies
         How many times the simulated cluster stands there.
     rated_w
-        Of the facility, all copies, at the nameplate of its GPUs, W.
+        Of the facility, all copies, at the nameplate of its GPUs, W; of a load that is a file its highest value.
     embodied_kg
-        Embodied carbon of the run, all copies, kgCO2eq.
+        Embodied carbon of the run, all copies, kgCO2eq; None of a load that is a file.
     price_unit
         E.g. ``EUR/kWh``; empty without a price.
     carbon_note
@@ -129,10 +147,16 @@ class SitePlan:
         What a reader must know before quoting a number.
     plants
         Own generation, ``pv`` and ``wind``.
+    facility
+        The building around one copy of the cluster, as plain values (`datacenter.plain`).
     boundary, basis
         What counts (`AccountingOptions`), and what the average intensity is: direct or life cycle, empty if unknown.
     other_g_per_kwh
         The average intensity on the other basis, where the file has it too.
+    embodied
+        What its hardware's making comes to in the run, all copies: ``gpu``, ``server``, ``building``.
+    carbon_free_note
+        Why the grid's carbon-free share is not known; empty if it is.
     """
 
     study: SiteStudy
@@ -141,14 +165,17 @@ class SitePlan:
     needs: frozenset[str]
     copies: float
     rated_w: float
-    embodied_kg: float
+    embodied_kg: float | None
     price_unit: str
     carbon_note: str
     notes: tuple[str, ...]
     plants: Mapping[str, Plant] = field(default_factory=dict)
+    facility: Mapping[str, Any] = field(default_factory=dict)
     boundary: Boundary = "operational"
     basis: str = ""
     other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
+    embodied: Mapping[str, EmbodiedPart] = field(default_factory=dict)
+    carbon_free_note: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scenarios.plan import Plant
 from scenarios.study import SiteStudy
 from simulators.errors import InputError
+from simulators.generation.assumptions import pv_assumptions, wind_assumptions
 from simulators.generation.per_unit import per_unit_power_w
-from simulators.generation.run import pv_for_run, wind_for_run
-from simulators.generation.wind import machine_of
+from simulators.generation.pv_array import PvArray
+from simulators.generation.run import RunSky, sky_for_run, wind_for_run
+from simulators.options import option_name
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.site import Site, distance_km
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from scenarios.series import SiteSeries
     from scenarios.span import Span
 
+Array = NDArray[np.float64]
 
 FAR_KM = 50.0
 """Between a site and its weather: a typical year of the same town lies nearer, another climate further."""
@@ -30,11 +37,11 @@ def read_weather_file(study: SiteStudy, site: Site, series: SiteSeries) -> Weath
     if ref is None:
         return None
     weather = ref.read_weather(site.latitude, site.longitude, site.altitude_m)
-    series.notes += _apart(ref, weather, site, stated=study.place.site is not None)
+    series.notes += apart(ref, weather, site, stated=study.place.site is not None)
     return weather
 
 
-def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
+def apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str]:
     """What to say of weather that is of another place than the site; refused where both are stated."""
     if not weather.own_place or weather.latitude is None or weather.longitude is None:
         return []
@@ -54,12 +61,14 @@ def _apart(ref: FileRef, weather: Weather, site: Site, stated: bool) -> list[str
 
 def read_pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, series: SiteSeries) -> None:
     options = study.generation
+    size_w = options.pv_size_kw * 1e3
     ref = options.pv_profile or (site.pv if weather is None else None)
     if ref is not None:
+        _not_said(study, "pv", ref)
         profile = ref.read("pv")
         series.used("PV per unit", ref, profile, options.pv_profile is None, span)
-        series.pv_w = per_unit_power_w(span.means(profile), options.pv_kw * 1e3)
-        series.plants["pv"] = Plant(options.pv_kw * 1e3, f"per unit, {shown(ref.path)}")
+        series.pv_w = per_unit_power_w(span.means(profile), size_w)
+        series.plants["pv"] = Plant(size_w, f"per unit, {shown(ref.path)}")
         return
     own = weather is None
     weather_ref = site.weather if own else study.place.weather
@@ -68,10 +77,35 @@ def read_pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, s
     weather = weather or site.read_weather()
     assert weather is not None
     if own:
-        series.notes += _apart(weather_ref, weather, site, stated=True)
+        series.notes += apart(weather_ref, weather, site, stated=True)
     series.used("weather for PV", weather_ref, weather, own, span)
-    series.pv_w = pv_for_run(weather, span.start, span.step_s, span.steps, peak_w=options.pv_kw * 1e3)
-    series.plants["pv"] = Plant(options.pv_kw * 1e3, "from weather")
+    latitude = site.latitude if weather.latitude is None else weather.latitude
+    arrays = options.pv_arrays(latitude)
+    each_w = [kw * 1e3 * pv_per_unit(weather, span, array) for kw, array in arrays]
+    series.pv_w = np.sum(each_w, axis=0)
+    titles = [array.title for _, array in arrays]
+    if len(arrays) > 1:
+        titles = [f"{kw:g} kW {title}" for (kw, _), title in zip(arrays, titles, strict=True)]
+    series.plants["pv"] = Plant(
+        size_w,
+        "; ".join(titles),
+        arrays=tuple({"kw": kw, **array.entry()} for kw, array in arrays),
+        assumptions=tuple(pv_assumptions(options, latitude)),
+    )
+
+
+# many studies in one process differ in sizes alone; PV of a year takes longer than the rest of such a study
+@lru_cache(maxsize=8)
+def pv_per_unit(weather: Weather, span: Span, array: PvArray) -> Array:
+    """Mean AC power of an array in every step of a run, W per W of DC capacity; shape (steps,), read-only."""
+    found = _sky(weather, span).pv_per_unit(array)
+    found.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _sky(weather: Weather, span: Span) -> RunSky:
+    return sky_for_run(weather, span.start, span.step_s, span.steps)
 
 
 def read_wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span, series: SiteSeries) -> None:
@@ -79,11 +113,12 @@ def read_wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span,
     has_wind = weather is not None and weather.wind_speed_m_s is not None
     ref = options.wind_profile or (None if has_wind else site.wind)
     if ref is not None:
-        _no_machine(study, ref)
+        _not_said(study, "wind", ref)
+        rated_w = options.wind_size_kw * 1e3
         profile = ref.read("wind")
         series.used("wind per unit", ref, profile, options.wind_profile is None, span)
-        series.wind_w = per_unit_power_w(span.means(profile), options.wind_kw * 1e3)
-        series.plants["wind"] = Plant(options.wind_kw * 1e3, f"per unit, {shown(ref.path)}")
+        series.wind_w = per_unit_power_w(span.means(profile), rated_w)
+        series.plants["wind"] = Plant(rated_w, f"per unit, {shown(ref.path)}")
         return
     chosen = weather if has_wind else site.read_wind_weather()
     weather_ref = study.place.weather if has_wind else site.wind_weather or site.weather
@@ -92,25 +127,26 @@ def read_wind(study: SiteStudy, site: Site, weather: Weather | None, span: Span,
             f"site {site.name} has no wind: expected a weather FILE with wind speed or --without wind"
         )
     series.used("weather for wind", weather_ref, chosen, not has_wind, span)
-    rated_w = options.wind_kw * 1e3
-    machine, hub_m = machine_of(rated_w, options.wind_turbine, options.wind_hub_height)
-    series.wind_w = wind_for_run(
-        chosen,
-        span.start,
-        span.step_s,
-        span.steps,
-        rated_w=rated_w,
-        turbine_name=machine.name,
-        hub_height_m=hub_m,
+    plant = options.wind_plant(chosen.roughness_m)
+    series.wind_w = wind_for_run(chosen, span.start, span.step_s, span.steps, plant)
+    series.plants["wind"] = Plant(
+        plant.rated_w,
+        plant.machine.title,
+        plant.hub_height_m,
+        plant.machines,
+        plant.title,
+        assumptions=tuple(wind_assumptions(options, plant, chosen.roughness_m)),
     )
-    series.plants["wind"] = Plant(rated_w, machine.title, hub_m, rated_w / machine.nominal_w)
 
 
-def _no_machine(study: SiteStudy, ref: FileRef) -> None:
-    for name in ("wind_turbine", "wind_hub_height"):
-        value = getattr(study.generation, name)
-        if value is not None:
-            option = "--" + name.replace("_", "-")
-            raise InputError(
-                f"{option}: {value} given, but {ref.path} gives wind per unit; expected no {option}"
-            )
+def _not_said(study: SiteStudy, part: str, ref: FileRef) -> None:
+    """Refuse what was said of how a plant is built where a file gives its power per unit."""
+    generation = study.generation
+    said = {f"{part}_{name}": value for name, value in generation.said(part).items()}
+    if part == "pv" and generation.arrays:
+        said["pv_array"] = f"{len(generation.arrays)} of them"
+    for name, value in said.items():
+        title, option = "PV" if part == "pv" else part, option_name(name)
+        raise InputError(
+            f"{option}: {value} given, but {ref.path} gives {title} per unit; expected no {option}"
+        )

@@ -42,6 +42,7 @@ _READING = (
     "decimal",
     "implausible",
     "rating",
+    "start",
 )
 
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 from scenarios.plain import Frozen
 
 
-class Range(Frozen):
-    """A figure with the ends of its 90 % interval."""
-
-    low: float
-    value: float
-    high: float
-
-    def over(self, by: float) -> Range:
-        """All three divided by a number."""
-        return Range(low=self.low / by, value=self.value / by, high=self.high / by)
-
-
 class Driver(Frozen):
-    """An input with a range: what its ends alone do to the energy at the meter, relative to it."""
+    """An input with a range: what its ends alone do to a figure, relative to it; down and up."""
 
     name: str
     low: float
     high: float
+
+
+class Range(Frozen):
+    """A figure with its low and high end, and the inputs that drive it most, largest first."""
+
+    low: float
+    value: float
+    high: float
+    drivers: tuple[Driver, ...] = ()
 
 
 class Uncertainty(Frozen):
@@ -32,10 +29,16 @@ class Uncertainty(Frozen):
     ----------
     j_per_output_token_gpu, j_per_output_token_meter
         At the GPUs and at the meter, J.
-    facility_mwh, operational_kg, import_cost
-        Of the site; kg and cost as far as its import changes.
+    facility_mwh
+        Of the site.
+    operational_kg, market_kg, total_kg
+        Location-based, market-based, and all of it within the boundary.
+    import_cost, cost
+        Import at the price of its moment, and the whole bill.
+    sci_g_per_request, sci_g_per_output_token
+        Software Carbon Intensity at the meter.
     drivers
-        The largest, largest first.
+        The largest of the energy at the meter, largest first.
     reason
         Why there are no ranges.
     trust
@@ -46,7 +49,12 @@ class Uncertainty(Frozen):
     j_per_output_token_meter: Range | None = None
     facility_mwh: Range | None = None
     operational_kg: Range | None = None
+    market_kg: Range | None = None
+    total_kg: Range | None = None
     import_cost: Range | None = None
+    cost: Range | None = None
+    sci_g_per_request: Range | None = None
+    sci_g_per_output_token: Range | None = None
     drivers: tuple[Driver, ...] = ()
     reason: str | None = None
     trust: tuple[str, ...] = ()

@@ -9,18 +9,31 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from scenarios.accounts import BoundaryFigures, ConnectionFigures, PlantFigures, StorageFigures, SupplyFigures
+from scenarios.accounts import (
+    BoundaryFigures,
+    ConnectionFigures,
+    EmbodiedFigures,
+    PlantFigures,
+    StorageFigures,
+    SupplyFigures,
+)
+from scenarios.assumptions import AssumptionFigures
+from scenarios.bill import BillFigures
+from scenarios.facility import FacilityFigures
+from scenarios.per_work import EnergyPerToken, Sci
 from scenarios.plain import Frozen, plain_figures
 from scenarios.plan import Input, Plan
 from scenarios.ranges import Uncertainty
+from scenarios.scope2 import Scope2
 from scenarios.study import Study
+from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 
 
 class Energy(Frozen):
-    """Energy of a run, MWh; 0 where a site has no such part."""
+    """Energy of a run, MWh; 0 where a site has no such part, None where it is not known."""
 
-    it: float = 0.0
+    it: float | None = 0.0
     facility: float = 0.0
     pv: float = 0.0
     wind: float = 0.0
@@ -53,7 +66,7 @@ class Carbon(Frozen):
     """
 
     operational: float | None
-    embodied: float
+    embodied: float | None
     total: float | None
     without_own_supply: float | None
     battery_settlement: float | None = None
@@ -72,11 +85,20 @@ class Carbon(Frozen):
 
 
 class Renewable(Frozen):
-    """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity."""
+    """Shares; only the offset ratio can pass 1, and it is None without an average carbon intensity.
+
+    Attributes
+    ----------
+    matched_ratio, matched_ratio_with_contract, carbon_free_ratio
+        Round the clock: what own supply carries of the load, that with a plant under contract, and both with the
+        carbon-free part of grid power; None for a reason.
+    """
 
     offset_ratio: float | None
     matched_ratio: float
     self_consumption_ratio: float
+    matched_ratio_with_contract: float | None = None
+    carbon_free_ratio: float | None = None
 
 
 class Quantiles(Frozen):
@@ -214,12 +236,12 @@ class Control(Frozen):
 
 
 class Figures(Frozen):
-    """The figures of one site, or of all together."""
+    """The figures of one site, or of all together; what a load from a file cannot tell is None, with its `reasons`."""
 
     energy_mwh: Energy
     carbon_kg: Carbon
     renewable: Renewable
-    inference: Serving
+    inference: Serving | None
     balance: Balance
     simulated_s: int
     import_cost: Cost | None = None
@@ -230,6 +252,29 @@ class Figures(Frozen):
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
+    embodied: Mapping[str, EmbodiedFigures] = Field(default_factory=dict)
+    facility: FacilityFigures | None = None
+    scope2: Scope2 | None = None
+    cost: BillFigures | None = None
+    energy_j_per_output_token: EnergyPerToken | None = None
+    sci: Sci | None = None
+    assumptions: tuple[AssumptionFigures, ...] = ()
+    reasons: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def served(self) -> Serving:
+        """`inference` of a run that has a cluster.
+
+        Raises
+        ------
+        InputError
+            If the load is a file.
+        """
+        if self.inference is None:
+            raise InputError(
+                f"inference: no figures, {self.reasons.get('inference', 'no cluster was simulated')}"
+            )
+        return self.inference
 
 
 class Scheduling(Frozen):

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from scenarios.grid_mix import read_carbon_free, read_contract
+from scenarios.measured import read_load
+from scenarios.outdoors import read_outdoors
 from scenarios.plan import Input, Plant
 from scenarios.plants import read_pv, read_weather_file, read_wind
 from scenarios.span import Span
@@ -36,12 +39,18 @@ class SiteSeries:
         Carbon intensity of grid power, g/kWh; also after the run, for its forecast, as far as the file goes.
     other, basis, boundary
         The average on its other basis (direct, life cycle) where the file has both; that of the average; what counts.
+    carbon_free, carbon_free_note
+        Carbon-free share of grid power, or why it is not known.
+    contract_w
+        What the plant of a power purchase agreement delivers, W.
     price, price_unit
         Per kWh, and e.g. ``EUR/kWh``.
-    pv_w, wind_w
-        Mean power, W.
+    pv_w, wind_w, load_w
+        Mean power, W; the last of a load that is a file.
     plants
         What makes it, ``pv`` and ``wind``.
+    outdoor
+        What the facility takes of the weather, as plain values.
     carbon_note
         Why there is no average series.
     forecasts
@@ -55,11 +64,16 @@ class SiteSeries:
     other: Array | None = None
     basis: str = ""
     boundary: Boundary = "operational"
+    carbon_free: Array | None = None
+    carbon_free_note: str = ""
+    contract_w: Array | None = None
     price: Array | None = None
     price_unit: str = ""
     pv_w: Array | None = None
     wind_w: Array | None = None
+    load_w: Array | None = None
     plants: dict[str, Plant] = field(default_factory=dict)
+    outdoor: dict[str, list[float]] = field(default_factory=dict)
     carbon_note: str = ""
     forecasts: dict[str, Any] | None = None
     inputs: list[Input] = field(default_factory=list)
@@ -126,13 +140,17 @@ def read_series(study: SiteStudy, site: Site, span: Span, ahead: int = 0) -> Sit
         Input("site", shown(site.path), sha256(site.path), "" if site.bundled else "your own")
     )
     _carbon(study, site, span, series, ahead)
+    read_carbon_free(study, site, span, series)
+    read_contract(study, span, series)
     _forecasts(study, span, series)
     _price(study, site, span, series)
+    read_load(study, span, series)
     weather = read_weather_file(study, site, series)
     if "pv" not in study.without:
         read_pv(study, site, weather, span, series)
     if "wind" not in study.without:
         read_wind(study, site, weather, span, series)
+    read_outdoors(study, site, weather, span, series)
     return series
 
 
@@ -147,11 +165,11 @@ def _aligned(study: SiteStudy, site: Site, align: Align) -> tuple[SiteStudy, Sit
             if isinstance(ref, FileRef)
         }
 
-    place = study.place.model_copy(update=moved(study.place))
-    generation = study.generation.model_copy(update=moved(study.generation))
-    return study.model_copy(update={"place": place, "generation": generation}), site.model_copy(
-        update=moved(site)
-    )
+    parts = {
+        name: (part := getattr(study, name)).model_copy(update=moved(part))
+        for name in ("place", "generation", "measured", "accounting")
+    }
+    return study.model_copy(update=parts), site.model_copy(update=moved(site))
 
 
 def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries, ahead: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from scenarios.build import build
+from scenarios.energy_chain import EnergyChain, not_plain
+from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
 from scenarios.result import Figures, Result
 from scenarios.study import Study
@@ -16,9 +18,10 @@ from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.uncertainty import uncertainty
 from scenarios.world import World
+from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
-from simulators.recorder.sinks import StoringSink
+from simulators.recorder.sinks import Sink, StoringSink
 
 
 class Listener(Protocol):
@@ -43,6 +46,7 @@ class _Sink:
     def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
         self._memory = memory
         self._listeners = listeners
+        self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
@@ -58,15 +62,13 @@ class _Sink:
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
         with ExitStack() as stack:
-            for listener in self._listeners:
-                if isinstance(listener, StoringSink):
-                    stack.enter_context(listener.uninterrupted())
+            for listener in self._storing:
+                stack.enter_context(listener.uninterrupted())
             yield
 
     def before_closing(self, flush: Callable[[], None]) -> None:
-        for listener in self._listeners:
-            if isinstance(listener, StoringSink):
-                listener.before_closing(flush)
+        for listener in self._storing:
+            listener.before_closing(flush)
 
 
 def simulate(
@@ -132,22 +134,21 @@ def simulate_plan(
     memory = MemorySink()
     for listener in listeners:
         listener.started(plan)
-    with World(plan, _Sink(memory, listeners, keep_requests), simulators) as world:
-        if attach is not None:
-            attach(world)
+    sink = _Sink(memory, listeners, keep_requests)
+    with _world(plan, sink, simulators, attach) as world:
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
     check_requests(frame, plan.study.run.step)
-    figures = {
-        name: summarise(plan, name, frame[frame["site"] == name], summaries[name]) for name in plan.sites
-    }
-    for name, site in plan.sites.items():
-        named = "pue" in site.study.facility.model_fields_set
-        found = uncertainty(site, figures[name], summaries[name]["facts"], named)
+    figures = {}
+    for name in plan.sites:
+        rows = frame if len(plan.sites) == 1 else frame[frame["site"] == name]
+        figures[name] = summarise(plan, name, rows, summaries[name])
+        found = uncertainty(plan, name, figures[name], rows, summaries[name]["facts"])
         figures[name] = figures[name].model_copy(update={"uncertainty": found})
     latencies = {
-        name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) for name, parts in summaries.items()
+        name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()
+        for name, parts in summaries.items()
     }
     return Result(
         study=plan.study,
@@ -164,15 +165,41 @@ def simulate_plan(
     )
 
 
-def _summaries(world: World, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]:
+def _world(
+    plan: Plan,
+    sink: Sink,
+    simulators: Mapping[str, type[Any]] | None,
+    attach: Callable[[World], None] | None,
+) -> World | EnergyChain:
+    """mosaik's world, or a plain loop where that is asked for or suffices."""
+    engine = plan.study.run.engine
+    reason = "something is attached to it" if attach or simulators else not_plain(plan)
+    if engine == "plain" and reason is not None:
+        raise InputError(
+            f"--engine plain: {reason}, expected a study of energy alone (--load) or --engine mosaik"
+        )
+    if engine == "plain" or (engine == "auto" and reason is None):
+        return EnergyChain(plan, sink)
+    world = World(plan, sink, simulators, join=attach is None)  # it may come between any two of them
+    if attach is not None:
+        try:
+            attach(world)
+        except BaseException:
+            world.close()
+            raise
+    return world
+
+
+def _summaries(world: World | EnergyChain, plan: Plan) -> dict[str, dict[str, dict[str, Any]]]:
     """What every part of every site says of the run; of the network into `world.answers`."""
     if (NETWORK, "network") in world.entities:
         world.answers["summary"] = world.ask(NETWORK, "network")
         world.answers["record"] = world.ask(NETWORK, "network", "record")
     parts = ("cluster", "storage", "traffic", "controller", "shedding")
     return {
-        name: {part: world.ask(name, part) for part in parts} | {"facts": world.ask(name, "cluster", "facts")}
-        for name in plan.sites
+        name: {part: world.ask(name, part) for part in parts}
+        | {"facts": world.ask(name, "cluster", "facts") if site.study.serves else facts_of(site)}
+        for name, site in plan.sites.items()
     }
 
 

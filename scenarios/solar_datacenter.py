@@ -73,7 +73,8 @@ def run(chosen: SolarDatacenter) -> None:
 def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
     """The same requests under the other policy, in a process of its own; once left, the list holds its figures."""
     figures: list[Figures] = []
-    if not chosen.compare or "carbon" in chosen.study.site.without:
+    study = chosen.study
+    if not chosen.compare or "carbon" in study.site.without or not study.serves:
         yield figures
         return
     out = folder.path("comparison")

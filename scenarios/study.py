@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.carbon.options import AccountingOptions
+from simulators.datacenter.load import MeasuredLoad
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
@@ -38,12 +39,15 @@ from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
+from simulators.tariff.options import TariffOptions
 from simulators.traffic.options import TrafficOptions
 
 SITE_SERVING = Serving(model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="auto")
 """What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
 
-Room = Literal["carbon", "price", "generation", "controller", "traffic", "inference", "datacenter", "storage"]
+Room = Literal[
+    "carbon", "price", "generation", "controller", "traffic", "inference", "load", "datacenter", "storage"
+]
 
 
 class Part(BaseModel):
@@ -73,6 +77,12 @@ class RunOptions(Part):
         None,
         ge=0.01,
         description="also write GPU power at this resolution to power_fast.parquet, s, e.g. 0.1  [default: not]",
+    )
+
+    engine: Literal["auto", "plain", "mosaik"] = Field(
+        "auto",
+        description="mosaik, plain (a loop without it, for energy alone: --load) or auto (plain where that suffices); "
+        "results are the same",
     )
 
     @property
@@ -134,6 +144,7 @@ class SiteStudy(Part):
 
     name: str = Field("site", pattern=r"^[\w-]+$", description="what the site is called in the results")
     place: PlaceOptions = PlaceOptions()
+    measured: MeasuredLoad = MeasuredLoad()
     traffic: TrafficOptions = TrafficOptions()
     serving: Serving = SITE_SERVING
     cluster: ClusterOptions = ClusterOptions()
@@ -143,14 +154,20 @@ class SiteStudy(Part):
     connection: ConnectionOptions = ConnectionOptions()
     control: ControlOptions = ControlOptions()
     accounting: AccountingOptions = AccountingOptions()
+    tariff: TariffOptions = TariffOptions()
     without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
         (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )
     where: dict[Room, str] = Field(
         {},
         description="part of the site that runs elsewhere, ROOM=HOST:PORT (repeatable): carbon, price, generation, "
-        "controller, traffic, inference, datacenter or storage; started by `wattloop simulator ROOM --listen`",
+        "controller, traffic, inference, load, datacenter or storage; started by `wattloop simulator ROOM --listen`",
     )
+
+    @property
+    def serves(self) -> bool:
+        """Whether a cluster is simulated here; else the load is a file."""
+        return self.measured.load is None
 
     @field_validator("serving", mode="before")
     @classmethod
@@ -216,6 +233,11 @@ class Study(Part):
         return self.sites[0]
 
     @property
+    def serves(self) -> bool:
+        """Whether a cluster is simulated at any site; else it is a study of energy only."""
+        return any(site.serves for site in self.sites)
+
+    @property
     def drain_steps(self) -> int:
         """Steps after the last arrivals, to finish what was deferred: as long as a site that may defer lets it wait."""
         hours = self.run.drain_hours
@@ -223,7 +245,7 @@ class Study(Part):
             windows = [
                 site.traffic.defer_hours
                 for site in self.sites
-                if site.control.policy != "none" and site.traffic.deferrable_share > 0
+                if site.serves and site.control.policy != "none" and site.traffic.deferrable_share > 0
             ]
             hours = max(windows, default=0.0)
         return ceil(hours * 3600 / self.run.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ import pandas as pd
 
 from scenarios import accounts
 from scenarios.accounts import SupplyFigures
+from scenarios.assumptions import collect
+from scenarios.bill import NO_PRICE, bill_of, times_of
+from scenarios.facility import facility_of
+from scenarios.measured import NO_HARDWARE, unknown
+from scenarios.per_work import energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
 from scenarios.result import (
     Balance,
@@ -22,6 +28,7 @@ from scenarios.result import (
     Scheduling,
     Serving,
 )
+from scenarios.scope2 import carbon_free_of, scope2_of
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 
@@ -49,6 +56,8 @@ def check_requests(frame: pd.DataFrame, step_s: int) -> None:
     RuntimeError
         If they do not, naming the interval.
     """
+    if "arrived" not in frame:
+        return  # energy alone
     counts = frame.groupby("time", sort=True)[
         ["arrived", "completed", "rejected", "running", "waiting", "held"]
     ].sum()
@@ -80,7 +89,7 @@ def carbon_of(
             ("marginal_g_per_kwh", "marginal_intensity_g_per_kwh"),
         )
     }
-    return account(
+    found = account(
         step_s=step_s,
         **series,
         load_w=frame["facility_mw"] * 1e6,
@@ -96,6 +105,10 @@ def carbon_of(
         settled_wh=storage["settled_wh"],
         own_supply_kg=accounts.within(plan.boundary, supply),
     )
+    if plan.embodied_kg is None:
+        reasons = {"embodied": NO_HARDWARE, "total": NO_HARDWARE, **found.reasons}
+        found = replace(found, reasons=reasons)
+    return found
 
 
 def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figures:
@@ -121,31 +134,30 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         settled = storage.settled_mwh * 1e3 * (storage.mean_price_per_kwh or 0.0) if storage else 0.0
         unit = site.price_unit.split("/")[0]
         cost = Cost(value=value, unit=unit, battery_settlement=settled, total=value + settled)
+    energy: dict[str, float | None] = {
+        key: float(frame[column].sum() * hours) if column in frame else 0.0
+        for key, column in ENERGY_COLUMNS.items()
+    }
+    reasons = unknown(site)
+    if "energy_mwh.it" in reasons:
+        energy["it"] = None
+    told, emitted = Energy(**energy), _carbon_figures(site, carbon)
+    served = serving_figures(parts) if site.study.serves else None
+    scope2, missing = scope2_of(site, frame, step_s, carbon, settled_wh)
+    shares, unmatched = carbon_free_of(site, frame, parts["storage"]["initial_wh"])
+    bill = bill_of(site, frame, times_of(plan, site, len(frame)), settled_wh)
+    if bill is None:
+        reasons["cost"] = NO_PRICE
     return Figures(
-        energy_mwh=Energy(
-            **{
-                key: float(frame[column].sum() * hours) if column in frame else 0.0
-                for key, column in ENERGY_COLUMNS.items()
-            }
-        ),
-        carbon_kg=Carbon(
-            operational=carbon.operational_kg,
-            embodied=carbon.embodied_kg,
-            total=carbon.total_kg,
-            without_own_supply=carbon.gross_kg,
-            battery_settlement=carbon.settlement_kg,
-            own_supply=carbon.own_supply_kg,
-            boundary=site.boundary,
-            settlement_marginal=carbon.settlement_marginal_kg,
-            consequence_marginal=carbon.consequence_marginal_kg,
-            reasons=dict(carbon.reasons),
-        ),
+        energy_mwh=told,
+        carbon_kg=emitted,
         renewable=Renewable(
             offset_ratio=carbon.offset_ratio,
             matched_ratio=carbon.matched_ratio,
             self_consumption_ratio=carbon.self_consumption_ratio,
+            **shares,
         ),
-        inference=serving_figures(parts),
+        inference=served,
         balance=Balance(max_relative_residual=parts["storage"]["max_relative_residual"]),
         import_cost=cost,
         simulated_s=plan.study.length_s,
@@ -155,6 +167,29 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         plants=accounts.plants_of(site, frame),
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
+        embodied=accounts.embodied_of(site),
+        facility=facility_of(site, frame, step_s),
+        scope2=scope2,
+        cost=bill,
+        energy_j_per_output_token=energy_per_token(served, told) if served else None,
+        sci=sci_of(served, told, emitted) if served else None,
+        assumptions=collect(site, supply, parts["facts"]),
+        reasons=reasons | missing | unmatched,
+    )
+
+
+def _carbon_figures(site: SitePlan, carbon: CarbonAccount) -> Carbon:
+    return Carbon(
+        operational=carbon.operational_kg,
+        embodied=carbon.embodied_kg,
+        total=carbon.total_kg,
+        without_own_supply=carbon.gross_kg,
+        battery_settlement=carbon.settlement_kg,
+        own_supply=carbon.own_supply_kg,
+        boundary=site.boundary,
+        settlement_marginal=carbon.settlement_marginal_kg,
+        consequence_marginal=carbon.consequence_marginal_kg,
+        reasons=dict(carbon.reasons),
     )
 
 
@@ -194,14 +229,15 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
             f"comparison: {policy} ran {scheduled.simulated_s} s and its baseline {baseline.simulated_s} s, expected "
             "the same --days and --drain-hours for both"
         )
-    done, done_before = (figures.inference.decode_tokens for figures in (scheduled, baseline))
+    served, served_before = scheduled.served, baseline.served
+    done, done_before = served.decode_tokens, served_before.decode_tokens
     # settled: a policy that leaves the battery empty has saved nothing by that
     after, before = scheduled.carbon_kg.settled, baseline.carbon_kg.settled
     saved = None
     if after is not None and before is not None:
         before *= done / done_before if done_before else 1.0
         saved = before - after
-    held = scheduled.inference.held_s
+    held = served.held_s
     return Scheduling(
         policy=policy,
         baseline_policy="none",
@@ -212,10 +248,10 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
         mean_delay_s=held.mean,
         p95_delay_s=held.p95,
         requests_delayed=held.requests,
-        deadlines_missed=scheduled.inference.classes.deferrable.deadlines_missed,
-        deadlines_missed_baseline=baseline.inference.classes.deferrable.deadlines_missed,
-        completed_requests=scheduled.inference.requests_completed,
-        completed_requests_baseline=baseline.inference.requests_completed,
+        deadlines_missed=served.classes.deferrable.deadlines_missed,
+        deadlines_missed_baseline=served_before.classes.deferrable.deadlines_missed,
+        completed_requests=served.requests_completed,
+        completed_requests_baseline=served_before.requests_completed,
         matched_ratio=scheduled.renewable.matched_ratio,
         matched_ratio_baseline=baseline.renewable.matched_ratio,
         facility_mwh=scheduled.energy_mwh.facility,

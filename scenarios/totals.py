@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from scenarios import assumptions
 from scenarios.accounts import boundaries_together
+from scenarios.bill import bills_together
+from scenarios.facility import facilities_together
+from scenarios.per_work import energy_per_token, sci_of
 from scenarios.result import (
     Balance,
     Carbon,
@@ -19,6 +23,7 @@ from scenarios.result import (
     Renewable,
     Serving,
 )
+from scenarios.scope2 import scope2_together
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
@@ -30,7 +35,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
     if len(figures) == 1:
         return figures[0]
     energy = Energy(
-        **{name: sum(getattr(f.energy_mwh, name) for f in figures) for name in Energy.model_fields}
+        **{name: _total(getattr(f.energy_mwh, name) for f in figures) for name in Energy.model_fields}
     )
     costs = [f.import_cost for f in figures]
     units = {cost.unit for cost in costs if cost}
@@ -39,11 +44,12 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         known = [c for c in costs if c]
         value, settled = sum(c.value for c in known), sum(c.battery_settlement for c in known)
         cost = Cost(value=value, unit=units.pop(), battery_settlement=settled, total=value + settled)
+    carbon, served = _carbon(sites), _serving(sites, latencies)
     return Figures(
         energy_mwh=energy,
-        carbon_kg=_carbon(sites),
+        carbon_kg=carbon,
         renewable=_renewable(figures),
-        inference=_serving(sites, latencies),
+        inference=served,
         balance=Balance(max_relative_residual=max(f.balance.max_relative_residual for f in figures)),
         simulated_s=figures[0].simulated_s,
         import_cost=cost,
@@ -53,6 +59,14 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },
         boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
+        embodied={f"{name}: {key}": part for name, f in sites.items() for key, part in f.embodied.items()},
+        scope2=scope2_together({name: f.scope2 for name, f in sites.items() if f.scope2 is not None}),
+        cost=bills_together({name: f.cost for name, f in sites.items()}),
+        energy_j_per_output_token=energy_per_token(served, energy) if served else None,
+        sci=sci_of(served, energy, carbon) if served else None,
+        assumptions=assumptions.together({name: f.assumptions for name, f in sites.items()}),
+        reasons={f"{name}: {key}": text for name, f in sites.items() for key, text in f.reasons.items()},
+        facility=facilities_together(f.facility for f in figures),
     )
 
 
@@ -104,6 +118,10 @@ def _renewable(figures: list[Figures]) -> Renewable:
     return Renewable(
         offset_ratio=_weighted((f.renewable.offset_ratio, f.carbon_kg.without_own_supply) for f in figures),
         matched_ratio=_weighted((f.renewable.matched_ratio, f.energy_mwh.facility) for f in figures) or 0.0,
+        **{
+            name: _weighted((getattr(f.renewable, name), f.energy_mwh.facility) for f in figures)
+            for name in ("matched_ratio_with_contract", "carbon_free_ratio")
+        },
         self_consumption_ratio=_weighted(
             (f.renewable.self_consumption_ratio, f.energy_mwh.pv + f.energy_mwh.wind) for f in figures
         )
@@ -111,8 +129,12 @@ def _renewable(figures: list[Figures]) -> Renewable:
     )
 
 
-def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Serving:
-    parts = [f.inference for f in sites.values()]
+def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Serving | None:
+    """Of the sites that have a cluster; None if none has."""
+    served = {name: f.inference for name, f in sites.items() if f.inference is not None}
+    parts = list(served.values())
+    if not parts:
+        return None
     record = LatencyRecord()
     for one in latencies.values():
         record.merge(one)
@@ -167,9 +189,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         batch_size_mean=_weighted((part.batch_size_mean, part.batches) for part in parts) or 0.0,
         gpu_energy_j=energy,
         energy_j_per_output_token=energy.total / tokens if tokens else None,
-        groups={
-            f"{name}: {key}": group for name, f in sites.items() for key, group in f.inference.groups.items()
-        },
+        groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
     )
 
 

@@ -1,61 +1,80 @@
-"""How far a site's headline figures can be off, and what that hangs on most.
+"""How far a site's headline figures can be off, and what each hangs on most.
 
-Every input that carries a range is moved to its ends alone; what that does to the energy at the GPUs and at the meter
-is a driver. Drivers are taken as independent, so low and high are the value less and plus the root of the sum of their
-squares. They run on to carbon and cost with the mean intensity and price of the site's import: what is drawn more is
-drawn from the grid.
+Every input that carries a range is moved to its ends alone, and what that does to every headline figure is worked out
+through the chain (`headline`). Inputs are taken as independent, so low and high are the value less and plus the root of
+the sum of the squares of what they do. Ranges of power and time hold 90 % of unseen servers; those of published factors
+are what their sources give.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from dataclasses import dataclass
+from math import inf, sqrt
 from typing import Any
 
-from scenarios.plan import SitePlan
+import numpy as np
+import pandas as pd
+
+from scenarios.headline import Headline, Moved, life_of
+from scenarios.plan import Plan, SitePlan
 from scenarios.ranges import Driver, Range, Uncertainty
 from scenarios.result import Figures
 from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
 from simulators.inference.grounds import trust
 
 BUSY_FULL = 0.95
 """Share of the time busy from which on more time per iteration means fewer tokens."""
-HOST_RANGE = (0.7, 1.3)
-"""Power of a node's CPUs, memory, network and disks over `datacenter.node`'s, a judgement: its parts are from three
-machines of different generations."""
-FAN_RANGE = (0.03, 0.18)
-"""Fans' share of a server's power: liquid-cooled with some fans left, to just above the highest measured (0.154)."""
-PUE_RANGE = (1.1, 1.4)
-"""Where the study names no PUE: hyperscale operators' annual means (about 1.1) to good colocation sites; the industry's
-mean is 1.56 (Uptime Institute surveys)."""
+BUILDING: dict[str, tuple[str, ...]] = {
+    "power of the hosts around the GPUs": ("host_idle_w", "host_full_w"),
+    "fans' share": ("fan_share",),
+    "servers' power supplies": ("psu_efficiency",),
+    "PUE, not named in the study": ("pue",),
+    "share of the cooling that never falls": ("pue_fixed_share",),
+    "supply temperature": ("supply_temperature",),
+    "heat exchangers' approach": ("approach",),
+    "warming through the servers": ("return_rise",),
+    "chillers' COP": ("chiller_cop",),
+    "pumps and fans of the building": ("circulation",),
+}
+"""Constants of the building (`datacenter.options`) that move together, with their ranges there."""
+CHAIN: dict[str, tuple[str, ...]] = {
+    "efficiency of the power chain": ("power_chain_efficiency",),
+    "efficiency of the UPS": ("ups_efficiency",),
+    "rating of the UPS": ("ups_capacity",),
+}
+"""Those of the power chain, where its losses are no part of a PUE."""
 DRIVERS = 3
 """How many are told."""
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """One input at its ends: change of the energy at GPUs and meter, J, at its low and its high end."""
+class _Input:
+    """One input at its low and at its high end."""
 
     name: str
-    gpu_j: tuple[float, float]
-    meter_j: tuple[float, float]
+    ends: tuple[Moved, Moved]
 
 
-def uncertainty(plan: SitePlan, figures: Figures, facts: Mapping[str, Any], named_pue: bool) -> Uncertainty:
+def uncertainty(
+    plan: Plan, name: str, figures: Figures, frame: pd.DataFrame, facts: Mapping[str, Any]
+) -> Uncertainty:
     """Ranges of a site's headline figures.
 
     Parameters
     ----------
-    plan, figures
-        The site and what its run came to.
+    plan, name
+        The run, and the site's name in it.
+    figures, frame
+        What its run came to, and its rows of the time series.
     facts
         What was built (`serving.build_replicas`), of several groups each under `groups`.
-    named_pue
-        Whether the study names its PUE; then it is no source of error.
     """
+    served, site = figures.inference, plan.sites[name]
+    if served is None:
+        return Uncertainty(reason=figures.reasons["inference"])
     groups: Sequence[Mapping[str, Any]] = facts.get("groups") or [facts]
-    served = figures.inference
     told = list(
         dict.fromkeys(
             text for group in groups for text in trust(group["power"], group["time"], served.batch_size_mean)
@@ -64,46 +83,77 @@ def uncertainty(plan: SitePlan, figures: Figures, facts: Mapping[str, Any], name
     unknown = next((g["power"]["interval"] for g in groups if g["power"]["low"] is None), None)
     if unknown or not served.decode_tokens:
         return Uncertainty(reason=unknown or "no output token was made", trust=tuple(told))
-    meter = _Meter(plan, figures)
-    moved = [*_at_gpus(groups, figures, meter), *meter.moved(named_pue)]
-    tokens, energy = served.decode_tokens, figures.energy_mwh
-    gpu = _range(served.gpu_energy_j.total, [m.gpu_j for m in moved])
-    site = _range(energy.facility * 3.6e9, [m.meter_j for m in moved])
-    change = [(site.low - site.value) / 3.6e9, (site.high - site.value) / 3.6e9]
-    largest = sorted(moved, key=lambda m: m.meter_j[0] - m.meter_j[1])[:DRIVERS]
-    return Uncertainty(
-        j_per_output_token_gpu=gpu.over(tokens),
-        j_per_output_token_meter=site.over(tokens),
-        facility_mwh=site.over(3.6e9),
-        operational_kg=_with(figures.carbon_kg.operational, energy.grid_import, change),
-        import_cost=_with(
-            figures.import_cost.value if figures.import_cost else None, energy.grid_import, change
-        ),
-        drivers=tuple(
-            Driver(name=m.name, low=m.meter_j[0] / site.value, high=m.meter_j[1] / site.value)
-            for m in largest
-        ),
-        trust=tuple(told),
-    )
+    meter = _Meter(site, figures)
+    inputs = [*_at_gpus(groups, figures, meter), *meter.moved(), *_factors(site, figures)]
+    ranges = ranges_of(Headline(plan, name, figures, frame), inputs)
+    return Uncertainty(**ranges, drivers=ranges["facility_mwh"].drivers, trust=tuple(told))
 
 
-def _range(value: float, changes: Sequence[tuple[float, float]]) -> Range:
-    low = sqrt(sum(min(change) ** 2 for change in changes))
-    high = sqrt(sum(max(change) ** 2 for change in changes))
-    return Range(low=max(0.0, value - low), value=value, high=value + high)
+def ranges_of(headline: Headline, inputs: Sequence[_Input]) -> dict[str, Range]:
+    """The range of every headline figure the run has, with its largest drivers."""
+    base = headline.at(Moved())
+    moved = [(entry.name, [headline.at(end) for end in entry.ends]) for entry in inputs]
+    found = {}
+    for key, value in base.items():
+        if value is None:
+            continue
+        drivers = []
+        down, up = 0.0, 0.0
+        for name, ends in moved:
+            changes = [(end[key] or 0.0) - value for end in ends]
+            low, high = min(0.0, *changes), max(0.0, *changes)
+            down, up = down + low**2, up + high**2
+            if high > low:
+                drivers.append((high - low, name, low, high))
+        drivers.sort(key=lambda entry: -entry[0])
+        by = abs(value) or 1.0
+        # what no input alone brings below 0 does not get there by their sum of squares
+        floor = 0.0 if min(value, *(end[key] or 0.0 for _, ends in moved for end in ends)) >= 0 else -inf
+        found[key] = Range(
+            low=max(floor, value - sqrt(down)),
+            value=value,
+            high=value + sqrt(up),
+            drivers=tuple(
+                Driver(name=n, low=low / by, high=high / by) for _, n, low, high in drivers[:DRIVERS]
+            ),
+        )
+    return found
 
 
-def _with(value: float | None, import_mwh: float, change_mwh: Sequence[float]) -> Range | None:
-    """A figure proportional to the import, when the import changes; None without either."""
-    if value is None or import_mwh <= 0:
-        return None
-    low, high = (value * max(0.0, 1.0 + change / import_mwh) for change in change_mwh)
-    return Range(low=min(low, high), value=value, high=max(low, high))
+WORDS = {
+    "gpu": "making of a GPU",
+    "server": "making of a server",
+    "building": "making of the building",
+    "pv": "life cycle of PV",
+    "wind": "life cycle of wind",
+    "battery": "making of the battery",
+}
+"""What factors are called among the drivers."""
 
 
-def _at_gpus(groups: Sequence[Mapping[str, Any]], figures: Figures, meter: _Meter) -> list[_Moved]:
+def _factors(site: SitePlan, figures: Figures) -> list[_Input]:
+    """Factors of hardware, own supply and contracts that carry a range."""
+    ends: dict[str, tuple[float, float, str]] = {}
+    for kind, hardware in site.embodied.items():
+        ends[kind] = (hardware.each.low, hardware.each.high, WORDS[kind])
+        life = life_of(kind)
+        ends[life] = (hardware.life.low, hardware.life.high, f"life of {life.removesuffix(' life')}")
+    for kind, part in figures.own_supply.items():
+        ends[kind] = (part.factor_low, part.factor_high, WORDS[kind])
+        if part.life_low is not None and part.life_high is not None:
+            ends[f"{kind} life"] = (part.life_low, part.life_high, f"life of the {kind}")
+    if residual := site.study.accounting.residual:
+        ends["residual mix"] = (residual.low, residual.high, "residual mix")
+    return [
+        _Input(words, (Moved(factors={key: low}), Moved(factors={key: high})))
+        for key, (low, high, words) in ends.items()
+        if low < high
+    ]
+
+
+def _at_gpus(groups: Sequence[Mapping[str, Any]], figures: Figures, meter: _Meter) -> list[_Input]:
     """Power of the work, idle power and iteration time, of all groups together."""
-    served = figures.inference
+    served = figures.served
     seconds, busy = figures.simulated_s, served.busy_mean
     # a group of a fleet is as busy as the whole: its own time is not in the summary
     work = [0.0, 0.0]
@@ -127,7 +177,7 @@ def _at_gpus(groups: Sequence[Mapping[str, Any]], figures: Figures, meter: _Mete
             slower[end] += (time[side] - 1.0) * per_time_j
     named = {"power of the work done": work, "power of idle GPUs": idle, "time per iteration": slower}
     return [
-        _Moved(name, (low, high), (meter.passed_on(low), meter.passed_on(high)))
+        _Input(name, (Moved(low, meter.passed_on(low)), Moved(high, meter.passed_on(high))))
         for name, (low, high) in named.items()
     ]
 
@@ -136,38 +186,41 @@ class _Meter:
     """What a change at the GPUs, and in the building, does at the meter; linear around the run's mean."""
 
     def __init__(self, plan: SitePlan, figures: Figures) -> None:
-        served = figures.inference
+        served = figures.served
         self._seconds = figures.simulated_s
-        self._busy = served.busy_mean
-        self._gpus = sum(group.gpus for group in served.groups.values())
+        self._busy = min(1.0, served.busy_mean)
+        self._copies = plan.copies
         self._gpu_w = served.gpu_energy_j.total / self._seconds
-        self._facility = plan.study.facility.build(max(1, ceil(self._gpus)))
+        self._options = plan.study.facility
+        self._plain = {
+            name: np.asarray(value) if isinstance(value, list) else value
+            for name, value in plan.facility.items()
+        }
+        self._facility = facility_from_plain(self._plain)
 
     def _at(self, facility: Facility, gpu_w: float) -> float:
-        return facility.power(max(0.0, gpu_w), min(1.0, self._busy)).facility_w * self._seconds
+        """Energy at the meter of a run at this power, J: the mean over all weather."""
+        power = facility.power(max(0.0, gpu_w) / self._copies, self._busy, slice(None))
+        return float(np.mean(power.facility_w)) * self._copies * self._seconds
 
     def passed_on(self, joules: float) -> float:
         """Change at the meter for a change at the GPUs, J."""
         moved = self._at(self._facility, self._gpu_w + joules / self._seconds)
         return moved - self._at(self._facility, self._gpu_w)
 
-    def moved(self, named_pue: bool) -> list[_Moved]:
-        """Host power, fans, and the PUE if the study does not name it."""
+    def moved(self) -> list[_Input]:
+        """Every constant of the building with a range, at its ends."""
+        base, known = self._at(self._facility, self._gpu_w), self._options.factors()
         found = []
-        base, node = self._at(self._facility, self._gpu_w), self._facility.node
-        if node is not None:
-            hosts = [
-                replace(node, host_idle_w=f * node.host_idle_w, host_full_w=f * node.host_full_w)
-                for f in HOST_RANGE
-            ]
-            fans = [replace(node, fan_share=share) for share in FAN_RANGE]
-            for name, ends in (("power of the hosts around the GPUs", hosts), ("fans' share", fans)):
-                low, high = (self._at(replace(self._facility, node=end), self._gpu_w) - base for end in ends)
-                found.append(_Moved(name, (0.0, 0.0), (low, high)))
-        if not named_pue:
-            pue = self._facility.power(self._gpu_w, min(1.0, self._busy)).pue
-            low, high = ((end / pue - 1.0) * base for end in PUE_RANGE)
-            found.append(_Moved("PUE, not named in the study", (0.0, 0.0), (low, high)))
+        for name, together in (BUILDING | (CHAIN if self._options.outdoor else {})).items():
+            factors = {key: known[key] for key in together if key in known}
+            if all(factor.low == factor.high for factor in factors.values()):
+                continue
+            changes = []
+            for side in ("low", "high"):
+                ends = {key: getattr(factor, side) for key, factor in factors.items()}
+                changes.append(self._at(facility_from_plain(self._plain | ends), self._gpu_w) - base)
+            found.append(_Input(name, (Moved(meter_j=min(changes)), Moved(meter_j=max(changes)))))
         return found
 
 
@@ -188,12 +241,18 @@ def all_sites(sites: Sequence[Uncertainty]) -> Uncertainty:
             low=sum(r.low for r in known), value=sum(r.value for r in known), high=sum(r.high for r in known)
         )
 
-    drivers = sorted(
-        (driver for site in sites for driver in site.drivers), key=lambda driver: driver.low - driver.high
-    )
     return Uncertainty(
-        facility_mwh=added([site.facility_mwh for site in sites]),
-        operational_kg=added([site.operational_kg for site in sites]),
-        drivers=tuple(drivers[:DRIVERS]),
+        **{name: added([getattr(site, name) for site in sites]) for name in SUMMED},
+        drivers=_largest([site.drivers for site in sites]),
         trust=told,
     )
+
+
+SUMMED = ("facility_mwh", "operational_kg", "market_kg", "total_kg")
+"""What adds up over sites. Costs may be in several currencies, and ratios are none of the sum of their parts' ends."""
+
+
+def _largest(drivers: Sequence[Sequence[Driver]]) -> tuple[Driver, ...]:
+    """The largest drivers of any site."""
+    found = [driver for entries in drivers for driver in entries]
+    return tuple(sorted(found, key=lambda driver: driver.low - driver.high)[:DRIVERS])

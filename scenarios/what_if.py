@@ -16,6 +16,7 @@ from simulators.datacenter.cooling import ConstantPue
 from simulators.datacenter.embodied import amortised_kg, device
 from simulators.datacenter.facility import Facility
 from simulators.datacenter.node import Node
+from simulators.datacenter.power_chain import ConstantEfficiency
 from simulators.errors import InputError
 from simulators.inference import attribution
 from simulators.inference.catalogue import gpu
@@ -192,8 +193,8 @@ def _facility(gpus: int, pue: float) -> tuple[Facility, float]:
     part = replace(
         whole, gpus=gpus, host_idle_w=servers * whole.host_idle_w, host_full_w=servers * whole.host_full_w
     )
-    overhead = {"overhead": ConstantPue(pue), "power_chain_efficiency": max(0.96, 1 / pue)}
-    return Facility.for_gpus(gpus, part, **overhead), servers
+    chain = ConstantEfficiency(max(0.96, 1 / pue))
+    return Facility.for_gpus(gpus, part, cooling=ConstantPue(pue), power_chain=chain), servers
 
 
 def compare(base: Outcome, variants: Iterable[tuple[str, Outcome | str]]) -> pd.DataFrame:

@@ -6,8 +6,14 @@ the controller decides, and only if its policy asks for it.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from scenarios.plan import NETWORK, Plan
+from simulators.quantities.schema import TIMESERIES, Column
+
+Key = TypeVar("Key", bound=Hashable)
 
 NOW = object()
 """Stands for no delay in `Link.first`."""
@@ -48,6 +54,7 @@ LINKS: tuple[Link, ...] = (
     Link("traffic", "requests", "cluster", "requests"),
     # power: GPUs, facility, own supply, battery, grid
     Link("cluster", "P[MW]", "facility", "P_gpu[MW]"),
+    Link("load", "P[MW]", "facility", "P_gpu[MW]"),
     Link("cluster", "busy[1]", "facility", "utilisation[1]"),
     Link("facility", "P[MW]", "storage", "P_load[MW]"),
     Link("pv", "P[MW]", "storage", "P_pv[MW]"),
@@ -56,6 +63,9 @@ LINKS: tuple[Link, ...] = (
     Link("price", "price[1/kWh]", "storage", "price[1/kWh]"),
     Link("storage", "P_exchange[MW]", "bus", "P[MW]"),
 )
+
+JOINABLE = frozenset({"carbon", "price", "generation", "load", "datacenter", "storage"})
+"""Rooms whose simulators may be stepped together (`simulators.joint`)."""
 
 REFUSALS: tuple[Link, ...] = tuple(
     Link(actuator, "refused", "controller", "refused", first=[])
@@ -90,3 +100,73 @@ SIGNALS: dict[str, tuple[Link, ...]] = {
     "loading": (Link("network", "line_loading_max[%]", "controller", "line_loading_max[%]", first=0.0),),
 }
 """What a policy may ask for (`Policy.needs`), and the links that bring it."""
+
+
+def stages(
+    keys: Iterable[Key], joinable: Collection[Key], before: Mapping[Key, Collection[Key]]
+) -> dict[Key, int]:
+    """In which stage of a step each simulator stands; joinable ones of one stage may be stepped together.
+
+    From a simulator to one that depends on it the stage rises where one of both is joinable and the other is not. So
+    nothing that is not joinable lies between two of one stage.
+
+    Parameters
+    ----------
+    keys, joinable
+        All simulators, and those that may be stepped together.
+    before
+        What each depends on within a step.
+
+    Examples
+    --------
+    >>> before = {"cluster": ["carbon"], "facility": ["cluster"], "storage": ["facility", "carbon"]}
+    >>> stages(["carbon", "cluster", "facility", "storage"], ["carbon", "facility", "storage"], before)
+    {'carbon': 0, 'cluster': 1, 'facility': 2, 'storage': 2}
+    """
+    found: dict[Key, int] = {}
+
+    def stage(key: Key) -> int:
+        if key not in found:
+            found[key] = max(
+                (stage(one) + ((one in joinable) != (key in joinable)) for one in before.get(key, ())),
+                default=0,
+            )
+        return found[key]
+
+    return {key: stage(key) for key in keys}
+
+
+End = tuple[str, str]
+"""A part of a site: both names."""
+
+
+def links(plan: Plan, ends: Collection[End]) -> Iterator[tuple[End, End, Link]]:
+    """Every link of a plan both of whose `ends` are there, and with what its target gets first."""
+    entities = {(entity.site, entity.part): entity for entity in plan.entities}
+    routed = (NETWORK, "router") in ends
+    for name, site in plan.sites.items():
+        wanted: list[Link] = [*LINKS, *REFUSALS]
+        for need in sorted(site.needs):
+            wanted += [link for link in SIGNALS[need] if link not in wanted]
+        for link in wanted:
+            source, target = (
+                next((end for end in ((name, part), (NETWORK, part)) if end in ends), None)
+                for part in (link.source, link.target)
+            )
+            if source is None or target is None or (routed and link.output == "requests"):
+                continue
+            entity = entities.get(source)
+            if entity is not None and link.output in entity.silent:
+                continue
+            first = link.first if entity is None else entity.first.get(link.output, link.first)
+            yield source, target, link._replace(first=first)
+
+
+def recorded(plan: Plan, ends: Iterable[End]) -> Iterator[tuple[End, Column]]:
+    """Every column of the time series whose source is among `ends`, once for each."""
+    silent = {(entity.site, entity.part): entity.silent for entity in plan.entities}
+    ends = list(ends)
+    for column in TIMESERIES:
+        for end in ends:
+            if end[1] == column.part and column.attribute not in silent.get(end, ()):
+                yield end, column

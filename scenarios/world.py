@@ -6,23 +6,36 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import mosaik
 from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
 from scenarios.plan import NETWORK, Entity, Plan
-from scenarios.wiring import LINKS, NOW, REFUSALS, SIGNALS, Link
+from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
 from simulators.errors import InputError
-from simulators.quantities.schema import TIMESERIES
+from simulators.joint import Joint
 from simulators.recorder.simulator import Recorder, Sink
 from simulators.remote import Elsewhere, parse_address
 from simulators.rooms import simulator_class
 
 READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
+
+
+AHEAD_STEPS = 20_000
+"""Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
+4 KB, so a longer run is kept in lockstep."""
+
+
+class Simulator(NamedTuple):
+    """A simulator of the world: whose room it is, and where it runs; empty: in this process."""
+
+    room: str
+    address: str
 
 
 class World:
@@ -36,6 +49,9 @@ class World:
         Who gets the rows of the tables.
     simulators
         Classes that stand in for those of rooms, by the room's name.
+    join
+        Whether simulators may be stepped together where only they depend on each other; the results are the same.
+        What is to be connected between two of them needs them apart.
 
     Attributes
     ----------
@@ -47,18 +63,28 @@ class World:
         What was asked of the network at the end.
     """
 
-    def __init__(self, plan: Plan, sink: Sink, simulators: Mapping[str, type[Any]] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sink: Sink,
+        simulators: Mapping[str, type[Any]] | None = None,
+        *,
+        join: bool = True,
+    ) -> None:
         self.plan = plan
         self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._recorder = Recorder(sink)
         self._simulators = dict(simulators or {})
-        self._factories: dict[tuple[str, str], Any] = {}
+        self._factories: dict[Simulator, Any] = {}
+        self._joints: dict[str, Joint] = {}
         self._made: dict[tuple[str, str], tuple[Any, str]] = {}
         self._columns: list[list[str]] = []
         self._recorded: dict[Any, list[str]] = defaultdict(list)
         try:
+            if join:
+                self._join()
             for entity in plan.entities:
                 self._create(entity)
             self._connect()
@@ -92,10 +118,38 @@ class World:
         rooms = dict(self.plan.sites[entity.site].study.where)
         return next((address for room, address in rooms.items() if room == entity.room), "")
 
+    def _simulator(self, entity: Entity) -> Simulator:
+        """Which simulator makes an entity: one per room in this process, one per address elsewhere."""
+        return Simulator(entity.room, self._address(entity))
+
+    def _join(self) -> None:
+        """Make one simulator of those that may be stepped together."""
+        of = {(entity.site, entity.part): self._simulator(entity) for entity in self.plan.entities}
+        # lists, not sets: their order must not change from run to run
+        before: dict[Simulator, list[Simulator]] = {key: [] for key in of.values()}
+        for source, target, link in links(self.plan, of):
+            if link.first is NOW and of[source] != of[target]:
+                before[of[target]].append(of[source])
+        own = {key for key in of.values() if not key.address and key.room not in self._simulators}
+        joinable = {key for key in own if key.room in JOINABLE}
+        groups: dict[int, list[Simulator]] = defaultdict(list)
+        stage = stages(before, joinable, before)
+        for key in TopologicalSorter(before).static_order():
+            if key in joinable:
+                groups[stage[key]].append(key)
+        for number, group in groups.items():
+            if len(group) > 1:
+                name = f"Together-{number}"
+                joint = Joint({key.room: simulator_class(key.room)() for key in group})
+                step_s = self.plan.study.run.step
+                factory = self.start(lambda joint=joint: joint, name, step_size=step_s)
+                self._joints[name] = joint
+                self._factories |= dict.fromkeys(group, factory)
+
     def _factory(self, entity: Entity) -> Any:
-        """The simulator that makes an entity: one per room in this process, one per address elsewhere."""
-        address = self._address(entity)
-        key = (entity.room, address)
+        """The simulator that makes an entity."""
+        key = self._simulator(entity)
+        address = key.address
         if key not in self._factories:
             name = entity.room.capitalize()
             parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
@@ -118,61 +172,45 @@ class World:
 
     def _create(self, entity: Entity) -> None:
         factory = self._factory(entity)
-        if not hasattr(factory, entity.model):
+        joined = f"{entity.room}_{entity.model}"
+        model = joined if hasattr(factory, joined) else entity.model
+        if not hasattr(factory, model):
             raise InputError(
                 f"{self._address(entity)}: is no {entity.room} simulator, expected one that makes {entity.model}"
             )
-        made = getattr(factory, entity.model)(name=entity.name, **entity.config)
+        config = entity.plain() if self._address(entity) else entity.config
+        made = getattr(factory, model)(name=entity.name, **config)
         self.entities[entity.site, entity.part] = made
-        self._made[entity.site, entity.part] = (factory, entity.name)
+        self._made[entity.site, entity.part] = (factory, made.eid)
         part = {"network": "bus", "router": "destination"}.get(entity.part, "")
         for site, child in zip(entity.children, made.children, strict=True):
             self.entities[site, part] = child
 
     def _connect(self) -> None:
-        firsts = {(e.site, e.part): e.first for e in self.plan.entities}
-        for name, site in self.plan.sites.items():
-            links: list[Link] = [*LINKS, *REFUSALS]
-            for need in sorted(site.needs):
-                links += [link for link in SIGNALS[need] if link not in links]
-            routed = (NETWORK, "router") in self.entities
-            for link in links:
-                source, target = self._end(name, link.source), self._end(name, link.target)
-                if source is None or target is None or (routed and link.output == "requests"):
-                    continue
-                if link.output in self._silent(name, link.source):
-                    continue
-                first = firsts.get((name, link.source), {}).get(link.output, link.first)
-                self._link(source, target, link, first)
-            if routed:
-                router = self.entities[NETWORK, "router"]
+        for source, target, link in links(self.plan, self.entities):
+            self._link(self.entities[source], self.entities[target], link)
+        if (NETWORK, "router") in self.entities:
+            router = self.entities[NETWORK, "router"]
+            for name in self.plan.sites:
                 self.mosaik.connect(self.entities[name, "traffic"], router, "requests")
                 self.mosaik.connect(
                     self.entities[name, "destination"], self.entities[name, "cluster"], "requests"
                 )
 
-    def _end(self, site: str, part: str) -> Any:
-        return self.entities.get((site, part), self.entities.get((NETWORK, part)))
-
-    def _link(self, source: Any, target: Any, link: Link, first: Any) -> None:
-        if first is NOW:
+    def _link(self, source: Any, target: Any, link: Link) -> None:
+        if link.first is not NOW:
+            initial = {link.output: link.first}
+            ends = (link.output, link.input)
+            self.mosaik.connect(source, target, ends, initial_data=initial, time_shifted=True)
+        elif source.sid == target.sid and source.sid in self._joints:
+            self._joints[source.sid].link(source.eid, link.output, target.eid, link.input)
+        else:
             self.mosaik.connect(source, target, (link.output, link.input))
-            return
-        self.mosaik.connect(
-            source, target, (link.output, link.input), initial_data={link.output: first}, time_shifted=True
-        )
 
     def _record(self) -> None:
         """Every column of the schema whose source is there."""
-        for column in TIMESERIES:
-            for (site, part), entity in self.entities.items():
-                if part == column.part and column.attribute not in self._silent(site, part):
-                    self.record(entity, column.attribute, column.name, site)
-
-    def _silent(self, site: str, part: str) -> frozenset[str]:
-        """Attributes a part of a site does not give."""
-        found = [e.silent for e in self.plan.entities if (e.site, e.part) == (site, part)]
-        return found[0] if found else frozenset()
+        for (site, part), column in recorded(self.plan, self.entities):
+            self.record(self.entities[site, part], column.attribute, column.name, site)
 
     def run(self) -> None:
         """Step to the end of the run.
@@ -188,16 +226,22 @@ class World:
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
-        for site in self.plan.sites:
+        for site in self._serving():
             cluster = self.entities[site, "cluster"]
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        self.mosaik.run(self.plan.study.length_s, print_progress=False, lazy_stepping=False, shutdown=False)
+        study = self.plan.study
+        lazy = study.steps > AHEAD_STEPS
+        self.mosaik.run(study.length_s, print_progress=False, lazy_stepping=lazy, shutdown=False)
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""
-        return {self.entities[site, "cluster"].full_id: site for site in self.plan.sites}
+        return {self.entities[site, "cluster"].full_id: site for site in self._serving()}
+
+    def _serving(self) -> list[str]:
+        """Sites with a cluster."""
+        return [site for site in self.plan.sites if (site, "cluster") in self.entities]
 
     def close(self) -> None:
         """Stop all simulators; a run that ended with an error leaves some of them waiting."""

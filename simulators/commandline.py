@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from simulators.errors import InputError, SimulatorLost
-from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config
+from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config, whole_option
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -35,7 +35,7 @@ def _typed(field: FieldInfo) -> Any:
 def _metavar(field: FieldInfo) -> str | None:
     """What stands for the value in the help."""
     kind = kinds(field)[0]
-    if nested(kind)[0] is not None or kind is Path:
+    if not whole_option(field) and (nested(kind)[0] is not None or kind is Path):
         return "PATH"
     return None if field.annotation is bool else {int: "INTEGER", float: "NUMBER"}.get(kind, "TEXT")
 

@@ -29,6 +29,10 @@ HIDDEN = "hidden"
 """Key of a field's `json_schema_extra`: names in the part it holds that are no options here."""
 
 
+OPTION = "option"
+"""Key of a field's `json_schema_extra`: a list of parts that is one repeatable option of this name, not taken apart."""
+
+
 class Leaf(NamedTuple):
     """One option: where it stands in the tree, its name, its field and its default."""
 
@@ -78,7 +82,9 @@ def _walk(model: type[BaseModel], default: BaseModel | None, path: tuple[str, ..
             getattr(default, name) if default is not None else field.get_default(call_default_factory=True)
         )
         inner, many = nested(field.annotation)
-        if inner is None:
+        if whole := whole_option(field):
+            yield Leaf((*path, name), whole, field, value)
+        elif inner is None:
             yield Leaf((*path, name), name, field, value)
         elif bare := getattr(inner, BARE, None):
             yield from _bare(inner, bare, Leaf((*path, name), name, field, value))
@@ -86,6 +92,12 @@ def _walk(model: type[BaseModel], default: BaseModel | None, path: tuple[str, ..
             yield from _walk(inner, value[0] if value else None, (*path, name, EACH))
         else:
             yield from _walk(inner, value if isinstance(value, BaseModel) else None, (*path, name))
+
+
+def whole_option(field: FieldInfo) -> str:
+    """The option of a list of parts that is not taken apart; empty if it is."""
+    extra = field.json_schema_extra
+    return str(extra.get(OPTION, "")) if isinstance(extra, dict) else ""
 
 
 def _bare(model: type[BaseModel], bare: str, whole: Leaf) -> Iterator[Leaf]:
@@ -207,6 +219,14 @@ class Tree:
         except ValidationError as error:
             raise InputError(self._complaint(error, file)) from None
 
+    def _names_within(self, path: tuple[str, ...]) -> list[str]:
+        """Names in the parts of a list that is one option; none if the path leads into none."""
+        for leaf in self.leaves.values():
+            inner, _ = nested(leaf.field.annotation)
+            if whole_option(leaf.field) and path[: len(leaf.path)] == leaf.path and inner is not None:
+                return list(inner.model_fields)
+        return []
+
     def _complaint(self, error: ValidationError, file: Path | None) -> str:
         first = error.errors()[0]
         reason = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -215,6 +235,7 @@ class Tree:
         if first["type"] == "extra_forbidden":
             table = ".".join(part for part in path[:-1] if part != EACH)
             siblings = [leaf.path[-1] for leaf in self.leaves.values() if leaf.path[:-1] == path[:-1]]
+            siblings = siblings or self._names_within(path)
             hint = nearest(path[-1], siblings) or f"; expected one of {', '.join(siblings)}"
             return f"{table}: unknown option {path[-1]!r}{where}{hint}"
         found = [leaf for leaf in self.leaves.values() if path[: len(leaf.path)] == leaf.path]
@@ -224,6 +245,9 @@ class Tree:
                 return reason
         reason = reason[:1].lower() + reason[1:]
         given = first["input"]
+        if whole_option(found[0].field) and len(path) > len(found[0].path) + 1:
+            said = path[-1] if isinstance(given, Mapping) else f"{path[-1]}={given}"
+            return f"{option_name(found[0].name)}: {said}{where}, {reason}"
         if isinstance(given, Mapping):
             return f"{option_name(found[0].name)}: {reason}{where}"
         return f"{option_name(found[0].name)}: {given!r} given{where}, {reason}"

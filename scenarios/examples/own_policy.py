@@ -45,8 +45,8 @@ def main() -> None:
         figures = simulate(study.changed(policy=policy)).figures
         print(
             f"{policy.rpartition('/')[2]:<40} {figures.carbon_kg.operational:.3f} kg, "
-            f"{figures.inference.requests_completed:,.0f} requests done, "
-            f"{figures.inference.held_s.requests:,.0f} held for {figures.inference.held_s.mean / 60:.0f} min on average"
+            f"{figures.served.requests_completed:,.0f} requests done, "
+            f"{figures.served.held_s.requests:,.0f} held for {figures.served.held_s.mean / 60:.0f} min on average"
         )
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     for rate in (0.2, 2.0):
         for gpu in ("a100", "h100"):
             figures = simulate(study.changed(gpu=gpu, rate=rate)).figures
-            served = figures.inference
+            served = figures.served
             rows.append(
                 {
                     "GPU": gpu,

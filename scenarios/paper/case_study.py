@@ -258,7 +258,7 @@ def simulate_run(run: Run, out: Path) -> Case:
             )
         folder.write_json("summary.json", {"rows": len(result.timeseries)})
         folder.finish()
-    served = result.figures.inference
+    served = result.figures.served
     return Case(
         run.name,
         run.title,

@@ -17,6 +17,7 @@
 - *matched ratio* (24/7 carbon-free share) = sum over intervals of min(load, own carbon-free supply) /
   sum(load), where the supply is generation plus the part of the battery's discharge that was charged from own
   generation.
+- *market-based carbon* of the import: `contracts`; the share that is free of carbon with contract and grid: `matching`.
 - *self-consumption ratio* = share of the generation that is used on the site, through the battery or not.
 
 All functions take arrays with one value per interval, shape (n,): powers in W (means, >= 0), intensities in
@@ -160,15 +161,15 @@ def own_discharge_w(
     share_of_charge = np.divide(own_charge, charge, out=np.zeros_like(charge), where=charge > 0)
     before_wh = np.concatenate(([initial_wh], stored[:-1]))
     added_wh = np.where(charge > 0, np.maximum(stored - before_wh, 0.0), 0.0)
-    shares = np.empty_like(charge)
-    share = initial_own_share
-    for i, (added, total, own) in enumerate(
-        zip(added_wh.tolist(), stored.tolist(), share_of_charge.tolist(), strict=True)
-    ):
-        if added > 0:
-            share += (own - share) * added / total
+    fills = np.flatnonzero(added_wh > 0)  # nothing else changes the share
+    shares = np.empty(len(fills) + 1)
+    shares[0] = share = initial_own_share
+    filled = (series[fills].tolist() for series in (added_wh, stored, share_of_charge))
+    for i, (added, total, own) in enumerate(zip(*filled, strict=True), start=1):
+        share += (own - share) * added / total
         shares[i] = share
-    return np.asarray(discharge * shares)
+    lasting = np.diff(np.concatenate(([0], fills, [len(charge)])))
+    return np.asarray(discharge * np.repeat(shares, lasting))
 
 
 NO_AVERAGE = (
@@ -184,7 +185,7 @@ class CarbonAccount:
     Attributes
     ----------
     embodied_kg
-        kgCO2eq.
+        kgCO2eq; None if it is not known.
     matched_ratio, self_consumption_ratio
         Shares.
     operational_kg, gross_kg
@@ -204,7 +205,7 @@ class CarbonAccount:
         Why a figure is None, by the name it has in a summary.
     """
 
-    embodied_kg: float
+    embodied_kg: float | None
     matched_ratio: float
     self_consumption_ratio: float
     operational_kg: float | None = None
@@ -218,8 +219,8 @@ class CarbonAccount:
 
     @property
     def total_kg(self) -> float | None:
-        """All of it, kgCO2eq; None if the operational is not known."""
-        if self.operational_kg is None or self.settlement_kg is None:
+        """All of it, kgCO2eq; None if the operational or the embodied is not known."""
+        if self.operational_kg is None or self.settlement_kg is None or self.embodied_kg is None:
             return None
         return self.operational_kg + self.settlement_kg + self.own_supply_kg + self.embodied_kg
 
@@ -238,7 +239,7 @@ def account(
     initial_wh: float,
     ci_g_per_kwh: ArrayLike | None = None,
     marginal_g_per_kwh: ArrayLike | None = None,
-    embodied_kg: float = 0.0,
+    embodied_kg: float | None = 0.0,
     settled_wh: float = 0.0,
     own_supply_kg: float = 0.0,
 ) -> CarbonAccount:

@@ -82,7 +82,9 @@ def of_generation(kind: str, generated_kwh: float, rated_w: float, own_g: float 
     return Supply(kg, low_kg, high_kg, factor)
 
 
-def of_battery(capacity_kwh: float, span_s: float, own_kg: float | None = None) -> Supply:
+def of_battery(
+    capacity_kwh: float, span_s: float, own_kg: float | None = None, life: Factor = BATTERY_LIFE
+) -> Supply:
     """Of a battery: its making, spread evenly over its life (time share, as of all hardware here).
 
     Parameters
@@ -91,6 +93,8 @@ def of_battery(capacity_kwh: float, span_s: float, own_kg: float | None = None) 
         Capacity, kWh, and length of the run, s.
     own_kg
         The user's own factor, kgCO2eq per kWh of capacity.
+    life
+        Years over which it is spread.
 
     Examples
     --------
@@ -98,7 +102,7 @@ def of_battery(capacity_kwh: float, span_s: float, own_kg: float | None = None) 
     4.267
     """
     factor = BATTERY.own(own_kg)
-    years, life = span_s / YEAR_S, BATTERY_LIFE
+    years = span_s / YEAR_S
     kg, low_kg, high_kg = (
         capacity_kwh * each * years / lasts
         for each, lasts in ((factor.value, life.value), (factor.low, life.high), (factor.high, life.low))

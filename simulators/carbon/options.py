@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from simulators.carbon.contracts import Contracts
+from simulators.carbon.factors import BATTERY_LIFE
+from simulators.options import HIDDEN
+from simulators.profiles.fileref import FileRef
+from simulators.quantities.factor import Factor
 
 Boundary = Literal["operational", "life-cycle"]
 """What counts, for grid and own supply alike: emissions where fuel is burnt, or fuel chains and plants as well."""
@@ -17,7 +25,7 @@ BASES: dict[Boundary, Literal["direct", "life cycle"]] = {
 
 
 class AccountingOptions(BaseModel):
-    """One boundary for all of a site's supply, and factors in place of the published ones."""
+    """One boundary for all of a site's supply, contracts for its import, and factors in place of the published ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,3 +43,117 @@ class AccountingOptions(BaseModel):
     battery_kg_per_kwh: float | None = Field(
         None, ge=0, description="making of the battery, kgCO2eq per kWh of capacity  [default: 83.5]"
     )
+    battery_life_years: float | None = Field(
+        None, gt=0, le=100, description="over which the battery's making is spread, years  [default: 15]"
+    )
+    gpu_embodied_kg: float | None = Field(
+        None, ge=0, description="making of one GPU, kgCO2eq  [default: as data/gpus has it]"
+    )
+    server_embodied_kg: float | None = Field(
+        None, ge=0, description="making of one server without its GPUs, kgCO2eq  [default: 2500]"
+    )
+    hardware_life_years: float | None = Field(
+        None, gt=0, le=100, description="over which GPUs and servers are spread, years  [default: 6]"
+    )
+    building: bool = Field(False, description="also count the making of the building, by its IT capacity")
+    building_kg_per_kw: float | None = Field(
+        None,
+        ge=0,
+        description="making of the building, kgCO2eq per kW of IT capacity; counts it  "
+        "[default: 180 with --building]",
+    )
+    building_life_years: float | None = Field(
+        None, gt=0, le=200, description="over which the building is spread, years  [default: 20]"
+    )
+    ppa_share: float | None = Field(
+        None, ge=0, le=1, description="share of the import that a power purchase agreement covers"
+    )
+    ppa_kwh: float | None = Field(
+        None, ge=0, description="or the energy that it delivers over the run, kWh; covers at most the import"
+    )
+    ppa_profile: FileRef | None = Field(
+        None,
+        description="or what its plant delivers, a file of power (W, kW, MW); covers the import of the same interval",
+        json_schema_extra={HIDDEN: ["kind", "rating", "elsewhere"]},
+    )
+    ppa_g_per_kwh: float = Field(
+        0.0, ge=0, description="factor of the agreement, gCO2eq/kWh; market-based, so 0 for sun and wind"
+    )
+    go_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the import with guarantees of origin (or RECs), beside the agreement",
+    )
+    go_mwh: float | None = Field(
+        None, ge=0, description="or the guarantees cancelled for this run, MWh; cover at most what is left"
+    )
+    go_g_per_kwh: float = Field(0.0, ge=0, description="factor of the guarantees, gCO2eq/kWh")
+    residual_mix: float | None = Field(
+        None,
+        ge=0,
+        description="residual mix for what contracts do not cover, gCO2eq/kWh; without it there is no market-based "
+        "figure (Europe: AIB; U.S.: Green-e)",
+    )
+    residual_mix_low: float | None = Field(None, ge=0, description="low end of the residual mix, gCO2eq/kWh")
+    residual_mix_high: float | None = Field(
+        None, ge=0, description="high end of the residual mix, gCO2eq/kWh"
+    )
+    residual_mix_source: str | None = Field(
+        None, description="where the residual mix is from, for the report"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        for names in (("ppa_share", "ppa_kwh", "ppa_profile"), ("go_share", "go_mwh")):
+            given = [name for name in names if getattr(self, name) is not None]
+            if len(given) > 1:
+                options = [f"--{name.replace('_', '-')}" for name in given]
+                raise ValueError(f"{' and '.join(options)} given, expected one of them")
+        low, value, high = (getattr(self, f"residual_mix{end}") for end in ("_low", "", "_high"))
+        if value is None:
+            if (low, high) != (None, None):
+                raise ValueError("--residual-mix: not given, expected it with its range")
+        elif not (low if low is not None else value) <= value <= (high if high is not None else value):
+            raise ValueError(
+                f"--residual-mix: {value:g} given, expected a value within its range {low} to {high} gCO2eq/kWh"
+            )
+        return self
+
+    @property
+    def residual(self) -> Factor | None:
+        """The residual mix with its range."""
+        if self.residual_mix is None:
+            return None
+        low, high = self.residual_mix_low, self.residual_mix_high
+        return Factor(
+            self.residual_mix,
+            self.residual_mix if low is None else low,
+            self.residual_mix if high is None else high,
+            "gCO2eq/kWh",
+            self.residual_mix_source or "the study's own, without a source",
+        )
+
+    @property
+    def battery_life(self) -> Factor:
+        """Over which the battery's making is spread."""
+        return BATTERY_LIFE.own(self.battery_life_years)
+
+    def contracts(self, ppa_w: NDArray[np.float64] | None) -> Contracts:
+        """What was bought; `ppa_w` is the file of the agreement, one mean power per step of the run, W."""
+        return Contracts(
+            ppa_share=self.ppa_share or 0.0,
+            ppa_kwh=self.ppa_kwh or 0.0,
+            ppa_w=ppa_w,
+            ppa_g_per_kwh=self.ppa_g_per_kwh,
+            go_share=self.go_share or 0.0,
+            go_kwh=1e3 * (self.go_mwh or 0.0),
+            go_g_per_kwh=self.go_g_per_kwh,
+            residual_g_per_kwh=self.residual_mix,
+        )
+
+    @property
+    def has_contracts(self) -> bool:
+        """Whether anything was bought."""
+        names = ("ppa_share", "ppa_kwh", "ppa_profile", "go_share", "go_mwh")
+        return any(getattr(self, name) is not None for name in names)

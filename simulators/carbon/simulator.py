@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simulators.adapter import Adapter, Series
+from simulators.adapter import Adapter, Array, GivenSeries, Series
 from simulators.errors import InputError
 from simulators.quantities.forecast import Forecast, forecast
 
@@ -65,11 +65,14 @@ class Carbon(Adapter[_Grid]):
             if attribute == "CI_forecast[gCO2eq/kWh]":
                 found[attribute] = self._ahead(entity, step)
                 continue
-            series = entity.average if attribute == "CI[gCO2eq/kWh]" else entity.marginal
-            if series is None:
-                raise InputError(f"{eid}: has no {attribute}, expected its series on creation")
-            found[attribute] = series.at(step)
+            found[attribute] = _series(eid, entity, attribute).at(step)
         return found
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        entity = self.entities[eid]
+        return {attribute: _series(eid, entity, attribute).first(steps) for attribute in attributes}
 
     def _ahead(self, entity: _Grid, step: int) -> list[float]:
         if entity.forecast is not None:
@@ -80,10 +83,17 @@ class Carbon(Adapter[_Grid]):
         return [series.at(step)]
 
 
+def _series(eid: str, entity: _Grid, attribute: str) -> Series:
+    series = entity.average if attribute == "CI[gCO2eq/kWh]" else entity.marginal
+    if series is None:
+        raise InputError(f"{eid}: has no {attribute}, expected its series on creation")
+    return series
+
+
 def _checked(values: Sequence[float] | None) -> Series | None:
     if values is None:
         return None
     series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1 or not len(series) or not np.all(np.isfinite(series)) or np.any(series < 0):
         raise InputError("carbon intensity: expected one number >= 0 g/kWh for every step")
-    return Series(series.tolist(), "carbon intensity")
+    return Series(series, "carbon intensity")

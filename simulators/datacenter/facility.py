@@ -1,33 +1,19 @@
-"""From GPUs to the meter: servers, power chain, cooling."""
+"""From GPUs to the meter: servers, power chain, cooling, water."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
 
-from simulators.datacenter.cooling import ConstantPue, Overhead
+import numpy as np
+
+from simulators.datacenter.cooling import ConstantPue, Cooling
 from simulators.datacenter.node import Node
+from simulators.datacenter.power import FacilityPower, Power, Steps, check_power
+from simulators.datacenter.power_chain import ConstantEfficiency, PowerChain
+from simulators.datacenter.water import ConstantWue, Water
 from simulators.errors import InputError
-
-
-@dataclass(frozen=True)
-class FacilityPower:
-    """Mean powers of a facility over one interval, W: ``facility = it + cooling + losses``."""
-
-    it_w: float
-    cooling_w: float
-    losses_w: float
-
-    @property
-    def facility_w(self) -> float:
-        """At the meter, W."""
-        return self.it_w + self.cooling_w + self.losses_w
-
-    @property
-    def pue(self) -> float:
-        """Facility over IT power; 1 where nothing runs."""
-        return self.facility_w / self.it_w if self.it_w > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +26,12 @@ class Facility:
         The servers; None counts the GPUs alone as IT, as arXiv 2507.11417 does.
     nodes
         How many servers there are; all stay switched on.
-    overhead
-        What comes on top of IT, the power chain's losses included; cooling is what the losses leave of it.
-    power_chain_efficiency
-        From the meter to the servers' plugs (UPS, distribution): 0.96 is the rectifiers' of the Frontier
-        system (ExaDigiT RAPS); above 0, at most 1.
+    cooling
+        What comes on top of IT and losses; a constant PUE is of all three together.
+    power_chain
+        From the meter to the servers' plugs: UPS, transformer, distribution.
+    water
+        What is evaporated on site.
 
     Examples
     --------
@@ -57,24 +44,27 @@ class Facility:
 
     node: Node | None = None
     nodes: int = 0
-    overhead: Overhead = field(default_factory=ConstantPue)
-    power_chain_efficiency: float = 0.96
+    cooling: Cooling = field(default_factory=ConstantPue)
+    power_chain: PowerChain = field(default_factory=ConstantEfficiency)
+    water: Water = field(default_factory=ConstantWue)
 
     def __post_init__(self) -> None:
-        if not 0 < self.power_chain_efficiency <= 1:
-            raise InputError(
-                f"data centre: power_chain_efficiency is {self.power_chain_efficiency}, "
-                "expected above 0 and at most 1"
-            )
         if (self.node is None) != (self.nodes == 0) or self.nodes < 0:
             raise InputError(
                 f"data centre: {self.nodes} nodes, expected at least 1 with a node model, else 0"
             )
-        losses = 1.0 / self.power_chain_efficiency - 1.0
-        if isinstance(self.overhead, ConstantPue) and self.overhead.pue - 1.0 < losses - 1e-12:
+        if not isinstance(self.cooling, ConstantPue):
+            return
+        if not isinstance(self.power_chain, ConstantEfficiency):
             raise InputError(
-                f"data centre: PUE {self.overhead.pue} is less than the power chain alone makes of it "
-                f"({1.0 + losses:.4g} at an efficiency of {self.power_chain_efficiency})"
+                "data centre: a constant PUE holds the losses already, expected another model of cooling beside UPS "
+                "and transformer"
+            )
+        losses = self.power_chain.losses_w(1.0)
+        if self.cooling.pue - 1.0 < losses - 1e-12:
+            raise InputError(
+                f"data centre: PUE {self.cooling.pue} is less than the power chain alone makes of it "
+                f"({1.0 + losses:.4g} at an efficiency of {self.power_chain.efficiency})"
             )
 
     @classmethod
@@ -91,33 +81,66 @@ class Facility:
         node = node or Node()
         return cls(node, ceil(gpus / node.gpus), **options)
 
-    def power(self, gpu_w: float, utilisation: float = 1.0, step: int = 0) -> FacilityPower:
+    def it_w(self, gpu_w: Power, utilisation: float | Power = 1.0) -> Power:
+        """Power at the servers' plugs, W; arguments as of `power`."""
+        return self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w
+
+    def power(self, gpu_w: Power, utilisation: float | Power = 1.0, step: Steps = 0) -> FacilityPower[Power]:
         """Where the power goes while the GPUs draw `gpu_w`.
 
         Parameters
         ----------
         gpu_w
-            All GPUs together, W, >= 0.
+            All GPUs together, W, >= 0: of one step, or an array of one value per step. Both give the same bits.
         utilisation
             How busy the host CPUs are, 0 to 1; has no effect without a node model.
         step
-            Number of the interval, for what depends on the weather.
+            Number of the interval, for what depends on the weather; of several, a slice or an array of numbers.
 
         Raises
         ------
         InputError
-            If an argument is out of range, or the overhead falls below the power chain's losses.
+            If an argument is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Facility().power(np.array([100.0, 200.0]), step=slice(0, 2)).facility_w
+        array([120., 240.])
         """
-        if not (isfinite(gpu_w) and gpu_w >= 0):
-            raise InputError(f"data centre: GPU power is {gpu_w} W, expected a number >= 0")
-        if not 0 <= utilisation <= 1:
+        check_power(gpu_w, "GPU power")
+        busy = np.asarray(utilisation)
+        if not np.all((busy >= 0) & (busy <= 1)):
             raise InputError(f"data centre: utilisation is {utilisation}, expected 0 to 1")
-        it_w = self.node.plug_w(gpu_w, self.nodes, utilisation) if self.node else gpu_w
-        losses_w = it_w * (1.0 / self.power_chain_efficiency - 1.0)
-        cooling_w = self.overhead.overhead_w(it_w, losses_w, step) - losses_w
-        if cooling_w < -1e-9 * it_w:
-            raise InputError(
-                f"data centre: the power chain loses {losses_w:.6g} W at {it_w:.6g} W, "
-                "more than the whole overhead"
-            )
-        return FacilityPower(it_w, max(cooling_w, 0.0), losses_w)
+        return self._around(self.it_w(gpu_w, utilisation), step)
+
+    def from_it(self, it_w: Power, step: Steps = 0) -> FacilityPower[Power]:
+        """Where the power goes while the servers draw `it_w` at their plugs, W; otherwise as `power`.
+
+        Examples
+        --------
+        >>> round(Facility().from_it(1000.0).facility_w)
+        1200
+        """
+        check_power(it_w, "IT power")
+        return self._around(it_w, step)
+
+    def _around(self, it_w: Power, step: Steps) -> FacilityPower[Power]:
+        losses_w = self.power_chain.losses_w(it_w)
+        cooling_w = self.cooling.cooling_w(it_w, losses_w, step)
+        return FacilityPower.of(it_w, np.maximum(cooling_w, 0.0), losses_w)  # below by rounding alone
+
+    def water_m3_per_h(self, power: FacilityPower[Power], step: Steps = 0) -> Power:
+        """Water taken in on site at these powers, m3/h.
+
+        Examples
+        --------
+        >>> facility = Facility()
+        >>> round(facility.water_m3_per_h(facility.from_it(1e6)), 2)
+        0.61
+        """
+        return self.water.m3_per_h(power, step)
+
+    def highest_w(self, gpu_w: float) -> float:
+        """At the meter while the GPUs draw `gpu_w` and the hosts are busy, W; of all weather, in the hottest step."""
+        return float(np.max(self.power(gpu_w, 1.0, slice(None)).facility_w))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simulators.datacenter.factors import FAN_SHARE, HOST_FULL_W, HOST_IDLE_W, PSU_EFFICIENCY
+from simulators.datacenter.power import Power
 from simulators.errors import InputError
 
 
 @dataclass(frozen=True)
 class Node:
-    """A GPU server without its GPUs. Defaults describe an 8-GPU HGX class machine.
+    """A GPU server without its GPUs. Defaults (`factors`) describe an 8-GPU HGX class machine, cooled by air.
 
-    Idle and full values: two CPUs of 90 W idle and 280 W full, four NICs of 20 W, NVMe 30 W (ExaDigiT RAPS,
-    configuration of the DGX A100 system Selene); memory 74.26 W idle (the same) to 360 W full (16 modules of
-    64 GB DDR5, 23.68 W each at a derating of 0.95: Microsoft GreenSKU open data, CC-BY 4.0). Fans take
-    0.15 of a server's power (GreenSKU, from ServeTheHome's measurements: 0.09 at 320 W to 0.154 at 911
-    W); a liquid-cooled machine has nearly none. Power supply 0.95 (GreenSKU).
+    Idle and full values: two CPUs of 90 W idle and 280 W full, four NICs of 20 W, NVMe 30 W; memory 74.26 W idle to
+    360 W full (16 modules of 64 GB DDR5, 23.68 W each at a derating of 0.95).
 
     Check: eight GPUs at 700 W and busy hosts come to 8.2 kW; the most measured on an 8x H100 node in training
     is 8.4 kW (I. Latif et al., IEEE Access 2025, arXiv 2412.08602).
@@ -33,10 +32,10 @@ class Node:
     """
 
     gpus: int = 8
-    host_idle_w: float = 2 * 90.0 + 74.26 + 4 * 20.0 + 30.0
-    host_full_w: float = 2 * 280.0 + 360.0 + 4 * 20.0 + 30.0
-    fan_share: float = 0.15
-    psu_efficiency: float = 0.95
+    host_idle_w: float = HOST_IDLE_W.value
+    host_full_w: float = HOST_FULL_W.value
+    fan_share: float = FAN_SHARE["fans"].value
+    psu_efficiency: float = PSU_EFFICIENCY.value
 
     def __post_init__(self) -> None:
         if self.gpus < 1:
@@ -50,7 +49,7 @@ class Node:
         if not 0 < self.psu_efficiency <= 1:
             raise InputError(f"node: psu_efficiency is {self.psu_efficiency}, expected above 0 and at most 1")
 
-    def plug_w(self, gpu_w: float, nodes: int, utilisation: float) -> float:
+    def plug_w(self, gpu_w: Power, nodes: int, utilisation: float | Power) -> Power:
         """Power at the plugs of `nodes` servers whose GPUs draw `gpu_w` together, W.
 
         ``(gpu + nodes * host(utilisation)) / (1 - fan share) / PSU efficiency``, where the host goes

@@ -1,15 +1,18 @@
-"""mosaik adapter: GPU power in, facility power out."""
+"""mosaik adapter: GPU power in, facility power and water out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from simulators.adapter import Adapter, Given
-from simulators.datacenter.facility import Facility, FacilityPower
-from simulators.datacenter.options import facility_from_plain
+import numpy as np
+
+from simulators.adapter import Adapter, Array, Given, GivenSeries
+from simulators.datacenter.facility import Facility
+from simulators.datacenter.plain import facility_from_plain
+from simulators.datacenter.power import Steps
 from simulators.errors import InputError
 
 
@@ -17,7 +20,19 @@ from simulators.errors import InputError
 class _Building:
     facility: Facility
     copies: float
-    power: FacilityPower | None = None
+    told: dict[str, float] = field(default_factory=dict)
+
+    def at(self, gpu_mw: Any, utilisation: float, step: Steps) -> dict[str, Any]:
+        """Attributes at a power of the GPUs, MW: of one step, or of many."""
+        power = self.facility.power(1e6 * gpu_mw / self.copies, utilisation, step)
+        to_mw = self.copies / 1e6
+        return {
+            "P_it[MW]": power.it_w * to_mw,
+            "P_cooling[MW]": power.cooling_w * to_mw,
+            "P_losses[MW]": power.losses_w * to_mw,
+            "P[MW]": power.facility_w * to_mw,
+            "water[m3/h]": self.facility.water_m3_per_h(power, step) * self.copies,
+        }
 
 
 class DataCenter(Adapter[_Building]):
@@ -35,7 +50,7 @@ class DataCenter(Adapter[_Building]):
             "params": ["facility"],
             "attrs": [
                 *("P_gpu[MW]", "utilisation[1]"),
-                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]"),
+                *("P_it[MW]", "P_cooling[MW]", "P_losses[MW]", "P[MW]", "water[m3/h]"),
             ],
         }
     }
@@ -50,16 +65,17 @@ class DataCenter(Adapter[_Building]):
     def advance(self, eid: str, entity: _Building, given: Given) -> None:
         busy = given.values("utilisation[1]")
         utilisation = sum(busy) / len(busy) if busy else 1.0
-        gpu_w = 1e6 * given.total("P_gpu[MW]") / entity.copies
-        entity.power = entity.facility.power(gpu_w, utilisation, self.now // self.step_size)
+        told = entity.at(given.total("P_gpu[MW]"), utilisation, self.now // self.step_size)
+        entity.told = {attribute: float(value) for attribute, value in told.items()}
 
     def outputs(self, eid: str, entity: _Building, attributes: list[str]) -> dict[str, Any]:
-        power = entity.power
-        assert power is not None, "asked for before the first step"
-        to_mw = entity.copies / 1e6
-        return {
-            "P_it[MW]": power.it_w * to_mw,
-            "P_cooling[MW]": power.cooling_w * to_mw,
-            "P_losses[MW]": power.losses_w * to_mw,
-            "P[MW]": power.facility_w * to_mw,
-        }
+        return {attribute: entity.told[attribute] for attribute in attributes}
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        if given.values("utilisation[1]"):
+            return super().over_run(eid, given, attributes, steps)
+        gpu_mw = given.total("P_gpu[MW]", np.zeros(steps))
+        told = self.entities[eid].at(gpu_mw, 1.0, slice(0, steps))
+        return {attribute: told[attribute] for attribute in attributes}

@@ -21,7 +21,7 @@ from simulators.paths import DATA
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Turbine:
     """A turbine with a power curve.
 
@@ -36,8 +36,8 @@ class Turbine:
         Power curve: wind speeds at hub height, m/s, and power at 1.225 kg/m3, W; shape (k,).
     source
         Where the curve comes from.
-    hub_height_m
-        Usual one, m; None if it is not known.
+    hub_height_m, rotor_m
+        Usual hub height, and diameter of the rotor, m; None if they are not known.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Turbine:
     curve_w: Array
     source: str
     hub_height_m: float | None = None
+    rotor_m: float | None = None
 
 
 LIBRARY = "windpowerlib's library (Open Energy Database, makers' data sheets)"
@@ -88,7 +89,7 @@ def turbine(name: str) -> Turbine:
         return _small()[name]
     if name not in turbine_names():
         raise InputError(
-            f"wind turbine: {name!r} is unknown, expected one of {', '.join(turbine_names())}"
+            f"wind turbine: {name!r} is unknown, expected one that `wattloop turbines` lists"
             f"{nearest(name, turbine_names())}"
         )
     found = windpowerlib.WindTurbine(hub_height=200.0, turbine_type=name)
@@ -101,6 +102,7 @@ def turbine(name: str) -> Turbine:
         curve["value"].to_numpy(),
         LIBRARY,
         DEFAULTS.get(name),
+        found.rotor_diameter or None,
     )
 
 
@@ -114,6 +116,32 @@ def turbine_of_size(rated_w: float) -> Turbine:
     """
     known = [turbine(name) for name in DEFAULTS]
     return next((one for one in reversed(known) if one.nominal_w <= rated_w), known[0])
+
+
+def machine_of(
+    rated_w: float, machine: Turbine | str | None = None, hub_height_m: float | None = None
+) -> tuple[Turbine, float]:
+    """The turbine a plant is built of, and its hub height, m: those stated, else what suits its size.
+
+    Raises
+    ------
+    InputError
+        If the turbine is unknown, or has no usual hub height and none is given.
+
+    Examples
+    --------
+    >>> machine, hub_m = machine_of(5e3)
+    >>> machine.name, hub_m
+    ('Excel 10', 24.0)
+    """
+    if machine is None:
+        machine = turbine_of_size(rated_w)
+    elif isinstance(machine, str):
+        machine = turbine(machine)
+    hub_m = machine.hub_height_m if hub_height_m is None else hub_height_m
+    if hub_m is None:
+        raise InputError(f"wind: {machine.name} has no usual hub height, expected --wind-hub-height METRES")
+    return machine, hub_m
 
 
 @lru_cache
@@ -131,5 +159,6 @@ def _small() -> dict[str, Turbine]:
             power_w,
             sheet["source"],
             float(sheet["hub_height_m"]),
+            float(sheet["rotor_m"]),
         )
     return found

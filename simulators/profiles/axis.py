@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.clock import zone_of
 from simulators.profiles.fill import FillRule, filled
 from simulators.profiles.formats.base import Label
+from simulators.profiles.spacing import uniform_step
 from simulators.profiles.tables import Table
-from simulators.profiles.times import read_times, uniform_step
+from simulators.profiles.times import read_times
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Axis:
     step_s
         Length of every interval, s.
     positions
-        Interval of every row of the table; shape (rows,), ascending from 0.
+        Interval of every row of the table, counted from 0; shape (rows,).
     """
 
     start: datetime
@@ -38,14 +40,20 @@ class Axis:
 def read_axis(
     table: Table,
     time_column: str,
-    timezone: str,
+    timezone: str | None,
     label: Label,
     fill: FillRule | None,
     start: datetime | None = None,
 ) -> Axis:
-    """Read and check the time column of `table`."""
-    stamps = read_times(table, time_column, timezone, start)
-    step_s, positions = uniform_step(table, stamps, fill is not None)
+    """Read and check the time column of `table`; rows may run backward in time, all of them."""
+    stamps = read_times(table, time_column, timezone, start, zone_of(time_column))
+    if len(stamps) > 2 and bool((np.diff(stamps.asi8) < 0).all()):
+        backward = replace(table, frame=table.frame.iloc[::-1], descending=True)
+        stamps = stamps[::-1]
+        step_s, positions = uniform_step(backward, stamps, fill is not None)
+        positions = positions[::-1]
+    else:
+        step_s, positions = uniform_step(table, stamps, fill is not None)
     first = stamps[0] - pd.Timedelta(seconds=step_s) if label == "end" else stamps[0]
     return Axis(first.to_pydatetime(), step_s, positions)
 
@@ -62,10 +70,12 @@ def on_axis(
                 f"column '{column}' has no value (NaN or empty, {len(holes)} in all)",
                 f"a number, or a fill rule: {table.advice('fill', 'previous')}",
             )
-        return values, ""
+        ordered = np.empty_like(values)
+        ordered[axis.positions] = values
+        return ordered, ""
     if len(holes) == len(values):
         raise table.error(0, f"column '{column}' has no value at all", "numbers")
-    full = np.full(int(axis.positions[-1]) + 1, np.nan)
+    full = np.full(int(axis.positions.max()) + 1, np.nan)
     full[axis.positions] = values
     missing = int(np.isnan(full).sum())
     result, long = filled(full, fill, axis.step_s)

@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 
 Decimal = Literal["point", "comma"]
 
-MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "--", "n/e", "missing")
-"""Cells that hold no value, in lower case; ENTSO-E writes n/e, SMARD a dash."""
+MISSING = ("", "nan", "na", "n/a", "#n/a", "#nv", "<na>", "null", "none", "-", "--", "n/e", "missing")
+"""Cells that hold no value, in lower case; ENTSO-E writes n/e, SMARD a dash, spreadsheets #N/A."""
+
+LEAST = 1e-300
+"""Least size of a number that is not 0: what is smaller is no measurement, and its inverse no number."""
+
+_SPACED = r"^([+-]?\d{1,3})((?:[ \u00a0\u202f\u2009'\u2019]\d{3})+)(?![\d ])"
+"""Thousands apart by a space or an apostrophe, as in France, Scandinavia and Switzerland."""
 
 _SIGN = r"^[+-]?"
 # cells that can only be read one way
@@ -60,17 +66,31 @@ def parsed(cells: pd.Series[str], said: Decimal | None) -> tuple[NDArray[np.floa
     """
     text = cells.astype("string").str.strip().fillna("")
     empty = text.str.lower().isin(MISSING)
+    if said != "comma":  # most columns are plain numbers: no need to look at their cells one by one
+        values, bad = _plain(text, empty)
+        if not len(bad):
+            return values, bad
+    text = text.str.replace("\u2212", "-", regex=False)
+    spaced = text.str.match(_SPACED)
+    text = text.mask(spaced, text.str.replace(r"[ \u00a0\u202f\u2009'\u2019]", "", regex=True))
     commas = text.str.contains(",", regex=False)
     decimal = said or (_convention(text, commas) if bool(commas.any()) else "point")
-    bad = np.zeros(len(text), dtype=bool)
+    odd = np.zeros(len(text), dtype=bool)
     if decimal == "comma" or bool(commas.any()):
-        bad = ~text.str.match(_GROUPED[decimal]).to_numpy(dtype=bool)
+        odd = ~text.str.match(_GROUPED[decimal]).to_numpy(dtype=bool) & ~empty.to_numpy(dtype=bool)
         group, point = (".", ",") if decimal == "comma" else (",", ".")
         text = text.str.replace(group, "", regex=False).str.replace(point, ".", regex=False)
+    values, bad = _plain(text, empty)
+    return values, np.union1d(bad, np.flatnonzero(odd)).astype(np.intp)
+
+
+def _plain(text: pd.Series[str], empty: pd.Series[bool]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Numbers with a decimal point, and the rows that are none."""
     numbers = pd.to_numeric(text.mask(empty, ""), errors="coerce")
-    bad |= numbers.isna().to_numpy(dtype=bool)
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    return values, np.flatnonzero(bad & ~empty.to_numpy(dtype=bool))
+    bad = np.isnan(values) & ~empty.to_numpy(dtype=bool)
+    bad |= (values != 0) & (np.abs(values) < LEAST)
+    return values, np.flatnonzero(bad)
 
 
 def _convention(text: pd.Series[str], commas: pd.Series[bool]) -> Decimal:

@@ -11,6 +11,7 @@ On the command line the same is `--carbon my.csv`, and `--price prices.csv --pri
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,12 +19,12 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.errors import InputError
+from simulators.profiles.archives import on_disk
 from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import parse_fill
 from simulators.profiles.formats.base import Implausible, Label
 from simulators.profiles.profile import Align, Kind, Profile
 from simulators.profiles.readers import read_csv_profile
-from simulators.profiles.tables import on_disk
 from simulators.profiles.times import zone
 from simulators.profiles.weather import Weather, read_weather
 
@@ -33,7 +34,7 @@ class FileRef(BaseModel):
 
     Attributes
     ----------
-    path, column, unit, timezone, label, fill, kind, format, decimal, implausible, rating
+    path, column, unit, timezone, label, fill, kind, format, decimal, implausible, rating, start
         See `read_csv_profile`.
     align
         How it is moved to a run in another year; see `profile.Align`.
@@ -83,7 +84,13 @@ class FileRef(BaseModel):
         description="values outside what is possible: cap (take the limit) or missing (see fill)  [default: an error]",
     )
     rating: str | None = Field(
-        None, description="rated power of the plant in the file, e.g. 10kW, where its values are power"
+        None,
+        description="rated power, e.g. 10kW: of the plant in the file, where its values are power; of a load, where "
+        "they are shares of it",
+    )
+    start: datetime | None = Field(
+        None,
+        description="what 0 means where its times count seconds, e.g. 2023-06-05; UTC unless it says otherwise",
     )
     align: Align | None = Field(
         None,
@@ -110,6 +117,11 @@ class FileRef(BaseModel):
         if value is not None:
             parse_fill(value)
         return value
+
+    @field_validator("start")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
     @field_validator("timezone")
     @classmethod
@@ -145,7 +157,7 @@ class FileRef(BaseModel):
         InputError
             As `read`; also for a column, unit or kind, which weather files settle themselves.
         """
-        for name in ("column", "unit", "kind", "rating"):
+        for name in ("column", "unit", "kind", "rating", "start"):
             if getattr(self, name) is not None:
                 raise InputError(
                     f"{self.path}: weather files settle their {name} themselves, expected no --weather-{name}"
@@ -157,7 +169,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     """What tells that a file is the one read before; None if there is none."""
     try:
         found = on_disk(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
 
@@ -179,6 +191,7 @@ def _series(ref: FileRef, quantity: str, stamp: tuple[int, int] | None) -> Profi
         decimal=ref.decimal,
         implausible=ref.implausible,
         rating=ref.rating,
+        start=ref.start,
         align=ref.align,
     )
 

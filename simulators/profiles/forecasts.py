@@ -15,8 +15,9 @@ from simulators.errors import InputError
 from simulators.profiles.decimals import Decimal
 from simulators.profiles.formats.base import Content
 from simulators.profiles.profile import Kind
-from simulators.profiles.quantities import CARBON, conversion
+from simulators.profiles.quantities import CARBON
 from simulators.profiles.registry import issued_format
+from simulators.profiles.units import conversion
 
 
 @dataclass(frozen=True)

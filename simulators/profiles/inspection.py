@@ -211,9 +211,9 @@ def _gaps(ref: FileRef, known: Format, profile: Profile) -> str:
     """Missing rows and missing values, before any fill rule."""
     assert known.series is not None
     sheet = known.series(Content(ref.path, "", ref.decimal))
-    zone = ref.timezone or sheet.timezone or "UTC"
-    axis = read_axis(sheet.table, sheet.time, zone, "start", FillRule("previous"))
-    rows = int(axis.positions[-1]) + 1 - len(axis.positions)
+    zone = ref.timezone or sheet.timezone
+    axis = read_axis(sheet.table, sheet.time, zone, "start", FillRule("previous"), ref.start)
+    rows = int(axis.positions.max()) + 1 - len(axis.positions)
     empty = int(np.isnan(sheet.table.numbers(profile.column)).sum())
     return f"{rows} rows missing, {empty} rows without a value" if rows or empty else "none"
 

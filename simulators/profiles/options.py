@@ -50,10 +50,17 @@ class PlaceOptions(BaseModel):
             "fill",
             "kind",
             "rating",
+            "start",
             "elsewhere",
             "implausible",
             "align",
         ),
+    )
+    carbon_free: FileRef | None = Field(
+        None,
+        description="file of the grid's carbon-free share, 1 or as its header says  [default: the carbon file's own "
+        "column, where it has one]",
+        json_schema_extra=_hidden("kind", "rating", "elsewhere"),
     )
     price: FileRef | None = Field(
         None,
@@ -63,7 +70,7 @@ class PlaceOptions(BaseModel):
     weather: FileRef | None = Field(
         None,
         description="weather file instead of the site's (TMY3, EPW, PVGIS, NSRDB, Open-Meteo, ..., CSV)",
-        json_schema_extra=_hidden("column", "unit", "kind", "rating"),
+        json_schema_extra=_hidden("column", "unit", "kind", "rating", "start"),
     )
 
     align: Align | None = Field(

@@ -1,12 +1,7 @@
-"""What a column can mean: each quantity's canonical unit, the units a header may carry, what is plausible.
-
-A header names its unit in square or round brackets, ``price[EUR/MWh]``, or in the text itself, as in
-``Carbon Intensity gCO₂eq/kWh (direct)``. A bare header has the canonical unit.
-"""
+"""What a column can mean: each quantity's canonical unit, the units a column may have, what is plausible."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 
 from simulators.errors import InputError
@@ -30,7 +25,7 @@ class Quantity:
         Values outside are refused (canonical unit): almost always a wrong unit or a code for "missing".
     bare_mean
         Plausible range of the mean if the header names no unit; outside it the reader asks for a unit
-        instead of guessing.
+        instead of guessing. None: it always asks.
     """
 
     label: str
@@ -39,7 +34,7 @@ class Quantity:
     units: dict[str, tuple[float, float]]
     low: float
     high: float
-    bare_mean: tuple[float, float] = field(default=(float("-inf"), float("inf")))
+    bare_mean: tuple[float, float] | None = field(default=(float("-inf"), float("inf")))
 
 
 _MASS_G = {"mg": 1e-3, "g": 1.0, "kg": 1e3, "t": 1e6, "lb": 453.59237, "lbs": 453.59237}
@@ -79,6 +74,13 @@ _TEMPERATURE = {
 }
 # Wh/m2 is an hour's mean in files of hourly values, which is what publishes it
 _IRRADIANCE = {"w/m2": (1.0, 0.0), "wh/m2": (1.0, 0.0), "kw/m2": (1e3, 0.0), "kwh/m2": (1e3, 0.0)}
+# energies of the interval, here as Wh/m2: stations of weather services sum J/cm2
+_IRRADIANCE |= {
+    "j/cm2": (1e4 / 3600, 0.0),
+    "j/m2": (1 / 3600, 0.0),
+    "kj/m2": (1 / 3.6, 0.0),
+    "mj/m2": (1e3 / 3.6, 0.0),
+}
 # 1 knot = 1852 m/h, 1 mile = 1609.344 m: exact by definition
 _SPEED = {
     "m/s": (1.0, 0.0),
@@ -87,6 +89,7 @@ _SPEED = {
     "mph": (0.44704, 0.0),
     "mp/h": (0.44704, 0.0),
 }
+_HUMIDITY = {"%": (1.0, 0.0), "1": (100.0, 0.0)}
 _PRESSURE = {
     "pa": (1.0, 0.0),
     "hpa": (100.0, 0.0),
@@ -105,6 +108,13 @@ CARBON = Quantity(
     (2.0, 5000.0),
 )
 MARGINAL = replace(CARBON, label="marginal carbon intensity")
+# 1000 of a load may be W, kW or MW
+LOAD = Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12, None)
+CONTRACT = replace(
+    LOAD,
+    label="contracted supply",
+    names=("ppa", "contract", "delivery", "generation", "power", "pv", "wind", "p"),
+)
 
 QUANTITIES: dict[str, Quantity] = {
     "carbon": CARBON,
@@ -116,7 +126,17 @@ QUANTITIES: dict[str, Quantity] = {
     "pv": Quantity("PV per unit", "1", ("pv", "solar", "pv_per_unit"), _PER_UNIT, 0.0, 1.5),
     "wind": Quantity("wind per unit", "1", ("wind", "wind_per_unit"), _PER_UNIT, 0.0, 1.5),
     "per_unit": Quantity("per-unit profile", "1", ("per_unit", "pu"), _PER_UNIT, 0.0, 1.5),
-    "load": Quantity("load", "W", ("load", "power", "p"), _POWER, 0.0, 1e12),
+    "load": LOAD,
+    "contract": CONTRACT,
+    "carbon_free": Quantity(
+        "carbon-free share",
+        "1",
+        ("carbon_free", "carbon_free_share", "cfe", "low_carbon"),
+        {"1": (1.0, 0.0), "%": (0.01, 0.0)},
+        0.0,
+        1.0,
+        (0.0, 1.0),
+    ),
     "ghi": Quantity(
         "global horizontal irradiance",
         "W/m2",
@@ -158,12 +178,21 @@ QUANTITIES: dict[str, Quantity] = {
         _TEMPERATURE,
         -95.0,
         65.0,
+        (-60.0, 45.0),
     ),
     "wind_speed": Quantity(
-        "wind speed", "m/s", ("wind_speed", "windspeed", "wind speed"), _SPEED, 0.0, 120.0
+        "wind speed", "m/s", ("wind_speed", "windspeed", "wind speed"), _SPEED, 0.0, 120.0, (0.0, 20.0)
     ),
     "pressure": Quantity(
         "air pressure", "Pa", ("pressure", "atmpressure", "surface_pressure"), _PRESSURE, 3e4, 1.1e5
+    ),
+    "humidity": Quantity(
+        "relative humidity",
+        "%",
+        ("relative_humidity", "relative_humidity_2m", "relhum", "rel_hum", "humidity", "rh"),
+        _HUMIDITY,
+        0.0,
+        110.0,
     ),
 }
 
@@ -173,64 +202,3 @@ def quantity_named(name: str) -> Quantity:
     if name not in QUANTITIES:
         raise InputError(f"unknown quantity '{name}': expected one of {', '.join(QUANTITIES)}")
     return QUANTITIES[name]
-
-
-def normalise_unit(text: str) -> str:
-    """Fold spellings of one unit together: case, subscripts, blanks, ``kg_CO2`` and ``kgCO2``."""
-    folded = text.strip().replace("₂", "2").replace("²", "2").replace("^2", "2").lower()
-    return re.sub(r"[\s_]", "", folded)
-
-
-def split_header(header: str) -> tuple[str, str | None]:
-    """Split ``name[unit]``, ``name (unit)`` or ``name [unit] remark`` into (name, unit); no unit: None."""
-    for match in re.finditer(r"[\[(]([^\])]*)[\])]", header):
-        if _looks_like_unit(match[1]):
-            name = f"{header[: match.start()].strip()} {header[match.end() :].strip()}"
-            return name.strip(), match[1].strip()
-    # Electricity Maps puts the unit in the text: "Carbon Intensity gCO₂eq/kWh (direct)"
-    inner = re.search(r"\b((?:k?g|t|lbs?)[\s_]*CO[2₂](?:eq|e)?\s*/\s*[kM]Wh)\b", header, re.IGNORECASE)
-    if inner:
-        name = header.replace(inner[1], " ")
-        return re.sub(r"\s+", " ", name).strip(), inner[1]
-    return header.strip(), None
-
-
-def _looks_like_unit(text: str) -> bool:
-    unit = normalise_unit(text)
-    known = any(unit in quantity.units for quantity in QUANTITIES.values()) or unit in ENERGY_WH
-    ratio = "/" in unit and not re.search(r"cest?|yy|dd", unit)  # no zone, no pattern of a date
-    return known or ratio or unit in {"tenths", "cm", "degrees"}
-
-
-def conversion(quantity: Quantity, unit: str) -> tuple[float, float, str] | None:
-    """Return (factor, offset, resulting unit) from `unit` to the canonical one; None if it is not accepted.
-
-    For prices the resulting unit keeps the currency, e.g. ``EUR/kWh``.
-    """
-    if quantity.label == "price":
-        return _price_unit(unit)
-    found = quantity.units.get(normalise_unit(unit))
-    return None if found is None else (*found, quantity.unit)
-
-
-def _price_unit(unit: str) -> tuple[float, float, str] | None:
-    match = re.fullmatch(r"(1|[a-z]{2,6}|[€$£¥])/(k|m)wh", normalise_unit(unit))
-    if not match:
-        return None
-    money, prefix = match[1], match[2]
-    factor = 1.0 if prefix == "k" else 1e-3
-    if money in {"ct", "cent", "cents", "pence"}:
-        return factor / 100, 0.0, "1/kWh"
-    if money == "eurct":
-        return factor / 100, 0.0, "EUR/kWh"
-    signs = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
-    return factor, 0.0, f"{signs.get(money, money.upper())}/kWh"
-
-
-def accepted_units(quantity: Quantity) -> str:
-    """Units to name in a message."""
-    examples = {
-        "carbon intensity": "gCO2eq/kWh, kgCO2eq/kWh, gCO2/MWh, lbsCO2/MWh",
-        "price": "EUR/kWh, EUR/MWh, ct/kWh (any currency)",
-    }
-    return examples.get(quantity.label.removeprefix("marginal ")) or ", ".join(quantity.units)

@@ -7,23 +7,27 @@ in it; otherwise the reader asks. What publishers' files say by their layout is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.profiles.axis import Axis, on_axis, read_axis
 from simulators.profiles.choice import chosen_column
+from simulators.profiles.clock import ends_at_midnight, label_of
 from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import FillRule, parse_fill
-from simulators.profiles.formats.base import Column, Content, Implausible, Label
+from simulators.profiles.formats.base import Column, Content, Implausible, Label, Sheet
 from simulators.profiles.profile import Align, Kind, Profile
-from simulators.profiles.quantities import CARBON, MARGINAL, Quantity, quantity_named
+from simulators.profiles.quantities import CARBON, LOAD, MARGINAL, Quantity, quantity_named
 from simulators.profiles.registry import series_format
 from simulators.profiles.tables import Table
-from simulators.profiles.times import base_name, zone
+from simulators.profiles.times import zone
+from simulators.profiles.units import conversion, split_header
 from simulators.profiles.values import PER_UNIT, converted, mark_implausible, power_w, stated_unit
 
 OPTIONS = {
@@ -32,8 +36,14 @@ OPTIONS = {
     "price": "price",
     "pv": "pv-profile",
     "wind": "wind-profile",
+    "carbon_free": "carbon-free",
+    "contract": "ppa-profile",
+    "load": "load",
 }
 """What a quantity's options begin with on the command line, where it has some."""
+
+OFTEN_ABOVE_ONE = 0.05
+"""Share of values above 1 from which on a bare column is no output per unit of a plant: few pass their rating."""
 
 
 def read_csv_profile(
@@ -88,7 +98,8 @@ def read_csv_profile(
         What becomes of values outside the quantity's range: None refuses them; ``cap`` takes the limit, ``missing``
         leaves them to the fill rule.
     rating
-        Rated power of the plant whose power the file holds, e.g. ``10 kW``: makes per-unit values of it.
+        Rated power, e.g. ``10 kW``: of the plant whose power the file holds, which makes per-unit values of it; or of
+        the load whose share the file holds.
     align
         How the dates of the file move to those of a run: see `Profile.align`.
 
@@ -112,8 +123,10 @@ def read_csv_profile(
     sheet = known.series(content)
     table = sheet.table
     name, found = chosen_column(sheet, wanted, column, kind)
-    label = label or sheet.label or _label_of(sheet.time)
-    axis = read_axis(table, sheet.time, timezone or sheet.timezone or "UTC", label, rule, start)
+    sheet = _own_rows(sheet, name)
+    table = sheet.table
+    label = label or sheet.label or ("end" if ends_at_midnight(table, sheet.time) else label_of(sheet.time))
+    axis = read_axis(table, sheet.time, timezone or sheet.timezone, label, rule, start)
     said_kind = _kind(table, wanted, found, kind)
     values, result_unit, note = _values(table, name, wanted, found, unit, axis.step_s, implausible, rating)
     values, holes = on_axis(table, name, axis, values, rule)
@@ -144,8 +157,14 @@ def read_csv_profile(
     )
 
 
-def _label_of(time_column: str) -> Label:
-    return "end" if base_name(time_column) in {"period_end", "interval_end", "periodend"} else "start"
+def _own_rows(sheet: Sheet, column: str) -> Sheet:
+    """A table without the rows that a long table has only for other columns."""
+    cells = sheet.table.frame[column]
+    absent = cells.isna().to_numpy(dtype=bool)
+    if not sheet.table.pivoted or pd.api.types.is_numeric_dtype(cells) or not absent.any():
+        return sheet
+    rows = replace(sheet.table, frame=sheet.table.frame[~absent].reset_index(drop=True))
+    return replace(sheet, table=rows, estimated=None if sheet.estimated is None else sheet.estimated[~absent])
 
 
 def _values(
@@ -160,10 +179,24 @@ def _values(
 ) -> tuple[NDArray[np.float64], str, str]:
     """Values in the quantity's unit, that unit, and what was done to them."""
     numbers = table.numbers(name)
-    stated = unit or stated_unit(table, name, wanted, found, numbers)
+    is_load = wanted is LOAD
+    if rating and not is_load and wanted.label not in PER_UNIT:
+        raise InputError(
+            f"{table.path}: rating {rating} given, expected none: only PV, wind and load have one"
+        )
+    # a load with a rating is a share of it, unless its header says otherwise
+    share = "1" if is_load and rating and split_header(name)[1] is None and name not in table.units else None
+    stated = unit or share or stated_unit(table, name, wanted, found, numbers)
+    often = stated is None and wanted.label in PER_UNIT and np.mean(numbers > 1.0) > OFTEN_ABOVE_ONE
+    if often and not rating:
+        raise InputError(
+            f"{table.path}: column '{name}' names no unit and goes up to {np.nanmax(numbers):.4g}; expected values per "
+            f"unit, {table.advice('unit', '1')}, or a power: {table.advice('unit', 'kW')} and "
+            f"{table.advice('rating', '10kW')}"
+        )
     rated_w = (power_w(table, rating) if rating else None) or (found.rated_w if found else None)
-    if rating and wanted.label not in PER_UNIT:
-        raise InputError(f"{table.path}: rating {rating} given, expected none: only PV and wind have one")
+    if is_load and rating and stated and conversion(wanted, stated) is not None:
+        raise InputError(f"{table.path}: rating {rating} given for a load in {stated}, expected none")
     values, result = converted(table, name, wanted, stated, numbers, step_s, rated_w)
     values, note = mark_implausible(table, name, wanted, values, implausible)
     return values, result, note

@@ -11,15 +11,19 @@ from simulators.profiles.formats import (
     open_meteo,
     plain,
     pvgis,
+    runs,
     solcast,
     stations,
     typical,
+    watttime,
     yields,
 )
 from simulators.profiles.formats.base import Content, Format
 
 FORMATS: tuple[Format, ...] = (
     *carbon.FORMATS,
+    *watttime.FORMATS,
+    *runs.FORMATS,
     *market.FORMATS,
     *yields.FORMATS,
     *typical.FORMATS,
@@ -52,7 +56,7 @@ def detect(content: Content, said: str | None = None) -> Format:
         content.stated = True
         return NAMES[said]
     if content.packed:
-        return NAMES["parquet"]
+        return NAMES["wattloop"] if NAMES["wattloop"].known(content) else NAMES["parquet"]
     for entry in FORMATS:
         if entry.known(content):
             return entry

@@ -43,6 +43,14 @@ the share of them, at least `CLEAR_DAYS`, that are the clearest."""
 CLEAREST, CLEAR_DAYS = 0.1, 5
 
 _SOLAR_CONSTANT_W_M2 = 1361.0  # Kopp and Lean (2011), Geophys. Res. Lett. 38, L01706
+NIGHT, DIFFUSE = 0.01, 0.01
+"""Shares of the energy at night and of diffuse values above the global one from which on a file is refused: files that
+are right have 0 to 0.0002 of the first, and none of the second."""
+
+_BELOW = (
+    -0.17
+)  # cosine of the zenith with the sun 10 degrees below the horizon: no hour's mean holds any of it
+_DIFFUSE_W_M2 = 10.0
 _LOW_SUN = 0.15
 """Cosine of the zenith below which an hour's mean says nothing about the sun at its middle."""
 
@@ -87,6 +95,7 @@ def on_time(raw: RawWeather, place: Place, components: bool) -> tuple[RawWeather
                 "of its times, --weather-timezone Europe/Berlin, or the file of another place"
             )
         return raw, f" (irradiance is {hours}: wrong place or time zone)"
+    _check_night(raw, place)
     if not components:
         return raw, ""
     here = closure_w_m2(raw, place, (0,))[0]
@@ -99,6 +108,33 @@ def on_time(raw: RawWeather, place: Place, components: bool) -> tuple[RawWeather
     if errors[best] > here / 2:
         return raw, ""
     return _moved(raw, place, best, off_min)
+
+
+def _check_night(raw: RawWeather, place: Place) -> None:
+    """Refuse sunshine while the sun is well below the horizon."""
+    ghi = raw.columns["ghi"]
+    night = _cosine(_midpoints(raw), place) < _BELOW
+    if ghi[night].sum() > NIGHT * ghi.sum():
+        at = _midpoints(raw)[int(np.argmax(np.where(night, ghi, 0.0)))]
+        raise InputError(
+            f"{raw.path}: {ghi[night].max():.0f} W/m2 of sun at {at:%Y-%m-%d %H:%M} UTC, when it is night at "
+            f"{place.latitude:g}, {place.longitude:g}; expected the zone of its times, or its own place"
+        )
+
+
+def check_diffuse(raw: RawWeather) -> None:
+    """Refuse diffuse light above the global irradiance it is a part of."""
+    if not {"ghi", "dhi"} <= set(raw.columns):
+        return
+    ghi, dhi = raw.columns["ghi"], raw.columns["dhi"]
+    over = dhi > 1.05 * ghi + _DIFFUSE_W_M2
+    if over.sum() > DIFFUSE * max(int((dhi > _DIFFUSE_W_M2).sum()), 1):
+        first = int(np.argmax(over))
+        raise InputError(
+            f"{raw.path}: diffuse irradiance {dhi[first]:.0f} W/m2 is above the global one of {ghi[first]:.0f} W/m2 at "
+            f"{_midpoints(raw)[first]:%Y-%m-%d %H:%M} UTC ({int(over.sum())} times); expected global to hold diffuse: "
+            "are the columns exchanged?"
+        )
 
 
 def closure_w_m2(raw: RawWeather, place: Place, shifts_min: Sequence[int] = SHIFTS_MIN) -> dict[int, float]:

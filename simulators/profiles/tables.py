@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
-import hashlib
 import io
 import re
-import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.profiles.decimals import Ambiguous, Decimal, parsed
 
-_BRACED = re.compile(r"(.+\.zip)\{(.+)\}", re.IGNORECASE)
+MOST_COLUMNS = 2000
+_LONGEST = 200
+"""Characters of a cell's complaint that a line shows."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Table:
         What the file's options begin with on the command line, for advice in messages; empty if it has none there.
     decimal
         Where the decimals of its numbers begin; None: the cells of each column must tell.
+    units
+        Units by column that the file says beside the header: metadata of a parquet file's columns.
+    descending
+        Whether `frame` has the rows of the file from the last to the first.
+    pivoted
+        Whether it was made of a long table: an absent cell is then no row of that column.
+    twice
+        Columns whose header stands twice.
     """
 
     path: Path
@@ -51,6 +62,10 @@ class Table:
     sha256: str
     option: str = "weather"
     decimal: Decimal | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    descending: bool = False
+    pivoted: bool = False
+    twice: frozenset[str] = frozenset()
 
     def advice(self, field: str, value: str) -> str:
         """How to say something about the file: on the command line and in a study, or in Python."""
@@ -60,10 +75,12 @@ class Table:
 
     def row(self, index: int) -> str:
         """Name data row `index` (from 0) the way a person finds it."""
-        return f"row {self.first_row + index}"
+        return f"row {self.first_row + (len(self.frame) - 1 - index if self.descending else index)}"
 
     def error(self, index: int, problem: str, expected: str) -> InputError:
         """Build the one-line error for data row `index`."""
+        if len(problem) > _LONGEST:
+            problem = f"{problem[: _LONGEST // 2]} ... {problem[-_LONGEST // 2 :]}"
         where = "line of the file" if self.first_row > 1 else "record of the file"
         return InputError(f"{self.path}: {self.row(index)} ({where}): {problem}; expected {expected}")
 
@@ -76,6 +93,8 @@ class Table:
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Read a column as numbers; an empty cell or ``NaN`` is NaN, other text an InputError."""
+        if column in self.twice:
+            raise InputError(f"{self.path}: two columns are called '{column}'; expected every name once")
         cells = self.frame[column]
         if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
             return cells.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -113,64 +132,33 @@ class Table:
                 raise Ambiguous(row, f"'{cell}' may be {cell.replace('.', '')} or {cell.replace('.', ',')}")
 
 
-def on_disk(path: Path) -> Path:
-    """The file a path means on disk: that of an archive for a member of it."""
-    braced = _BRACED.fullmatch(str(path))
-    if braced:
-        return Path(braced[1])
-    archive = next((parent for parent in path.parents if parent.suffix.lower() == ".zip"), None)
-    return archive if archive is not None and archive.is_file() else path
-
-
-def read_bytes(path: Path) -> tuple[bytes, str]:
-    """Read a file, or a zip's member, named ``a.zip/b.csv`` or ``a.zip{b.csv}``; (content, sha256 of the file)."""
-    there = on_disk(path)
-    if not there.exists():
-        raise InputError(f"{path}: no such file")
-    if there.is_dir():
-        raise InputError(f"{path}: is a folder; expected a file")
-    try:
-        raw = there.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    digest = hashlib.sha256(raw).hexdigest()
-    try:
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        elif raw[:4] == b"PK\x03\x04":
-            raw = _zip_member(raw, there, path)
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)  # a member may be packed once more
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged archive ({error})") from error
-    if not raw.strip():
-        raise InputError(f"{path}: the file is empty; expected a header and at least two rows")
-    return raw, digest
-
-
-def _zip_member(raw: bytes, archive: Path, path: Path) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(raw)) as opened:
-        members = [name for name in opened.namelist() if not name.endswith("/")]
-        if "xl/workbook.xml" in members:
-            raise InputError(f"{path}: is an Excel workbook; expected its sheet saved as CSV")
-        braced = _BRACED.fullmatch(str(path))
-        wanted = braced[2] if braced else path.relative_to(archive).as_posix() if path != archive else ""
-        if not wanted and len(members) == 1:
-            wanted = members[0]
-        if wanted not in members:
-            raise InputError(
-                f"{path}: holds {len(members)} files; expected one, or name it as "
-                f"{archive}/{members[0] if members else 'FILE'} (there are {', '.join(members)})"
-            )
-        return opened.read(wanted)
+def _decoded(raw: bytes, encodings: list[str]) -> str:
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
 
 
 def decode(path: Path, raw: bytes) -> str:
-    """Text of a file in UTF-8, with or without byte order mark, else Latin-1; `path` is for messages."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+    """Text of a file in UTF-8 (with or without byte order mark) or UTF-16 (with), else in Windows-1252.
+
+    Raises
+    ------
+    InputError
+        If it is no text; `path` is for the message.
+    """
+    utf_16 = raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = _decoded(raw, ["utf-16"] if utf_16 else ["utf-8-sig", "cp1252"])
+    if "\x00" in text:
+        row = text.count("\n", 0, text.index("\x00")) + 1
+        raise InputError(
+            f"{path}: row {row} (line of the file): is not a text file there (NUL); expected CSV or parquet"
+        )
+    text = text.replace("\ufeff", "")
+    # what spreadsheets take for an instruction, before the header
+    text = re.sub(r"^\s*\"?sep=.\"?[ ,;\t]*(\r?\n)", r"\1", text, flags=re.IGNORECASE)
     # pandas' float parser crashes the interpreter on an exponent of many digits
     monster = re.search(r"\d[eE][+-]?\d{7,}", text)
     if monster:
@@ -184,19 +172,27 @@ def decode(path: Path, raw: bytes) -> str:
 def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
     """Parse a parquet file; `path` is for messages."""
     try:
-        frame = pd.read_parquet(io.BytesIO(raw))
-    except (OSError, ValueError) as error:
+        held = pq.read_table(io.BytesIO(raw))
+        frame = held.to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
-    frame = frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) else frame
+    frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    units = {
+        entry.name.strip(): entry.metadata[b"unit"].decode(errors="replace")
+        for entry in held.schema
+        if entry.metadata and entry.metadata.get(b"unit")
+    }
     frame.columns = [str(name).strip() for name in frame.columns]
     if not len(frame):
         raise InputError(f"{path}: has no data rows; expected at least two")
-    return Table(path, frame, 1, {}, digest)
+    return Table(path, frame, 1, {}, digest, units=units)
 
 
 def parse_text(path: Path, text: str, digest: str) -> Table:
     """Parse the text of a CSV; `path` is for messages."""
-    lines = text.rstrip().splitlines()
+    lines = text.splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()  # and no more: the last cells of the last row may be empty
     comments: dict[str, str] = {}
     header = 0
     while header < len(lines) and (lines[header].startswith("#") or not lines[header].strip()):
@@ -207,6 +203,9 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
     if len(lines) - header < 2:
         raise InputError(f"{path}: has no data rows; expected a header and at least two rows")
     separator = max(",;\t", key=lines[header].count)
+    count = lines[header].count(separator) + 1
+    if count > MOST_COLUMNS:
+        raise InputError(f"{path}: has {count} columns; expected at most {MOST_COLUMNS}")
     check_lengths(path, lines, header, separator)
     try:
         frame = pd.read_csv(
@@ -221,7 +220,9 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
     if not len(frame):
         raise InputError(f"{path}: has no data rows; expected at least two")
     frame.columns = [str(name).strip() for name in frame.columns]
-    return Table(path, frame, header + 2, comments, digest)
+    names = [name.strip() for name in next(csv.reader([lines[header]], delimiter=separator))]
+    twice = frozenset(name for name in names if name and names.count(name) > 1)
+    return Table(path, frame, header + 2, comments, digest, twice=twice)
 
 
 def check_lengths(path: Path, lines: list[str], header: int, separator: str = ",") -> None:

@@ -1,8 +1,7 @@
-"""Timestamps as files write them -> UTC and one uniform step, or an error that says which row is odd.
+"""Timestamps as files write them -> UTC, or an error that says which row is odd.
 
-Two traps are called by name. A file in local time has one hour twice in autumn and one hour missing in
-spring; read as UTC it looks damaged, and the reader suggests to name the zone. A file that is said to be in a
-zone with daylight saving time but has 24 rows every day is in a fixed offset, and the reader says so.
+A file that is said to be in a zone with daylight saving time but has 24 rows every day is in a fixed offset, and the
+reader says so.
 """
 
 from __future__ import annotations
@@ -19,26 +18,42 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.profiles.tables import Table
 
-TIME_NAMES = (
-    "time", "timestamp", "datetime", "date_time", "date", "oootime", "index", "zeit", "mess_datum",
-    "interval_start", "period_start", "period_end", "interval_end", "utc", "local_time", "date/time",
-    "periodend", "point_time", "mtu", "datum von", "start date", "utc time", "utc time at end of hour", "period",
-)  # fmt: skip
 _FORMATS = (
+    (r"\d{4}-\d\d-\d\d \d\d?:\d\d [AP]M$", "%Y-%m-%d %I:%M %p"),
     (r"\d{4}-\d\d-\d\d", "ISO8601"),
-    (r"\d{4}\d\d\d\d:\d{4}", "%Y%m%d:%H%M"),
+    (r"\d{4}\d\d\d\d:\d{4}$", "%Y%m%d:%H%M"),
+    (r"\d{8}T\d{4}$", "%Y%m%dT%H%M"),
+    (r"\d{8}T\d{6}$", "%Y%m%dT%H%M%S"),
+    (r"\d{8} \d{4}$", "%Y%m%d %H%M"),
     (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d$", "%Y/%m/%d %H:%M"),
     (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d:\d\d$", "%Y/%m/%d %H:%M:%S"),
+    (r"\d\d?\.\d\d?\.\d{4}$", "%d.%m.%Y"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d$", "%d.%m.%Y %H:%M:%S"),
+    (r"\d\d?\.\d\d?\.\d\d \d\d?:\d\d$", "%d.%m.%y %H:%M"),
+    (r"\d\d?-[A-Z][a-z]{2}-\d{4} \d\d?:\d\d$", "%d-%b-%Y %H:%M"),
+    (r"\d\d? [A-Z][a-z]{2} \d{4} \d\d?:\d\d$", "%d %b %Y %H:%M"),
     (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d [AP]M$", "%b %d, %Y %I:%M %p"),
 )
 _SLASHED = (
     "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
 )  # fmt: skip
-_UNIX_S, _UNIX_MS = 1e9, 1e12
-"""Counts of seconds and of milliseconds above these are Unix times: since 2001."""
+_SLASHED_DATE = re.compile(r"\d\d?[/-]\d\d?[/-]\d{4}\b")
+_UNIX: tuple[tuple[float, Literal["ns", "us", "ms", "s"]], ...] = (
+    (1e18, "ns"),
+    (1e15, "us"),
+    (1e12, "ms"),
+    (1e9, "s"),
+)
+"""Counts above these are Unix times in these units: since 2001."""
+_EXCEL_DAYS = (2e4, 8e4)
+"""Spreadsheets count days from 1900: 1954 to 2119."""
+_HOURS_OF = {
+    "UTC": 0, "GMT": 0, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "WET": 0, "WEST": 1,
+    "EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+}  # fmt: skip
+"""Zones behind a time that mean one offset everywhere."""
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
@@ -54,62 +69,46 @@ def zone(name: str) -> tzinfo:
         ) from error
 
 
-def base_name(header: str) -> str:
-    """Lower-case name of a time column without a bracketed remark: ``Datetime (UTC)`` -> ``datetime``."""
-    return re.sub(r"\s*[\[(].*?[\])]", "", header).strip().lower()
-
-
-def find_time_column(table: Table) -> str:
-    """Name of the time column: the first with a usual name, else the first column if it holds times."""
-    for column in map(str, table.frame.columns):
-        if base_name(column) in TIME_NAMES:
-            return column
-    first = str(table.frame.columns[0])
-    cells = table.frame[first]
-    if pd.api.types.is_datetime64_any_dtype(cells) or _format_of(str(cells.iloc[0])) is not None:
-        return first
-    raise InputError(
-        f"{table.path}: no time column; expected one named time, timestamp or datetime, "
-        f"found {table.columns()}"
+def looks_like_time(text: str) -> bool:
+    """Whether a cell is written like a date."""
+    return (
+        _format_of(text) is not None
+        or _digits_format(text) is not None
+        or _SLASHED_DATE.match(text) is not None
     )
 
 
-def read_times(table: Table, column: str, timezone: str, start: datetime | None) -> pd.DatetimeIndex:
+def read_times(
+    table: Table, column: str, timezone: str | None, start: datetime | None, named: str | None = None
+) -> pd.DatetimeIndex:
     """Parse the time column into UTC; order and spacing are not checked yet.
 
     Parameters
     ----------
     timezone
-        Zone of times without an offset. A header that says UTC, or an offset in the cells, goes first.
+        Zone of times without an offset; None: as `named`, else UTC. An offset in the cells goes first.
     start
         Meaning of 0 in a column that counts seconds.
+    named
+        The zone the column's header names, see `clock.zone_of`.
     """
     cells = table.frame[column]
     if pd.api.types.is_datetime64_any_dtype(cells):
         stamps = pd.DatetimeIndex(cells)
         return (
-            stamps.tz_convert("UTC") if stamps.tz is not None else _localise(table, stamps, timezone, column)
+            stamps.tz_convert("UTC")
+            if stamps.tz is not None
+            else _localise(table, stamps, timezone, column, named)
         )
     text = cells.astype("string").str.strip().fillna("")
     first = str(text.iloc[0])
     layout = _digits_format(first)
-    if layout is None and re.fullmatch(r"\d+(\.0*)?", first):
-        counts = table.numbers(column)
-        if float(np.nanmin(counts)) >= _UNIX_S:
-            unit: Literal["s", "ms"] = "ms" if float(np.nanmin(counts)) >= _UNIX_MS else "s"
-            return pd.DatetimeIndex(pd.to_datetime(counts, unit=unit, utc=True))
-        if start is None:
-            raise InputError(
-                f"{table.path}: column '{column}' counts seconds; expected dates and times "
-                "(in Python, start= says what 0 means)"
-            )
-        return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
+    if layout is None and re.fullmatch(r"\d+(\.\d*)?", first):
+        return _counted(table, column, start)
     if layout is None:
-        # "2023-01-01 00:00 UTC" is an offset in words, "01-02-2023" slashes in another hand
-        text = text.str.replace(r" ?(UTC|GMT)$", "+00:00", regex=True)
-        if re.match(r"\d\d?-\d\d?-\d{4}", first):
-            text = text.str.replace(r"^(\d\d?)-(\d\d?)-", r"\1/\2/", regex=True)
-        layout = _format_of(first) or _slashed_format(table, text)
+        text = _rewritten(text, first)
+        first = str(text.iloc[0])
+    layout = layout or _format_of(first) or _slashed_format(table, text)
     if layout is None:
         raise table.error(0, f"'{first}' in column '{column}' is not a time", _EXPECTED)
     stamps = pd.DatetimeIndex(pd.to_datetime(text, format=layout, errors="coerce", utc=True))
@@ -124,7 +123,48 @@ def read_times(table: Table, column: str, timezone: str, start: datetime | None)
             f"'{text.iloc[mixed[0]]}' has {'no' if has_offset else 'a'} UTC offset, unlike the rows above"
         )
         raise table.error(int(mixed[0]), problem, "an offset in every row or in none")
-    return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column)
+    return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column, named)
+
+
+def _counted(table: Table, column: str, start: datetime | None) -> pd.DatetimeIndex:
+    """Times of a column of numbers: Unix times, or seconds from `start`."""
+    counts = table.numbers(column)
+    least = float(np.nanmin(counts))
+    for above, unit in _UNIX:
+        if least >= above:
+            return pd.DatetimeIndex(pd.to_datetime(counts, unit=unit, utc=True))
+    if np.isnan(counts).any():
+        raise table.error(int(np.argmax(np.isnan(counts))), f"no time in column '{column}'", _EXPECTED)
+    if start is not None:
+        return pd.DatetimeIndex(start + pd.to_timedelta(counts, unit="s")).tz_convert("UTC")
+    if (
+        _EXCEL_DAYS[0] <= least <= float(counts.max()) <= _EXCEL_DAYS[1]
+        and np.diff(counts).max(initial=0.0) <= 1
+    ):
+        raise table.error(
+            0, f"{counts[0]:g} in column '{column}' is a spreadsheet's count of days", _EXPECTED
+        )
+    raise InputError(
+        f"{table.path}: column '{column}' counts seconds; expected dates and times, or what 0 means: "
+        f"{table.advice('start', '2023-06-05')}"
+    )
+
+
+def _rewritten(text: pd.Series[str], first: str) -> pd.Series[str]:
+    """Times in the layouts known: a zone's name as its offset, slashes for dashes, 24:00 as the next day's 00:00."""
+    for name, hours in _HOURS_OF.items():
+        if bool(text.str.contains(name, regex=False).any()):
+            text = text.str.replace(rf" ?\(?\b{name}\)?$", f"{hours:+03d}:00", regex=True)
+    if re.match(r"\d\d?-\d\d?-\d{4}", first):
+        text = text.str.replace(r"^(\d\d?)-(\d\d?)-", r"\1/\2/", regex=True)
+    late = text.str.match(r"\d{4}-\d\d-\d\d[ T]24:00(:00)?$")
+    if bool(late.any()):
+        days = pd.to_datetime(text[late].str[:10], errors="coerce") + pd.Timedelta(days=1)
+        text = text.copy()
+        text[late] = days.dt.strftime("%Y-%m-%d 00:00").fillna(text[late])
+        if bool(text.str.match(r".*:\d\d:\d\d$").any()):
+            text = text.mask(late, text + ":00")
+    return text
 
 
 def _digits_format(text: str) -> str | None:
@@ -150,8 +190,18 @@ def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
     return layouts[0] if layouts else None
 
 
-def _localise(table: Table, stamps: pd.DatetimeIndex, timezone: str, column: str) -> pd.DatetimeIndex:
-    if "utc" in column.lower() or zone(timezone) is UTC:
+def _localise(
+    table: Table, stamps: pd.DatetimeIndex, timezone: str | None, column: str, named: str | None
+) -> pd.DatetimeIndex:
+    if named == "UTC":
+        return stamps.tz_localize("UTC")
+    if named == "local" and timezone is None:
+        raise InputError(
+            f"{table.path}: times in '{column}' are local by their name; expected their zone: "
+            f"{table.advice('timezone', 'Europe/Berlin')}, or a fixed offset: Etc/GMT-1 for CET all year"
+        )
+    timezone = timezone or (named if named != "local" else None) or "UTC"
+    if zone(timezone) is UTC:
         return stamps.tz_localize("UTC")
     # by name: pandas localises by name from a table of clock changes, but asks a zoneinfo object row by row
     twice = _in_the_repeated_hour(stamps, timezone)
@@ -191,79 +241,6 @@ def _in_the_repeated_hour(stamps: pd.DatetimeIndex, timezone: str) -> NDArray[np
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(int), [0]))))
     return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def uniform_step(table: Table, stamps: pd.DatetimeIndex, fill: bool) -> tuple[int, NDArray[np.int64]]:
-    """Check order and spacing; return (step in s, position of every row on the uniform axis).
-
-    With `fill` whole missing steps are allowed, duplicates and a backward step never are.
-    """
-    if len(stamps) < 2:
-        raise InputError(
-            f"{table.path}: has {len(stamps)} data row; expected at least two to know the resolution"
-        )
-    seconds = (stamps - stamps[0]).total_seconds().to_numpy()
-    gaps = np.diff(seconds)
-    positive = gaps[gaps > 0]
-    if not len(positive):
-        raise table.error(1, f"time {stamps[1]:%Y-%m-%d %H:%M} does not advance", "times in ascending order")
-    lengths, counts = np.unique(positive, return_counts=True)
-    step = float(lengths[np.argmax(counts)])
-    if step != round(step):
-        raise InputError(f"{table.path}: rows are {step:g} s apart; expected whole seconds")
-    odd = gaps != step
-    if fill:
-        odd &= ~((gaps > 0) & (gaps % step == 0))
-    wrong = np.flatnonzero(odd)
-    if len(wrong):
-        backward = np.flatnonzero(gaps < 0)
-        # a row out of order also looks like a gap further up; name the row itself
-        index = int(backward[0] if len(backward) else wrong[0])
-        _refuse(table, stamps, index, float(gaps[index]), step)
-    return int(step), np.rint(seconds / step).astype(np.int64)
-
-
-def _refuse(table: Table, stamps: pd.DatetimeIndex, index: int, gap: float, step: float) -> None:
-    before, after = stamps[index], stamps[index + 1]
-    dst = _clock_change(before, gap, step)
-    row = index + 1
-    if gap == 0:
-        what = f"duplicate time {after:%Y-%m-%d %H:%M}"
-        raise table.error(
-            row, what + (f" {dst}" if dst else ""), _zone_hint(table) if dst else "every time once"
-        )
-    if gap < 0:
-        what = f"time {after:%Y-%m-%d %H:%M} is earlier than {before:%Y-%m-%d %H:%M} in the row above"
-        raise table.error(
-            row, what + (f" {dst}" if dst else ""), _zone_hint(table) if dst else "times in ascending order"
-        )
-    if gap % step == 0:
-        missing = round(gap / step) - 1
-        what = f"{missing} row{'s' if missing > 1 else ''} missing before {after:%Y-%m-%d %H:%M}"
-        expected = (
-            _zone_hint(table)
-            if dst
-            else f"one row every {step:g} s, or a fill rule: {table.advice('fill', 'previous')}"
-        )
-        raise table.error(row, what + (f" {dst}" if dst else ""), expected)
-    raise table.error(
-        row, f"{after:%Y-%m-%d %H:%M:%S} is {gap:g} s after the row above", f"steps of {step:g} s"
-    )
-
-
-def _clock_change(before: pd.Timestamp, gap: float, step: float) -> str:
-    """Say so if a jump looks like a clock change: one hour, at night, on a Sunday of the season."""
-    if before.dayofweek != 6 or before.hour > 4:
-        return ""
-    if gap == 3600 + step and before.month in (3, 4, 9, 10):
-        return "(looks like daylight saving time: clocks go forward)"
-    if gap in (0.0, step - 3600) and before.month in (9, 10, 11, 3, 4):
-        return "(looks like daylight saving time: clocks go back)"
-    return ""
-
-
-def _zone_hint(table: Table) -> str:
-    return f"UTC, or the file's local time zone: {table.advice('timezone', 'Europe/Berlin')}"
 
 
 def _other_zone(table: Table) -> str:

@@ -12,17 +12,16 @@ from simulators.profiles.formats.base import Column, Implausible
 from simulators.profiles.formats.headers import MOER
 from simulators.profiles.quantities import (
     CARBON,
+    CONTRACT,
     ENERGY_WH,
+    LOAD,
     MARGINAL,
     POWER_W,
     QUANTITIES,
     Quantity,
-    accepted_units,
-    conversion,
-    normalise_unit,
-    split_header,
 )
 from simulators.profiles.tables import Table
+from simulators.profiles.units import accepted_units, conversion, normalise_unit, split_header
 
 Array = NDArray[np.float64]
 
@@ -30,9 +29,12 @@ PER_UNIT = tuple(QUANTITIES[name].label for name in ("pv", "wind", "per_unit"))
 POUND_G_PER_KWH = 0.45359237
 """One pound per MWh in g/kWh: exact, by the definition of the pound."""
 
-PER_AREA = ("wh/m2", "kwh/m2")
+PER_AREA = ("wh/m2", "kwh/m2", "j/cm2", "j/m2", "kj/m2", "mj/m2")
 MOST_IMPLAUSIBLE = 0.01
 """Share of values that a rule may mend; with more of them the unit is wrong, or the file."""
+
+BARE_IRRADIANCE = 3.0
+"""Irradiance whose largest value is below is in kW/m2, or of a night: the sun gives more than 3 W/m2 when it rises."""
 
 BARE_PRICE = 10.0
 """A bare price is one per kWh: no market has paid ten of a currency for a kWh, many have per MWh."""
@@ -48,14 +50,14 @@ def stated_unit(
     InputError
         If it names none and could have several.
     """
-    unit = found.unit if found and found.unit else split_header(column)[1]
+    unit = found.unit if found and found.unit else table.units.get(column) or split_header(column)[1]
     if unit is None:
         unit = _unit_beside(table)
     if unit is not None:
         return unit
     if quantity in (CARBON, MARGINAL):
         return _bare_carbon(table, column, quantity, numbers)
-    _check_bare(table, column, quantity, numbers)
+    check_bare(table, column, quantity, numbers)
     return None
 
 
@@ -80,7 +82,7 @@ def _bare_carbon(table: Table, column: str, quantity: Quantity, numbers: Array) 
     if _whole_pounds(numbers):
         return None  # Vessim's excerpts: lbs/MWh as WattTime publishes them, converted to g/kWh
     if name in quantity.names:
-        _check_bare(table, column, quantity, numbers)
+        check_bare(table, column, quantity, numbers)
         return None
     raise InputError(
         f"{table.path}: column '{column}' names no unit (its mean is {mean:.4g}; WattTime's unit is lbs/MWh); "
@@ -96,20 +98,29 @@ def _whole_pounds(numbers: Array) -> bool:
     )
 
 
-def _check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
+def check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
+    """Refuse a column without a unit whose values are implausible in the canonical one."""
     if np.isnan(numbers).all():
         return
+    if quantity.bare_mean is None:
+        raise InputError(
+            f"{table.path}: column '{column}' names no unit and may be in any; expected "
+            f"{table.advice('unit', 'kW')}, or W, MW, kWh per interval; a share of a rated power: "
+            f"{table.advice('rating', '20MW')}"
+        )
     low, high = quantity.bare_mean
     mean = float(np.nanmean(numbers))
     largest = float(np.nanmax(np.abs(numbers)))
     too_dear = quantity.label == "price" and largest > BARE_PRICE
-    if low <= mean <= high and not too_dear:
+    dim = quantity.unit == "W/m2" and 0.05 < largest < BARE_IRRADIANCE
+    if low <= mean <= high and not too_dear and not dim:
         return
     what = f"its largest value {largest:.4g}" if low <= mean <= high else f"its mean {mean:.4g}"
     raise InputError(
         f"{table.path}: column '{column}' names no unit and {what} is implausible "
-        f"in {quantity.unit}; expected the unit in the header, or "
-        f"{table.advice('unit', quantity.unit)}; known are {accepted_units(quantity)}"
+        f"in {quantity.unit}; expected the unit in the header, such as '{column}[{quantity.unit}]'"
+        + (f", or {table.advice('unit', quantity.unit)}" if table.option != "weather" else "")
+        + f"; known are {accepted_units(quantity)}"
     )
 
 
@@ -140,8 +151,11 @@ def converted(
         factor, offset, result = conversion(quantity, unit) or (1.0, 0.0, "")
         return numbers * factor * per_hour + offset, result
     watts = POWER_W.get(folded) or (ENERGY_WH[folded] * per_hour if folded in ENERGY_WH else None)
-    if watts is not None and quantity.label == QUANTITIES["load"].label:
+    is_load = quantity in (LOAD, CONTRACT)
+    if is_load and watts is not None:
         return numbers * watts, quantity.unit
+    if is_load and rated_w is not None and (share := conversion(QUANTITIES["per_unit"], unit)) is not None:
+        return numbers * share[0] * rated_w, quantity.unit
     if watts is not None and quantity.label in PER_UNIT:
         if rated_w is None:
             raise InputError(
@@ -173,6 +187,8 @@ def mark_implausible(
         kind = "negative " if worst < 0 <= quantity.low else ""
         many = "" if rule is None else f" ({len(wrong)} such values: more than a rule may mend)"
         way = f", or a rule: {table.advice('implausible', 'cap')} or missing" if rule is None else ""
+        if len(wrong) > len(values) / 2:
+            way = ", or its own unit in the header: most values are outside"
         raise table.error(
             int(wrong[0]), f"{kind}{quantity.label} {worst:g} in column '{column}'{many}", f"{limits}{way}"
         )

@@ -29,7 +29,7 @@ from simulators.profiles.formats.base import Content, Implausible, Label, RawWea
 from simulators.profiles.profile import Align, Profile
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.registry import weather_format
-from simulators.profiles.sun import Place, on_time
+from simulators.profiles.sun import Place, check_diffuse, on_time
 
 FIELDS = {
     "ghi_w_m2": "ghi",
@@ -38,10 +38,11 @@ FIELDS = {
     "temp_air_c": "temperature",
     "wind_speed_m_s": "wind_speed",
     "pressure_pa": "pressure",
+    "humidity_percent": "humidity",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # read once, and a key of what was computed from it
 class Weather:
     """Weather of one place on a uniform UTC axis; every array has shape (n,) or is None if the file has none.
 
@@ -63,6 +64,8 @@ class Weather:
         Wind speed, m/s, and the height it holds for, m.
     pressure_pa
         Air pressure at the station, Pa.
+    humidity_percent
+        Relative humidity, %; None as well if the file has it with gaps that nothing fills.
     roughness_m
         Roughness length of the terrain, m; None if the file has none.
     cyclic
@@ -88,6 +91,7 @@ class Weather:
     pressure_pa: NDArray[np.float64] | None
     source: str
     height_m: float = 10.0
+    humidity_percent: NDArray[np.float64] | None = None
     roughness_m: float | None = None
     cyclic: bool = False
     sha256: str = ""
@@ -126,8 +130,9 @@ class Weather:
         if values is None:
             present = [quantity_named(FIELDS[f]).label for f in FIELDS if getattr(self, f) is not None]
             without = "; expected --without pv" if name in ("ghi_w_m2", "dni_w_m2", "dhi_w_m2") else ""
+            whole = " in % without gaps" if name == "humidity_percent" else ""
             raise InputError(
-                f"{self.path or self.source}: has no {quantity.label}; it has {', '.join(present)}{without}"
+                f"{self.path or self.source}: has no {quantity.label}{whole}; it has {', '.join(present)}{without}"
             )
         return Profile(
             quantity.label,
@@ -197,6 +202,8 @@ def read_weather(
     raw = known.weather(
         content, Said(timezone, label, None if fill is None else parse_fill(fill), implausible)
     )
+    if not raw.columns:
+        raise InputError(f"{path}: no irradiance, temperature or wind speed in it; expected a weather file")
     for name, said in (("timezone", timezone), ("label", label)):
         if said is not None and raw.settled:
             raise InputError(
@@ -205,6 +212,7 @@ def read_weather(
     own = raw.latitude is not None and raw.longitude is not None
     place = Place(raw.latitude, raw.longitude) if own else Place(latitude, longitude)
     columns, computed = _complete_irradiance(raw, place)
+    check_diffuse(replace(raw, columns=columns))
     raw, moved = on_time(replace(raw, columns=columns), place, {"ghi", "dni", "dhi"} <= set(raw.columns))
     is_cyclic = raw.cyclic if cyclic is None else cyclic
     steps = len(next(iter(raw.columns.values())))

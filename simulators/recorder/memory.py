@@ -23,7 +23,7 @@ class MemorySink:
     """
 
     def __init__(self) -> None:
-        self._tables: dict[str, list[Mapping[str, ArrayLike]]] = {}
+        self._tables: dict[str, dict[str, list[ArrayLike]]] = {}
         self.simulated_s = 0
 
     @property
@@ -33,25 +33,27 @@ class MemorySink:
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         """Keep rows; the arrays must not be changed afterwards."""
-        self._tables.setdefault(table, []).append(columns)
+        parts = self._tables.setdefault(table, {name: [] for name in columns})
+        for name, values in columns.items():
+            parts[name].append(values)
 
     def reached(self, simulated_s: int) -> None:
         """Note how far the run is."""
         self.simulated_s = simulated_s
 
     def frame(self, table: str) -> pd.DataFrame:
-        """All rows of a table so far.
+        """All rows of a table so far; shares its memory with the sink.
 
         Raises
         ------
         KeyError
             If nothing was written to it.
         """
-        parts = self._tables[table]
-        if len(parts) > 1:
-            joined = {name: _joined([part[name] for part in parts]) for name in parts[0]}
-            parts[:] = [joined]
-        return pd.DataFrame(dict(parts[0]))
+        columns = self._tables[table]
+        for parts in columns.values():
+            if len(parts) > 1:
+                parts[:] = [_joined(parts)]  # column by column: never the whole table twice
+        return pd.DataFrame({name: parts[0] for name, parts in columns.items()}, copy=False)
 
 
 def _joined(parts: list[Any]) -> Any:

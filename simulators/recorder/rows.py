@@ -119,6 +119,14 @@ class SeriesRows:
         except (KeyError, TypeError, ValueError):
             raise self._complaint(time, inputs) from None
 
+    def add_series(self, inputs: Mapping[str, Mapping[str, NDArray[np.float64]]], steps: int) -> None:
+        """Take the values of several steps at once: series of one value for each by attribute and source."""
+        rows = np.zeros((steps, len(self._places)))
+        for attribute, wanted in self._wanted:
+            for source, place in wanted:
+                rows[:, place] += inputs[attribute][source]
+        self._values.frombytes(rows.tobytes())
+
     def _complaint(self, time: int, inputs: Inputs) -> ValueError:
         for attribute, wanted in self._wanted:
             for source, _ in wanted:
@@ -131,7 +139,7 @@ class SeriesRows:
                     )
         return ValueError(f"the values at {time} s are not numbers")
 
-    def take(self, times: Sequence[int], clock: Clock) -> Columns:
+    def take(self, times: Sequence[int] | NDArray[np.int64], clock: Clock) -> Columns:
         """The rows of the buffered steps, which are forgotten; of a step that was cut short nothing is kept."""
         steps, sites = len(times), len(self.sites)
         width = len(self._places)

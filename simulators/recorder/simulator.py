@@ -25,6 +25,8 @@ FINISHED = "finished"
 SERIES = "P_series[MW]"
 ROWS_AT_ONCE = 32_768
 """Requests and parts of steps that are buffered at most."""
+BUFFER_STEPS = 1440
+"""Steps between two hand-overs."""
 
 
 class _Tables:
@@ -108,10 +110,12 @@ class Recorder(Adapter[_Tables]):
     def __init__(self, sink: Sink) -> None:
         super().__init__()
         self._sink = sink
-        self._buffer_steps = 1440
+        # asked once: whether an object keeps to a protocol takes longer than all else in a step
+        self._storing = sink if isinstance(sink, StoringSink) else None
+        self._buffer_steps = BUFFER_STEPS
 
     def set_up(  # type: ignore[override]
-        self, *, start: datetime | str, buffer_steps: int = 1440
+        self, *, start: datetime | str, buffer_steps: int = BUFFER_STEPS
     ) -> None:
         """Take the start of the run and the size of the buffer."""
         moment = pd.Timestamp(start)
@@ -121,8 +125,8 @@ class Recorder(Adapter[_Tables]):
             )
         self._clock = Clock(moment.to_pydatetime())
         self._buffer_steps = buffer_steps
-        if isinstance(self._sink, StoringSink):
-            self._sink.before_closing(self.flush)
+        if self._storing is not None:
+            self._storing.before_closing(self.flush)
 
     def make(  # type: ignore[override]
         self,
@@ -175,4 +179,4 @@ class Recorder(Adapter[_Tables]):
                 self._sink.rows("requests", tables.requests.empty())
 
     def _whole(self) -> AbstractContextManager[None]:
-        return self._sink.uninterrupted() if isinstance(self._sink, StoringSink) else nullcontext()
+        return nullcontext() if self._storing is None else self._storing.uninterrupted()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulators.report import page
+from simulators.report import books, page
 from simulators.report.labels import energy_text, mass_text, number, share
 
 BOUNDARIES = {"operational": "Operational", "life-cycle": "Life cycle"}
@@ -13,7 +13,7 @@ LINES = {
     "grid": "Grid import",
     "battery_settlement": "Battery back at its start",
     "own_supply": "Own PV, wind and battery",
-    "embodied": "Making of GPUs and servers",
+    "embodied": "Making of the hardware",
     "total": "Total",
 }
 PARTS = {"pv": "PV", "wind": "Wind", "battery": "Battery"}
@@ -25,7 +25,7 @@ INTRO = (
 
 def section(summary: Mapping[str, Any]) -> str:
     """The sections of the page; empty where the summary has none of it."""
-    return _carbon(summary) + _cost(summary) + _plants(summary)
+    return _carbon(summary) + books.carbon(summary) + books.bill(summary) + _plants(summary)
 
 
 def _carbon(summary: Mapping[str, Any]) -> str:
@@ -117,24 +117,12 @@ def _currency(summary: Mapping[str, Any]) -> str:
     return str((summary.get("import_cost") or {}).get("unit") or "1")
 
 
-def _cost(summary: Mapping[str, Any]) -> str:
-    cost = summary.get("import_cost")
-    if not cost or "total" not in cost:
-        return ""
-    rows = [
-        ("Grid import at the price of its moment", number(cost["value"], cost["unit"])),
-        (LINES["battery_settlement"], number(cost["battery_settlement"], cost["unit"])),
-        ("Total", number(cost["total"], cost["unit"])),
-    ]
-    return page.section("Cost", page.table(("", ""), rows, ("", "number"), ("", "", "sum"), narrow=True))
-
-
 def _plants(summary: Mapping[str, Any]) -> str:
     rows = [
         (
             _named(name),
             number(plant["rated_kw"], "kW"),
-            plant["model"] + (f", {plant['machines']:.3g} of them" if plant.get("machines") else ""),
+            _made_of(plant),
             number(plant["hub_height_m"], "m") if plant.get("hub_height_m") else "–",
             share(plant["capacity_factor"]),
         )
@@ -146,9 +134,15 @@ def _plants(summary: Mapping[str, Any]) -> str:
     return page.section("Own generation", page.table(header, rows, ("", "number", "", "number", "number")))
 
 
+def _made_of(plant: Mapping[str, Any]) -> str:
+    """Model, number and what else is known of a plant; old results know less."""
+    machines = f"{plant['machines']:.3g} of them" if plant.get("machines") else ""
+    return ", ".join(filter(None, (plant["model"], machines, plant.get("detail", ""))))
+
+
 def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The same for the terminal: settlement, own supply, total, cost and plants."""
-    carbon, cost = summary.get("carbon_kg") or {}, summary.get("import_cost") or {}
+    carbon = summary.get("carbon_kg") or {}
     found = summary.get("boundaries") or {}
     totals = [
         f"{number(found[name]['total'], 'kg CO2eq')} {words.lower()}"
@@ -164,11 +158,7 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Carbon, own PV, wind and battery", f"{_kg(own_kg)} ({carbon.get('boundary')})" if found else ""),
         ("Carbon, all of it", "; ".join(totals)),
     ]
-    if "total" in cost:
-        settled = number(cost["battery_settlement"], cost["unit"])
-        rows.append(
-            ("Cost", f"{number(cost['total'], cost['unit'])}, of which battery back at its start {settled}")
-        )
+    rows += books.lines(summary)
     if battery := summary.get("storage"):
         ends = f"{share(battery['soc_start'])}, {share(battery['soc_end'])}"
         cycles = f"{battery.get('equivalent_full_cycles', 0.0):.3g} equivalent full cycles"

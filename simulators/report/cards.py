@@ -13,11 +13,7 @@ def cards(summary: Mapping[str, Any]) -> str:
     """The cards at the top of the page."""
     energy, renewable = summary.get("energy_mwh", {}), summary.get("renewable", {})
     it, facility = energy.get("it"), energy.get("facility")
-    served = summary.get("inference", {})
-    # who may be held back has no first token to wait for
-    of_whom, waits = served, ""
-    if (prompt := (served.get("classes") or {}).get("interactive")) and prompt["requests"]:
-        of_whom, waits = prompt, "interactive requests, "
+    served = summary.get("inference") or {}
     told = [
         page.card(
             "Energy used by the site",
@@ -30,12 +26,25 @@ def cards(summary: Mapping[str, Any]) -> str:
             f"interval by interval; offset ratio {share(renewable.get('offset_ratio'))}",
         ),
         *_carbon(summary),
+        *_cost(summary),
+        *(_served(summary, served) if served else ()),
+    ]
+    return f'<div class="cards">{"".join(told)}</div>'
+
+
+def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
+    """What serving took, and who waited how long."""
+    # who may be held back has no first token to wait for
+    of_whom, waits = served, ""
+    if (prompt := (served.get("classes") or {}).get("interactive")) and prompt["requests"]:
+        of_whom, waits = prompt, "interactive requests, "
+    return [
         page.card(
             "Energy per output token, at the GPUs",
             number(served.get("energy_j_per_output_token"), "J"),
-            f"{_at_meter(summary)}GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, "
-            f"MFU {share(served.get('mfu_mean'))}",
+            f"GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, MFU {share(served.get('mfu_mean'))}",
         ),
+        *_at_meter(summary),
         page.card(
             "Requests completed",
             number(served.get("requests_completed")),
@@ -55,12 +64,33 @@ def cards(summary: Mapping[str, Any]) -> str:
             )
         ),
     ]
-    return f'<div class="cards">{"".join(told)}</div>'
 
 
-def _at_meter(summary: Mapping[str, Any]) -> str:
-    found = (summary.get("uncertainty") or {}).get("j_per_output_token_meter")
-    return f"at the meter {number(found['value'], 'J')}; " if found else ""
+def _at_meter(summary: Mapping[str, Any]) -> list[str]:
+    meter = (summary.get("energy_j_per_output_token") or {}).get("meter")
+    if meter is None:
+        return []
+    detail = "servers, cooling and power chain included"
+    return [page.card("Energy per output token, at the meter", number(meter, "J"), detail)]
+
+
+def _per_request(summary: Mapping[str, Any]) -> str:
+    per = (summary.get("sci") or {}).get("g_per_request")
+    return "" if per is None else f"; {mass_text(per / 1e3)} per request"
+
+
+def _by_contracts(summary: Mapping[str, Any]) -> str:
+    market = (summary.get("scope2") or {}).get("market_kg")
+    return "" if market is None else f"{mass_text(market)} by contracts; "
+
+
+def _cost(summary: Mapping[str, Any]) -> list[str]:
+    cost = summary.get("cost")
+    if not cost:
+        return []
+    unit = "" if cost["unit"] == "1" else cost["unit"]
+    detail = f"energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"
+    return [page.card("Cost of electricity", number(cost["total"], unit), detail)]
 
 
 def _beside(carbon: Mapping[str, Any]) -> str:
@@ -77,27 +107,30 @@ def _carbon(summary: Mapping[str, Any]) -> list[str]:
     carbon = summary.get("carbon_kg", {})
     reasons = carbon.get("reasons", {})
     operational, total = carbon.get("operational"), carbon.get("total")
-    tokens = summary.get("inference", {}).get("decode_tokens")
+    tokens = (summary.get("inference") or {}).get("decode_tokens")
     embodied = f"embodied {mass_text(carbon.get('embodied'))}"
     reason = reasons.get("operational", "")
     told = [
         page.card(
             "Operational carbon",
             mass_text(operational),
-            f"CO₂eq of grid import; {_beside(carbon)}{embodied}"
+            f"CO₂eq of grid import, by location; {_by_contracts(summary)}{_beside(carbon)}{embodied}"
             if operational is not None or not reason
             else f"{reason}; {embodied}",
         ),
-        page.card(
-            "Carbon per 1,000 output tokens",
-            number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
-            "CO₂eq, all of it: battery settled, own supply, embodied"
-            if "battery_settlement" in carbon
-            else "CO₂eq, operational and embodied"
-            if total is not None or not reason
-            else reasons.get("total", "needs the operational carbon"),
-        ),
     ]
+    if summary.get("inference"):
+        told.append(
+            page.card(
+                "Carbon per 1,000 output tokens, at the meter",
+                number(total * 1e6 / tokens, "g") if total is not None and tokens else "–",
+                f"CO₂eq, all of it: battery settled, own supply, embodied{_per_request(summary)}"
+                if "battery_settlement" in carbon
+                else "CO₂eq, operational and embodied"
+                if total is not None or not reason
+                else reasons.get("total", "needs the operational carbon"),
+            )
+        )
     if carbon.get("consequence_marginal") is not None:
         told.append(
             page.card(

@@ -45,7 +45,7 @@ table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-nume
 th, td { text-align:left; padding:6px 14px 6px 0; border-bottom:1px solid var(--rule); vertical-align:top; }
 th { color:var(--muted); font-weight:550; font-size:.82rem; white-space:nowrap; }
 .narrow { max-width:600px; }
-td.number, th.number { text-align:right; }
+td.number, th.number { text-align:right; white-space:nowrap; }
 tr.sum td { font-weight:650; }
 tr.part td:first-child { padding-left:18px; color:var(--muted); }
 td.hash { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:.78rem; color:var(--muted);

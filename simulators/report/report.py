@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import account, page, sections, tables, uncertainty
+from simulators.report import account, books, facility, page, sections, tables, uncertainty
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
@@ -62,8 +62,10 @@ def write_report(
         tables.scheduling(summary.get("scheduling")),
         sections.network(charts, drawn, summary, pictures or {}),
         tables.energy(summary),
+        facility.section(summary),
         tables.inputs(config.get("inputs", ())),
         tables.notes(notes),
+        books.assumptions(summary),
         tables.details(
             "Resolved options",
             tables.flat({k: v for k, v in config.items() if k not in ("versions", "inputs")}),

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import page, series
+from simulators.report import books, page, series
 from simulators.report.charts import Charts
 from simulators.report.labels import mass_text, share
 
@@ -114,6 +114,7 @@ def renewable(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str,
     return page.section(
         "How renewable was it? Two answers",
         f'<div class="pair">{pair}</div>',
+        books.round_the_clock(summary),
         page.text(below + "The map shows the share of each hour's load that own supply carried.", "note"),
         page.plot("coverage"),
     )

@@ -53,7 +53,7 @@ def scheduling(comparison: Mapping[str, Any] | None) -> str:
 
 def classes(summary: Mapping[str, Any]) -> str:
     """Latencies and deadlines of interactive and deferrable requests, and of each tenant if there are several."""
-    served = summary.get("inference", {})
+    served = summary.get("inference") or {}
     told = [("", served.get("classes") or {})]
     told += [
         ("other tenants" if tenant == "-1" else f"tenant {tenant}", kinds)
@@ -82,7 +82,7 @@ def classes(summary: Mapping[str, Any]) -> str:
 
 def energy(summary: Mapping[str, Any]) -> str:
     """Supply and use over the whole run, with the largest conservation residual."""
-    mwh = {name: value or 0.0 for name, value in summary.get("energy_mwh", {}).items()}
+    mwh = {name: value for name, value in summary.get("energy_mwh", {}).items() if value is not None}
     if not mwh:
         return ""
     supply, use = (

@@ -9,8 +9,10 @@ from simulators.report import page
 from simulators.report.labels import energy_text, mass_text, number
 
 INTRO = (
-    "90 % of unseen servers are expected between low and high. Every input that carries a range is moved to its ends "
-    "alone; the moves are taken as independent. Carbon and cost follow the import, with its mean intensity and price."
+    "Every input that carries a range is moved to its ends alone, and the figures are worked out anew, interval by "
+    "interval; the moves are taken as independent. For power and time the ends hold 90 % of unseen servers; for "
+    "published factors they are what the source gives. Beside each figure stand the inputs that drive it most, and "
+    "what each does."
 )
 
 
@@ -18,12 +20,21 @@ def _joules(value: float | None) -> str:
     return number(value, "J")
 
 
+def _grams(value: float | None) -> str:
+    return mass_text(None if value is None else value / 1e3)
+
+
 FIGURES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "j_per_output_token_gpu": ("Energy per output token, at the GPUs", _joules),
     "j_per_output_token_meter": ("Energy per output token, at the meter", _joules),
     "facility_mwh": ("Energy used by the site", energy_text),
-    "operational_kg": ("Operational carbon", mass_text),
+    "operational_kg": ("Operational carbon, by location", mass_text),
+    "market_kg": ("Operational carbon, by contracts", mass_text),
+    "total_kg": ("Carbon, all of it", mass_text),
     "import_cost": ("Cost of the import", number),
+    "cost": ("Cost, the whole bill", number),
+    "sci_g_per_request": ("Carbon per request, at the meter", _grams),
+    "sci_g_per_output_token": ("Carbon per 1,000 output tokens, at the meter", mass_text),
 }
 """What is told of the uncertainty of a summary, with its words and its form."""
 
@@ -43,10 +54,10 @@ def spread(found: Mapping[str, float] | None, form: Callable[[float | None], str
     return f"{value} ({low.removesuffix(f' {unit}')} to {high})"
 
 
-def drivers_text(found: Mapping[str, Any]) -> str:
-    """The largest drivers in one line: what each does to the energy at the meter; empty without any."""
+def drivers_text(found: Mapping[str, Any], form: str = "+.0%") -> str:
+    """The largest drivers in one line: what each does to the figure; empty without any."""
     return "; ".join(
-        f"{driver['name']} {driver['low']:+.0%} to {driver['high']:+.0%}"
+        f"{driver['name']} {driver['low']:{form}} to {driver['high']:{form}}"
         for driver in found.get("drivers", ())
     )
 
@@ -58,22 +69,23 @@ def section(summary: Mapping[str, Any]) -> str:
         return ""
     rows = []
     for key, (words, form) in FIGURES.items():
-        known = found.get(key)
-        if known:
-            if key == "import_cost" and (unit := (summary.get("import_cost") or {}).get("unit")):
-                words = f"{words}, {unit}"
-            rows.append((words, *(form(known[name]) for name in ("low", "value", "high"))))
+        if known := found.get(key):
+            unit = (summary.get(key) or {}).get("unit") if key in ("import_cost", "cost") else None
+            ends = [form(known[name]) for name in ("low", "value", "high")]
+            shown = [f"{text} {unit}" for text in ends] if unit not in (None, "1") else ends
+            rows.append((words, *shown, drivers_text(known, "+.1%")))
+    parts = []
+    if rows:
+        heads = ("", "Low", "Value", "High", "Driven most by")
+        parts.append(page.text(INTRO, "note"))
+        parts.append(page.table(heads, rows, ("", *("number",) * 3)))
+    elif found.get("reason"):
+        parts.append(page.text(f"No interval: {found['reason']}.", "note"))
     drivers = [
         (driver["name"], f"{driver['low']:+.1%}", f"{driver['high']:+.1%}")
         for driver in found.get("drivers", ())
     ]
-    parts = []
-    if rows:
-        parts.append(page.text(INTRO, "note"))
-        parts.append(page.table(("", "Low", "Value", "High"), rows, ("", *("number",) * 3), narrow=True))
-    elif found.get("reason"):
-        parts.append(page.text(f"No interval: {found['reason']}.", "note"))
-    if drivers:
+    if drivers and not any(found[key].get("drivers") for key in FIGURES if found.get(key)):
         parts.append(page.text("What that hangs on most, as a share of the energy at the meter:", "note"))
         parts.append(page.table(("", "Low", "High"), drivers, ("", "number", "number"), narrow=True))
     return page.section("How sure", *parts) if parts else ""

@@ -184,10 +184,10 @@ def moved(spec: Spec, law: Law, store: Store, age: Age, power_w: float) -> tuple
     return after, age
 
 
-def assumptions(temperature_c: float | None = None) -> list[Assumption]:
+def assumptions(temperature: Factor = TEMPERATURE) -> list[Assumption]:
     """What a run with ageing rests on."""
     return [
-        Assumption("battery_temperature_c", TEMPERATURE.own(temperature_c)),
+        Assumption("battery_temperature_c", temperature),
         Assumption("battery_calendar_loss", CALENDAR_LOSS),
         Assumption("battery_calendar_rise", CALENDAR_RISE),
         Assumption("battery_cycle_loss", CYCLE_LOSS),

@@ -33,6 +33,11 @@ STANDBY = Factor(
 )
 
 
+def _as_used(factor: Factor, value: float) -> Factor:
+    """A factor, or the study's own value where it differs."""
+    return factor.own(None if value == factor.value else value)
+
+
 class StorageOptions(BaseModel):
     """The battery of a site and its rule.
 
@@ -130,9 +135,8 @@ class StorageOptions(BaseModel):
 
     def assumptions(self) -> list[Assumption]:
         """What a run with this battery rests on."""
-        told = self.model_fields_set
         found = [
-            Assumption(name, factor.own(getattr(self, name) if name in told else None))
+            Assumption(name, _as_used(factor, getattr(self, name)))
             for name, factor in (
                 ("battery_charge_efficiency", EFFICIENCY),
                 ("battery_discharge_efficiency", EFFICIENCY),
@@ -141,7 +145,7 @@ class StorageOptions(BaseModel):
             )
         ]
         if self.ageing_at_c is not None:
-            found += ageing_assumptions(self.ageing_at_c if "battery_temperature" in told else None)
+            found += ageing_assumptions(_as_used(TEMPERATURE, self.ageing_at_c))
         return found
 
     @property
@@ -160,7 +164,7 @@ class ConnectionOptions(BaseModel):
 
     Examples
     --------
-    >>> from datetime import UTC
+    >>> from datetime import UTC, datetime
     >>> ConnectionOptions(import_limit_kw=50.0).plain(datetime(2023, 6, 5, tzinfo=UTC), "UTC")
     {'import_limit_w': 50000.0, 'outages': [], 'curtail_first': 'wind', 'no_paid_export': False}
     """

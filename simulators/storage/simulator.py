@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan, nan
 from typing import Any, ClassVar
 
-from simulators.adapter import Adapter
+import numpy as np
+
+from simulators.adapter import Adapter, Array, GivenSeries
 from simulators.adapter import Given as Connected
 from simulators.errors import InputError
 from simulators.own_code import made
 from simulators.quantities.commands import BatteryPower, Curtail, command_from_plain
+from simulators.quantities.schema import TIMESERIES
 from simulators.storage.ageing import NO_AGEING, lfp
 from simulators.storage.battery import BatteryConfig
 from simulators.storage.connection import FIXED, Connection
 from simulators.storage.dispatch import Rule, dispatch
 from simulators.storage.exchange import Exchange, check, interval
+from simulators.storage.run import run
 from simulators.storage.site import Given, Site
+
+COLUMN_OF = {column.attribute: column.name for column in TIMESERIES if column.part == "storage"}
+"""Attributes that `storage.run` gives, too, by its name for them."""
 
 
 @dataclass
@@ -104,6 +111,25 @@ class Storage(Adapter[_Site]):
         residual = check(flows, interval(eid, self.now, self.step_size))
         entity.max_residual = max(entity.max_residual, residual)
         entity.outputs = _outputs(flows, entity.site, soc) | {"refused": entity.refused}
+
+    def over_run(
+        self, eid: str, given: GivenSeries, attributes: Sequence[str], steps: int
+    ) -> dict[str, Array]:
+        if given.attributes.get("commands") or not set(attributes) <= set(COLUMN_OF):
+            return super().over_run(eid, given, attributes, steps)
+        entity, nothing = self.entities[eid], np.zeros(steps)
+        found = run(
+            entity.site,
+            1e6 * given.total("P_load[MW]", nothing),
+            1e6 * given.total("P_pv[MW]", nothing),
+            1e6 * given.total("P_wind[MW]", nothing),
+            1e6 * given.total("P_gen[MW]", nothing),
+            given.only("CI[gCO2eq/kWh]", None),
+            given.only("price[1/kWh]", None),
+            eid,
+        )
+        entity.max_residual = found.summary["max_relative_residual"]
+        return {attribute: found.columns[COLUMN_OF[attribute]] for attribute in attributes}
 
     def _commands(self, entity: _Site, given: Connected) -> dict[str, float]:
         """Watts by the kind of command; of several of one kind the last counts."""

@@ -26,6 +26,15 @@ def test_speed_prints_one_json_line_per_case():
     assert all(case["requests_per_s"] > 0 and case["peak_rss_mib"] > 0 for case in cases)
 
 
+def test_energy_chain_prints_one_json_line_per_case():
+    done = benchmark("energy_chain.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    cases = {case["case"]: case for case in map(json.loads, done.stdout.splitlines())}
+    assert set(cases) == {"plain", "mosaik", "sizings"}
+    assert cases["plain"]["import_mwh"] == cases["mosaik"]["import_mwh"]
+    assert cases["sizings"]["sizings"] == 100
+
+
 @pytest.mark.shared
 def test_power_keeps_its_goals():
     if not (SHARED / "gpu_power").is_dir():

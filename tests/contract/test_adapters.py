@@ -155,7 +155,7 @@ def test_datacenter_sums_clusters_and_adds_overhead():
 
 
 def test_datacenter_hosts_follow_utilisation():
-    facility = Facility.for_gpus(16, power_chain_efficiency=0.96)
+    facility = Facility.for_gpus(16)
     with TinyWorld() as tiny:
         centre = tiny.start(DataCenter, "DataCenter").DataCenter(facility={"gpus": 16, "pue": 1.2})
         for offset in (0.0, 1.0):  # the mean of what is connected

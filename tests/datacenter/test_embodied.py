@@ -2,7 +2,14 @@
 
 import pytest
 
-from simulators.datacenter.embodied import SERVICE_LIFE_S, amortised_kg, device, site_embodied_kg
+from simulators.datacenter.embodied import (
+    BUILDING,
+    SERVICE_LIFE_S,
+    amortised_kg,
+    device,
+    gpu_factor,
+    site_parts,
+)
 from simulators.errors import InputError
 
 
@@ -11,13 +18,29 @@ def test_whole_life_charges_the_whole_device():
 
 
 def test_a_day_of_an_a100():
-    assert site_embodied_kg("A100", 1, 0, 86400.0) == pytest.approx(150.0 / (6 * 365.25))
+    parts = site_parts(gpu_factor(150.0, "sheet"), 1, 0, 86400.0)
+    assert list(parts) == ["gpu"]
+    assert parts["gpu"].kg == pytest.approx(150.0 / (6 * 365.25))
 
 
 def test_site_counts_gpus_and_servers():
+    parts = site_parts(gpu_factor(164.0, "sheet"), 16, 2, SERVICE_LIFE_S / 6)
+    assert sum(part.kg for part in parts.values()) == pytest.approx((16 * 164.0 + 2 * 2500.0) / 6)
+    assert parts["gpu"].high_kg == pytest.approx(16 * 164.0 * 1.3 / 4)  # dear to make, and soon replaced
+    assert parts["gpu"].low_kg == pytest.approx(16 * 164.0 * 0.7 / 8)
+
+
+def test_a_building_counts_by_its_capacity_over_its_own_life():
     year_s = SERVICE_LIFE_S / 6
-    assert site_embodied_kg("h100", 16, 2, year_s) == pytest.approx((16 * 164.0 + 2 * 2500.0) / 6)
-    assert site_embodied_kg(200.0, 1, 0, year_s) == pytest.approx(200.0 / 6)
+    assert "building" not in site_parts(None, 8, 1, year_s)
+    building = site_parts(None, 8, 1, year_s, building_kw=50e3)["building"]
+    assert building.kg == pytest.approx(9e6 / 20)
+    assert (BUILDING.low, BUILDING.high) == (90.0, 360.0)
+
+
+def test_a_value_of_ones_own_has_no_range():
+    own = gpu_factor(164.0, "sheet", own_kg=200.0)
+    assert (own.low, own.value, own.high, own.source) == (200.0, 200.0, 200.0, "the study's own")
 
 
 def test_every_device_has_a_source():

@@ -1,4 +1,4 @@
-"""Small files as publishers write them, made here: layout, header, units and time labels of each format."""
+"""Files as publishers write them, made here: layout, header, units and time labels of each format."""
 
 from __future__ import annotations
 
@@ -302,3 +302,184 @@ def cams(folder: Path, clear: bool = False) -> Path:
         row = f"{t:%Y-%m-%dT%H:%M:%S.0}/{end:%Y-%m-%dT%H:%M:%S.0};300;250;200;50;200"
         rows.append(row if clear else f"{row};{wh[0]:.4f};{wh[0] - wh[1]:.4f};{wh[1]:.4f};{wh[2]:.4f};1.0000")
     return written(folder, "cams.csv", [*head, *rows])
+
+
+YEAR = pd.date_range("2023-01-01", periods=8760, freq="h", tz="UTC")
+GOLDEN = (39.7, -105.2, 1829.0)
+"""At UTC-7, for the publishers of America."""
+
+
+def epw(folder: Path, leap: bool = False) -> Path:
+    """A real year, so that its dates are its own; values are those of the hour that ends at the label, UTC+1."""
+    starts = pd.date_range("2024-01-01", "2024-12-31 23:00", freq="h") if leap else YEAR.tz_localize(None)
+    light = sun(pd.DatetimeIndex(starts).tz_localize("UTC") - pd.Timedelta(minutes=30))
+    head = [
+        "LOCATION,Wien,-,AUT,made,110350,48.20,16.40,1.0,190.0", "DESIGN CONDITIONS,0", "TYPICAL/EXTREME PERIODS,0",
+        "GROUND TEMPERATURES,0", "HOLIDAYS/DAYLIGHT SAVINGS,No,0,0,0", "COMMENTS 1,made", "COMMENTS 2,made",
+        "DATA PERIODS,1,1,Data,Sunday,1/1,12/31",
+    ]  # fmt: skip
+    rows = [
+        f"{t.year},{t.month},{t.day},{t.hour + 1},60,?9,{t.dayofyear / 10:.1f},5.0,70,99000,0,0,300,"
+        f"{light['ghi'][i]:.0f},{light['dni'][i]:.0f},{light['dhi'][i]:.0f},0,0,0,0,180,3.5,0,0,9999,99999,9,"
+        "999999999,0,0.0,0,0,0.0,0.0,0.0"
+        for i, t in enumerate(starts)
+    ]
+    return written(folder, "wien.epw", [*head, *rows])
+
+
+def tmy3(folder: Path) -> Path:
+    """Hours 1 to 24 of local standard time, months of several years; 71 cells."""
+    light = sun(YEAR + pd.Timedelta(hours=7) + pd.Timedelta(minutes=30), GOLDEN)
+    names = [f"c{n}" for n in range(71)]
+    place = {
+        0: "Date (MM/DD/YYYY)", 1: "Time (HH:MM)", 4: "GHI (W/m^2)", 7: "DNI (W/m^2)", 10: "DHI (W/m^2)",
+        31: "Dry-bulb (C)", 34: "Dew-point (C)", 37: "RHum (%)", 40: "Pressure (mbar)", 43: "Wdir (degrees)",
+        46: "Wspd (m/s)", 61: "Alb (unitless)", 64: "Pwat (cm)", 67: "Lprecip depth (mm)",
+    }  # fmt: skip
+    header = ",".join(place.get(n, name) for n, name in enumerate(names))
+    rows = []
+    for i, start in enumerate(YEAR):
+        cells = ["0"] * 71
+        cells[0] = f"{start:%m/%d}/{1990 + start.month % 3}"
+        cells[1] = f"{start.hour + 1:02d}:00"
+        values = {4: light["ghi"][i], 7: light["dni"][i], 10: light["dhi"][i], 31: 12.5, 40: 820.0, 46: 3.5}
+        for n, value in values.items():
+            cells[n] = f"{value:.1f}"
+        rows.append(",".join(cells))
+    return written(folder, "724666TYA.CSV", ['724666,"GOLDEN",CO,-7.0,39.700,-105.200,1829', header, *rows])
+
+
+def dwd_try(folder: Path) -> Path:
+    """Hours 1 to 24 of Central European Time; B and D in W/m2 on the horizontal."""
+    place = (50.4223, 10.0, 300.0)  # of the coordinates below
+    light = sun(YEAR - pd.Timedelta(hours=1) + pd.Timedelta(minutes=30), place)
+    head = [
+        "Koordinatensystem : Lambert konform konisch", "Rechtswert        : 4000000 Meter",
+        "Hochwert          : 2630500 Meter", "Hoehenlage        : 300 Meter ueber NN", "",
+        "RW      HW      MM DD HH     t    p  WR   WG N    x  RF    B    D   A    E IL", "***",
+    ]  # fmt: skip
+    rows = [
+        f"4000000 2630500 {t.month:2d} {t.day:2d} {t.hour + 1:2d} 10.5 990 200 3.5 8 6.0 80 "
+        f"{light['ghi'][i] - light['dhi'][i]:.0f} {light['dhi'][i]:.0f} 300 -310 1"
+        for i, t in enumerate(YEAR)
+    ]
+    return written(folder, "TRY2015_Jahr.dat", [*head, *rows])
+
+
+def pvgis_tmy(folder: Path) -> Path:
+    """Values some minutes after the hour; months of several years, each named above the table."""
+    times = YEAR + pd.Timedelta(minutes=12)
+    light = sun(times)
+    head = [
+        "Latitude (decimal degrees): 48.200", "Longitude (decimal degrees): 16.400", "Elevation (m): 190.0",
+        "Irradiance Time Offset (h): 0.2", "month,year", *(f"{month},{2005 + month}" for month in range(1, 13)),
+        "time(UTC),T2m,RH,G(h),Gb(n),Gd(h),IR(h),WS10m,WD10m,SP",
+    ]  # fmt: skip
+    rows = [
+        f"{2005 + t.month}{t:%m%d}:{t.hour:02d}00,10.5,80.0,{light['ghi'][i]:.1f},{light['dni'][i]:.1f},"
+        f"{light['dhi'][i]:.1f},300.0,3.5,180.0,99000.0"
+        for i, t in enumerate(YEAR)
+    ]
+    foot = ["", "T2m: 2-m air temperature (degree Celsius)", "PVGIS (c) European Union, 2001-2024"]
+    return written(folder, "tmy.csv", [*head, *rows, *foot])
+
+
+def nsrdb(folder: Path, typical: bool = False, minutes: int = 60, days: int = 3) -> Path:
+    """Instants in the middle of each interval, local standard time; a typical year has months of several years."""
+    step = pd.Timedelta(minutes=minutes)
+    times = (
+        pd.date_range("2023-01-01", periods=8760 if typical else days * 1440 // minutes, freq=step) + step / 2
+    )
+    light = sun(pd.DatetimeIndex(times + pd.Timedelta(hours=7)).tz_localize("UTC"), GOLDEN)
+    head = [
+        "Source,Location ID,City,State,Country,Latitude,Longitude,Time Zone,Elevation,Local Time Zone,DHI Units,"
+        "DNI Units,GHI Units,Temperature Units,Pressure Units,Wind Speed Units,Version",
+        "NSRDB,145809,-,-,-,39.7,-105.2,-7,1829,-7,w/m2,w/m2,w/m2,c,mbar,m/s,3.2.0",
+        "Year,Month,Day,Hour,Minute,DHI,DNI,GHI,Temperature,Pressure,Wind Speed",
+    ]
+    rows = [
+        f"{2000 + t.month if typical else t.year},{t.month},{t.day},{t.hour},{t.minute},{light['dhi'][i]:.1f},"
+        f"{light['dni'][i]:.1f},{light['ghi'][i]:.1f},12.5,820,3.5"
+        for i, t in enumerate(times)
+    ]
+    return written(folder, "145809_39.70_-105.20.csv", [*head, *rows])
+
+
+def pvwatts(folder: Path) -> Path:
+    """Hours 0 to 23 of local standard time; AC output in W of 4 kW."""
+    light = sun(YEAR + pd.Timedelta(hours=7) + pd.Timedelta(minutes=30), GOLDEN)
+    head = [
+        "PVWatts: Hourly PV Performance Data,,,,,,,,,,", 'Location:,"39.7, -105.2",,,,,,,,,',
+        "Lat (deg N):,39.7,,,,,,,,,", "Long (deg W):,105.2,,,,,,,,,", "Elev (m):,1829,,,,,,,,,",
+        "DC System Size (kW):,4,,,,,,,,,", "",
+        "Month,Day,Hour,Beam Irradiance (W/m^2),Diffuse Irradiance (W/m^2),Ambient Temperature (C),Wind Speed (m/s),"
+        "Plane of Array Irradiance (W/m^2),Cell Temperature (C),DC Array Output (W),AC System Output (W)",
+    ]  # fmt: skip
+    rows = [
+        f"{t.month},{t.day},{t.hour},{light['dni'][i]:.1f},{light['dhi'][i]:.1f},12.5,3.5,{light['ghi'][i]:.1f},20.0,"
+        f"{3 * light['ghi'][i]:.1f},{2.8 * light['ghi'][i]:.1f}"
+        for i, t in enumerate(YEAR)
+    ]
+    return written(folder, "pvwatts_hourly.csv", [*head, *rows, "Totals,,,0,0,,,0,,0,0"])
+
+
+def open_meteo_json(folder: Path, minutes: int = 60) -> Path:
+    """Radiation is the mean of the time before the label; a fixed offset, whatever the zone is called."""
+    step = pd.Timedelta(minutes=minutes)
+    local = pd.date_range("2024-06-01", periods=3 * 1440 // minutes, freq=step)
+    light = sun(pd.DatetimeIndex(local - pd.Timedelta(hours=2) - step / 2).tz_localize("UTC"))
+    part = "hourly" if minutes == 60 else "minutely_15"
+    units = {"time": "iso8601", "temperature_2m": "°C", "wind_speed_10m": "km/h", "surface_pressure": "hPa"}
+    light_names = ("shortwave_radiation", "diffuse_radiation", "direct_normal_irradiance")
+    units |= dict.fromkeys(light_names, "W/m²")
+    values = {
+        "time": [f"{t:%Y-%m-%dT%H:%M}" for t in local], "temperature_2m": [float(10 + t.hour) for t in local],
+        "wind_speed_10m": [36.0] * len(local), "surface_pressure": [990.0] * len(local),
+        "shortwave_radiation": light["ghi"].tolist(), "diffuse_radiation": light["dhi"].tolist(),
+        "direct_normal_irradiance": light["dni"].tolist(),
+    }  # fmt: skip
+    about = {"latitude": 48.2, "longitude": 16.4, "elevation": 190.0, "utc_offset_seconds": 7200,
+             "timezone": "Europe/Vienna", f"{part}_units": units, part: values}  # fmt: skip
+    return written(folder, "open-meteo.json", [json.dumps(about)])
+
+
+def windpowerlib(folder: Path) -> Path:
+    head = ["variable_name,pressure,temperature,wind_speed,roughness_length,wind_speed", "height,0,2,10,0,80"]
+    rows = [f"{t:%Y-%m-%d %H:%M:%S}+00:00,99000,283.65,3.5,0.15,6.5" for t in UTC_DAY]
+    return written(folder, "weather.csv", [*head, *rows])
+
+
+def eia_interface(folder: Path, layout: str = "csv", kinds: tuple[str, ...] = ("D",)) -> Path:
+    """The period is the end of its hour; the newest comes first."""
+    records = [
+        {"period": f"{t:%Y-%m-%dT%H}", "respondent": "CISO", "respondent-name": "California ISO", "type": kind,
+         "type-name": kind, "value": str(24000 + i - 500 * n), "value-units": "megawatthours"}
+        for i, t in enumerate(pd.date_range("2023-01-01 01:00", periods=48, freq="h"))
+        for n, kind in enumerate(kinds)
+    ][::-1]  # fmt: skip
+    if layout == "json":
+        return written(folder, "eia.json", [json.dumps({"response": {"total": "48", "data": records}})])
+    return written(folder, "eia.csv", [",".join(records[0]), *(",".join(row.values()) for row in records)])
+
+
+def entsoe_file(folder: Path, quantity: str = "load") -> Path:
+    """The file library: tabs, UTC, one row per area and time."""
+    times = pd.date_range("2024-03-30", periods=96, freq="15min")
+    if quantity == "load":
+        header = (
+            "DateTime(UTC)\tResolutionCode\tAreaCode\tAreaDisplayName\tAreaTypeCode\tMapCode\tTotalLoad[MW]\t"
+        )
+        rows = [
+            f"{t:%Y-%m-%d %H:%M:%S}\tPT15M\t10YAT\tAustria (AT)\tBZN\tAT\t{7000 + i}\t2024-04-01 10:00:00"
+            for i, t in enumerate(times)
+        ]
+        return written(folder, "2024_03_ActualTotalLoad_6.1.A_r3.csv", [header + "UpdateTime(UTC)", *rows])
+    header = (
+        "InstanceCode\tDateTime(UTC)\tResolutionCode\tAreaCode\tAreaDisplayName\tAreaTypeCode\tMapCode\tContractType\t"
+        "Sequence\tPrice[Currency/MWh]\tCurrency\tUpdateTime(UTC)"
+    )
+    rows = [
+        f"x\t{t:%Y-%m-%d %H:%M:%S}\tPT15M\t10YAT\tAustria (AT)\tBZN\tAT\tDay-ahead\t1\t{7 + i}.5\tEUR\tu"
+        for i, t in enumerate(times)
+    ]
+    return written(folder, "2024_03_EnergyPrices_12.1.D_r3.csv", [header, *rows])

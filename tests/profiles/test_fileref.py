@@ -154,9 +154,9 @@ def test_a_file_given_as_marginal_is_marginal_unless_it_is_known_to_be_average(t
 
 
 def test_advice_for_what_has_no_option_is_pythons(tmp_path):
-    hole = hourly(tmp_path, "1", "", header="time,load[W]")
+    hole = hourly(tmp_path, "1", "", header="time,temp_air[degC]")
     with pytest.raises(InputError, match=r'a fill rule: fill="previous"$'):
-        FileRef(path=hole).read("load")
+        FileRef(path=hole).read("temperature")
 
 
 def test_weather_takes_zone_label_and_fill_but_no_column(tmp_path):

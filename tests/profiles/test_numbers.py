@@ -109,7 +109,7 @@ def test_an_implausible_value_is_refused_or_mended_by_a_rule_and_said(tmp_path):
     assert "1 values of PV per unit such as 7.5 taken as the nearest of 0 to 1.5" in capped.source
     filled = read_csv_profile(path, "pv", implausible="missing", fill="interpolate")
     assert filled.values[20] == pytest.approx(0.45)
-    many = table(tmp_path, "time,pv", "7.5", "7.5")
+    many = table(tmp_path, "time,pv[1]", "7.5", "7.5")
     with pytest.raises(InputError, match="more than a rule may mend"):
         read_csv_profile(many, "pv", implausible="cap")
 
@@ -118,3 +118,47 @@ def test_a_kind_that_nobody_states_is_marked(tmp_path):
     path = table(tmp_path, "time,carbon_intensity", "300", "310")
     assert not read_csv_profile(path, "carbon").kind_known
     assert read_csv_profile(path, "carbon", kind="average").kind_known
+
+
+@pytest.mark.parametrize("cell", ["1 015.5", "1\u00a0015.5", "1\u202f015.5", "1'015.5", "1,015.5"])
+def test_thousands_may_be_apart_by_what_is_no_point(tmp_path, cell):
+    path = table(tmp_path, "time;load[W]", cell, "30")
+    assert read_csv_profile(path, "load").values.tolist() == [1015.5, 30.0]
+
+
+def test_a_minus_may_be_a_printers(tmp_path):
+    assert (
+        read_csv_profile(table(tmp_path, "time;price[EUR/kWh]", "\u22120.5", "0.1"), "price").values[0]
+        == -0.5
+    )
+
+
+@pytest.mark.parametrize("cell", ["1_000", "1e-320", "0x10", "12 %", "$12", "True", "1 00", "1.2.3", "(12)"])
+def test_what_is_no_number_is_named(tmp_path, cell):
+    with pytest.raises(
+        InputError, match=r"row 2 \(line of the file\): '.*' in column 'load\[W\]' is not a number"
+    ):
+        read_csv_profile(table(tmp_path, "time;load[W]", cell, "30"), "load")
+
+
+@pytest.mark.parametrize("cell", ["", "-", "n/e", "NULL", "#N/A", "nan", "<NA>"])
+def test_what_stands_for_nothing_is_a_hole(tmp_path, cell):
+    path = table(tmp_path, "time;load[W]", "20", cell, "30")
+    with pytest.raises(InputError, match=r"row 3 .* has no value .* a fill rule: --load-fill previous"):
+        read_csv_profile(path, "load")
+    assert read_csv_profile(path, "load", fill="interpolate").values.tolist() == [20.0, 25.0, 30.0]
+
+
+def test_output_per_unit_above_one_needs_a_word(tmp_path):
+    path = table(tmp_path, "time,pv", "0.4", "1.2", "1.3")
+    with pytest.raises(InputError, match=r"goes up to 1.3; .*--pv-profile-unit 1 .*--pv-profile-rating"):
+        read_csv_profile(path, "pv")
+    assert read_csv_profile(path, "pv", unit="1").values[2] == 1.3
+    assert read_csv_profile(path, "pv", unit="kW", rating="2kW").values[2] == 0.65
+
+
+def test_a_column_known_to_be_something_else_is_not_taken(tmp_path):
+    """Wind was read as PV, pumped storage as the load."""
+    for header, quantity in (("wind", "pv"), ("Solar [MW]", "load"), ("price[EUR/kWh]", "pv")):
+        with pytest.raises(InputError, match=r"holds .*, no "):
+            read_csv_profile(table(tmp_path, f"time,{header}", "0.5", "0.6"), quantity)

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from simulators.errors import InputError
-from simulators.profiles.quantities import normalise_unit, split_header
 from simulators.profiles.readers import read_csv_profile
+from simulators.profiles.units import normalise_unit, split_header
 
 
 def write(folder: Path, header: str, *rows: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from simulators.errors import InputError
 from simulators.profiles.formats.base import RawWeather
 from simulators.profiles.sun import Place, centre_min, on_time
 from simulators.profiles.weather import read_weather
+from tests.profiles import samples
 
 PLACE = Place(40.0, -105.0)
 DAYS = 90
@@ -123,3 +125,65 @@ def test_one_impossible_beam_needs_a_rule_and_no_more(tmp_path):
     )
     filled = read_weather(path, implausible="missing", fill="interpolate:2h")
     assert filled.dni_w_m2.max() == 500.0
+
+
+def plain(folder: Path, days: int = 3, **columns: np.ndarray) -> Path:
+    times = pd.date_range("2024-06-01", periods=24 * days, freq="h", tz="UTC")
+    held = {name: columns.get(name, light(days)[name]) for name in ("ghi", "dni", "dhi")}
+    pd.DataFrame({"time": times, **held}).to_csv(folder / "plain.csv", index=False)
+    return folder / "plain.csv"
+
+
+def light(days: int = 3) -> dict[str, np.ndarray]:
+    times = pd.date_range("2024-06-01", periods=24 * days, freq="h", tz="UTC")
+    return samples.sun(times + pd.Timedelta(minutes=30))
+
+
+HERE = {"latitude": samples.PLACE[0], "longitude": samples.PLACE[1]}
+
+
+def test_sun_at_night_is_refused_though_days_are_too_few_to_centre(tmp_path):
+    assert read_weather(plain(tmp_path), **HERE).ghi_w_m2 is not None
+    away = {name: np.roll(values, 12) for name, values in light().items()}
+    with pytest.raises(
+        InputError, match=r"W/m2 of sun at 2024-06-0\d \d\d:30 UTC, when it is night at 48.2, 16.4"
+    ):
+        read_weather(plain(tmp_path, **away), **HERE)
+
+
+def test_diffuse_light_above_the_global_irradiance_is_refused(tmp_path):
+    """Exchanged columns were read, with a note."""
+    exchanged = {"ghi": light()["dhi"], "dhi": light()["ghi"]}
+    with pytest.raises(InputError, match=r"diffuse irradiance \d+ W/m2 is above the global one of 80 W/m2"):
+        read_weather(plain(tmp_path, **exchanged), **HERE)
+
+
+@pytest.mark.parametrize(
+    ("header", "factor"),
+    [("ghi", 1e-3), ("ghi[kW/m2]", None), ("wind_speed", 36.0), ("temp_air", 288.0), ("temp_air", 70.0)],
+)
+def test_bare_weather_in_another_unit_is_asked_for_it(tmp_path, header, factor):
+    """36 km/h was taken as 36 m/s, 59 degF as 59 degC, kW/m2 as W/m2."""
+    times = pd.date_range("2024-06-01", periods=72, freq="h", tz="UTC")
+    values = light()["ghi"] * 1e-3 if "ghi" in header else np.full(72, factor)
+    pd.DataFrame({"time": times, header: values}).to_csv(tmp_path / "bare.csv", index=False)
+    if factor is None:
+        assert read_weather(tmp_path / "bare.csv", **HERE).ghi_w_m2.max() == pytest.approx(
+            light()["ghi"].max()
+        )
+        return
+    with pytest.raises(
+        InputError, match=rf"column '{header}' names no unit .* expected the unit in the header"
+    ):
+        read_weather(tmp_path / "bare.csv", **HERE)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_w"), [("J/cm2", 0.36), ("MJ/m2", 0.0036), ("kJ/m2", 3.6), ("Wh/m2", 1.0)]
+)
+def test_energies_of_the_interval_become_mean_irradiance(tmp_path, unit, per_w):
+    times = pd.date_range("2024-06-01", periods=72, freq="h", tz="UTC")
+    pd.DataFrame({"time": times, f"ghi[{unit}]": light()["ghi"] * per_w}).to_csv(
+        tmp_path / "e.csv", index=False
+    )
+    np.testing.assert_allclose(read_weather(tmp_path / "e.csv", **HERE).ghi_w_m2, light()["ghi"], rtol=1e-9)

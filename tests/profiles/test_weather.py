@@ -171,3 +171,38 @@ def test_windpowerlib_layout(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(weather.column("wind_speed_m_s").values, [7.8, 7.9])
     np.testing.assert_allclose(weather.column("temp_air_c").values, -5.55)
+
+
+def test_humidity_is_read_where_it_is_whole(tmp_path: Path) -> None:
+    """Cooling alone needs it: a file that has gaps in it serves PV and wind all the same."""
+    tmy3 = read_weather(DATA / "weather" / "greensboro_tmy3.csv.gz")
+    assert tmy3.humidity_percent is not None
+    assert 60 < tmy3.humidity_percent.mean() < 80
+    assert tmy3.humidity_percent.max() <= 100
+    file = tmp_path / "own.csv"
+    for header, cells, expected in (
+        ("rh[%]", ("50", "60", "70"), [50.0, 60.0, 70.0]),
+        ("relative_humidity[1]", ("0.5", "0.6", "0.7"), [50.0, 60.0, 70.0]),
+        ("RelHum[%]", ("50", "", "70"), None),
+        ("humidity[%]", ("50", "600", "70"), None),
+        ("humidity[g/m3]", ("50", "60", "70"), None),
+    ):
+        rows = [f"2023-06-05T0{hour}:00Z,{20 + hour},{cell}" for hour, cell in enumerate(cells)]
+        file.write_text("\n".join([f"time,temp_air[degC],{header}", *rows]) + "\n")
+        weather = read_weather(file)
+        assert weather.temp_air_c is not None
+        assert weather.temp_air_c.tolist() == [20.0, 21.0, 22.0]
+        found = weather.humidity_percent
+        assert (None if found is None else found.round(9).tolist()) == expected
+        if expected is None:
+            with pytest.raises(
+                InputError, match="has no relative humidity in % without gaps; it has air temp"
+            ):
+                weather.column("humidity_percent")
+    filled = file.with_name("filled.csv")
+    filled.write_text(
+        "time,temp_air[degC],rh[%]\n2023-06-05T00:00Z,20,50\n2023-06-05T01:00Z,21,\n2023-06-05T02:00Z,22,70\n"
+    )
+    humidity = read_weather(filled, fill="interpolate:3h").humidity_percent
+    assert humidity is not None
+    assert humidity.tolist() == [50.0, 60.0, 70.0]

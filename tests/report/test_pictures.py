@@ -134,7 +134,7 @@ def test_marginal_series_alone_is_never_told_as_an_emission(week, tmp_path):
         "Operational carbon – only a marginal carbon intensity was given; embodied 31.2 kg"
         in words.replace("\u00a0", " ")
     )
-    assert "Carbon per 1,000 output tokens – needs the operational carbon" in words
+    assert "Carbon per 1,000 output tokens, at the meter – needs the operational carbon" in words
     cause = mass_text(summary["carbon_kg"]["consequence_marginal"])
     assert f"What the import causes at the margin {cause} CO₂eq, by the marginal intensity" in words
     assert "Operational carbon: –, only a marginal carbon intensity was given." in words

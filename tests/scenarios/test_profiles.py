@@ -51,12 +51,14 @@ def test_weather_of_another_continent_has_its_own_sun_where_no_site_is_stated():
     site = load_site("california")
     there = series(weather=str(GREENSBORO))
     own = GREENSBORO
-    from simulators.generation.run import pv_for_run
+    from simulators.generation.pv_array import PvArray, optimal_tilt_deg
+    from simulators.generation.run import sky_for_run
     from simulators.profiles.fileref import FileRef
 
     weather = FileRef(path=own).read_weather(site.latitude, site.longitude, site.altitude_m)
     assert (weather.latitude, weather.longitude) == (36.1, -79.95)
-    expected = pv_for_run(weather, JUNE.start, 3600, 48, peak_w=20e3)
+    array = PvArray(optimal_tilt_deg(36.1), 180.0)
+    expected = 20e3 * sky_for_run(weather, JUNE.start, 3600, 48).pv_per_unit(array)
     assert there.pv_w.tolist() == expected.tolist()
     assert any("Weather is of 36.1, -79.95, 3," in note for note in there.notes)
 

@@ -245,6 +245,10 @@ def assert_close(ours: Any, theirs: Any, where: str = "summary") -> None:
         assert set(ours) == set(theirs), where
         for name in theirs:
             assert_close(ours[name], theirs[name], f"{where}.{name}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), where
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert_close(one, other, f"{where}[{number}]")
     elif isinstance(theirs, float):
         assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-12), where
     else:
@@ -255,7 +259,8 @@ def test_the_figures_are_those_of_last_time(tmp_path, waves):
     """What changed them must be meant. `WATTLOOP_SNAPSHOTS=write` renews the file."""
     run = result(tmp_path / "run", *MORNING, *POLICY, waves)
     summary = run.summary
-    for name in ("wall_s", "balance", "series"):  # a clock, rounding, and files rather than figures
+    # a clock, rounding, files and sources rather than figures
+    for name in ("wall_s", "balance", "series", "assumptions"):
         del summary[name]
     if os.environ.get("WATTLOOP_SNAPSHOTS") == "write":
         SNAPSHOT.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")

@@ -6,7 +6,7 @@ import pytest
 
 from scenarios import Study, simulate
 from scenarios.ranges import Range, Uncertainty
-from scenarios.uncertainty import PUE_RANGE, all_sites
+from scenarios.uncertainty import all_sites
 
 SMALL = Study().changed(
     days=0.02,
@@ -73,14 +73,22 @@ def test_a_law_without_stated_error_has_no_interval_and_says_why():
 
 
 def test_a_pue_the_study_does_not_name_is_a_driver():
-    named = Study.model_validate(SMALL.model_dump(exclude_unset=False))
-    plain = SMALL.model_dump(exclude_unset=True)
-    for site in plain.get("sites", []):
-        site.get("facility", {}).pop("pue", None)
-    unnamed = Study.model_validate(plain)
-    wide, narrow = (simulate(study).figures.uncertainty.facility_mwh for study in (unnamed, named))
+    wide, narrow = (
+        simulate(study).figures.uncertainty.facility_mwh for study in (SMALL, SMALL.changed(pue=1.2))
+    )
     assert (wide.high - wide.low) > (narrow.high - narrow.low)
-    assert PUE_RANGE[0] < 1.2 < PUE_RANGE[1]
+
+
+def test_constants_of_the_building_that_a_study_names_move_nothing():
+    named = SMALL.changed(
+        pue=1.2, host_idle_w=364.26, host_full_w=1030.0, fan_share=0.15, psu_efficiency=0.95
+    )
+    found = simulate(named).figures.uncertainty
+    assert {driver.name for driver in found.drivers} <= {
+        "power of the work done",
+        "power of idle GPUs",
+        "time per iteration",
+    }
 
 
 def test_errors_of_several_sites_add_up():

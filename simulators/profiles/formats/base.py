@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.archives import read_bytes
 from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import FillRule
 from simulators.profiles.profile import Kind
-from simulators.profiles.tables import Table, decode, parse_parquet, parse_text, read_bytes
+from simulators.profiles.tables import Table, decode, parse_parquet, parse_text
 
 Label = Literal["start", "end", "instant"]
 Basis = Literal["direct", "life cycle"]
@@ -53,14 +55,23 @@ class Content:
         """Its text; empty of a parquet file."""
         if self.packed:
             return ""
-        if b"\x00" in self.raw[:4096]:
-            raise InputError(f"{self.path}: is not a text file; expected CSV, gzipped CSV or parquet")
         return decode(self.path, self.raw)
 
     @cached_property
+    def tidy(self) -> str:
+        """Its text as publishers write commas, before a spreadsheet quoted, padded or split it."""
+        text = self.text.lstrip("\r\n")
+        if ";" in text and "," not in text:
+            text = text.replace(";", ",")
+        lines = text.splitlines()
+        if not any(line[:1] == '"' or line[-1:] == "," for line in lines[:1]):
+            return text
+        return "\n".join(line if line[:1] == "#" else _unquoted(line).rstrip(",") for line in lines)
+
+    @cached_property
     def head(self) -> str:
-        """Its first 4000 characters."""
-        return self.text[:4000]
+        """Its first 4000 characters, tidy."""
+        return self.tidy[:4000]
 
     @cached_property
     def json(self) -> Any:
@@ -73,6 +84,8 @@ class Content:
             raise InputError(
                 f"{self.path}: row {error.lineno} (line of the file): damaged JSON ({error.msg})"
             ) from error
+        except ValueError as error:
+            raise InputError(f"{self.path}: damaged JSON ({str(error).split(';')[0]})") from error
         except RecursionError:
             raise InputError(f"{self.path}: damaged JSON (nested too deeply)") from None
 
@@ -92,6 +105,14 @@ class Content:
     def own(self, table: Table, decimal: Decimal | None = None) -> Table:
         """A table with the options of this file."""
         return replace(table, option=self.option, decimal=self.decimal or decimal)
+
+
+def _unquoted(line: str) -> str:
+    """A line without the quotation marks that no cell needs."""
+    if '"' not in line:
+        return line
+    cells = next(csv.reader([line]), [])
+    return line if any("," in cell or '"' in cell for cell in cells) else ",".join(cells)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from simulators.profiles.axis import Axis, on_axis
 from simulators.profiles.formats.base import Content, Said
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.tables import Table
-from simulators.profiles.values import converted, mark_implausible
+from simulators.profiles.values import check_bare, converted, mark_implausible
 
 NOMINAL_YEAR = 1990
 """Of typical years; not a leap year."""
 
 COLUMNS = ("ghi", "dni", "dhi", "temperature", "wind_speed", "pressure")
+OPTIONAL = ("humidity",)
+"""What cooling alone needs: a file in which it has gaps is read without it."""
 IRRADIANCE = ("ghi", "dni", "dhi")
 
 
@@ -49,7 +51,7 @@ def checked(
     axis = Axis(datetime(NOMINAL_YEAR, 1, 1, tzinfo=UTC), step_s, np.arange(len(frame), dtype=np.int64))
     present = {
         name: (name, quantity_named(name).unit)
-        for name in COLUMNS
+        for name in (*COLUMNS, *OPTIONAL)
         if name in frame.columns and not frame[name].isna().all()
     }
     columns, notes = on_axes(table, present, axis, said)
@@ -66,9 +68,17 @@ def on_axes(
     notes = ""
     for quantity, (header, unit) in present.items():
         wanted = quantity_named(quantity)
-        values, _ = converted(table, header, wanted, unit, table.numbers(header), axis.step_s)
-        values, mended = mark_implausible(table, header, wanted, values, said.implausible)
-        columns[quantity], holes = on_axis(table, header, axis, values, said.fill)
+        try:
+            numbers = table.numbers(header)
+            if unit is None:
+                check_bare(table, header, wanted, numbers)
+            values, _ = converted(table, header, wanted, unit, numbers, axis.step_s)
+            values, mended = mark_implausible(table, header, wanted, values, said.implausible)
+            columns[quantity], holes = on_axis(table, header, axis, values, said.fill)
+        except InputError:
+            if quantity not in OPTIONAL:
+                raise
+            continue
         notes += mended + holes.replace(" values filled", f" values of {wanted.label} filled")
     return columns, notes
 

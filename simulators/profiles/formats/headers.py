@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 
 from simulators.profiles.formats.base import Column
-from simulators.profiles.quantities import QUANTITIES, conversion, normalise_unit, split_header
+from simulators.profiles.quantities import QUANTITIES
+from simulators.profiles.units import conversion, normalise_unit, split_header
 
-MOER = r"(co2_|watttime_)?moer\b.*"
+MOER = r"(co2_|watttime_)?moer(?![a-z]).*"
 """WattTime and SGIP: marginal operating emissions rate; SGIP writes ``MOER version 2.0``."""
 
 _G = "gCO2eq/kWh"
@@ -24,6 +25,11 @@ _RULES: tuple[tuple[str, Column], ...] = (
     (r"carbon_intensity_avg", Column("carbon", _G, "average", "life cycle")),
     (r"carbon_intensity_direct_avg", Column("carbon", _G, "average", "direct", 1)),
     (r"carbon_intensity_production_avg", Column("carbon", _G, "average", "life cycle", 2)),
+    # Electricity Maps: nuclear and renewables together
+    (
+        r"(carbon.?free energy|low.?carbon) ?(percentage|percent|%)( \(cfe ?%?\))?",
+        Column("carbon_free", "%"),
+    ),
     # EIA-930, hourly workbooks: CO2 per kWh consumed and generated, in pounds per kWh; stack emissions alone
     (r"co2 emissions intensity for consumed.*", Column("carbon", "lbsCO2/kWh", "average", "direct")),
     (r"co2 emissions intensity for generated.*", Column("carbon", "lbsCO2/kWh", "average", "direct", 1)),
@@ -45,8 +51,13 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _LOAD = re.compile(
-    r"(load|power|p|last|demand|actual (total )?load|total load|gesamtverbrauch|netzlast|grid load|consumption)\b"
+    r"(actual )?(total )?(grid )?load\b|(active |site |facility |total )?power\b|p\b|last\b|demand\b|facility\b|"
+    r"gesamtverbrauch\b|gesamt \(netzlast\)|total \(grid load\)|netzlast\b|(electricity )?consumption\b|"
+    r"(strom)?verbrauch\b"
 )
+# a load as well, but not the one that is meant where both stand
+_LOAD_WITH = re.compile(r"pump|storage|adjusted|forecast|prognos|day.ahead")
+_NO_LOAD = re.compile(r"residual|factor|capacity|installed|rated")
 
 
 def column(header: str, columns: Sequence[str] = ()) -> Column | None:
@@ -105,7 +116,9 @@ def source(name: str, unit: str | None) -> Column | None:
     for pattern, quantity in ((_SOLAR, "pv"), (_WIND, "wind"), (_OTHER, "mix")):
         if match(pattern if power else pattern.removesuffix(r"\b"), bare):
             return Column(quantity, unit)
-    return Column("load", unit) if power and _LOAD.match(bare) and "forecast" not in bare else None
+    if power and _LOAD.match(bare) and not _NO_LOAD.search(bare):
+        return Column("load", unit, rank=1 if _LOAD_WITH.search(bare) else 0)
+    return None
 
 
 def is_generation(found: Column | None) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
+from simulators.profiles.clock import find_time_column
 from simulators.profiles.formats.base import Content, Issued
-from simulators.profiles.times import find_time_column, read_times
+from simulators.profiles.times import read_times
 
 
 def from_columns(content: Content) -> Issued:

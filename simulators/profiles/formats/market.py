@@ -10,8 +10,9 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.profiles.decimals import MISSING, Decimal
-from simulators.profiles.formats.base import Content, Format, Sheet
+from simulators.profiles.formats.base import Column, Content, Format, Sheet
 from simulators.profiles.formats.carbon import columns_of
+from simulators.profiles.formats.records import listed, wide
 from simulators.profiles.tables import Table
 
 _CET = "Europe/Brussels"
@@ -19,32 +20,6 @@ _GERMAN = "Europe/Berlin"
 _STAMP = r"(\d\d?)[./](\d\d?)[./](\d{4}) (\d\d?:\d\d)(?::\d\d)?(?: ?\((CES?T|UTC)\))?"
 _RANGE = r"\n\W?\d\d[./]\d\d[./]\d{4} \d\d:\d\d(:\d\d)?( \(CES?T\))? - \d\d[./]\d\d[./]\d{4}"
 """A first cell that is a range of time: older exports call the column Time."""
-
-
-def wide(table: Table, time: str, keys: list[str], values: list[str]) -> Table:
-    """One row per time: what a long table says of several areas or sequences becomes a column of each.
-
-    Raises
-    ------
-    InputError
-        If a time occurs twice for one of them.
-    """
-    frame = table.frame
-    keys = [key for key in keys if key in frame and frame[key].nunique() > 1]
-    if not keys:
-        return replace(table, frame=frame[[time, *values]])
-    label = frame[keys].astype("string").agg(" ".join, axis=1)
-    twice = frame.assign(_key=label).duplicated([time, "_key"])
-    # in the hour that the clock repeats a time may stand twice
-    order = frame.assign(_key=label, _n=frame.groupby([label, frame[time]]).cumcount())
-    if bool(twice.any()) and int(order["_n"].max()) > 1:
-        row = int(np.flatnonzero(twice.to_numpy())[0])
-        raise table.error(row, f"time {frame[time].iloc[row]} occurs again for {label.iloc[row]}", "it once")
-    pivoted = order.pivot(index=[time, "_n"], columns="_key", values=values)
-    pivoted.columns = [f"{pair[0]} {pair[1]}" for pair in pivoted.columns]
-    first = frame[[time]].assign(_n=order["_n"]).drop_duplicates()
-    made = first.merge(pivoted.reset_index(), on=[time, "_n"], how="left").drop(columns="_n")
-    return replace(table, frame=made.astype("string"), first_row=1)
 
 
 def _entsoe(content: Content) -> Sheet:
@@ -90,10 +65,13 @@ def _entsoe(content: Content) -> Sheet:
 
 def _with_currency(frame: pd.DataFrame) -> pd.DataFrame:
     """``Price[Currency/MWh]`` with its currency, which stands in a column of its own."""
-    if "Currency" not in frame or frame["Currency"].nunique() != 1:
+    if "Currency" not in frame:
         return frame
-    currency = str(frame["Currency"].iloc[0]).strip()
-    return frame.rename(columns=lambda name: str(name).replace("Currency/MWh", f"{currency}/MWh"))
+    said = {str(cell).strip() for cell in frame["Currency"].dropna().unique()} - {"", "-"}
+    if len(said) != 1:
+        return frame
+    currency = said.pop()  # older exports write EUR above prices in pounds
+    return frame.rename(columns=lambda name: re.sub(r"(Currency|EUR)/MWh", f"{currency}/MWh", str(name)))
 
 
 def _unit(header: str) -> str:
@@ -141,14 +119,14 @@ def _without_absent_hour(table: Table, time: str, empty: pd.Series[bool]) -> Tab
 
 def _smard(content: Content) -> Sheet:
     """SMARD: German or English export, in local time; energies are those of the interval."""
-    german = content.header.lower().startswith("datum")
+    german = content.header.lstrip('"').lower().startswith("datum")
     decimal: Decimal = "comma" if german else "point"
     table = content.table(decimal=decimal)
     frame = table.frame
     names = {str(name).strip().lower(): str(name) for name in frame.columns}
     begin = next((names[key] for key in ("datum von", "start date") if key in names), None)
     if begin is None:
-        day = names.get("datum") or names["date"]
+        day = names.get("datum") or names.get("date") or str(frame.columns[0])
         clock = next(
             (names[key] for key in ("uhrzeit", "anfang", "start", "time of day") if key in names), None
         )
@@ -167,7 +145,7 @@ def _smard(content: Content) -> Sheet:
 
 def _is_smard(content: Content) -> bool:
     begins = r"\W*(datum von;datum bis|start date;end date|datum;(uhrzeit|anfang)|date;start);"
-    header = content.header.lower()
+    header = content.header.lower().replace('"', "")
     return re.match(begins, header) is not None and re.search(r"\[(mwh|./mwh|eur/mwh)\]", header) is not None
 
 
@@ -190,6 +168,62 @@ def _eia930(content: Content) -> Sheet:
         )
         table = replace(table, frame=table.frame.assign(**{time: iso.fillna(cells).astype("string")}))
     return Sheet(wide(table, time, area, keep), time, timezone="UTC", label="end")
+
+
+def _eia_interface(content: Content) -> Sheet:
+    """EIA's interface: one row per period, respondent and type (or fuel); the period is the end of its hour, in UTC."""
+    held = content.json
+    if held is None:
+        table = content.table(decimal="point")
+    else:
+        frame = pd.DataFrame(listed(content, ("data",), held.get("response", held)))
+        table = content.own(Table(content.path, frame, 1, {}, content.sha256))
+    frame = table.frame
+    units = {str(unit).lower() for unit in frame["value-units"].unique()} if "value-units" in frame else set()
+    if not units or not units <= {"megawatthours", "mwh"}:
+        raise InputError(
+            f"{content.path}: its values are in {', '.join(sorted(units)) or 'no unit'}; expected MWh"
+        )
+    key = "fueltype" if "fueltype" in frame else "type"
+    if key not in frame:
+        raise InputError(f"{content.path}: no type or fueltype beside its values, found {table.columns()}")
+    areas = ["respondent"] if "respondent" in frame and frame["respondent"].nunique() > 1 else []
+    kinds = frame[key].astype("string").str.strip()
+    frame = frame.assign(_kind=kinds, period=frame["period"].astype("string").str.strip())
+    kinds_there = list(kinds.unique())
+    if len(kinds_there) > 1 or areas:
+        made = wide(
+            replace(table, frame=frame.rename(columns={"value": "MWh"})), "period", ["_kind", *areas], ["MWh"]
+        )
+    else:
+        made = replace(
+            table, frame=frame[["period", "value"]].rename(columns={"value": f"MWh {kinds_there[0]}"})
+        )
+    columns = {
+        name: Column(_EIA_TYPES.get(name.split()[1], "mix"), "MWh", rank=int(name.split()[1] == "DF"))
+        for name in map(str, made.frame.columns)
+        if name.startswith("MWh ")
+    }
+    return Sheet(made, "period", columns, timezone="UTC", label="end")
+
+
+_EIA_TYPES = {"D": "load", "DF": "load", "SUN": "pv", "WND": "wind"}
+
+
+def _is_eia_interface(content: Content) -> bool:
+    held = content.json
+    if held is None:
+        return {"period", "respondent", "value", "value-units"} <= set(columns_of(content))
+    response = held.get("response") if isinstance(held, dict) else None
+    records = response.get("data") if isinstance(response, dict) else None
+    return isinstance(records, list) and bool(records) and {"period", "respondent"} <= set(records[0])
+
+
+def _is_eia930(content: Content) -> bool:
+    names = set(columns_of(content))
+    return "utc time at end of hour" in names or (
+        "utc time" in names and bool({"ba", "balancing authority"} & names)
+    )
 
 
 def _is_entsoe(content: Content) -> bool:
@@ -215,6 +249,12 @@ FORMATS = (
         "eia-930", "EIA-930 CSV", "load; generation by source; carbon, average, direct", "MW, lbs/kWh", "1 h", "end",
         "column UTC time, or UTC Time at End of Hour",
         "EIA, Form 930, Hourly and Daily Balancing Authority Operations Report, instructions",
-        lambda c: bool({"utc time at end of hour", "utc time"} & set(columns_of(c))), _eia930,
+        _is_eia930, _eia930,
+    ),
+    Format(
+        "eia-interface", "EIA interface v2 (CSV, JSON)", "load; generation by source", "MWh per hour", "1 h", "end",
+        "period, respondent, type or fueltype, value, value-units",
+        "EIA, opendata: electricity/rto; hour-ending convention of eia.gov/electricity/gridmonitor/about",
+        _is_eia_interface, _eia_interface,
     ),
 )  # fmt: skip

@@ -14,7 +14,14 @@ from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.carbon import columns_of
-from simulators.profiles.formats.checks import check_steps, checked, on_axes, pvlib_read
+from simulators.profiles.formats.checks import (
+    NOMINAL_YEAR,
+    check_steps,
+    check_year,
+    checked,
+    on_axes,
+    pvlib_read,
+)
 from simulators.profiles.tables import check_lengths
 
 _WIND_M = 2.0
@@ -23,23 +30,30 @@ _WIND_M = 2.0
 
 def _native(content: Content, said: Said) -> RawWeather:
     """Rows are instants: each stands for the interval centred on it."""
-    check_lengths(content.path, content.text.rstrip().splitlines(), header=2)
-    frame, meta = pvlib_read(content, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(content.text))
-    step_s = check_steps(content, pd.DatetimeIndex(frame.index), 4)
-    frame = frame.rename(columns={"temp_air": "temperature"})
+    check_lengths(content.path, content.tidy.rstrip().splitlines(), header=2)
+    frame, meta = pvlib_read(content, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(content.tidy))
+    index = pd.DatetimeIndex(frame.index)
+    typical = len(index) == 8760 and index.year.nunique() > 1 and index[0].month == 1
+    if typical:  # months of several years: the year of a row does not matter
+        check_year(content.path, index.tz_localize(None), "NSRDB", 4)
+        step_s, first = 3600, index[0].replace(year=NOMINAL_YEAR)
+    else:
+        step_s, first = check_steps(content, index, 4), index[0]
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
     if "pressure" in frame:  # users choose the attributes
         frame["pressure"] = frame["pressure"] * 100.0  # mbar
     columns, note = checked(content, frame, 4, said, step_s)
-    start = frame.index[0].tz_convert("UTC").to_pydatetime() - timedelta(seconds=step_s // 2)
+    start = first.tz_convert("UTC").to_pydatetime() - timedelta(seconds=step_s // 2)
     return RawWeather(
         content.path, start, step_s, columns, content.sha256, meta["latitude"], meta["longitude"], meta["altitude"],
-        wind_height_m=_WIND_M, note=note,
+        wind_height_m=_WIND_M, cyclic=typical, note=note,
     )  # fmt: skip
 
 
 _DUMP = {
     "ghi": ("GHI", "W/m2"), "dni": ("DNI", "W/m2"), "dhi": ("DHI", "W/m2"), "temperature": ("Temperature", "degC"),
     "wind_speed": ("Wind Speed", "m/s"), "pressure": ("Pressure", "mbar"),
+    "humidity": ("Relative Humidity", "%"),
 }  # fmt: skip
 
 

@@ -8,17 +8,18 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
+from simulators.profiles.clock import ends_at_midnight, find_time_column, joined, label_of
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.carbon import plain_sheet
-from simulators.profiles.formats.checks import COLUMNS, on_axes
-from simulators.profiles.quantities import QUANTITIES, split_header
+from simulators.profiles.formats.checks import COLUMNS, OPTIONAL, on_axes
+from simulators.profiles.quantities import QUANTITIES
 from simulators.profiles.tables import Table, parse_text
-from simulators.profiles.times import base_name, find_time_column
+from simulators.profiles.units import split_header
 
 
 def _windpowerlib(content: Content, said: Said) -> RawWeather:
     """windpowerlib's layout (heights in row 2, K, Pa), of which the highest wind speed is taken."""
-    lines = content.text.rstrip().splitlines()
+    lines = content.tidy.rstrip().splitlines()
     if len(lines) < 4:
         raise InputError(f"{content.path}: has no data rows; expected names, heights and at least two rows")
     names, heights, *rows = lines
@@ -52,25 +53,26 @@ def _windpowerlib(content: Content, said: Said) -> RawWeather:
 def _weather(content: Content, said: Said) -> RawWeather:
     """A CSV or parquet file with one column per quantity, recognised by its name."""
     table = content.table()
-    time_column = find_time_column(table)
+    made = joined(table)
+    table, time_column = made if made is not None else (table, find_time_column(table))
     found: dict[str, str] = {}
     height_m = 10.0
     for header in map(str, table.frame.columns):
         name, _ = split_header(header)
         folded = name.lower().replace(" ", "_")
         height = re.fullmatch(r"(wind_?speed)_(\d+(?:\.\d+)?)m", folded)
-        for quantity in COLUMNS:
+        for quantity in (*COLUMNS, *OPTIONAL):
             names = {spelling.replace(" ", "_") for spelling in QUANTITIES[quantity].names}
             if quantity not in found and ((height[1] if height else folded) in names):
                 found[quantity] = header
                 height_m = float(height[2]) if height else height_m
-    if not found:
+    if not set(found) - set(OPTIONAL):
         raise InputError(
             f"{table.path}: no weather column; expected any of ghi, dni, dhi, temp_air, wind_speed, "
             f"pressure, found {table.columns()}"
         )
-    label = said.label or ("end" if base_name(time_column) in {"period_end", "interval_end"} else "start")
-    axis = read_axis(table, time_column, said.timezone or "UTC", label, said.fill)
+    label = said.label or ("end" if ends_at_midnight(table, time_column) else label_of(time_column))
+    axis = read_axis(table, time_column, said.timezone, label, said.fill)
     present = {name: (header, split_header(header)[1]) for name, header in found.items()}
     columns, note = on_axes(table, present, axis, said)
     place = {key: _number(table, key) for key in ("latitude", "longitude", "altitude", "wind height")}

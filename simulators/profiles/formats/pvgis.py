@@ -15,15 +15,16 @@ from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked
 def _pvgis_tmy(content: Content, said: Said) -> RawWeather:
     """PVGIS values hold `irradiance_time_offset` after the hour; a row stands for the hour around that."""
     if content.json is None:
-        text: io.BytesIO | io.StringIO = io.BytesIO(content.text.encode())
-        lines = content.text.splitlines()
+        text: io.BytesIO | io.StringIO = io.BytesIO(content.tidy.encode())
+        lines = content.tidy.splitlines()
         first_row = next(n for n, line in enumerate(lines, start=1) if line.startswith("time(UTC)")) + 1
         layout = "csv"
     else:
-        text, first_row, layout = io.StringIO(content.text), 1, "json"
+        text, first_row, layout = io.StringIO(content.tidy), 1, "json"
     frame, meta = pvlib_read(content, "PVGIS TMY", iotools.read_pvgis_tmy, text, pvgis_format=layout)
     check_year(content.path, pd.DatetimeIndex(frame.index), "PVGIS TMY", first_row)
-    columns, note = checked(content, frame.rename(columns={"temp_air": "temperature"}), first_row, said, 3600)
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
+    columns, note = checked(content, frame, first_row, said, 3600)
     place = meta.get("inputs", meta)
     place = place.get("location", place)
     offset_h = float(place.get("irradiance_time_offset", place.get("irradiance time offset", 0.0)))
@@ -38,7 +39,7 @@ def _is_tmy(content: Content) -> bool:
     held = content.json
     if isinstance(held, dict):
         return isinstance(held.get("outputs"), dict) and "tmy_hourly" in held["outputs"]
-    return content.head.startswith("Latitude (decimal degrees)") and "\ntime(UTC)" in content.text
+    return content.head.startswith("Latitude (decimal degrees)") and "\ntime(UTC)" in content.tidy
 
 
 FORMATS = (

@@ -10,7 +10,7 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
-from simulators.profiles.formats.base import Content, Format, Label, RawWeather, Said
+from simulators.profiles.formats.base import Column, Content, Format, Label, RawWeather, Said, Sheet
 from simulators.profiles.formats.carbon import columns_of
 from simulators.profiles.formats.checks import on_axes
 from simulators.profiles.tables import Table
@@ -22,6 +22,7 @@ _COLUMNS = {
     "airtemp": ("temperature", "degC"),
     "windspeed10m": ("wind_speed", "m/s"),
     "surfacepressure": ("pressure", "hPa"),
+    "relativehumidity": ("humidity", "%"),
 }
 _LISTS = ("estimated_actuals", "forecasts")
 
@@ -52,6 +53,24 @@ def _solcast(content: Content, said: Said) -> RawWeather:
     return RawWeather(content.path, axis.start, axis.step_s, columns, content.sha256, note=note)
 
 
+def _power(content: Content) -> Sheet:
+    """Estimates of a rooftop's output: kW of a plant whose rating the file does not name."""
+    table = _table(content)
+    names = {_folded(name): str(name) for name in table.frame.columns}
+    time = names.get("periodend") or names.get("periodstart")
+    found = {
+        names[folded]: Column("pv", "kW", rank=rank)
+        for rank, folded in enumerate(("pvestimate", "pvpowerrooftop", "pvpoweradvanced", "pvestimate50"))
+        if folded in names
+    }
+    if time is None or not found:
+        raise InputError(
+            f"{content.path}: is Solcast's weather or without times, found {table.columns()}; expected pv_estimate or "
+            "pv_power_rooftop for PV, or this as --weather"
+        )
+    return Sheet(table, time, found, "UTC", "end" if "periodend" in names else "start")
+
+
 def _table(content: Content) -> Table:
     held: Any = content.json
     if held is None:
@@ -69,13 +88,15 @@ def _is_solcast(content: Content) -> bool:
     if content.json is not None:
         return isinstance(content.json, Mapping) and any(key in content.json for key in _LISTS)
     names = {_folded(name) for name in columns_of(content)}
-    return "period" in names and bool({"periodend", "periodstart"} & names) and bool({"ghi", "dni"} & names)
+    values = {"ghi", "dni", "pvestimate", "pvpowerrooftop", "pvpoweradvanced"}
+    return "period" in names and bool({"periodend", "periodstart"} & names) and bool(values & names)
 
 
 FORMATS = (
     Format(
-        "solcast", "Solcast (CSV, JSON)", "weather, without a place", "W/m2, degC, m/s, hPa", "5 to 60 min", "end",
+        "solcast", "Solcast (CSV, JSON)", "weather, without a place; PV output", "W/m2, degC, m/s, hPa; kW",
+        "5 to 60 min", "end",
         "columns period_end (PeriodEnd) and period, ghi", "Solcast, docs.solcast.com.au: period_end and period",
-        _is_solcast, weather=_solcast,
+        _is_solcast, _power, weather=_solcast,
     ),
 )  # fmt: skip

@@ -8,7 +8,6 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from pvlib import iotools
 
@@ -27,7 +26,7 @@ def _surfrad(content: Content, said: Said) -> RawWeather:
         file.write_text(content.text, encoding="utf-8")
         frame, meta = pvlib_read(content, "SURFRAD", iotools.read_surfrad, str(file))
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), 3)
-    frame = frame.rename(columns={"temp_air": "temperature"})
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
     text = [name for name in COLUMNS if not pd.api.types.is_numeric_dtype(frame[name])]
     if text:
         raise InputError(
@@ -47,6 +46,11 @@ def _surfrad(content: Content, said: Said) -> RawWeather:
 
 def _cams(content: Content, said: Said) -> RawWeather:
     """CAMS radiation service: Wh/m2 of each period; clear-sky files (McClear) hold no weather."""
+    reference = re.search(r"^# ?Time reference:(.*)$", content.head, re.MULTILINE)
+    if reference and "universal" not in reference[1].lower():
+        raise InputError(
+            f"{content.path}: its times are{reference[1].rstrip()}; expected CAMS in universal time (UT)"
+        )
     text = "\n".join(line.rstrip(",; ") if line[:1] != "#" else line for line in content.text.splitlines())
     frame, meta = pvlib_read(content, "CAMS", iotools.read_cams, io.StringIO(text))
     header = content.text.splitlines()
@@ -58,7 +62,9 @@ def _cams(content: Content, said: Said) -> RawWeather:
             f"{content.path}: holds clear-sky irradiance only (McClear); expected CAMS all-sky radiation"
         )
     step_s = check_steps(content, pd.DatetimeIndex(frame.index), first_row)
-    columns, note = checked(content, frame.replace(-999.0, np.nan), first_row, said, step_s)
+    columns, note = checked(
+        content, frame.select_dtypes("number").mask(lambda cells: cells <= -999.0), first_row, said, step_s
+    )
     start = pd.DatetimeIndex(frame.index)[0].tz_convert("UTC").to_pydatetime()
     return RawWeather(
         content.path, start, step_s, columns, content.sha256,

@@ -18,12 +18,12 @@ from simulators.profiles.tables import check_lengths
 
 
 def _tmy3(content: Content, said: Said) -> RawWeather:
-    check_lengths(content.path, content.text.rstrip().splitlines(), header=1)
+    check_lengths(content.path, content.tidy.rstrip().splitlines(), header=1)
     frame, meta = pvlib_read(
-        content, "TMY3", iotools.read_tmy3, io.StringIO(content.text), coerce_year=NOMINAL_YEAR
+        content, "TMY3", iotools.read_tmy3, io.StringIO(content.tidy), coerce_year=NOMINAL_YEAR
     )
     check_year(content.path, pd.DatetimeIndex(frame.index) - pd.Timedelta(hours=1), "TMY3", 3)
-    frame = frame.rename(columns={"temp_air": "temperature"})
+    frame = frame.rename(columns={"temp_air": "temperature", "relative_humidity": "humidity"})
     frame["pressure"] = frame["pressure"] * 100.0  # mbar
     columns, note = checked(content, frame.replace(-9900.0, np.nan), 3, said, 3600)
     start = datetime(NOMINAL_YEAR, 1, 1, tzinfo=UTC) - timedelta(hours=float(meta["TZ"]))
@@ -36,14 +36,16 @@ def _tmy3(content: Content, said: Said) -> RawWeather:
 # codes for "missing": EnergyPlus Auxiliary Programs, "EPW CSV format"
 _EPW_MISSING = {
     "ghi": 9999, "dni": 9999, "dhi": 9999, "temperature": 99.9, "wind_speed": 999, "pressure": 999999,
+    "humidity": 999,
 }  # fmt: skip
 
 
 def _epw(content: Content, said: Said) -> RawWeather:
     _epw_row_length(content)
-    frame, meta = pvlib_read(content, "EPW", iotools.read_epw, io.StringIO(content.text))
+    frame, meta = pvlib_read(content, "EPW", iotools.read_epw, io.StringIO(content.tidy))
     check_year(content.path, pd.DatetimeIndex(frame.index), "EPW", 9)
-    frame = frame.rename(columns={"temp_air": "temperature", "atmospheric_pressure": "pressure"})
+    names = {"temp_air": "temperature", "atmospheric_pressure": "pressure", "relative_humidity": "humidity"}
+    frame = frame.rename(columns=names)
     frame = frame.replace({name: {code: np.nan} for name, code in _EPW_MISSING.items()})
     columns, note = checked(content, frame, 9, said, 3600)
     years = frame["year"].unique()
@@ -58,7 +60,7 @@ def _epw(content: Content, said: Said) -> RawWeather:
 
 def _epw_row_length(content: Content) -> None:
     """Name the first data row that is cut short, which pvlib would pad with NaN."""
-    for number, line in enumerate(content.text.splitlines()[8:], start=9):
+    for number, line in enumerate(content.tidy.splitlines()[8:], start=9):
         if line.strip() and line.count(",") < 21:  # wind speed is the 22nd field
             raise InputError(
                 f"{content.path}: row {number} (line of the file): has {line.count(',') + 1} cells; expected 35"
@@ -66,12 +68,13 @@ def _epw_row_length(content: Content) -> None:
 
 
 _TRY_COLUMNS = {"t": "temperature", "WG": "wind_speed", "p": "pressure", "B": "direct_horizontal", "D": "dhi"}
+_TRY_HUMIDITY = {"RF": "humidity"}
 _TRY_MISSING = {"t": 99.9, "WG": 99.9, "p": 9999, "B": 9999, "D": 9999}
 
 
 def _dwd_try(content: Content, said: Said) -> RawWeather:
     """Hours 1 to 24 of Central European Time all year; B and D are means of the hour before, on the horizontal."""
-    lines = content.text.rstrip().splitlines()
+    lines = content.tidy.rstrip().splitlines()
     mark = next((n for n, line in enumerate(lines) if line.strip().startswith("***")), None)
     if mark is None or mark < 1:
         raise InputError(f"{content.path}: no row of stars above the hours; expected a DWD TRY as published")
@@ -84,7 +87,7 @@ def _dwd_try(content: Content, said: Said) -> RawWeather:
             )
     text = pd.DataFrame(rows, columns=names)
     try:
-        frame = text[[*_TRY_COLUMNS, "MM", "DD", "HH"]].astype(float)
+        frame = text[[*_TRY_COLUMNS, *(_TRY_HUMIDITY.keys() & set(names)), "MM", "DD", "HH"]].astype(float)
     except (KeyError, ValueError) as error:
         raise InputError(f"{content.path}: damaged DWD TRY ({error}); expected it as published") from error
     stamps = pd.DatetimeIndex(
@@ -95,7 +98,7 @@ def _dwd_try(content: Content, said: Said) -> RawWeather:
     )
     check_year(content.path, stamps, "TRY", mark + 2)
     frame = frame.replace({name: {code: np.nan} for name, code in _TRY_MISSING.items()})
-    frame = frame.rename(columns=_TRY_COLUMNS)
+    frame = frame.rename(columns=_TRY_COLUMNS | _TRY_HUMIDITY)
     frame["pressure"] = frame["pressure"] * 100.0  # hPa
     frame["ghi"] = frame["direct_horizontal"] + frame["dhi"]
     columns, note = checked(content, frame, mark + 2, said, 3600)

@@ -11,10 +11,10 @@ import pandas as pd
 from pvlib import iotools
 
 from simulators.errors import InputError
+from simulators.profiles.clock import find_time_column
 from simulators.profiles.formats.base import Column, Content, Format, RawWeather, Said, Sheet
 from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked, pvlib_read
 from simulators.profiles.tables import Table, check_lengths
-from simulators.profiles.times import find_time_column
 
 
 def _ninja(content: Content) -> Sheet:
@@ -47,14 +47,14 @@ def _pvgis_hourly(content: Content) -> Sheet:
     """PVGIS hourly: values at an instant, which stand for the hour around it; P in W of a plant of so many kWp."""
     if content.json is None:
         frame, _ = pvlib_read(
-            content, "PVGIS hourly", iotools.read_pvgis_hourly, io.StringIO(content.text), pvgis_format="csv"
+            content, "PVGIS hourly", iotools.read_pvgis_hourly, io.StringIO(content.tidy), pvgis_format="csv"
         )
         peak = re.search(r"^Nominal power of the PV system.*?:\s*([\d.]+)", content.head, re.MULTILINE)
         peak_kw = float(peak[1]) if peak else None
-        first_row = content.text[: content.text.index("\ntime,")].count("\n") + 3
+        first_row = content.tidy[: content.tidy.index("\ntime,")].count("\n") + 3
     else:
         frame, meta = pvlib_read(
-            content, "PVGIS hourly", iotools.read_pvgis_hourly, io.StringIO(content.text), pvgis_format="json"
+            content, "PVGIS hourly", iotools.read_pvgis_hourly, io.StringIO(content.tidy), pvgis_format="json"
         )
         module = (meta.get("inputs", meta) or {}).get("pv_module") or {}
         peak_kw = module.get("peak_power")
@@ -74,7 +74,7 @@ def _pvgis_hourly(content: Content) -> Sheet:
 
 
 def _pvwatts_table(content: Content) -> tuple[Table, dict[str, str]]:
-    lines = content.text.splitlines()
+    lines = content.tidy.rstrip().splitlines()
     header = next(
         (n for n, line in enumerate(lines) if line.startswith(("Month,Day,Hour", '"Month","Day"'))), None
     )
@@ -159,7 +159,7 @@ def _is_pvgis_hourly(content: Content) -> bool:
     held = content.json
     if isinstance(held, dict):
         return "hourly" in (held.get("outputs") or {}) if isinstance(held.get("outputs"), dict) else False
-    return content.head.startswith("Latitude (decimal degrees)") and "\ntime," in content.text
+    return content.head.startswith("Latitude (decimal degrees)") and "\ntime," in content.tidy
 
 
 FORMATS = (
