@@ -25,7 +25,6 @@ from simulators.storage.battery import BatteryConfig, Spec, Store
 from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
 from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
-from simulators.storage.horizon import SERIES
 from simulators.storage.site import Given, Site
 
 Array = NDArray[np.float64]
@@ -175,22 +174,20 @@ def _columns(flows: Array, states: Array, away: NDArray[np.bool_]) -> dict[str, 
 def _plan_along(site: Site, given: Any, modes: NDArray[np.int64], wished_w: Array, carry: Any) -> None:
     """Plan at the start of every interval and carry the site to its end; what is not told beforehand is known ahead."""
     if site.planner is None:
-        ahead = dict(
-            zip(
-                SERIES,
-                (given.load_w, given.generation_w, given.ci_g_per_kwh, given.price_per_kwh),
-                strict=True,
-            )
-        )
+        ahead = {
+            "load_w": given.load_w,
+            "generation_w": given.generation_w,
+            "ci_g_per_kwh": given.ci_g_per_kwh,
+            "price_per_kwh": given.price_per_kwh,
+        }
         site.look(ahead)
     assert site.planner is not None
     every, steps = site.planner.every, len(modes)
     for start in range(0, steps, every):
         stop = min(start + every, steps)
-        site.planner.seen(start, given.load_w[start])
-        modes[start:stop], wished_w[start:stop] = site.plan(start)
-        for i in range(start + 1, stop):
+        for i in range(start, stop):
             site.planner.seen(i, given.load_w[i])
+            modes[i], wished_w[i] = site.plan(i)
         carry(start, stop)
 
 

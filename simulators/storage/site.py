@@ -107,7 +107,7 @@ class Site:
         self.planner: Planner | None = None
         if ahead is not None:
             self.look(ahead)
-        self._planned = (FIXED, 0.0)
+        self._planned: list[tuple[int, float]] = []
         self.law = law if battery else NO_AGEING
         self.age = Age()
         self.too_fast = 0
@@ -135,10 +135,11 @@ class Site:
             raise InputError(
                 "battery dispatch 'horizon': is told of no series, expected carbon intensity or price"
             )
-        if step % self.planner.every == 0:
+        place = step % self.planner.every
+        if place == 0:
             end = (self.return_by_s // self.step_s, self.initial_wh)
             self._planned = self.planner.plan(step, self.now, self.store, self.limits, end)
-        return self._planned
+        return self._planned[place]
 
     def wants(self, now_s: int, given: Given) -> tuple[int, float]:
         """What the rule wants of the battery in an interval: a mode and a power, W."""
