@@ -46,6 +46,12 @@ DELAY = 1e-3
 """By this share the horizon's end differs from now: of equal moments surplus is stored and load served at the first,
 and import is taken at the last, so that what was not foreseen costs least."""
 
+GAP = 1e-2
+"""How near the best a plan with binaries has to come, relative to it: they take long, and are planned anew in an hour."""
+
+EXACT_H = 24.0
+"""Where exports are worth more than imports cost, binaries stand in the first so many hours: that may be always."""
+
 GRID, SPILT, OWN, SERVE, SELL, UNSERVED, ENERGY = range(7)
 """Variables of an interval, in their order."""
 
@@ -216,7 +222,8 @@ def _solved(
 ) -> Array:
     """Variables of the cheapest solution."""
     n = len(seen.hours)
-    turned = np.flatnonzero((seen.cost < 0.0) | (seen.worth > seen.cost))
+    near = np.cumsum(seen.hours) <= EXACT_H
+    turned = np.flatnonzero((seen.cost < 0.0) | near & (seen.worth > seen.cost))
     k = len(turned)
     whole = None
     if k:
@@ -228,7 +235,8 @@ def _solved(
         low, most = np.concatenate([low, np.zeros(2 * k)]), np.concatenate([most, np.ones(2 * k)])
         whole = np.zeros(len(cost))
         whole[7 * n :] = 1
-    found = milp(cost, integrality=whole, bounds=Bounds(low, most), constraints=constraints)
+    options = {"mip_rel_gap": GAP} if k else {}
+    found = milp(cost, integrality=whole, bounds=Bounds(low, most), constraints=constraints, options=options)
     if found.x is None:
         raise RuntimeError(f"dispatch: no plan found: {found.message}")
     return np.asarray(found.x[: 7 * n])

@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.compiled import compiler
 from simulators.errors import InputError
 from simulators.storage.ageing import Age, Law, moved, worn
-from simulators.storage.battery import BatteryConfig, Spec, Store
-from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
+from simulators.storage.battery import BatteryConfig, Return, Spec, Store
+from simulators.storage.connection import FIXED, Limits, Moment, exchanged, foreseen_w, room_w, settle
 from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
 from simulators.storage.site import Given, Site
@@ -69,16 +69,16 @@ def _carry(
     spec: Spec,
     law: Law,
     limits: Limits,
-    state: tuple[Store, Age, float],
+    state: tuple[Store, Age, float, float],
     times: tuple[float, int, int, int],
     given: tuple[Array, NDArray[np.bool_], NDArray[np.int64]],
     out: tuple[Array, Array],
-) -> tuple[Store, Age, float]:
+) -> tuple[Store, Age, float, float]:
     """Carry the battery and the exchange over the steps of the series given; fills flows and states."""
     series, flags, modes = given
     flows, states = out
     target_wh, return_by_s, first_s, step_s = times
-    store, age, before_w = state
+    store, age, before_w, rooms_w = state
     for i in range(series.shape[1]):
         moment = Moment(
             series[0, i],
@@ -91,8 +91,11 @@ def _carry(
             modes[i],
             series[4, i],
         )
-        back = Return(target_wh, (return_by_s - (first_s + i * step_s) - step_s) / 3600.0)
-        now = worn(spec, law, age)
+        now, now_s = worn(spec, law, age), first_s + i * step_s
+        free_w = room_w(now, limits, moment)
+        rooms_w += free_w
+        foreseen = foreseen_w(free_w, rooms_w / (now_s // step_s + 1))
+        back = Return(target_wh, (return_by_s - now_s - step_s) / 3600.0, foreseen)
         states[0, i] = store.energy_wh / now.capacity_wh
         found = settle(now, store, limits, back, before_w, moment)
         store, age = moved(spec, law, store, age, found[0])
@@ -101,7 +104,7 @@ def _carry(
         for k in range(len(flow)):
             flows[k, i] = flow[k]
         states[1, i] = store.energy_wh
-    return store, age, before_w
+    return store, age, before_w, rooms_w
 
 
 def run(
@@ -145,8 +148,8 @@ def run(
     def carry(start: int, stop: int) -> None:
         times = (site.initial_wh, site.return_by_s, start * site.step_s, site.step_s)
         part = slice(start, stop)
-        site.store, site.age, site.before_w = _carry(
-            site.spec, site.law, site.limits, (site.store, site.age, site.before_w), times,
+        site.store, site.age, site.before_w, site.rooms_w = _carry(
+            site.spec, site.law, site.limits, (site.store, site.age, site.before_w, site.rooms_w), times,
             (series[:, part], flags[:, part], modes[part]), (flows[:, part], states[:, part]),
         )  # fmt: skip
 

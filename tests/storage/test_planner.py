@@ -77,6 +77,50 @@ def test_a_larger_battery_never_makes_the_optimum_dearer(seed, factor, limit_w):
     assert least(factor) <= small + 1e-4 * small  # `planner.DELAY` is worth as much
 
 
+def test_an_interval_is_not_its_mean():
+    """A surplus of one step does not cover the next without the battery, and a peak needs its discharge."""
+    limits = Connection(import_limit_w=1000.0).limits(1800)
+    empty = BatteryConfig(4000.0, 1000.0, 1000.0, 0.9, 0.9, soc_initial=0.0).spec(1800)
+    net_w = np.array([1500.0, -1500.0, 0.0, 0.0])
+    seen = outlook(net_w, np.ones(4), np.zeros(4), 0.5, limits, np.array([0, 2]))
+    assert (seen.deficit_w[0], seen.surplus_w[0], seen.peak_w[0], seen.room_w[0]) == (
+        750.0,
+        750.0,
+        250.0,
+        500.0,
+    )
+    full = optimum(empty, seen, Terms(1000.0, 0.0))
+    assert full.discharge_w[0] >= 250.0 - 1e-6
+    assert full.unserved_w[0] == pytest.approx(0.0, abs=1e-9)
+    without = optimum(empty._replace(discharge_w=0.0), seen, Terms(0.0, 0.0))
+    assert without.import_w[0] == pytest.approx(500.0)
+    assert without.unserved_w[0] == pytest.approx(250.0)
+
+
+@pytest.mark.parametrize(("worth", "sold"), [(0.05, 100.0), (0.2, 100.0), (0.9, 900.0)])
+def test_exports_are_worth_what_they_earn(worth, sold):
+    """A store is sold where that pays, never while it charges, whatever exports earn against imports."""
+    full = BatteryConfig(4000.0, 1000.0, 1000.0, 1.0, 1.0).spec(HOUR)
+    cost, paid = np.array([0.1, 0.3]), np.array([worth, 0.0])
+    seen = outlook(np.array([-500.0, 1000.0]), cost, paid, 1.0, Connection(export_limit_w=1400.0).limits(HOUR))
+    plan = optimum(full, seen, Terms(1100.0, 0.0))
+    assert plan.discharge_w[0] == pytest.approx(sold, abs=1e-6)
+    assert plan.surplus_w[0] == pytest.approx(500.0 + sold - plan.charge_w[0], abs=1e-6)
+    assert min(plan.charge_w[0], plan.discharge_w[0]) == 0.0
+    assert plan.import_w[1] == pytest.approx(sold - 100.0, abs=1e-6)
+
+
+def test_where_days_are_not_alike_persistence_does_no_harm():
+    """Of noise nothing follows for the next day: the plan falls back to what needs no signal."""
+    load_w, pv_w, _, _ = days(14)
+    ci = np.random.default_rng(5).uniform(100.0, 500.0, len(load_w))
+    told, plain = (
+        cost(Site(BATTERY, rule, None, HOUR, len(ci) * HOUR), (load_w, pv_w, ci, ci), ci)[0]
+        for rule in (Horizon("carbon", forecast="persistence"), SelfConsumption())
+    )
+    assert told < 1.01 * plain
+
+
 def test_a_plan_keeps_to_battery_and_connection():
     load_w, pv_w, ci, _ = days(3)
     config = BatteryConfig(4000.0, 1000.0, 800.0, 0.9, 0.8, 0.1, 0.9, 0.5, 0.05, 0.7, 20.0)
