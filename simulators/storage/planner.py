@@ -47,7 +47,7 @@ DELAY = 1e-3
 and import is taken at the last, so that what was not foreseen costs least."""
 
 GAP = 1e-2
-"""How near the best a plan with binaries has to come, relative to it: they take long, and are planned anew in an hour."""
+"""How near the best a plan has to come where exports are worth more than imports cost: the very best takes long."""
 
 EXACT_H = 24.0
 """Where exports are worth more than imports cost, binaries stand in the first so many hours: that may be always."""
@@ -223,7 +223,8 @@ def _solved(
     """Variables of the cheapest solution."""
     n = len(seen.hours)
     near = np.cumsum(seen.hours) <= EXACT_H
-    turned = np.flatnonzero((seen.cost < 0.0) | near & (seen.worth > seen.cost))
+    dearer = near & (seen.worth > np.maximum(seen.cost, 0.0))
+    turned = np.flatnonzero((seen.cost < 0.0) | dearer)
     k = len(turned)
     whole = None
     if k:
@@ -235,7 +236,7 @@ def _solved(
         low, most = np.concatenate([low, np.zeros(2 * k)]), np.concatenate([most, np.ones(2 * k)])
         whole = np.zeros(len(cost))
         whole[7 * n :] = 1
-    options = {"mip_rel_gap": GAP} if k else {}
+    options = {"mip_rel_gap": GAP} if np.any(dearer) else {}
     found = milp(cost, integrality=whole, bounds=Bounds(low, most), constraints=constraints, options=options)
     if found.x is None:
         raise RuntimeError(f"dispatch: no plan found: {found.message}")

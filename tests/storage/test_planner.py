@@ -102,7 +102,9 @@ def test_exports_are_worth_what_they_earn(worth, sold):
     """A store is sold where that pays, never while it charges, whatever exports earn against imports."""
     full = BatteryConfig(4000.0, 1000.0, 1000.0, 1.0, 1.0).spec(HOUR)
     cost, paid = np.array([0.1, 0.3]), np.array([worth, 0.0])
-    seen = outlook(np.array([-500.0, 1000.0]), cost, paid, 1.0, Connection(export_limit_w=1400.0).limits(HOUR))
+    seen = outlook(
+        np.array([-500.0, 1000.0]), cost, paid, 1.0, Connection(export_limit_w=1400.0).limits(HOUR)
+    )
     plan = optimum(full, seen, Terms(1100.0, 0.0))
     assert plan.discharge_w[0] == pytest.approx(sold, abs=1e-6)
     assert plan.surplus_w[0] == pytest.approx(500.0 + sold - plan.charge_w[0], abs=1e-6)
