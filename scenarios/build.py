@@ -26,6 +26,7 @@ from simulators.quantities.facts import SiteFacts
 from simulators.recorder.summary import sha256
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
+from simulators.tariff.local import LocalTimes
 from simulators.traffic.source import SERVE_S
 
 
@@ -262,24 +263,34 @@ def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, spa
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "connection": site.connection.plain(span.start, place.timezone),
+        "connection": site.connection.plain(span.start, place.timezone, study.run.step),
         "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
         "ageing_at_c": site.storage.ageing_at_c,
     }
     if battery and site.storage.plans:
-        config["ahead"] = _ahead(series, study.steps)
+        config["ahead"] = _ahead(site, place, series, study, span)
     soc = battery["soc_initial"] if battery else 0.0
     return Entity(site.name, "storage", "storage", "Battery", site.name, config, first={"SoC_end[1]": soc})
 
 
-def _ahead(series: SiteSeries, steps: int) -> dict[str, list[float]]:
+def _ahead(
+    site: SiteStudy, place: Site, series: SiteSeries, study: Study, span: Span
+) -> dict[str, list[float]]:
     """What a rule that plans may know of the run beforehand; never the load, which is simulated as it goes."""
+    steps, step_s = study.steps, study.run.step
+    times = LocalTimes.of(span.start, step_s, steps, place.timezone, 60 * site.tariff.billing_minutes)
+    price = None if series.price is None else series.price[:steps]
+    cost, worth = site.tariff.tariff().per_kwh(times, price)
+    if price is not None and site.connection.curtail_at_negative_price:
+        worth = np.where(price < 0.0, 0.0, worth)  # nothing is exported then
     own = [values for values in (series.pv_w, series.wind_w) if values is not None]
     ci = series.marginal if series.average is None else series.average
     known = {
         "ci_g_per_kwh": ci,
         "price_per_kwh": series.price,
         "generation_w": np.sum(own, axis=0) if own else None,
+        "cost_per_kwh": cost,
+        "worth_per_kwh": worth,
     }
     return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
 

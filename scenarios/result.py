@@ -11,7 +11,6 @@ from pydantic import Field
 
 from scenarios.accounts import (
     BoundaryFigures,
-    ConnectionFigures,
     EmbodiedFigures,
     PlantFigures,
     StorageFigures,
@@ -19,6 +18,7 @@ from scenarios.accounts import (
 )
 from scenarios.assumptions import AssumptionFigures
 from scenarios.bill import BillFigures
+from scenarios.connection import ConnectionFigures
 from scenarios.facility import FacilityFigures
 from scenarios.per_work import EnergyPerToken, Sci
 from scenarios.plain import Frozen, plain_figures
