@@ -174,5 +174,5 @@ def ends_at_midnight(table: Table, column: str) -> bool:
     """Whether a time of 24:00 occurs, which only the end of an hour is called."""
     cells = table.frame[column]
     return not pd.api.types.is_datetime64_any_dtype(cells) and bool(
-        np.any(cells.astype("string").str.contains(r"\b24:00", regex=True, na=False))
+        np.any(cells.astype("string").str.contains(r"(?<![\d:])24:00", regex=True, na=False))
     )

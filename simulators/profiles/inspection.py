@@ -250,6 +250,8 @@ def _use(ref: FileRef, option: str, start: datetime | None, end: datetime) -> st
     words = [f"--{option} {ref.path}"]
     words += [f"--{option}-{name} {value}" for name, value in given.items() if name != "path"]
     if start is not None:
-        first = start if start.time() == datetime.min.time() else start + timedelta(days=1)
-        words.append(f"--start {first:%Y-%m-%d} (or --{option}-align calendar in a run of another year)")
+        midnight = start if start.time() == datetime.min.time() else start + timedelta(days=1)
+        whole = midnight.replace(hour=0, minute=0, second=0)
+        first = f"{whole:%Y-%m-%d}" if whole < end else f"{start:%Y-%m-%dT%H:%MZ}"
+        words.append(f"--start {first} (or --{option}-align calendar in a run of another year)")
     return " ".join(words)

@@ -36,6 +36,7 @@ def test_only_options_that_work_are_offered():
                 "decimal",
                 "implausible",
                 "rating",
+                "start",
                 "align",
             )
         ),

@@ -86,3 +86,24 @@ def test_nothing_moves_unless_asked_and_the_message_says_how(tmp_path):
     assert FileRef(path=file, align="weekday").read("price").means(start, 3600, 24) == pytest.approx(
         [0.1] * 24
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "run"), [("2023-01-01", 2024), ("2024-01-01", 2023), ("2021-01-01", 2028)]
+)
+@pytest.mark.parametrize("align", ["calendar", "weekday"])
+def test_every_hour_of_a_leap_year_and_of_both_clock_changes_has_its_counterpart(source, run, align):
+    """No hour is lost or doubled where clocks change: all of it is in UTC; only a leap day has to share."""
+    hours = 8784 if pd.Timestamp(source).is_leap_year else 8760
+    profile = year(source, hours, align=align)
+    wanted = pd.date_range(f"{run}-01-01", f"{run}-12-31 23:00", freq="h", tz="UTC")
+    there = dates(profile, profile.means(wanted[0].to_pydatetime(), 3600, len(wanted)))
+    assert (there.hour == wanted.hour).all()
+    if align == "weekday":
+        assert (there.dayofweek == wanted.dayofweek).all()
+        apart = np.abs((there.dayofyear - wanted.dayofyear).to_numpy())
+        assert np.minimum(apart, 366 - apart).max() <= 5  # half a week, and the leap day in between
+        return
+    leap = (wanted.month == 2) & (wanted.day == 29)
+    assert (there[~leap].strftime("%m-%d %H") == wanted[~leap].strftime("%m-%d %H")).all()
+    assert len(set(there[~leap])) == int((~leap).sum())

@@ -177,3 +177,11 @@ def test_inspect_shows_a_load(tmp_path):
 )  # fmt: skip
 def test_units_at_the_end_of_a_header(header, unit):
     assert split_header(header)[1] == unit
+
+
+@pytest.mark.parametrize("clock", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y %H:%M:%S"])
+def test_minute_24_of_an_hour_is_not_its_end(tmp_path, clock):
+    times = pd.date_range("2023-06-05", periods=120, freq="min")
+    file = tmp_path / "meter.csv"
+    pd.DataFrame({"time": times.strftime(clock), "power[kW]": 1.0}).to_csv(file, index=False)
+    assert FileRef(path=file).read("load").start == times[0].tz_localize("UTC")

@@ -204,7 +204,8 @@ def test_inspect_refuses_in_one_line(tmp_path):
     file = samples.electricity_maps(tmp_path, new=True)
     assert inspect(file, "--as", "gold").complaint.startswith("--as gold: unknown")
     assert inspect(file, "--label", "middle").complaint.startswith("--label: ")
-    assert "several columns could be" in inspect(samples.smard_price(tmp_path, english=True)).complaint
+    two = samples.entsoe_new(tmp_path, areas=("BZN|AT", "BZN|DE-LU"))
+    assert "several columns could be" in inspect(two).complaint
 
 
 def test_inspect_of_weather_names_the_place(tmp_path):
@@ -224,3 +225,11 @@ def test_inspect_shows_forecasts_beside_the_values(tmp_path):
     rows = [f"2023-06-08 00:00:00,2023-06-08 00:{minute:02d}:00,400" for minute in (5, 10, 15)]
     alone = samples.written(tmp_path, "f.csv", ["request_time,forecast_time,Caiso_North", *rows])
     assert "as forecasts" in inspect(alone).out
+
+
+def test_inspect_names_a_start_inside_the_file(tmp_path):
+    """A file of a few hours was said to be used from the day after its end."""
+    rows = [f"2024-05-01T{hour:02d}:00Z,{hour}" for hour in range(7, 12)]
+    out = inspect(samples.written(tmp_path, "short.csv", ["time,power_kw", *rows]), "--as", "load").out
+    assert "--start 2024-05-01T07:00Z" in out
+    assert "unit        W, from 'power_kw'" in out
