@@ -30,7 +30,7 @@ from simulators.recorder.summary import versions
 from simulators.report.canvas import style
 from simulators.scheduler.policies import policy
 
-SKIP = ("network", "grid_at", "routing", "mw", "bus", "policy", "power_resolution_s")
+SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "power_resolution_s")
 """What this command does not read."""
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.own_code import own_file
+from simulators.quantities.geography import Geography
+from simulators.scheduler.dispatch import DISPATCHERS, dispatcher
 from simulators.scheduler.policies import POLICIES, policy
 
 
@@ -47,3 +50,64 @@ class ControlOptions(BaseModel):
         """The file of an own policy."""
         file = own_file(self.policy)
         return [("policy", file)] if file else []
+
+
+class DispatchOptions(BaseModel):
+    """What all sites do together, and what lies between them.
+
+    Examples
+    --------
+    >>> options = DispatchOptions(latency_ms={"sfo": {"ber": 150.0}}, down_hours={"ber": [(6, 12)]})
+    >>> made = options.geography(["sfo", "ber"])
+    >>> made.between_s("sfo", "ber"), made.up("ber", 21_600.0, 21_660.0)
+    (0.15, False)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dispatch: str = Field(
+        "home",
+        description=f"which site serves whose requests: {', '.join(DISPATCHERS)}, with parameters as in "
+        "greedy:objective=price; or your own FILE.py:CLASS",
+    )
+    latency_ms: dict[str, dict[str, float]] = Field(
+        {}, description="round trip from each origin to each site, ms; what is missing is 0"
+    )
+    residency: dict[str, tuple[str, ...]] = Field(
+        {}, description="sites that may serve an origin's requests  [default: all]"
+    )
+    down_hours: dict[str, tuple[tuple[float, float], ...]] = Field(
+        {}, description="when a site takes no requests: from and until, h after the start"
+    )
+
+    @field_validator("dispatch")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        dispatcher(value)
+        return value
+
+    def geography(self, sites: Sequence[str]) -> Geography:
+        """What the router and the dispatcher know of the sites.
+
+        Raises
+        ------
+        InputError
+            As `Geography`.
+        """
+        return Geography(
+            tuple(sites),
+            {
+                origin: {site: ms / 1e3 for site, ms in trips.items()}
+                for origin, trips in self.latency_ms.items()
+            },
+            self.residency,
+            {
+                site: tuple((begins * 3600, ends * 3600) for begins, ends in spans)
+                for site, spans in self.down_hours.items()
+            },
+        )
+
+    def files(self) -> list[tuple[str, Path]]:
+        """The file of an own dispatcher."""
+        file = own_file(self.dispatch)
+        return [("dispatch", file)] if file else []
