@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from scenarios import Study, simulate
+from scenarios import Study, geo_shifting, simulate
 from scenarios.build import build
 from scenarios.simulation import simulate_plan
 from scenarios.study import SiteStudy
 from simulators.errors import InputError
 from simulators.scheduler.options import DispatchOptions
+from tests.conftest import call_app
 
 BASE = Study().changed(
     start="2022-06-20T00:00+00:00", days=0.125, step=300, model="meta-llama/Meta-Llama-3-8B", gpu="h100", tp=4,
@@ -34,7 +36,9 @@ def received(result) -> dict[str, np.ndarray]:
     """What finished or is being served, by site and step."""
     frame = result.timeseries
     return {
-        name: (rows.completed.cumsum() + rows.running + rows.waiting).pipe(lambda inside: np.diff(inside.to_numpy(), prepend=0))
+        name: (rows.completed.cumsum() + rows.running + rows.waiting).pipe(
+            lambda inside: np.diff(inside.to_numpy(), prepend=0)
+        )
         for name, rows in frame.groupby("site")
     }
 
@@ -134,3 +138,48 @@ def test_an_own_dispatcher_that_fails_is_told_with_its_time(tmp_path):
     own.write_text("class Broken:\n    def decide(self, seen, geography):\n        return 1 / 0\n")
     with pytest.raises(InputError, match=r"broken.py:Broken at 0 s: ZeroDivisionError"):
         simulate(study(dispatch=f"{own}:Broken"))
+
+
+SHORT = (
+    "--days",
+    "0.02",
+    "--model",
+    "meta-llama/Meta-Llama-3-8B",
+    "--tp",
+    "1",
+    "--replicas",
+    "1",
+    "--rate",
+    "0.5",
+)
+
+
+def test_the_command_tells_who_serves_and_how_long_users_wait(tmp_path):
+    ended = call_app(
+        geo_shifting.app(), *SHORT, "--dispatches", "home", "--dispatches", "spread", "--out", tmp_path / "geo",
+        "--latency-ms", "california:germany=200",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    told = json.loads((tmp_path / "geo" / "summary.json").read_text())["dispatch"]
+    assert told["home"]["saved"] == 0
+    assert 0.3 < told["spread"]["served_germany"] < 0.7
+    assert told["spread"]["ttft_p99_s"] - told["home"]["ttft_p99_s"] == pytest.approx(0.2, abs=0.02)
+    assert "spread" in ended.out
+    assert (tmp_path / "geo" / "geo.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--dispatches", "hom"), "did you mean home"),
+        (("--latency-ms", "california-germany=5"), "ORIGIN:SITE=MS"),
+        (("--residency", "germany"), "ORIGIN=SITE"),
+        (("--down-hours", "germany=5"), "SITE=FROM-UNTIL"),
+        (("--down-hours", "germany=0-1", "--residency", "germany=germany"), "no site may serve germany"),
+    ],
+)
+def test_a_wrong_option_is_one_line(arguments, said, tmp_path):
+    ended = call_app(geo_shifting.app(), *SHORT, *arguments, "--out", tmp_path / "geo")
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
