@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from scenarios.between import between_sites, of_origin, round_trips_s
 from scenarios.bill import NO_PRICE, currency
 from scenarios.hardware import hardware_of
 from scenarios.measured import load_entities
@@ -24,6 +25,7 @@ from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
 from simulators.quantities.facts import SiteFacts
 from simulators.recorder.summary import sha256
+from simulators.scheduler.dispatch import dispatcher_needs
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
 from simulators.tariff.local import LocalTimes
@@ -77,10 +79,12 @@ def build(
         sites[site.name] = plan
         entities += _entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
-    entities += _router(study, sites)
+    entities += between_sites(study, sites, entities)
     entities += _network(study, span, places[0].timezone)
     if study.network is not None:
         inputs += _files(study.network.files())
+    if study.geo is not None:
+        inputs += _files(study.geo.files())
     return Plan(study, span.start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
 
 
@@ -145,6 +149,8 @@ def _site_plan(
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy) if needs is None else needs
+    if study.geo is not None:
+        needs |= dispatcher_needs(study.geo.dispatch)
     check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     return SitePlan(
         study=site,
@@ -233,6 +239,7 @@ def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Sp
     local = span.start.astimezone(ZoneInfo(place.timezone))
     start_of_day_s = local.hour * 3600.0 + local.minute * 60.0 + local.second
     workload = site.traffic.workload(start_of_day_s, float(study.run.length_s), study.run.seed)
+    workload |= of_origin(study, site)
     config = {
         "workload": workload,
         "span_s": float(study.length_s),
@@ -252,6 +259,7 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "slo_ttft_s": site.cluster.slo_ttft,
         "slo_tpot_s": site.cluster.slo_tpot,
         "span_s": float(study.length_s),
+        "network_s": round_trips_s(study, site),
     }
     awake = {"awake[1]": site.serving.replicas}
     slots = {"slots[1]": plan.copies * site.serving.replicas * site.serving.batch_cap}
@@ -293,21 +301,6 @@ def _ahead(
         "worth_per_kwh": worth,
     }
     return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
-
-
-def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
-    """Between sites; none where every site serves its own requests."""
-    if study.routing is None:
-        return []
-    for site in study.sites:
-        if not site.serves:
-            raise InputError(f"routing: the load of site {site.name} is a file, expected no routing")
-    if len({round(plan.copies, 9) for plan in sites.values()}) > 1:
-        raise InputError(
-            "routing: --mw makes different numbers of copies at the sites, expected the same everywhere"
-        )
-    config = {"sites": list(sites), "weights": study.routing, "seed": study.run.seed}
-    return [Entity(NETWORK, "router", "router", "Router", "router", config, children=tuple(sites))]
 
 
 def _network(study: Study, span: Span, timezone: str) -> list[Entity]:

@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.compare_policies",
         "Policies on the same requests, from several dates: what each saves, and at what delay.",
     ),
+    "geo": (
+        "scenarios.geo_shifting",
+        "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
+    ),
     "attribution": (
         "scenarios.attribution",
         "What one changed option does to energy and latency; whose joule it is.",

@@ -47,7 +47,7 @@ STUDY = Study(
 )
 """What a grid study is unless told otherwise: five megawatts for two days."""
 
-SKIP = ("routing",)
+SKIP = ("routing", "geo")
 """What this command does not read."""
 
 

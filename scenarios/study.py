@@ -38,7 +38,7 @@ from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
-from simulators.scheduler.options import ControlOptions
+from simulators.scheduler.options import ControlOptions, DispatchOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.tariff.options import TariffOptions
 from simulators.traffic.options import TrafficOptions
@@ -211,6 +211,7 @@ class Study(Part):
     routing: dict[str, dict[str, float]] | None = Field(
         None, description="share of each site's requests that each site serves  [default: each its own]"
     )
+    geo: DispatchOptions | None = None
     network: NetworkOptions | None = None
     grid_at: str | None = Field(
         None, description="HOST:PORT of the network's simulator  [default: in process]"
