@@ -18,18 +18,9 @@ from scenarios.facility import facility_of
 from scenarios.measured import NO_HARDWARE, unknown
 from scenarios.per_work import energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
-from scenarios.result import (
-    Balance,
-    Carbon,
-    Control,
-    Cost,
-    Energy,
-    Figures,
-    Renewable,
-    Scheduling,
-    Serving,
-)
+from scenarios.result import Balance, Carbon, Control, Cost, Energy, Figures, Renewable, Scheduling
 from scenarios.scope2 import carbon_free_of, scope2_of
+from scenarios.served import Serving
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 

@@ -10,21 +10,9 @@ from scenarios.bill import bills_together
 from scenarios.connection import ConnectionFigures
 from scenarios.facility import facilities_together
 from scenarios.per_work import energy_per_token, sci_of
-from scenarios.result import (
-    Balance,
-    Carbon,
-    Classes,
-    Cost,
-    Energy,
-    Figures,
-    GpuEnergy,
-    Held,
-    OfClass,
-    Quantiles,
-    Renewable,
-    Serving,
-)
+from scenarios.result import Balance, Carbon, Cost, Energy, Figures, Renewable
 from scenarios.scope2 import scope2_together
+from scenarios.served import Classes, GpuEnergy, Held, OfClass, Quantiles, Serving
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
