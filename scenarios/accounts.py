@@ -71,33 +71,6 @@ class StorageFigures(Frozen):
     resistance_gained: float = 0.0
 
 
-class ConnectionFigures(Frozen):
-    """What the connection to the grid did not carry.
-
-    Attributes
-    ----------
-    unserved_mwh, pv_curtailed_mwh, wind_curtailed_mwh
-        Load that was not met, and generation not used, MWh.
-    islanded_h, at_import_limit_h, at_export_limit_h, unserved_h
-        Hours without a grid, with the import or export at its limit, and with unserved load.
-    too_fast_h
-        Hours in which the exchange changed faster than its ramp limit, for want of anything to hold it.
-    shedding_h, highest_shedding_level
-        Hours in which load was shed, and how far that went (`shedding.sequence`).
-    """
-
-    unserved_mwh: float
-    pv_curtailed_mwh: float
-    wind_curtailed_mwh: float
-    islanded_h: float
-    at_import_limit_h: float
-    at_export_limit_h: float
-    unserved_h: float
-    too_fast_h: float
-    shedding_h: float = 0.0
-    highest_shedding_level: int = 0
-
-
 class SupplyFigures(Frozen):
     """Life-cycle emissions of one part of the own supply, kgCO2eq, with the range of its factor.
 
@@ -250,33 +223,6 @@ def storage_of(plan: SitePlan, frame: pd.DataFrame, said: Mapping[str, Any]) -> 
         capacity_lost=said["capacity_lost"],
         resistance_gained=said["resistance_gained"],
         **means,
-    )
-
-
-def connection_of(
-    plan: SitePlan, frame: pd.DataFrame, parts: Mapping[str, Mapping[str, Any]], step_s: int
-) -> ConnectionFigures:
-    """What the connection did not carry, from the rows of the time series and what its parts say of the run."""
-    hours, options = step_s / 3600, plan.study.connection
-    shed = parts.get("shedding", {})
-
-    def at_limit_h(column: str, limit_kw: float | None) -> float:
-        if limit_kw is None:
-            return 0.0
-        there = frame[column].to_numpy() >= limit_kw / 1e3 * (1 - 1e-9)
-        return float(np.count_nonzero(there & (frame["islanded"].to_numpy() == 0)) * hours)
-
-    return ConnectionFigures(
-        unserved_mwh=float(frame["unserved_mw"].sum() * hours),
-        pv_curtailed_mwh=float(frame["pv_curtailed_mw"].sum() * hours),
-        wind_curtailed_mwh=float(frame["wind_curtailed_mw"].sum() * hours),
-        islanded_h=float(frame["islanded"].sum() * hours),
-        at_import_limit_h=at_limit_h("import_mw", options.import_limit_kw),
-        at_export_limit_h=at_limit_h("export_mw", options.export_limit_kw),
-        unserved_h=float(np.count_nonzero(frame["unserved_mw"]) * hours),
-        too_fast_h=parts["storage"]["too_fast_s"] / 3600,
-        shedding_h=shed.get("shedding_s", 0) / 3600,
-        highest_shedding_level=shed.get("highest_level", 0),
     )
 
 

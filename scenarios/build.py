@@ -1,20 +1,17 @@
-"""From a study to a plan: every file read and checked, every part of the world as plain values, one function each."""
+"""From a study to a plan: every file read and checked, what is known of each site, and its parts (`entities`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
-
+from scenarios.between import between_sites
 from scenarios.bill import NO_PRICE, currency
+from scenarios.entities import network_entities, site_entities
 from scenarios.hardware import hardware_of
-from scenarios.measured import load_entities
-from scenarios.outlook import ahead_of, check_needs, facts_of, reach_of
-from scenarios.plan import NETWORK, Entity, Input, Plan, SitePlan
+from scenarios.outlook import check_needs, reach_of
+from scenarios.plan import Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
@@ -22,11 +19,10 @@ from simulators.errors import InputError
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.profiles.site import Site, load_site
-from simulators.quantities.facts import SiteFacts
 from simulators.recorder.summary import sha256
+from simulators.scheduler.dispatch import dispatcher_needs
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies import needs_of
-from simulators.traffic.source import SERVE_S
 
 
 def _places(study: Study) -> tuple[list[Site], Span]:
@@ -37,6 +33,7 @@ def _places(study: Study) -> tuple[list[Site], Span]:
 
 def read(study: Study) -> dict[str, SiteSeries]:
     """The series of every site of a study, by its name; see `build`."""
+    study = study.at_its_network()
     places, span = _places(study)
     return {
         site.name: _series(study, site, place, span) for site, place in zip(study.sites, places, strict=True)
@@ -64,6 +61,7 @@ def build(
     InputError
         Whatever is wrong with the study or its files.
     """
+    study = study.at_its_network()
     places, span = _places(study)
     entities: list[Entity] = []
     inputs: list[Input] = []
@@ -72,12 +70,14 @@ def build(
         series = _series(study, site, place, span) if series_of is None else series_of[site.name]
         plan = _site_plan(study, site, place, series, needs)
         sites[site.name] = plan
-        entities += _entities(study, site, place, plan, series, span)
+        entities += site_entities(study, site, place, plan, series, span)
         inputs += [*series.inputs, *_files(_read_elsewhere(site))]
-    entities += _router(study, sites)
-    entities += _network(study)
+    entities += between_sites(study, sites, entities)
+    entities += network_entities(study, span, places[0].timezone)
     if study.network is not None:
         inputs += _files(study.network.files())
+    if study.geo is not None:
+        inputs += _files(study.geo.files())
     return Plan(study, span.start, sites, tuple(entities), tuple(dict.fromkeys(inputs)))
 
 
@@ -135,11 +135,15 @@ def _site_plan(
             f"{study.drain_steps * study.run.step / 3600:g} h to finish what was deferred, and its figures are of both."
         )
     notes += hardware.notes
+    if study.network is not None:
+        notes.append(study.network.note)
     if site.tariff.stated and series.price is None and site.tariff.energy_price is None:
         raise InputError(f"tariff: {NO_PRICE}, expected one of them")
     if series.carbon_note:
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy) if needs is None else needs
+    if study.geo is not None:
+        needs |= dispatcher_needs(study.geo.dispatch)
     check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     return SitePlan(
         study=site,
@@ -160,157 +164,3 @@ def _site_plan(
         embodied=hardware.embodied or {},
         carbon_free_note=series.carbon_free_note,
     )
-
-
-def _entities(
-    study: Study, site: SiteStudy, place: Site, plan: SitePlan, series: SiteSeries, span: Span
-) -> list[Entity]:
-    """The parts of one site, in the order of a step."""
-    name = site.name
-    made = [] if "carbon" in site.without else [_carbon(study, site, series)]
-    if series.price is not None:
-        config = {"values": series.price, "attribute": "price[1/kWh]"}
-        made.append(Entity(name, "price", "price", "Profile", name, config))
-    for part, attribute, values in (
-        ("carbon_free", "carbon_free[1]", series.carbon_free),
-        ("contract", "P[MW]", None if series.contract_w is None else series.contract_w / 1e6),
-    ):
-        if values is not None:
-            config = {"values": values, "attribute": attribute}
-            made.append(Entity(name, part, "price", "Profile", f"{name}-{part}", config))
-    for part, model, power_w in (("pv", "PV", series.pv_w), ("wind", "Wind", series.wind_w)):
-        if power_w is not None:
-            made.append(Entity(name, part, "generation", model, f"{name}-{part}", {"power_w": power_w}))
-    source = _source(study, site, place, plan, span)
-    if site.serves or site.control.policy != "none":
-        made += ahead_of(study, site, plan, series, source.config["workload"])
-        made.append(_controller(site, facts_of(study, site, plan, source.config["workload"])))
-    if series.load_w is not None:
-        made += load_entities(site, series.load_w, plan.facility)
-    else:
-        if site.connection.limited and site.connection.shed:
-            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
-            made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
-        made.append(source)
-        made.append(_cluster(study, site, plan))
-        facility = {**plan.facility, "copies": plan.copies}
-        made.append(Entity(name, "facility", "datacenter", "DataCenter", name, {"facility": facility}))
-    made.append(_storage(site, place, series, study, span))
-    return made
-
-
-def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
-    given: dict[str, Any] = {}
-    silent = set()
-    for key, attribute, values in (
-        ("g_per_kwh", "CI[gCO2eq/kWh]", series.average),
-        ("marginal_g_per_kwh", "CI_marginal[gCO2eq/kWh]", series.marginal),
-    ):
-        given[key] = values
-        if values is None:
-            silent.add(attribute)
-    reach = reach_of(study, site)
-    forecast = reach.options(study, site)
-    if series.forecasts is not None and reach.name == "file":
-        forecast |= series.forecasts
-    given["forecast"] = forecast
-    return Entity(
-        site.name, "carbon", "carbon", "CarbonIntensity", site.name, given, silent=frozenset(silent)
-    )
-
-
-def _controller(site: SiteStudy, facts: SiteFacts) -> Entity:
-    config = {"policy": site.control.policy, "site": site.name, "facts": facts.to_plain()}
-    return Entity(site.name, "controller", "controller", "Controller", site.name, config)
-
-
-def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Span) -> Entity:
-    local = span.start.astimezone(ZoneInfo(place.timezone))
-    start_of_day_s = local.hour * 3600.0 + local.minute * 60.0 + local.second
-    workload = site.traffic.workload(start_of_day_s, float(study.run.length_s), study.run.seed)
-    config = {
-        "workload": workload,
-        "span_s": float(study.length_s),
-        "serve_s": SERVE_S,
-        "copies": plan.copies,
-    }
-    return Entity(site.name, "traffic", "traffic", "Source", site.name, config)
-
-
-def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
-    config = {
-        "groups": [site.serving.model_dump(mode="json")],
-        "router": site.cluster.router,
-        "seed": study.run.seed,
-        "bins": study.run.bins_per_step,
-        "copies": plan.copies,
-        "slo_ttft_s": site.cluster.slo_ttft,
-        "slo_tpot_s": site.cluster.slo_tpot,
-        "span_s": float(study.length_s),
-    }
-    awake = {"awake[1]": site.serving.replicas}
-    slots = {"slots[1]": plan.copies * site.serving.replicas * site.serving.batch_cap}
-    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
-
-
-def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, span: Span) -> Entity:
-    battery = None if "battery" in site.without else site.storage.battery()
-    config = {
-        "battery": battery,
-        "dispatch": site.storage.dispatch,
-        "connection": site.connection.plain(span.start, place.timezone),
-        "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
-        "ageing_at_c": site.storage.ageing_at_c,
-    }
-    if battery and site.storage.plans:
-        config["ahead"] = _ahead(series, study.steps)
-    soc = battery["soc_initial"] if battery else 0.0
-    return Entity(site.name, "storage", "storage", "Battery", site.name, config, first={"SoC_end[1]": soc})
-
-
-def _ahead(series: SiteSeries, steps: int) -> dict[str, list[float]]:
-    """What a rule that plans may know of the run beforehand; never the load, which is simulated as it goes."""
-    own = [values for values in (series.pv_w, series.wind_w) if values is not None]
-    ci = series.marginal if series.average is None else series.average
-    known = {
-        "ci_g_per_kwh": ci,
-        "price_per_kwh": series.price,
-        "generation_w": np.sum(own, axis=0) if own else None,
-    }
-    return {name: values[:steps].tolist() for name, values in known.items() if values is not None}
-
-
-def _router(study: Study, sites: dict[str, SitePlan]) -> list[Entity]:
-    """Between sites; none where every site serves its own requests."""
-    if study.routing is None:
-        return []
-    for site in study.sites:
-        if not site.serves:
-            raise InputError(f"routing: the load of site {site.name} is a file, expected no routing")
-    if len({round(plan.copies, 9) for plan in sites.values()}) > 1:
-        raise InputError(
-            "routing: --mw makes different numbers of copies at the sites, expected the same everywhere"
-        )
-    config = {"sites": list(sites), "weights": study.routing, "seed": study.run.seed}
-    return [Entity(NETWORK, "router", "router", "Router", "router", config, children=tuple(sites))]
-
-
-def _network(study: Study) -> list[Entity]:
-    """The power network, with one bus for each site."""
-    network = study.network
-    if network is None:
-        return []
-    buses = [site.connection.bus for site in study.sites]
-    for site, bus in zip(study.sites, buses, strict=True):
-        if bus is None:
-            which = "" if len(buses) == 1 else f" for site {site.name}"
-            raise InputError(f"--bus: not given{which}, expected the index or name of a bus of the network")
-    config = {
-        "network": network.network,
-        "buses": buses,
-        "voltage_limits": network.voltage_limits,
-        "power_factor": network.power_factor,
-        "enforce_q_lims": network.enforce_q_lims,
-    }
-    names = tuple(site.name for site in study.sites)
-    return [Entity(NETWORK, "network", "grid", "Grid", "network", config, children=names)]

@@ -17,10 +17,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.sizing",
         "How much PV and battery? A grid of sizes over one load; table and figure.",
     ),
-    "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting."),
+    "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting, year, n-1."),
     "compare-policies": (
         "scenarios.compare_policies",
         "Policies on the same requests, from several dates: what each saves, and at what delay.",
+    ),
+    "geo": (
+        "scenarios.geo_shifting",
+        "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
     ),
     "attribution": (
         "scenarios.attribution",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
+from scenarios.bound import CURVE_ERROR, Bound, bound
 from scenarios.comparison import against_baseline, entry, over_starts, run_all, starts, together
 from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
@@ -30,7 +31,7 @@ from simulators.recorder.summary import versions
 from simulators.report.canvas import style
 from simulators.scheduler.policies import policy
 
-SKIP = ("network", "grid_at", "routing", "mw", "bus", "policy", "power_resolution_s")
+SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "power_resolution_s")
 """What this command does not read."""
 
 
@@ -88,6 +89,7 @@ def run(options: ComparePolicies) -> None:
         with tqdm(total=total, unit="run", disable=None) as bar:
             runs = against_baseline(run_all(study, options.policies, dates, workers, bar.update))
         means = over_starts(runs)
+        bounds = _bounds(study, options.policies, dates)
         runs.to_csv(folder.path("runs.csv"), index=False)
         means.to_csv(folder.path("policies.csv"), index=False)
         detail = f"{study.run.days:g} days from {len(dates)} start{'s' if len(dates) > 1 else ''}"
@@ -98,13 +100,26 @@ def run(options: ComparePolicies) -> None:
         summary = {
             "policies": {row["policy"]: known(row) for row in means.to_dict("records")},
             "starts": dates,
+            "bounds": [vars(one) for one in bounds],
             "wall_s": time.perf_counter() - started,
         }
         folder.write_json("summary.json", summary)
         folder.write_json("config.json", {"options": options.model_dump(mode="json"), "versions": versions()})
         target = folder.finish()
     print(terminal(means))
+    if bounds:
+        kg, with_targets = (
+            sum(getattr(one, name) for one in bounds) / len(bounds) for name in ("kg", "kg_with_targets")
+        )
+        print(f"bound: no schedule with these levers emits less than {kg:.1f} kg; with the targets kept at every rate, "
+              f"{with_targets:.1f} kg (load curve: {CURVE_ERROR:.0%})")  # fmt: skip
     print(f"figure: {target / 'comparison.png'}")
+
+
+def _bounds(study: Study, policies: Sequence[str], dates: Sequence[str]) -> list[Bound]:
+    """Of each start, where the joint schedule is among the policies."""
+    joint = any(one.partition(":")[0].partition("@")[0] in ("mpc", "oracle") for one in policies)
+    return [bound(study.changed(start=date)) for date in dates] if joint else []
 
 
 def app() -> typer.Typer:

@@ -14,7 +14,8 @@ import pandas as pd
 from scipy.stats import t as student
 
 from scenarios.build import build
-from scenarios.result import Result, Serving
+from scenarios.result import Result
+from scenarios.served import Serving
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from simulators.errors import InputError

@@ -2,11 +2,13 @@
 
 python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
 python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
+python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
+python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
+python scenarios/grid_integration.py n-1 --network mv_oberrhein
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from pathlib import Path
@@ -15,15 +17,16 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from scenarios.grid_hosting import HostingStudy, hosting
+from scenarios.grid_outages import OutageStudy, n_1
+from scenarios.grid_year import YearStudy, year
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
-from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
-from simulators.grid.hosting import hosting_capacity_mw
 from simulators.grid.network import Network
 from simulators.grid.options import NetworkOptions
 from simulators.grid.plain import record_from_plain
@@ -44,7 +47,7 @@ STUDY = Study(
 )
 """What a grid study is unless told otherwise: five megawatts for two days."""
 
-SKIP = ("routing",)
+SKIP = ("routing", "geo")
 """What this command does not read."""
 
 
@@ -57,18 +60,10 @@ class GridIntegration(BaseModel):
     output: OutputOptions = OutputOptions(out=Path("results/grid_integration"))
 
 
-class Hosting(BaseModel):
-    """A bus of a network."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: NetworkOptions = NetworkOptions()
-    bus: str | None = Field(None, description="bus of the load: index or name")
-
-
 def run(chosen: GridIntegration) -> None:
     """Run a site of --mw megawatts at --bus; voltages, loadings, losses and violations of the network beside it."""
     started = time.perf_counter()
+    chosen = chosen.model_copy(update={"study": chosen.study.at_its_network()})
     study, options = chosen.study, chosen.model_dump(mode="json")
     assert study.network is not None
     network = _network(study.network)
@@ -96,29 +91,15 @@ def _network(options: NetworkOptions) -> Network:
     )
 
 
-def hosting(chosen: Hosting) -> None:
-    """Find the constant loads at --bus that break no limit, from the least to the largest, and say what breaks."""
-    if chosen.bus is None:
-        raise InputError("--bus: not given, expected the index or name of a bus of the network")
-    found = hosting_capacity_mw(_network(chosen.network), chosen.bus)
-    loads = f"{found.capacity_mw:.2f} MW"
-    if math.isnan(found.least_mw):
-        loads = "nothing"
-    elif found.least_mw > 0.0:
-        loads = f"{found.least_mw:.2f} to {loads}"
-    words = found.description
-    if found.limited_by is not None and "reactive" in found.limited_by.kind:
-        words += "" if chosen.network.enforce_q_lims else " (--enforce-q-lims holds generators at it)"
-    print(f"bus {chosen.bus} of {chosen.network.network}: {loads}, {words}")
-
-
 def app() -> typer.Typer:
     """The commands."""
     commands = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
     )
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
-    commands.command("hosting")(command(Hosting, hosting))
+    commands.command("hosting")(command(HostingStudy, hosting))
+    commands.command("year")(command(YearStudy, year))
+    commands.command("n-1")(command(OutageStudy, n_1))
     return commands
 
 

@@ -193,7 +193,7 @@ def arrival_rates(workload: Mapping[str, Any], steps: int, step_s: int) -> tuple
     Examples
     --------
     >>> every, held = arrival_rates({"rate_per_s": 2.0, "lengths": "fixed:512:128", "horizon_s": 3600}, 120, 60)
-    >>> bool(1.8 < every[:60].mean() < 2.2), every[60:].sum(), held.sum()
+    >>> bool(1.8 < every[:60].mean() < 2.2), float(every[60:].sum()), float(held.sum())
     (True, 0.0, 0.0)
     """
     source = workload_from_plain(workload)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from scenarios.plain import Frozen
 
 if TYPE_CHECKING:
-    from scenarios.result import Carbon, Energy, Serving
+    from scenarios.result import Carbon, Energy
+from scenarios.served import Serving
 
 
 class EnergyPerToken(Frozen):

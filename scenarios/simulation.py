@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from scenarios.build import build
+from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
 from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
@@ -150,10 +151,12 @@ def simulate_plan(
         name: LatencyRecord.from_plain(parts["cluster"]["latencies"]) if parts["cluster"] else LatencyRecord()
         for name, parts in summaries.items()
     }
+    connections = {name: found.connection for name, found in figures.items() if found.connection}
+    connection = connections_together(plan, frame, connections) if len(connections) > 1 else None
     return Result(
         study=plan.study,
         plan=plan,
-        figures=together(figures, latencies),
+        figures=together(figures, latencies, connection),
         sites=figures,
         timeseries=frame,
         latencies=latencies,

@@ -25,8 +25,8 @@ from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
 
-SKIP = ("network", "grid_at", "routing", "mw", "bus", "pv_kw", "battery_kwh", "engine", "where", "serving", "traffic",
-        "cluster", "control", "power_resolution_s", "drain_hours")  # fmt: skip
+SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "pv_kw", "battery_kwh", "engine", "where", "serving",
+        "traffic", "cluster", "control", "power_resolution_s", "drain_hours")  # fmt: skip
 """What this command does not read."""
 
 

@@ -27,7 +27,7 @@ from scenarios.summary import compare
 from simulators.commandline import command
 from simulators.recorder.store import RunFolder
 
-SKIP = ("network", "grid_at", "routing", "mw", "bus")
+SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus")
 """What this command does not read."""
 
 

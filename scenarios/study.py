@@ -33,12 +33,13 @@ from simulators.datacenter.load import MeasuredLoad
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
+from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
 from simulators.rooms import host_and_port
-from simulators.scheduler.options import ControlOptions
+from simulators.scheduler.options import ControlOptions, DispatchOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
 from simulators.tariff.options import TariffOptions
 from simulators.traffic.options import TrafficOptions
@@ -211,6 +212,7 @@ class Study(Part):
     routing: dict[str, dict[str, float]] | None = Field(
         None, description="share of each site's requests that each site serves  [default: each its own]"
     )
+    geo: DispatchOptions | None = None
     network: NetworkOptions | None = None
     grid_at: str | None = Field(
         None, description="HOST:PORT of the network's simulator  [default: in process]"
@@ -262,6 +264,25 @@ class Study(Part):
     def length_s(self) -> int:
         """Length of the whole run, s."""
         return self.steps * self.run.step
+
+    def at_its_network(self) -> Study:
+        """The study with every site that says nothing of its place where the network stands, if that is known.
+
+        Examples
+        --------
+        >>> Study(network={"network": "mv_oberrhein"}).at_its_network().site.place.site
+        'germany'
+        """
+        there = None if self.network is None else site_of(self.network.network)
+        if there is None:
+            return self
+        sites = tuple(
+            site.model_copy(update={"place": site.place.model_copy(update={"site": there})})
+            if site.place.site is None
+            else site
+            for site in self.sites
+        )
+        return self.model_copy(update={"sites": sites})
 
     @classmethod
     def from_toml(cls, source: Path | str) -> Study:

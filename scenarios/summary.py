@@ -13,22 +13,14 @@ from scenarios import accounts
 from scenarios.accounts import SupplyFigures
 from scenarios.assumptions import collect
 from scenarios.bill import NO_PRICE, bill_of, times_of
+from scenarios.connection import connection_of
 from scenarios.facility import facility_of
 from scenarios.measured import NO_HARDWARE, unknown
 from scenarios.per_work import energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
-from scenarios.result import (
-    Balance,
-    Carbon,
-    Control,
-    Cost,
-    Energy,
-    Figures,
-    Renewable,
-    Scheduling,
-    Serving,
-)
+from scenarios.result import Balance, Carbon, Control, Cost, Energy, Figures, Renewable, Scheduling
 from scenarios.scope2 import carbon_free_of, scope2_of
+from scenarios.served import Serving
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 
@@ -164,7 +156,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         simulated_s=plan.study.length_s,
         control=Control.model_validate(dict(parts["controller"])) if parts["controller"] else None,
         storage=storage,
-        connection=accounts.connection_of(site, frame, parts, step_s),
+        connection=connection_of(site, frame, parts, step_s),
         plants=accounts.plants_of(site, frame),
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),

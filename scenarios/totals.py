@@ -7,30 +7,23 @@ from collections.abc import Iterable, Mapping
 from scenarios import assumptions
 from scenarios.accounts import boundaries_together
 from scenarios.bill import bills_together
+from scenarios.connection import ConnectionFigures
 from scenarios.facility import facilities_together
 from scenarios.per_work import energy_per_token, sci_of
-from scenarios.result import (
-    Balance,
-    Carbon,
-    Classes,
-    Cost,
-    Energy,
-    Figures,
-    GpuEnergy,
-    Held,
-    OfClass,
-    Quantiles,
-    Renewable,
-    Serving,
-)
+from scenarios.result import Balance, Carbon, Cost, Energy, Figures, Renewable
 from scenarios.scope2 import scope2_together
+from scenarios.served import Classes, GpuEnergy, Held, OfClass, Quantiles, Serving
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
 
 
-def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord]) -> Figures:
-    """The figures of all sites: of one its own, of several those of their sum."""
+def together(
+    sites: Mapping[str, Figures],
+    latencies: Mapping[str, LatencyRecord],
+    connection: ConnectionFigures | None = None,
+) -> Figures:
+    """The figures of all sites: of one its own, of several those of their sum, and of `connection`."""
     figures = list(sites.values())
     if len(figures) == 1:
         return figures[0]
@@ -67,6 +60,7 @@ def together(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         assumptions=assumptions.together({name: f.assumptions for name, f in sites.items()}),
         reasons={f"{name}: {key}": text for name, f in sites.items() for key, text in f.reasons.items()},
         facility=facilities_together(f.facility for f in figures),
+        connection=connection,
     )
 
 

@@ -45,6 +45,10 @@ LINKS: tuple[Link, ...] = (
     Link("controller", "commands", "router", "commands"),
     Link("controller", "commands", "cluster", "commands"),
     Link("controller", "commands", "storage", "commands"),
+    Link("seat", "commands", "traffic", "commands"),
+    Link("seat", "commands", "router", "commands"),
+    Link("seat", "commands", "cluster", "commands"),
+    Link("seat", "commands", "storage", "commands"),
     # what is shed while the connection lacks power
     Link("facility", "P[MW]", "shedding", "P_load[MW]", first=0.0),
     Link("storage", "P_available[MW]", "shedding", "P_available[MW]", first=inf),
@@ -176,6 +180,7 @@ def links(plan: Plan, ends: Collection[End]) -> Iterator[tuple[End, End, Link]]:
         wanted: list[Link] = [*LINKS, *REFUSALS]
         for need in sorted(site.needs):
             wanted += [link for link in SIGNALS[need] if link not in wanted]
+        wanted += [link._replace(target="seat") for link in wanted if link.target == "controller"]
         for link in wanted:
             source, target = (
                 next((end for end in ((name, part), (NETWORK, part)) if end in ends), None)

@@ -182,7 +182,7 @@ class World:
         made = getattr(factory, model)(name=entity.name, **config)
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
-        part = {"network": "bus", "router": "destination"}.get(entity.part, "")
+        part = {"network": "bus", "router": "destination", "dispatch": "seat"}.get(entity.part, "")
         for site, child in zip(entity.children, made.children, strict=True):
             self.entities[site, part] = child
 

@@ -96,12 +96,12 @@ def compiler(room: Path, sources: Sequence[Path]) -> Compiler:
         if numba.config.DISABLE_JIT:
             return function
         if folder is None and "NUMBA_CACHE_DIR" not in os.environ:
-            return cast(F, numba.njit(error_model="numpy")(function))
+            return cast(F, numba.njit(error_model="numpy", nogil=True)(function))
         # numba takes the folder from a global when a function is decorated; nobody else's functions are to land in ours
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = before if folder is None else str(folder)
         try:
-            return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+            return cast(F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
         finally:
             numba.config.CACHE_DIR = before
 

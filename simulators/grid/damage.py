@@ -186,7 +186,7 @@ class _Rows:
                 self._refuse(low, used & above, f"at most {high}")
 
     def _check_taps(self, used: Flags) -> None:
-        """A tap changer with a side and a position needs a neutral position and a step."""
+        """A tap changer with a side, and a position, neutral or step, needs position and neutral."""
         if "tap_dependency_table" in self.table:
             tabled = used & self.table.tap_dependency_table.isin((True,)).to_numpy()
             self._refuse(
@@ -196,9 +196,13 @@ class _Rows:
             )
         if not {"tap_side", "tap_pos"} <= set(self.table):
             return
-        moved = used & self.table.tap_side.notna().to_numpy()
+        sided = used & self.table.tap_side.notna().to_numpy()
         self._refuse(
-            "tap_side", moved & ~self.table.tap_side.isin(("hv", "mv", "lv")).to_numpy(), "hv, mv or lv"
+            "tap_side", sided & ~self.table.tap_side.isin(("hv", "mv", "lv")).to_numpy(), "hv, mv or lv"
+        )
+        steps = [column for column in ("tap_step_percent", "tap_step_degree") if column in self.table]
+        moved = sided & np.any(
+            [np.isfinite(self._numbers(column)) for column in ("tap_pos", "tap_neutral", *steps)], axis=0
         )
         for column in ("tap_pos", "tap_neutral"):
             self._refuse(column, moved & ~np.isfinite(self._numbers(column)), _NUMBER)

@@ -36,8 +36,8 @@ POWER_UNITS: dict[str, str] = {
 }
 """Kinds that are about the power of a source, and their units."""
 
-_SLACK_PU = 1e-6
-_SLACK_PERCENT = 1e-6
+ROUNDING_PU = 1e-6
+ROUNDING_PERCENT = 1e-6
 
 Array = NDArray[np.float64]
 
@@ -129,17 +129,17 @@ class Limits:
     def check(self, vm_pu: Array, line_percent: Array, trafo_percent: Array) -> tuple[Violation, ...]:
         """Everything exceeded by more than rounding; an element without a value exceeds nothing."""
         found: list[Violation] = []
-        for at in np.flatnonzero(vm_pu < self.vm_min_pu - _SLACK_PU).tolist():
+        for at in np.flatnonzero(vm_pu < self.vm_min_pu - ROUNDING_PU).tolist():
             limit = float(self.vm_min_pu[at])
             found.append(Violation("bus", int(self._buses[at]), "low voltage", float(vm_pu[at]), limit))
-        for at in np.flatnonzero(vm_pu > self.vm_max_pu + _SLACK_PU).tolist():
+        for at in np.flatnonzero(vm_pu > self.vm_max_pu + ROUNDING_PU).tolist():
             limit = float(self.vm_max_pu[at])
             found.append(Violation("bus", int(self._buses[at]), "high voltage", float(vm_pu[at]), limit))
-        for at in np.flatnonzero(line_percent > self.line_percent + _SLACK_PERCENT).tolist():
+        for at in np.flatnonzero(line_percent > self.line_percent + ROUNDING_PERCENT).tolist():
             limit = float(self.line_percent[at])
             found.append(Violation("line", int(self._lines[at]), "overload", float(line_percent[at]), limit))
         two_winding = len(self._trafos)
-        for at in np.flatnonzero(trafo_percent > self.trafo_percent + _SLACK_PERCENT).tolist():
+        for at in np.flatnonzero(trafo_percent > self.trafo_percent + ROUNDING_PERCENT).tolist():
             value, limit = float(trafo_percent[at]), float(self.trafo_percent[at])
             if at < two_winding:
                 found.append(Violation("trafo", int(self._trafos[at]), "overload", value, limit))

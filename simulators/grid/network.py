@@ -1,9 +1,9 @@
 """A pandapower network with sites on it: one power flow per step, and what it says about limits.
 
-The power flow is pandapower's Newton-Raphson. Within a run only the power of loads and static generators
-changes, so a step starts from the last voltages and reuses the admittance matrix, which saves most of the
-time. When that fails, the kept state is worthless (every later step would fail from it): it is dropped, and
-the step is solved again from nothing.
+Within a run only the power of loads, storage and static generators changes, so a step is Newton's method on arrays
+(`simulators.grid.flow`) from the last voltages. Where arrays do not hold all of the network, where a generator reaches
+a limit that it is held at, and where there is no solution from there, the step is pandapower's
+(`simulators.grid.tables_solver`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,18 @@ from typing import Any, Literal
 import numpy as np
 import pandapower
 from numpy.typing import ArrayLike, NDArray
-from pandapower.powerflow import LoadflowNotConverged
 
 from simulators.errors import InputError
 from simulators.grid.damage import refuse_damage
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR
+from simulators.grid.draws import Draws, Powers
 from simulators.grid.limits import Limits, Violation, VoltageLimits
-from simulators.grid.readout import Reader
-from simulators.grid.result import Result, unsolved
+from simulators.grid.result import Result
+from simulators.grid.solver import Solver
 from simulators.grid.sources import load_network
+from simulators.grid.tables_solver import Drawn
 
 __all__ = ["Network", "Result", "Site", "load_network"]
-
-_RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
-_RETRY_ITERATIONS = 50
-_UNSOLVED = (LoadflowNotConverged, FloatingPointError)
 
 Array = NDArray[np.float64]
 
@@ -63,7 +60,9 @@ class Network:
         Used by `reactive_mvar`; lagging in (0, 1], leading in [-1, 0).
     enforce_q_lims
         Hold generators at their reactive limits, where their voltage then gives; else they hold their voltage, and
-        what they exceed is a violation. Steps then start from nothing, several times slower.
+        what they exceed is a violation.
+    arrays
+        Whether steps may be solved on arrays; else each is pandapower's, and ``net`` holds its result tables.
 
     Raises
     ------
@@ -86,6 +85,7 @@ class Network:
         voltage_limits: VoltageLimits = "network",
         power_factor: float = DEFAULT_POWER_FACTOR,
         enforce_q_lims: bool = False,
+        arrays: bool = True,
     ) -> None:
         if isinstance(source, str | Path):
             self.net = load_network(source)
@@ -104,21 +104,15 @@ class Network:
             *(("trafo", index) for index in net.trafo.index),
             *(("trafo3w", index) for index in net.trafo3w.index),
         )
+        self.voltage_limits: VoltageLimits = voltage_limits
         self.limits = Limits(net, voltage_limits)
         self.sites: list[Site] = []
-        self._own_scaling = {
-            e: net[e].scaling.to_numpy(dtype=np.float64, copy=True) for e in ("load", "sgen")
-        }
-        self._enforce_q_lims = enforce_q_lims
-        self._warm = False
-        self._last: tuple[tuple[Any, ...], Result] | None = None
         slack = [*net.ext_grid.bus[net.ext_grid.in_service], *net.gen.query("in_service and slack").bus]
         if not net.bus.in_service[slack].any():
             raise InputError(f"network {self.name}: no external grid in service, so nothing balances it")
-        if not self._solve_first():
-            raise InputError(f"network {self.name}: its power flow has no solution even without a site")
-        self._supplied = dict(zip(net.bus.index, net.res_bus.vm_pu.notna(), strict=True))
-        self._reader = Reader(net, self.limits)
+        self.solver = Solver(net, self.name, self.limits, enforce_q_lims, arrays)
+        self.draws: Draws = self.solver.draws
+        self._last: tuple[tuple[Any, ...], Result] | None = None
 
     def bus_index(self, bus: int | str) -> int:
         """Index of a bus given by index (a number, also as text) or by name.
@@ -130,7 +124,7 @@ class Network:
         """
         text = str(bus).strip()
         if re.fullmatch(r"-?\d+", text):
-            found = [int(text)] if int(text) in self._supplied else []
+            found = [int(text)] if int(text) in self.solver.supplied else []
         else:
             found = self.net.bus.index[self.net.bus["name"] == text].tolist()
         if len(found) == 1:
@@ -145,10 +139,14 @@ class Network:
     def copy(self) -> Network:
         """An independent network with the same sites, as if not yet stepped."""
         twin = shallow_copy(self)
-        twin.net, twin.sites = deepcopy(self.net), list(self.sites)
-        twin._warm, twin._last = False, None
-        for element, scaling in self._own_scaling.items():
-            twin.net[element]["scaling"] = np.concatenate([scaling, np.ones(len(self.sites))])
+        twin.net, twin.sites, twin._last = deepcopy(self.net), list(self.sites), None
+        twin.solver = self.solver.copy(twin.net)
+        return twin
+
+    def on_tables(self) -> Network:
+        """A copy whose every step is pandapower's."""
+        twin = self.copy()
+        twin.solver.flow = None
         return twin
 
     def element_name(self, element: str, index: int) -> str:
@@ -177,7 +175,7 @@ class Network:
         index = self.bus_index(bus)
         if not self.net.bus.at[index, "in_service"]:
             raise InputError(f"bus {bus!r} of network {self.name}: out of service; choose a bus in service")
-        if not self._supplied[index]:
+        if not self.solver.supplied[index]:
             raise InputError(f"bus {bus!r} of network {self.name}: not connected to an external grid")
         if any(site.name == name for site in self.sites):
             raise InputError(f"site {name!r}: attached already; expected a new name")
@@ -185,7 +183,8 @@ class Network:
         sgen = pandapower.create_sgen(self.net, index, p_mw=0.0, q_mvar=0.0, name=name)
         site = Site(name, index, int(load), int(sgen))
         self.sites.append(site)
-        self._warm, self._last = False, None
+        self.solver.forget()
+        self._last = None
         return site
 
     def reactive_mvar(self, p_mw: ArrayLike) -> Array:
@@ -198,6 +197,7 @@ class Network:
         q_mvar: ArrayLike | None = None,
         load_scaling: float | None = None,
         gen_scaling: float | None = None,
+        powers: Powers | None = None,
     ) -> Result:
         """Solve the power flow.
 
@@ -211,7 +211,9 @@ class Network:
             Reactive power each site draws, MVar; default: `reactive_mvar`.
         load_scaling, gen_scaling
             Replaces pandapower's ``scaling`` of the network's own loads and static generators: 1 is full
-            power as tabled. Default: as in the file.
+            power as tabled. Default: as in the file. Of `powers`, where these are given, they are factors.
+        powers
+            Of the network's own elements in this step (`simulators.grid.background`). Default: as in the file.
 
         Raises
         ------
@@ -231,64 +233,13 @@ class Network:
                 "expected finite numbers, and a scaling of at least 0"
             )
         key = (*p.tolist(), *q.tolist(), *scalings)
-        if self._last is not None and self._last[0] == key:
+        if powers is None and self._last is not None and self._last[0] == key:
             return self._last[1]
-        self._set_power(p, q)
-        self._set_scaling("load", load_scaling)
-        self._set_scaling("sgen", gen_scaling)
-        result = (
-            self._reader.read(self.net, p, q)
-            if self._solve()
-            else unsolved(len(self.buses), len(self.lines), len(self.trafos), p, q)
-        )
-        self._last = (key, result)
+        drawn = [
+            Drawn(site.load, site.sgen, *power)
+            for site, power in zip(self.sites, zip(p.tolist(), q.tolist(), strict=True), strict=True)
+        ]
+        own = self.draws.scaled(load_scaling, gen_scaling, powers)
+        result = self.solver.step(own, drawn, [site.bus for site in self.sites], p, q)
+        self._last = (key, result) if powers is None else None
         return result
-
-    def _set_power(self, p: Array, q: Array) -> None:
-        load, sgen = self.net.load, self.net.sgen
-        for site, site_p, site_q in zip(self.sites, p.tolist(), q.tolist(), strict=True):
-            load.at[site.load, "p_mw"] = max(site_p, 0.0)
-            load.at[site.load, "q_mvar"] = site_q
-            sgen.at[site.sgen, "p_mw"] = max(-site_p, 0.0)
-
-    def _set_scaling(self, element: str, scaling: float | None) -> None:
-        own = self._own_scaling[element]
-        own = own if scaling is None else np.full_like(own, scaling)
-        column = np.concatenate([own, np.ones(len(self.sites))])  # sites come behind the network's own
-        if not np.array_equal(column, self.net[element].scaling):
-            self.net[element]["scaling"] = column
-
-    def _solve_first(self) -> bool:
-        """The power flow of the network as it came; what pandapower does not take at all is wrong with the network."""
-        try:
-            return self._solve()
-        except Exception as error:  # pandapower raises whatever its tables trip over
-            words = f"{type(error).__name__}: {error}"
-            raise InputError(f"network {self.name}: pandapower cannot solve it ({words})") from error
-
-    def _solve(self) -> bool:
-        """Run the power flow from the last voltages, else as pandapower starts, else from a DC solution or flat.
-
-        A DC solution does not exist where a branch has resistance only.
-        """
-        net = self.net
-        if self._warm:
-            try:
-                pandapower.runpp(net, init="results", recycle=_RECYCLE)
-                return True
-            except _UNSOLVED:
-                self._warm = False
-        retry = {"max_iteration": _RETRY_ITERATIONS}
-        resistive = not net.line.x_ohm_per_km.all() or not (net.impedance.xft_pu * net.impedance.xtf_pu).all()
-        for options in ({}, {"init": "flat" if resistive else "dc", **retry}):
-            net["_ppc"] = None
-            try:
-                pandapower.runpp(net, enforce_q_lims=self._enforce_q_lims, **options)
-            except _UNSOLVED:
-                continue
-            # A file may ask for another algorithm, which keeps nothing; limits change which buses hold a voltage;
-            # pandapower takes the generators that stand for DC lines out of its tables after every power flow.
-            keeps = net["_options"]["algorithm"] == "nr" and net.dcline.empty
-            self._warm = keeps and not self._enforce_q_lims
-            return True
-        return False

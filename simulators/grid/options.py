@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from simulators.grid.defaults import DEFAULT_POWER_FACTOR
+from simulators.grid.defaults import DEFAULT_POWER_FACTOR, SEASON, SIMBENCH, background_note
+from simulators.options import HIDDEN
+from simulators.profiles.fileref import FileRef
 
 
 class NetworkOptions(BaseModel):
@@ -38,9 +40,37 @@ class NetworkOptions(BaseModel):
         "voltage and what they exceed is a violation",
     )
 
+    background: FileRef | None = Field(
+        None,
+        description="what the network's own loads, generators and storage do: simbench (its year profiles), season "
+        "(VDEW's seasonal function of households on all loads), or a table with columns such as 'load 3 P[MW]', "
+        "'bus 100 P[MW]', 'sgen P[1]'  [default: they stand still]",
+        json_schema_extra={
+            HIDDEN: ["column", "unit", "kind", "rating", "elsewhere", "implausible", "format"]
+        },
+    )
+    background_load: float = Field(1.0, ge=0, description="factor on all loads of the network")
+    background_generation: float = Field(
+        1.0, ge=0, description="factor on all static generators of the network"
+    )
+
     def files(self) -> list[tuple[str, Path]]:
-        """The file the network is read from, where it is one: what it is, and its path."""
+        """The files that network and background are read from, where they are such: what each is, and its path."""
         from simulators.grid.sources import network_file  # pandapower takes seconds to import
 
         path = network_file(self.network)
-        return [] if path is None else [("network", path)]
+        found = [] if path is None else [("network", path)]
+        if self.background is not None and str(self.background.path) not in (SIMBENCH, SEASON):
+            found.append(("background", self.background.path))
+        return found
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the network's own elements do what its file says, all the time."""
+        return self.background is None and self.background_load == self.background_generation == 1.0
+
+    @property
+    def note(self) -> str:
+        """What a reader of results must know of the network's own elements."""
+        source = None if self.background is None else str(self.background.path)
+        return background_note(source, self.background_load, self.background_generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -57,6 +58,9 @@ class SourceLimits:
 
     def __init__(self, net: Any) -> None:
         self._checks: list[tuple[_Power, NDArray[np.int64], Array, Array, Array]] = []
+        self._used: dict[str, NDArray[np.bool_]] = {
+            power.element: net[power.element].in_service.to_numpy(bool) for power in _POWERS
+        }
         for power in _POWERS:
             table = net[power.element]
             low = _bound(table, power.low, -np.inf)
@@ -66,17 +70,30 @@ class SourceLimits:
                 scale = np.abs(np.where(np.isfinite(both), both, 0.0)).max(axis=0)
                 self._checks.append((power, table.index.to_numpy(), low, high, scale))
 
-    def check(self, net: Any) -> tuple[Violation, ...]:
-        """What exceeds its limits in the network's last result."""
+    @property
+    def any(self) -> bool:
+        """Whether any source has a limit."""
+        return bool(self._checks)
+
+    def bounds(self, element: str, result: str) -> tuple[Array, Array, Array]:
+        """Least, largest and what an excess is measured by, for each row of a table, rounding included; else none."""
+        for power, _, low, high, scale in self._checks:
+            if (power.element, power.result) == (element, result):
+                return low - _SLACK_MVA, high + _SLACK_MVA, np.where(scale > 0.0, scale, 1.0)
+        rows = len(self._used[element])
+        return np.full(rows, -np.inf), np.full(rows, np.inf), np.ones(rows)
+
+    def check(self, net: Mapping[str, Any]) -> tuple[Violation, ...]:
+        """What exceeds its limits in a network's last result, or in tables named and shaped as its result tables."""
         found = []
         for power, indices, low, high, scale in self._checks:
-            values = net[f"res_{power.element}"][power.result].to_numpy(dtype=np.float64)
+            values = np.asarray(net[f"res_{power.element}"][power.result], dtype=np.float64)
             for side, beyond, limits in (
                 ("low", values < low - _SLACK_MVA, low),
                 ("high", values > high + _SLACK_MVA, high),
             ):
                 kind: Kind = f"{side} {power.power}"  # type: ignore[assignment]
-                for at in np.flatnonzero(beyond & net[power.element].in_service.to_numpy(bool)).tolist():
+                for at in np.flatnonzero(beyond & self._used[power.element]).tolist():
                     value, limit = float(values[at]), float(limits[at])
                     by = float(scale[at]) or abs(value)
                     found.append(Violation(power.element, int(indices[at]), kind, value, limit, by))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pandapower.networks
 
 from simulators.errors import InputError
 from simulators.grid.damage import refuse_damage, refuse_text
+from simulators.grid.defaults import SIMBENCH_CODE
 from simulators.grid.tables import TABLES
 
 _CASES = (
@@ -67,9 +67,6 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     **{case: (case, {}) for case in _CASES},
 }
 """Name a user types -> function of pandapower.networks and its arguments."""
-
-SIMBENCH_CODE = re.compile(r"\d-(complete_data|(EHV|HV|MV|LV)+)-[\w.-]+-[012]-(no_)?sw")
-"""The form of a SimBench code, e.g. ``1-MV-rural--0-sw`` (SimBench documentation, "SimBench codes")."""
 
 _ALLOWED_OBJECTS = {
     ("pandapower.auxiliary", "pandapowerNet"),

@@ -5,28 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulators.grid.draws import Powers
 from simulators.grid.limits import Violation
 
 _DRAWS: dict[str, tuple[str, ...]] = {
-    "load": ("p_mw",),
     "asymmetric_load": ("p_a_mw", "p_b_mw", "p_c_mw"),
     "ward": ("ps_mw", "pz_mw"),
     "xward": ("ps_mw", "pz_mw"),
 }
-"""Tables of what draws power -> columns that add up to it, MW at nominal voltage; motors are `_motors`."""
+"""Tables of what draws always the same -> columns that add up to it, MW at nominal voltage; motors: `_steady`."""
 
 
-def unsupplied(net: Any, vm_pu: NDArray[np.float64]) -> tuple[Violation, ...]:
-    """Every bus in service that the last power flow left without voltage, with the load on it.
+class Supply:
+    """The buses in service that a power flow left without voltage; as long as no switch moves, these are they.
 
     Parameters
     ----------
     net
         A solved ``pandapowerNet``.
-    vm_pu
-        Voltages in the order of its buses, p.u.; NaN without supply.
 
     Examples
     --------
@@ -37,18 +34,38 @@ def unsupplied(net: Any, vm_pu: NDArray[np.float64]) -> tuple[Violation, ...]:
     >>> [found.describe() for found in Network(net).step([]).violations if found.kind == "no supply"][:1]
     ['no supply, 0.5737 MW of load unserved']
     """
-    dark = np.isnan(vm_pu) & net.bus.in_service.to_numpy(bool)
-    if not dark.any():
-        return ()
-    lost = dict.fromkeys(net.bus.index[dark].tolist(), 0.0)
-    for bus, p_mw in _draws(net):
-        if bus in lost:
+
+    def __init__(self, net: Any) -> None:
+        dark = net.res_bus.vm_pu.isna().to_numpy() & net.bus.in_service.to_numpy(bool)
+        self._lost = dict.fromkeys(net.bus.index[dark].tolist(), 0.0)
+        for bus, p_mw in _steady(net) if self._lost else ():
+            if bus in self._lost:
+                self._lost[bus] += p_mw
+        used = net.load.in_service.to_numpy(bool) & net.load.bus.isin(self._lost).to_numpy()
+        self._loads = np.flatnonzero(used)
+        self._load_buses = net.load.bus.to_numpy()[used].tolist()
+
+    def check(self, powers: Powers) -> tuple[Violation, ...]:
+        """Every bus without supply, with the load on it when the network's own elements have these powers."""
+        if not self._lost:
+            return ()
+        lost = dict(self._lost)
+        for bus, p_mw in zip(self._load_buses, powers["load"].p_mw[self._loads].tolist(), strict=True):
             lost[bus] += p_mw
-    return tuple(Violation("bus", int(bus), "no supply", p_mw, 0.0) for bus, p_mw in lost.items())
+        return tuple(Violation("bus", int(bus), "no supply", p_mw, 0.0) for bus, p_mw in lost.items())
 
 
-def _draws(net: Any) -> list[tuple[int, float]]:
-    """Bus and active power, MW, of everything in service that draws."""
+def load_by_bus(net: Any, powers: Powers) -> dict[int, float]:
+    """Active power, MW, that everything in service draws at each bus, loads with these powers."""
+    total = dict.fromkeys(net.bus.index.tolist(), 0.0)
+    own = powers["load"].p_mw
+    for bus, p_mw in (*_steady(net), *zip(net.load.bus.tolist()[: len(own)], own.tolist(), strict=True)):
+        total[bus] += p_mw
+    return total
+
+
+def _steady(net: Any) -> list[tuple[int, float]]:
+    """Bus and active power, MW, of everything in service that draws always the same."""
     found: list[tuple[int, float]] = []
     for element, columns in _DRAWS.items():
         table = net[element]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.compiled import compiler
-
-F = TypeVar("F", bound=Callable[..., object])
+from simulators.compiled import F, compiler
 
 ROOM = Path(__file__).parent
 SOURCES = (

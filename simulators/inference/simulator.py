@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ class Served:
     metrics: Metrics
     facts: dict[str, Any]
     conservation: Conservation
+    network_s: Sequence[float] = ()
     recent: Recent = field(default_factory=Recent)
     interval: Interval | None = None
     refused: list[dict[str, str]] = field(default_factory=list)
@@ -45,7 +46,8 @@ class Inference(Adapter[Served]):
     ``Cluster(groups=[{"model": ..., "gpu": "h100", "replicas": 2}], router="round_robin", seed=42)``: options of
     `Serving` for each kind of replica. ``requests`` (`RequestBlock.to_plain`) are served from several sources;
     ``commands`` that a cluster takes hold from the step on, what it cannot do is in ``refused``. ``finished`` hands
-    out the requests finished in the step as lists by column, ``P_series[MW]`` the power in `bins` parts of the step.
+    out the requests finished in the step as lists by column, with the round trip to their tenant (`network_s`, s, by
+    tenant) in when tokens come; ``P_series[MW]`` the power in `bins` parts of the step.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = TAKES
@@ -54,7 +56,7 @@ class Inference(Adapter[Served]):
             "public": True,
             "params": [
                 *("groups", "router", "seed", "bins", "copies"),
-                *("slo_ttft_s", "slo_tpot_s", "span_s"),
+                *("slo_ttft_s", "slo_tpot_s", "span_s", "network_s"),
             ],
             "attrs": [
                 *("requests", "commands", "refused", "finished"),
@@ -83,6 +85,7 @@ class Inference(Adapter[Served]):
         slo_ttft_s: float = 2.0,
         slo_tpot_s: float = 0.1,
         span_s: float = 0.0,
+        network_s: Sequence[float] = (),
     ) -> Served:
         servings = [_serving(eid, group) for group in groups]
         given: dict[str, Any] = {
@@ -93,7 +96,7 @@ class Inference(Adapter[Served]):
         else:
             cluster, facts = build_fleet(servings, **given)
         metrics = Metrics(slo_ttft_s, slo_tpot_s, span_s=span_s, copies=copies)
-        return Served(cluster, metrics, facts | {"copies": copies}, Conservation(cluster))
+        return Served(cluster, metrics, facts | {"copies": copies}, Conservation(cluster), network_s)
 
     def advance(self, eid: str, entity: Served, given: Given) -> None:
         entity.refused = []
@@ -108,6 +111,8 @@ class Inference(Adapter[Served]):
         requests = RequestBlock.from_plain(given.values("requests"))
         interval = entity.cluster.advance(float(self.now + self.step_size), requests)
         entity.conservation.check(interval)
+        if any(entity.network_s):
+            interval = replace(interval, finished=across(interval.finished, entity.network_s))
         entity.metrics.add(interval)
         entity.recent.add(interval.finished, interval.ends_at)
         entity.interval = interval
@@ -164,6 +169,18 @@ def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{eid}: {name}: {first['input']!r} given, {first['msg'].lower()}") from None
+
+
+def across(requests: Records, network_s: Sequence[float]) -> Records:
+    """Finished requests as their tenants see them: tokens come later by the round trip to each, s, by tenant.
+
+    A request reaches the cluster when it is released; that it is half a round trip later is left out.
+    """
+    found = requests.copy()
+    trips = np.asarray(network_s)[found["tenant"]]
+    found["prefill_completed_at"] += trips
+    found["completed_at"] += trips
+    return found
 
 
 def finished_columns(requests: Records, copies: float) -> dict[str, list[Any]]:

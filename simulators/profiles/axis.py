@@ -17,6 +17,9 @@ from simulators.profiles.spacing import uniform_step
 from simulators.profiles.tables import Table
 from simulators.profiles.times import read_times
 
+_YEARS = (1900, 2200)
+"""Of measurements, of typical years and of scenarios."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -47,6 +50,12 @@ def read_axis(
 ) -> Axis:
     """Read and check the time column of `table`; rows may run backward in time, all of them."""
     stamps = read_times(table, time_column, timezone, start, zone_of(time_column))
+    odd = np.flatnonzero(stamps.isna() | (stamps.year < _YEARS[0]) | (stamps.year > _YEARS[1]))
+    if len(odd):
+        what = "no time" if pd.isna(stamps[odd[0]]) else f"{stamps[odd[0]]:%Y-%m-%d %H:%M}"
+        raise table.error(
+            int(odd[0]), f"{what} in column '{time_column}'", f"times from {_YEARS[0]} to {_YEARS[1]}"
+        )
     if len(stamps) > 2 and bool((np.diff(stamps.asi8) < 0).all()):
         backward = replace(table, frame=table.frame.iloc[::-1], descending=True)
         stamps = stamps[::-1]

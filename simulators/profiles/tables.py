@@ -174,8 +174,17 @@ def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
     try:
         held = pq.read_table(io.BytesIO(raw))
         frame = held.to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path}: damaged parquet file ({str(error).splitlines()[0]})") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        pa.ArrowException,
+    ) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST]
+        raise InputError(f"{path}: damaged parquet file ({said})") from error
     frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
     units = {
         entry.name.strip(): entry.metadata[b"unit"].decode(errors="replace")
@@ -227,6 +236,8 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
 
 def check_lengths(path: Path, lines: list[str], header: int, separator: str = ",") -> None:
     """Refuse a row with more or fewer cells than the header, which pandas would cut, pad or even crash on."""
+    if len(lines) <= header:
+        raise InputError(f"{path}: has no data rows; expected a header and at least two rows")
     expected = _cells(lines[header], separator)
     for number, line in enumerate(lines[header + 1 :], start=header + 2):
         found = _cells(line, separator)

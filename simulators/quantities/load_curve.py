@@ -51,7 +51,7 @@ class Mode:
         --------
         >>> rates = np.array([0.0, 1.0, 2.0])
         >>> mode = Mode(1.0, 4096, rates, 100 * rates, rates / 2, 0.5 + rates, 0.02 + 0.02 * rates)
-        >>> mode.most_per_s(ttft_s=2.0, tpot_s=0.1), mode.most_per_s(ttft_s=9.0, tpot_s=0.05)
+        >>> mode.most_per_s(ttft_s=2.0, tpot_s=0.1), round(mode.most_per_s(ttft_s=9.0, tpot_s=0.05), 6)
         (1.5, 1.5)
         """
         return min(

@@ -125,15 +125,32 @@ def possible_w(spec: Spec, store: Store, wished_w: float, floor: float) -> float
     return spec.standby_w - discharging_w(spec, start_wh, -converter_w, floor)
 
 
+class Return(NamedTuple):
+    """What the battery must hold again, and by when.
+
+    Attributes
+    ----------
+    target_wh, left_h
+        That charge, and the time left for it after this step, h; < 0: no more.
+    room_w
+        Most that can be counted on to charge with until then, W.
+    """
+
+    target_wh: float
+    left_h: float
+    room_w: float = inf
+
+
 @in_loops
-def returning_w(spec: Spec, store: Store, target_wh: float, left_h: float) -> tuple[float, float]:
-    """Lowest and highest power in this step from which a target can still be reached in the `left_h` after it, W.
+def returning_w(spec: Spec, store: Store, back: Return) -> tuple[float, float]:
+    """Lowest and highest power in this step from which the charge can still be reached in the time after it, W.
 
     Neither self-discharge nor a taper nor standby in that time is foreseen.
     """
     start_wh = store.energy_wh * spec.kept
-    least_wh = target_wh - spec.charge_w * spec.charge_efficiency * left_h - start_wh
-    most_wh = target_wh + spec.discharge_w / spec.discharge_efficiency * left_h - start_wh
+    charge_w = back.room_w if back.room_w < spec.charge_w else spec.charge_w
+    least_wh = back.target_wh - charge_w * spec.charge_efficiency * back.left_h - start_wh
+    most_wh = back.target_wh + spec.discharge_w / spec.discharge_efficiency * back.left_h - start_wh
     least = least_wh / spec.charge_efficiency if least_wh > 0.0 else least_wh * spec.discharge_efficiency
     most = most_wh / spec.charge_efficiency if most_wh > 0.0 else most_wh * spec.discharge_efficiency
     return least / spec.hours + spec.standby_w, most / spec.hours + spec.standby_w

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from simulators.compiled import in_loops
 from simulators.errors import InputError
-from simulators.storage.battery import Spec, Store, possible_w, returning_w
+from simulators.storage.battery import Return, Spec, Store, possible_w, returning_w
 from simulators.storage.exchange import ROUNDING, Exchange
 
 FIXED, FOLLOW, COVER, STORE = 0, 1, 2, 3
@@ -86,11 +86,12 @@ class Moment(NamedTuple):
     wished_w: float
 
 
-class Return(NamedTuple):
-    """What the battery must hold again, Wh, and the time left for that after this step, h; < 0: no more."""
-
-    target_wh: float
-    left_h: float
+@in_loops
+def room_w(spec: Spec, limits: Limits, moment: Moment) -> float:
+    """What battery and import limit leave to charge with beside the site's own balance, W, >= 0."""
+    room = limits.import_w + moment.generation_w - moment.spilled_w - moment.load_w
+    room = 0.0 if room < 0.0 else room
+    return room if room < spec.charge_w else spec.charge_w
 
 
 @in_loops
@@ -103,6 +104,12 @@ def wished(mode: int, power_w: float, surplus_w: float) -> float:
     if mode == STORE:
         return surplus_w if surplus_w < power_w else power_w
     return power_w
+
+
+@in_loops
+def foreseen_w(room_w: float, mean_w: float) -> float:
+    """What can be counted on to charge with later on, W, by what there is now and was in the mean."""
+    return room_w if room_w < mean_w else mean_w
 
 
 @in_loops
@@ -121,12 +128,20 @@ def battery_w(spec: Spec, store: Store, limits: Limits, back: Return, moment: Mo
                 wish_w = fill_w
     power_w = possible_w(spec, store, wish_w, floor)
     if back.left_h >= 0.0:
-        least_w, most_w = returning_w(spec, store, back.target_wh, back.left_h)
+        least_w, most_w = returning_w(spec, store, back)
         if power_w < least_w:
             power_w = possible_w(spec, store, least_w, floor)
         elif power_w > most_w:
             power_w = possible_w(spec, store, most_w, floor)
     return power_w
+
+
+@in_loops
+def open_w(limits: Limits, moment: Moment) -> tuple[float, float]:
+    """Most that the connection gives and takes in an interval, its ramp aside, W."""
+    if moment.islanded:
+        return 0.0, 0.0
+    return limits.import_w, 0.0 if moment.negative_price and limits.no_paid_export else limits.export_w
 
 
 @in_loops
@@ -148,10 +163,7 @@ def settle(
         Power of the battery (charging positive), exchange (import positive), unserved load and curtailed generation, W;
         whether the exchange changed faster than allowed.
     """
-    import_w = 0.0 if moment.islanded else limits.import_w
-    export_w = 0.0 if moment.islanded else limits.export_w
-    if moment.negative_price and limits.no_paid_export:
-        export_w = 0.0
+    import_w, export_w = open_w(limits, moment)
     ramped = not moment.islanded and limits.ramp_w < inf and not isnan(before_w)
     rise_w = before_w + limits.ramp_w if ramped else inf
     fall_w = before_w - limits.ramp_w if ramped else -inf

@@ -124,17 +124,17 @@ class Reserve(SelfConsumption):
 
 @dataclass(frozen=True)
 class Horizon:
-    """Once per interval, minimise what the import of the coming hours causes, and do the first interval of that plan.
+    """Once an hour, minimise what import in the coming hours causes less what export earns, and do the plan's first.
 
     Attributes
     ----------
     objective
         ``carbon``, ``price`` or ``carbon+price``.
     hours, interval_min
-        How far it looks ahead, h, and the length of its intervals, min (at least a step, a multiple of it).
+        How far it looks ahead, h, and the length of its first intervals, min: as many whole steps as fit, at least one.
     forecast
         What it is told of generation, carbon intensity, price and, if that is known beforehand, load: ``perfect``,
-        ``persistence`` (as a day before) or ``noisy``.
+        ``persistence`` (as a day before, see `horizon`) or ``noisy``.
     per_kg
         Price of a kilogram of carbon in ``carbon+price``, in the unit of the price.
     reserve
@@ -142,8 +142,8 @@ class Horizon:
     """
 
     objective: str = "carbon"
-    hours: float = 24.0
-    interval_min: float = 60.0
+    hours: float = 48.0
+    interval_min: float = 15.0
     forecast: str = "perfect"
     per_kg: float = 0.1
     reserve: float = 0.0

@@ -216,13 +216,13 @@ class ConnectionOptions(BaseModel):
         found = (outage_file(entry) for entry in self.outage)
         return [("outages", path) for path in found if path is not None]
 
-    def plain(self, start: datetime, timezone: str) -> dict[str, Any]:
-        """The connection as `Connection` takes it, for a run from `start` on; times are local to `timezone`.
+    def plain(self, start: datetime, timezone: str, step_s: int = 1) -> dict[str, Any]:
+        """The connection as `Connection` takes it, for a run from `start` on in steps; times are local to `timezone`.
 
         Raises
         ------
         InputError
-            If an outage cannot be read.
+            If an outage cannot be read, or covers a part of a step.
         """
         limits = {
             "import_limit_w": (self.import_limit_kw, 1e3),
@@ -231,7 +231,7 @@ class ConnectionOptions(BaseModel):
         }
         return {
             **{name: value * factor for name, (value, factor) in limits.items() if value is not None},
-            "outages": outages_s(self.outage, start, timezone),
+            "outages": outages_s(self.outage, start, timezone, step_s),
             "curtail_first": self.curtail_first,
             "no_paid_export": self.curtail_at_negative_price,
         }

@@ -20,7 +20,9 @@ def outage_file(entry: str) -> Path | None:
     return Path(entry) if _window(entry) is None else None
 
 
-def outages_s(entries: Sequence[str], start: datetime, timezone: str) -> list[tuple[float, float]]:
+def outages_s(
+    entries: Sequence[str], start: datetime, timezone: str, step_s: int = 1
+) -> list[tuple[float, float]]:
     """Outages from the start of a run on, s.
 
     Parameters
@@ -29,11 +31,14 @@ def outages_s(entries: Sequence[str], start: datetime, timezone: str) -> list[tu
         Each START/END or a file; times without a zone are local to `timezone`.
     start
         Of the run.
+    step_s
+        Length of a step, s: in each the grid is there or away.
 
     Raises
     ------
     InputError
-        If an entry is neither, a file cannot be read, or an outage does not end after its start; names entry or row.
+        If an entry is neither, a file cannot be read, an outage does not end after its start, or starts
+        or ends within a step; names entry or row.
 
     Examples
     --------
@@ -48,6 +53,12 @@ def outages_s(entries: Sequence[str], start: datetime, timezone: str) -> list[tu
             begins, ends = (_seconds(where, text, start, timezone) for text in (first, last))
             if not begins < ends:
                 raise InputError(f"{where}: ends at {last}, expected a time after its start at {first}")
+            for text, second in ((first, begins), (last, ends)):
+                if second % step_s:
+                    raise InputError(
+                        f"{where}: {text} is {second % step_s:g} s into a step of {step_s} s, expected whole steps "
+                        "from the start of the run on; choose another --step or time"
+                    )
             found.append((begins, ends))
     return found
 

@@ -1,16 +1,22 @@
-"""Receding-horizon dispatch: once per interval the coming day is optimised, and the first interval of the plan is done.
+"""Receding-horizon dispatch: the coming day is optimised again and again, and the beginning of each plan is done.
 
 Each plan is a linear programme, solved by HiGHS (Q. Huangfu, J. A. J. Hall, "Parallelizing the dual revised simplex
-method", Mathematical Programming Computation 10, 2018) through SciPy, over the intervals i of the horizon:
+method", Mathematical Programming Computation 10, 2018) through SciPy, over intervals i of lengths tau_i. An interval is
+not its mean: what its steps lack in power (deficit), what they have too much (surplus), and how much of that is beyond
+the limits of the connection are means of their own, so that a surplus of one half hour does not cover the deficit of
+the next without the battery, and a peak within an hour needs its discharge.
 
-    minimise    sum_i signal_i import_i tau + penalty unserved_i tau
-    subject to  load_i - generation_i + charge_i - discharge_i = import_i - surplus_i + unserved_i
-                energy_{i+1} = kept energy_i + tau (eta_c charge_i - discharge_i / eta_d)
-                import_i <= import limit, surplus_i <= export limit + own surplus_i, power and energy within the
-                battery's
+    minimise    sum_i tau_i (cost_i (grid_i - serve_i) + worth_i (own_i - sell_i) + penalty unserved_i)
+    subject to  energy_{i+1} = kept_i energy_i + tau_i (eta_c (grid_i + spilt_i + own_i) - (serve_i + sell_i) / eta_d)
+                serve_i + unserved_i >= deficit beyond the import limit,  serve_i <= deficit_i,
+                grid_i <= what the import limit leaves, sell_i <= what the export limit leaves
+                spilt_i <= surplus beyond the export limit,  own_i <= the rest of the surplus,
+                power and energy within the battery's
 
-Where the signal is negative, importing more than is used would pay: there (only there) a binary each keeps the site
-from importing and exporting, and the battery from charging and discharging, at once.
+The battery charges *grid*, *spilt* (surplus that would be curtailed) and *own* (that would be sold), and discharges
+*serve* (instead of import) and *sell*. Where it would pay to turn energy round for its own sake (a negative cost, or
+exports worth more than imports cost), and only there, binaries keep the battery from charging and discharging, and the
+site from importing and exporting, at once.
 """
 
 from __future__ import annotations
@@ -25,7 +31,8 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from simulators.storage.battery import Spec
-from simulators.storage.connection import COVER, FIXED, FOLLOW, STORE, Limits
+from simulators.storage.connection import COVER, FIXED, FOLLOW, STORE
+from simulators.storage.outlook import Outlook
 
 Array = NDArray[np.float64]
 
@@ -35,25 +42,18 @@ PENALTY = 1e3
 TIE = 1e-6
 """Throughput of the battery costs this share of the mean signal, so that it does not move for nothing."""
 
+DELAY = 1e-3
+"""By this share the horizon's end differs from now: of equal moments surplus is stored and load served at the first,
+and import is taken at the last, so that what was not foreseen costs least."""
 
-class Outlook(NamedTuple):
-    """What is expected of the intervals of a horizon, means; shape (intervals,) each.
+GAP = 1e-2
+"""How near the best a plan has to come where exports are worth more than imports cost: the very best takes long."""
 
-    Attributes
-    ----------
-    load_w, generation_w
-        Of the site, W.
-    signal
-        What a unit of import is worth avoiding, in any unit per Wh.
-    swing_w
-        By how much the highest load less generation within an interval is above its mean, W: room that the import limit
-        leaves for it, so that no load is unserved.
-    """
+EXACT_H = 24.0
+"""Where exports are worth more than imports cost, binaries stand in the first so many hours: that may be always."""
 
-    load_w: Array
-    generation_w: Array
-    signal: Array
-    swing_w: Array
+GRID, SPILT, OWN, SERVE, SELL, UNSERVED, ENERGY = range(7)
+"""Variables of an interval, in their order."""
 
 
 class Terms(NamedTuple):
@@ -63,18 +63,15 @@ class Terms(NamedTuple):
     ----------
     energy_wh, floor_wh
         Stored at its start; least to be kept.
-    hours
-        Length of an interval, h.
     kept
-        Share of stored energy left after an interval of rest.
+        Share of stored energy left after each interval of rest; shape (intervals,), or one number.
     end_wh
         What the store must hold at least at the end of the horizon.
     """
 
     energy_wh: float
     floor_wh: float
-    hours: float
-    kept: float
+    kept: Array | float = 1.0
     end_wh: float = 0.0
 
 
@@ -88,39 +85,61 @@ class Plan(NamedTuple):
     discharge_w: Array
     import_w: Array
     surplus_w: Array
+    unserved_w: Array
     energy_wh: Array
 
-    def first(self, scale_w: float) -> tuple[int, float]:
-        """How the battery is to follow the first interval: a mode and a power, W; see `connection.wished`."""
-        power_w = float(self.charge_w[0] - self.discharge_w[0])
+    def order(self, interval: int, scale_w: float) -> tuple[int, float]:
+        """How the battery is to follow an interval: a mode and a power, W; see `connection.wished`.
+
+        What was not foreseen of generation is stored, and what was not of load is covered, where the plan does so.
+        """
+        power_w = float(self.charge_w[interval] - self.discharge_w[interval])
         slack_w = 1e-7 * scale_w
-        imports, spills = self.import_w[0] > slack_w, self.surplus_w[0] > slack_w
-        if not imports and not spills:
-            return FOLLOW, power_w
-        if imports and power_w <= slack_w:
+        imports, spills = self.import_w[interval] > slack_w, self.surplus_w[interval] > slack_w
+        if imports and spills:
+            return FIXED, power_w
+        if imports:
             return COVER, power_w
-        if spills and power_w >= -slack_w:
+        if spills:
             return STORE, power_w
-        return FIXED, power_w
+        return FOLLOW, power_w
 
 
-@lru_cache(maxsize=16)
-def _rows(intervals: int, hours: float, charge: float, discharge: float, kept: float) -> Any:
-    """Balance and storage rows over (charge, discharge, import, surplus, unserved, energy)."""
-    one, none = sparse.identity(intervals), sparse.csr_matrix((intervals, intervals))
-    before = sparse.eye(intervals, k=-1)
-    balance = [one, -one, -one, one, -one, none]
-    energy = [-hours * charge * one, hours / discharge * one, none, none, none, one - kept * before]
-    return sparse.vstack([sparse.hstack(balance), sparse.hstack(energy)]).tocsc()
+@lru_cache(maxsize=64)
+def _pattern(intervals: int) -> tuple[Any, ...]:
+    """Row and column numbers of what `_rows` fills in."""
+    at = np.arange(intervals)
+    parts = [(at, part * intervals + at) for part in range(7)]
+    previous = (at[1:], ENERGY * intervals + at[:-1])
+    energy = [*parts, previous]
+    return at, parts, tuple(np.concatenate(column) for column in zip(*energy, strict=True))
 
 
-def optimum(spec: Spec, limits: Limits, seen: Outlook, terms: Terms) -> Plan:
+def _rows(spec: Spec, seen: Outlook, kept: Array) -> sparse.csc_matrix:
+    """Storage, both powers, and peaks, over the variables."""
+    n, hours = len(seen.hours), seen.hours
+    at, parts, (rows, columns) = _pattern(n)
+    stored, drawn, one = -hours * spec.charge_efficiency, hours / spec.discharge_efficiency, np.ones(n)
+    data = [stored, stored, stored, drawn, drawn, np.zeros(n), one, -kept[1:]]
+    groups = [(rows, columns, np.concatenate(data))]
+    for number, members in enumerate(((GRID, SPILT, OWN), (SERVE, SELL), (SERVE, UNSERVED)), 1):
+        groups += [(number * n + at, parts[part][1], one) for part in members]
+    if spec.taper_from < 1.0:
+        span_wh = spec.capacity_wh * (1.0 - spec.taper_from)
+        factor = np.full(n, span_wh / spec.charge_w)
+        groups += [(4 * n + at, parts[part][1], factor) for part in (GRID, SPILT, OWN)]
+        groups.append((4 * n + at, parts[ENERGY][1], one))
+    row, column, value = (np.concatenate(part) for part in zip(*groups, strict=True))
+    return sparse.csc_matrix((value, (row, column)), shape=((5 if spec.taper_from < 1.0 else 4) * n, 7 * n))
+
+
+def optimum(spec: Spec, seen: Outlook, terms: Terms) -> Plan:
     """The best plan for an outlook.
 
     Parameters
     ----------
-    spec, limits
-        Battery and connection; a ramp is not planned for.
+    spec
+        The battery; of the connection, a ramp is not planned for.
     seen, terms
         What is expected, and from where to where.
 
@@ -133,83 +152,116 @@ def optimum(spec: Spec, limits: Limits, seen: Outlook, terms: Terms) -> Plan:
     --------
     >>> from simulators.storage.battery import BatteryConfig
     >>> from simulators.storage.connection import Connection
+    >>> from simulators.storage.outlook import outlook
     >>> spec = BatteryConfig(2.0, 1.0, 1.0, 1.0, 1.0, soc_initial=0.0).spec(3600)
-    >>> seen = Outlook(np.ones(4), np.zeros(4), np.array([1.0, 1.0, 3.0, 4.0]), np.zeros(4))
-    >>> plan = optimum(spec, Connection(import_limit_w=1.5).limits(3600), seen, Terms(0.0, 0.0, 1.0, 1.0))
+    >>> limits = Connection(import_limit_w=1.5).limits(3600)
+    >>> seen = outlook(np.ones(4), np.array([1.0, 1.0, 3.0, 4.0]), np.zeros(4), 1.0, limits)
+    >>> plan = optimum(spec, seen, Terms(0.0, 0.0))
     >>> [round(float(watts), 6) for watts in plan.import_w]
     [1.5, 1.5, 1.0, 0.0]
     """
-    n, hours = len(seen.load_w), terms.hours
-    net_w = seen.load_w - seen.generation_w + spec.standby_w
-    rows = _rows(n, hours, spec.charge_efficiency, spec.discharge_efficiency, terms.kept)
-    energy_0 = np.zeros(n)
-    energy_0[0] = terms.kept * terms.energy_wh
-    right = np.concatenate([-net_w, energy_0])
-    constraints = [LinearConstraint(rows, right, right)]
+    n = len(seen.hours)
+    kept: Array = np.broadcast_to(np.asarray(terms.kept, dtype=np.float64), (n,))
+    fading: Array = np.asarray(terms.energy_wh * np.cumprod(kept), dtype=np.float64)
+    energy = np.zeros(n)
+    energy[0] = kept[0] * terms.energy_wh
+    lower = np.concatenate([energy, np.full(2 * n, -inf), seen.peak_w])
+    upper = np.concatenate([energy, np.full(n, spec.charge_w), np.full(n, spec.discharge_w), np.full(n, inf)])
     if spec.taper_from < 1.0:
         # the converter's limit at the charge that the interval ends with
-        span_wh = spec.capacity_wh * (1.0 - spec.taper_from)
-        pick = sparse.identity(n)
-        none = sparse.csr_matrix((n, 4 * n))
-        taper = sparse.hstack([span_wh / spec.charge_w * pick, none, pick])
-        constraints.append(LinearConstraint(taper, -inf, spec.capacity_wh))
-    low = np.zeros(6 * n)
+        lower = np.append(lower, np.full(n, -inf))
+        upper = np.append(upper, np.full(n, spec.capacity_wh))
+    scale = float(np.abs(seen.cost).mean()) or 1.0
+    low, most = _bounds(spec, seen, terms, fading)
+    tie = TIE * scale
+    dear = PENALTY * max(scale, float(np.abs(seen.cost).max()), float(np.abs(seen.worth).max()))
+    late = DELAY * (np.cumsum(seen.hours) - seen.hours) / seen.hours.sum()
+    taken, given = seen.cost - late * np.abs(seen.cost), seen.worth - late * np.abs(seen.worth)
+    soon = tie + late * scale
+    costs = [taken + tie, soon, given + soon, tie - taken, tie - given, dear]
+    cost = np.zeros(7 * n)
+    for part, value in enumerate(costs):
+        cost[part * n : part * n + n] = value * seen.hours / scale
+    rows = [LinearConstraint(_rows(spec, seen, kept), lower, upper)]
+    x = _solved(cost, rows, low, most, seen, spec)
+    grid, spilt, own, serve, sell, unserved, energy_wh = x.reshape(7, n)
+    return Plan(
+        grid + spilt + own,
+        serve + sell,
+        np.maximum(seen.deficit_w + grid - serve - unserved, 0.0),
+        np.maximum(seen.surplus_w - spilt - own + sell, 0.0),
+        unserved,
+        energy_wh,
+    )
+
+
+def _bounds(spec: Spec, seen: Outlook, terms: Terms, fading: Array) -> tuple[Array, Array]:
+    """Least and most of every variable."""
+    n = len(seen.hours)
+    low = np.zeros(7 * n)
     most = np.concatenate(
         [
-            np.full(n, spec.charge_w),
-            np.full(n, spec.discharge_w),
-            np.clip(limits.import_w - seen.swing_w, 0.0, max(0.0, float(net_w.max())) + spec.charge_w),
-            np.maximum(-net_w, 0.0) + min(limits.export_w, spec.discharge_w),
-            np.maximum(seen.load_w, 0.0) + spec.standby_w,
+            np.minimum(seen.room_w, spec.charge_w),
+            seen.spill_w,
+            seen.surplus_w - seen.spill_w,
+            seen.deficit_w,
+            np.where(seen.worth > 0.0, np.minimum(seen.gap_w, spec.discharge_w), 0.0),
+            seen.peak_w,
             np.full(n, spec.soc_max * spec.capacity_wh),
         ]
     )
-    fading = terms.energy_wh * terms.kept ** np.arange(1, n + 1)
-    low[5 * n :] = np.minimum(terms.floor_wh, fading)
-    reach_wh = terms.energy_wh * terms.kept**n + n * hours * spec.charge_w * spec.charge_efficiency
+    low[ENERGY * n :] = np.minimum(terms.floor_wh, fading)
+    room_w = np.minimum(seen.room_w + seen.surplus_w, spec.charge_w)
+    reach_wh = fading[-1] + float(room_w @ seen.hours) * spec.charge_efficiency
     low[-1] = max(low[-1], min(terms.end_wh, reach_wh * (1 - 1e-9), spec.soc_max * spec.capacity_wh))
-    scale = float(np.abs(seen.signal).mean()) or 1.0
-    tie = np.full(2 * n, TIE * scale * hours)
-    cost = np.concatenate(
-        [
-            tie,
-            seen.signal * hours,
-            np.zeros(n),
-            np.full(n, PENALTY * max(scale, float(np.abs(seen.signal).max())) * hours),
-            np.zeros(n),
-        ]
-    )
-    return Plan(*_solved(n, cost / scale, constraints, low, most, np.flatnonzero(seen.signal < 0)))
+    return low, most
 
 
 def _solved(
-    n: int, cost: Array, constraints: list[LinearConstraint], low: Array, most: Array, paid: NDArray[np.intp]
-) -> tuple[Array, ...]:
-    """Charge, discharge, import, surplus and energy of the cheapest solution; `paid`: intervals of negative cost."""
-    k = len(paid)
-    whole = np.zeros(6 * n + 2 * k)
+    cost: Array, constraints: list[LinearConstraint], low: Array, most: Array, seen: Outlook, spec: Spec
+) -> Array:
+    """Variables of the cheapest solution."""
+    n = len(seen.hours)
+    near = np.cumsum(seen.hours) <= EXACT_H
+    dearer = near & (seen.worth > np.maximum(seen.cost, 0.0))
+    turned = np.flatnonzero((seen.cost < 0.0) | dearer)
+    k = len(turned)
+    whole = None
     if k:
-        constraints = [
-            LinearConstraint(
-                sparse.hstack([row.A, sparse.csr_matrix((row.A.shape[0], 2 * k))]), row.lb, row.ub
-            )
-            for row in constraints
-        ]
-        # one <= most * z, the other <= most * (1 - z)
-        for number, (one, other) in enumerate(((2, 3), (0, 1))):
-            at = np.arange(k)
-            binary = 6 * n + number * k + at
-            for part, sign, free in ((one, -1.0, 0.0), (other, 1.0, 1.0)):
-                columns = part * n + paid
-                data = np.concatenate([np.ones(k), sign * most[columns]])
-                where = (np.concatenate([at, at]), np.concatenate([columns, binary]))
-                rows = sparse.csr_matrix((data, where), shape=(k, len(whole)))
-                constraints.append(LinearConstraint(rows, -inf, free * most[columns]))
+        more = _exclusive(turned, seen, spec, most)
+        first = constraints[0]
+        wide = sparse.hstack([first.A, sparse.csr_matrix((first.A.shape[0], 2 * k))])
+        constraints = [LinearConstraint(wide, first.lb, first.ub), more]
         cost = np.concatenate([cost, np.zeros(2 * k)])
         low, most = np.concatenate([low, np.zeros(2 * k)]), np.concatenate([most, np.ones(2 * k)])
-        whole[6 * n :] = 1
-    found = milp(cost, integrality=whole if k else None, bounds=Bounds(low, most), constraints=constraints)
+        whole = np.zeros(len(cost))
+        whole[7 * n :] = 1
+    options = {"mip_rel_gap": GAP} if np.any(dearer) else {}
+    found = milp(cost, integrality=whole, bounds=Bounds(low, most), constraints=constraints, options=options)
     if found.x is None:
         raise RuntimeError(f"dispatch: no plan found: {found.message}")
-    charge, discharge, taken, surplus, _, energy = found.x[: 6 * n].reshape(6, n)
-    return charge, discharge, taken, surplus, energy
+    return np.asarray(found.x[: 7 * n])
+
+
+def _exclusive(turned: NDArray[np.intp], seen: Outlook, spec: Spec, most: Array) -> LinearConstraint:
+    """Rows with two binaries each: charging or discharging; and past the site's own balance or not."""
+    n, k = len(seen.hours), len(turned)
+    rows = sparse.lil_matrix((4 * k, 7 * n + 2 * k))
+    upper = np.zeros(4 * k)
+    for j, i in enumerate(turned):
+        charging, across = 7 * n + j, 7 * n + k + j
+        for part in (GRID, SPILT, OWN):
+            rows[j, part * n + i] = 1.0
+        rows[j, charging] = -spec.charge_w
+        for part in (SERVE, SELL):
+            rows[k + j, part * n + i] = 1.0
+        rows[k + j, charging], upper[k + j] = spec.discharge_w, spec.discharge_w
+        # at one moment the grid charges after all surplus, and sales come after all of the load
+        if seen.deficit_w[i] == 0.0:
+            rows[2 * k + j, GRID * n + i], rows[2 * k + j, across] = 1.0, -most[GRID * n + i]
+            rows[3 * k + j, SPILT * n + i] = rows[3 * k + j, OWN * n + i] = -1.0
+            rows[3 * k + j, across] = seen.surplus_w[i]
+        elif seen.surplus_w[i] == 0.0:
+            rows[2 * k + j, SELL * n + i], rows[2 * k + j, across] = 1.0, -most[SELL * n + i]
+            rows[3 * k + j, SERVE * n + i], rows[3 * k + j, across] = -1.0, seen.deficit_w[i]
+    return LinearConstraint(rows.tocsc(), -inf, upper)

@@ -21,11 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.compiled import compiler
 from simulators.errors import InputError
 from simulators.storage.ageing import Age, Law, moved, worn
-from simulators.storage.battery import BatteryConfig, Spec, Store
-from simulators.storage.connection import FIXED, Limits, Moment, Return, exchanged, settle
+from simulators.storage.battery import BatteryConfig, Return, Spec, Store
+from simulators.storage.connection import FIXED, Limits, Moment, exchanged, foreseen_w, room_w, settle
 from simulators.storage.dispatch import Horizon, Simple, Situation
 from simulators.storage.exchange import Exchange, check_series
-from simulators.storage.horizon import SERIES
 from simulators.storage.site import Given, Site
 
 Array = NDArray[np.float64]
@@ -70,17 +69,16 @@ def _carry(
     spec: Spec,
     law: Law,
     limits: Limits,
-    state: tuple[Store, Age, float],
+    state: tuple[Store, Age, float, float],
     times: tuple[float, int, int, int],
-    series: Array,
-    flags: NDArray[np.bool_],
-    modes: NDArray[np.int64],
-    flows: Array,
-    states: Array,
-) -> tuple[Store, Age, float]:
-    """Carry the battery and the exchange over the steps of `series`; fills `flows` and `states`."""
+    given: tuple[Array, NDArray[np.bool_], NDArray[np.int64]],
+    out: tuple[Array, Array],
+) -> tuple[Store, Age, float, float]:
+    """Carry the battery and the exchange over the steps of the series given; fills flows and states."""
+    series, flags, modes = given
+    flows, states = out
     target_wh, return_by_s, first_s, step_s = times
-    store, age, before_w = state
+    store, age, before_w, rooms_w = state
     for i in range(series.shape[1]):
         moment = Moment(
             series[0, i],
@@ -93,8 +91,11 @@ def _carry(
             modes[i],
             series[4, i],
         )
-        back = Return(target_wh, (return_by_s - (first_s + i * step_s) - step_s) / 3600.0)
-        now = worn(spec, law, age)
+        now, now_s = worn(spec, law, age), first_s + i * step_s
+        free_w = room_w(now, limits, moment)
+        rooms_w += free_w
+        foreseen = foreseen_w(free_w, rooms_w / (now_s // step_s + 1))
+        back = Return(target_wh, (return_by_s - now_s - step_s) / 3600.0, foreseen)
         states[0, i] = store.energy_wh / now.capacity_wh
         found = settle(now, store, limits, back, before_w, moment)
         store, age = moved(spec, law, store, age, found[0])
@@ -103,7 +104,7 @@ def _carry(
         for k in range(len(flow)):
             flows[k, i] = flow[k]
         states[1, i] = store.energy_wh
-    return store, age, before_w
+    return store, age, before_w, rooms_w
 
 
 def run(
@@ -147,9 +148,9 @@ def run(
     def carry(start: int, stop: int) -> None:
         times = (site.initial_wh, site.return_by_s, start * site.step_s, site.step_s)
         part = slice(start, stop)
-        site.store, site.age, site.before_w = _carry(
-            site.spec, site.law, site.limits, (site.store, site.age, site.before_w), times,
-            series[:, part], flags[:, part], modes[part], flows[:, part], states[:, part],
+        site.store, site.age, site.before_w, site.rooms_w = _carry(
+            site.spec, site.law, site.limits, (site.store, site.age, site.before_w, site.rooms_w), times,
+            (series[:, part], flags[:, part], modes[part]), (flows[:, part], states[:, part]),
         )  # fmt: skip
 
     if isinstance(site.rule, Simple):
@@ -163,33 +164,33 @@ def run(
             now = Given(*(float(values[i]) for values in given[:6]))
             modes[i], series[4, i] = site.wants(i * site.step_s, now) if site.battery else (FIXED, 0.0)
             carry(i, i + 1)
-    residual = check_series(flows, name, site.step_s)
+    site.too_fast += int(np.count_nonzero(Exchange(*flows).too_fast))
+    return Run(_columns(flows, states, away), site.summary(check_series(flows, name, site.step_s)))
+
+
+def _columns(flows: Array, states: Array, away: NDArray[np.bool_]) -> dict[str, Array]:
     seen = Exchange(*flows)
-    site.too_fast += int(np.count_nonzero(seen.too_fast))
-    columns = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
-    columns |= {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
-    return Run(columns, site.summary(residual))
+    columns: dict[str, Array] = {column: getattr(seen, field) / 1e6 for column, field in COLUMNS.items()}
+    return columns | {"soc": states[0], "stored_mwh": states[1] / 1e6, "islanded": away.astype(np.float64)}
 
 
 def _plan_along(site: Site, given: Any, modes: NDArray[np.int64], wished_w: Array, carry: Any) -> None:
     """Plan at the start of every interval and carry the site to its end; what is not told beforehand is known ahead."""
     if site.planner is None:
-        ahead = dict(
-            zip(
-                SERIES,
-                (given.load_w, given.generation_w, given.ci_g_per_kwh, given.price_per_kwh),
-                strict=True,
-            )
-        )
+        ahead = {
+            "load_w": given.load_w,
+            "generation_w": given.generation_w,
+            "ci_g_per_kwh": given.ci_g_per_kwh,
+            "price_per_kwh": given.price_per_kwh,
+        }
         site.look(ahead)
     assert site.planner is not None
     every, steps = site.planner.every, len(modes)
     for start in range(0, steps, every):
         stop = min(start + every, steps)
-        site.planner.seen(start, given.load_w[start])
-        modes[start:stop], wished_w[start:stop] = site.plan(start)
-        for i in range(start + 1, stop):
+        for i in range(start, stop):
             site.planner.seen(i, given.load_w[i])
+            modes[i], wished_w[i] = site.plan(i)
         carry(start, stop)
 
 

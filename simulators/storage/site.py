@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from simulators.errors import InputError
 from simulators.storage.ageing import NO_AGEING, Age, Law, moved, with_half_cycle, worn
-from simulators.storage.battery import BatteryConfig, Spec, Store, possible_w, settled_wh
-from simulators.storage.connection import FIXED, Connection, Moment, Return, exchanged, settle
+from simulators.storage.battery import BatteryConfig, Return, Spec, Store, possible_w, settled_wh
+from simulators.storage.connection import FIXED, Connection, Moment, exchanged, foreseen_w, room_w, settle
 from simulators.storage.dispatch import Horizon, Rule, SelfConsumption, Situation
 from simulators.storage.exchange import Exchange
 from simulators.storage.horizon import Planner
@@ -78,9 +78,9 @@ class Site:
     ----------
     planner
         Of a rule that plans, once it knows what is ahead.
-    store, age, before_w, islanded
+    store, age, before_w, rooms_w, islanded
         What is in the battery; what it has lost with time and use; exchange in the last interval, W, NaN before the
-        first; whether the grid was away in it.
+        first; sum over the intervals of what there was to charge with, W; whether the grid was away in the last.
     """
 
     def __init__(
@@ -107,11 +107,12 @@ class Site:
         self.planner: Planner | None = None
         if ahead is not None:
             self.look(ahead)
-        self._planned = (FIXED, 0.0)
+        self._planned: list[tuple[int, float]] = []
         self.law = law if battery else NO_AGEING
         self.age = Age()
         self.too_fast = 0
         self.before_w = float("nan")
+        self.rooms_w = 0.0
         self.islanded = False
 
     @property
@@ -135,10 +136,11 @@ class Site:
             raise InputError(
                 "battery dispatch 'horizon': is told of no series, expected carbon intensity or price"
             )
-        if step % self.planner.every == 0:
+        place = step % self.planner.every
+        if place == 0:
             end = (self.return_by_s // self.step_s, self.initial_wh)
             self._planned = self.planner.plan(step, self.now, self.store, self.limits, end)
-        return self._planned
+        return self._planned[place]
 
     def wants(self, now_s: int, given: Given) -> tuple[int, float]:
         """What the rule wants of the battery in an interval: a mode and a power, W."""
@@ -195,8 +197,15 @@ class Site:
             mode,
             wished_w,
         )
-        back = Return(self.initial_wh, (self.return_by_s - now_s - self.step_s) / 3600.0)
-        found = settle(self.now, self.store, self.limits, back, self.before_w, moment)
+        now = self.now
+        free_w = room_w(now, self.limits, moment)
+        self.rooms_w += free_w
+        back = Return(
+            self.initial_wh,
+            (self.return_by_s - now_s - self.step_s) / 3600.0,
+            foreseen_w(free_w, self.rooms_w / (now_s // self.step_s + 1)),
+        )
+        found = settle(now, self.store, self.limits, back, self.before_w, moment)
         self.store, self.age = moved(self.spec, self.law, self.store, self.age, found[0])
         self.before_w = found[1]
         self.too_fast += found[4]

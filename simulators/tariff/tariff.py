@@ -73,6 +73,25 @@ class Tariff:
             price[period.holds(times)] = period.price
         return price
 
+    def per_kwh(self, times: LocalTimes, series: ArrayLike | None = None) -> tuple[Array | None, Array]:
+        """What a kWh more of import costs and one of export earns in every interval; shape (n,) each.
+
+        Standing and demand charges are not of a kWh. The cost is None if nothing says it.
+
+        Examples
+        --------
+        >>> from datetime import UTC, datetime
+        >>> hour = LocalTimes.of(datetime(2024, 6, 1, 15, tzinfo=UTC), 3600, 1, "Europe/Berlin")
+        >>> cost, worth = Tariff(fees=0.1, export_at_series=True).per_kwh(hour, [-0.02])
+        >>> round(float(cost[0]), 9), float(worth[0])
+        (0.08, -0.02)
+        """
+        price = self.energy_price(times, series)
+        worth = np.full(times.steps, self.feed_in)
+        if self.export_at_series and series is not None:
+            worth = np.asarray(series, dtype=np.float64)
+        return None if price is None else price + self.fees, worth
+
     def bill(
         self,
         times: LocalTimes,
@@ -109,9 +128,7 @@ class Tariff:
         to_kwh = times.step_s / WS_PER_KWH
         whole = float(into.sum())
         mean = float(np.dot(into, price)) / whole if whole > 0 else float(price.mean())
-        earned = (
-            np.asarray(series, dtype=np.float64) if self.export_at_series else np.full(len(out), self.feed_in)
-        )
+        _, earned = self.per_kwh(times, series)
         months = _months(times, into)
         return Bill(
             energy=float(np.dot(into, price)) * to_kwh,

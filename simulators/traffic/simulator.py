@@ -14,6 +14,7 @@ from simulators.errors import InputError
 from simulators.paths import shown
 from simulators.quantities.commands import Command, Release, Route, command_from_plain
 from simulators.quantities.facts import DUE_S, DUE_SPANS
+from simulators.quantities.geography import Geography
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.routing import SiteRouter
@@ -128,7 +129,7 @@ class _Crossing:
         for sender, requests in given.by_source("requests").items():
             origin = self._origin(sender)
             block = RequestBlock.from_plain([requests])
-            for site, part in self._router.route(origin, block).items():
+            for site, part in self._router.route(origin, block, begins_at, until).items():
                 parts[site].append(part.to_plain())
                 self._routed[origin][site] += len(part)
         for site, destination in self.destinations.items():
@@ -188,7 +189,7 @@ class Traffic(Adapter[_Part]):
         },
         "Router": {
             "public": True,
-            "params": ["sites", "weights", "seed"],
+            "params": ["sites", "weights", "seed", "geography"],
             "attrs": ["commands", "requests", "refused"],
         },
         "Destination": {"public": False, "params": [], "attrs": ["requests"]},
@@ -198,7 +199,7 @@ class Traffic(Adapter[_Part]):
         """A source or a router from plain values."""
         if model == "Source":
             return _made(eid, _Origin, parameters)
-        return _made(eid, lambda **plain: _Crossing(eid, SiteRouter(**plain)), parameters)
+        return _made(eid, lambda **plain: _Crossing(eid, _router(**plain)), parameters)
 
     def children(self, eid: str) -> dict[str, list[CreateResult]]:
         """A router's destinations, one per site."""
@@ -220,6 +221,10 @@ class Traffic(Adapter[_Part]):
     def summarise(self, eid: str, entity: _Part) -> dict[str, Any]:
         """Requests so far, and the files a source read."""
         return entity.summary()
+
+
+def _router(geography: Mapping[str, Any] | None = None, **plain: Any) -> SiteRouter:
+    return SiteRouter(**plain, geography=Geography.from_plain(**geography) if geography else None)
 
 
 def _made(eid: str, make: Callable[..., _Part], parameters: Mapping[str, Any]) -> _Part:

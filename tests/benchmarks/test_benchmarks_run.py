@@ -97,3 +97,12 @@ def test_a_horizon_saves_nearly_all_there_is_to_save():
     cases = json.loads(done.stdout)
     assert {case["objective"] for case in cases} == {"carbon", "price"}
     assert all(case["optimum_saves"] > 0.02 for case in cases)
+
+
+def test_power_flow_prints_the_ratio_to_runpp_in_one_run():
+    done = benchmark("power_flow.py", "--networks", "cigre_mv", "case118", "--steps", "5", "--json")
+    assert done.returncode == 0, done.stderr
+    for case in map(json.loads, done.stdout.splitlines()):
+        assert case["on_arrays"]
+        assert case["ratio"] > 0
+        assert case["vm_difference_pu"] < 1e-8

@@ -175,6 +175,11 @@ def test_numbers_stored_as_other_objects_are_numbers():
     )
 
 
+def test_a_transformer_with_a_side_and_nothing_else_has_no_tap_changer():
+    """As in pandapower's case57, handed over as a network."""
+    assert Network(load_network("case57")).step([]).converged
+
+
 def test_a_line_of_resistance_only_is_no_damage():
     """A start from a DC solution, which such a line has not, must not be all that is tried."""
     net = two_buses(r_ohm=0.5, x_ohm=0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import random
 import zipfile
 from pathlib import Path
 
@@ -128,3 +129,39 @@ def test_a_member_of_a_member(tmp_path):
         made.writestr("b.csv", GOOD)
     assert len(read_csv_profile(path / "deep" / "a.csv.gz", "price").values) == 48
     assert "holds 2 files; expected one" in refusal(path)
+
+
+def parquet(folder: Path) -> Path:
+    times = pd.date_range("2024-01-01", periods=48, freq="h")
+    pd.DataFrame({"time": times, "price[EUR/MWh]": range(48)}).to_parquet(folder / "p.parquet")
+    return folder / "p.parquet"
+
+
+def test_damaged_parquet(tmp_path):
+    """Flipped bytes ended in tracebacks: of the metadata, of the times."""
+    raw = parquet(tmp_path).read_bytes()
+    chance = random.Random(1)
+    for _ in range(300):
+        broken = bytearray(raw)
+        for _ in range(chance.choice((1, 2, 8))):
+            broken[chance.randrange(len(raw))] = chance.randrange(256)
+        (tmp_path / "broken.parquet").write_bytes(
+            broken[: chance.choice((len(raw), chance.randrange(len(raw))))]
+        )
+        try:
+            read_csv_profile(tmp_path / "broken.parquet", "price")
+        except InputError as error:
+            line = str(error)
+        else:
+            line = ""
+        assert "\n" not in line
+
+
+def test_a_time_that_is_missing_or_impossible_in_parquet(tmp_path):
+    frame = pd.read_parquet(parquet(tmp_path))
+    frame.loc[5, "time"] = pd.NaT
+    frame.to_parquet(tmp_path / "p.parquet")
+    assert "row 6 (record of the file): no time in column 'time'" in refusal(tmp_path / "p.parquet")
+    frame.loc[5, "time"] = pd.Timestamp("1700-01-01")
+    frame.to_parquet(tmp_path / "p.parquet")
+    assert "row 6 (record of the file): 1700-01-01 00:00" in refusal(tmp_path / "p.parquet")

@@ -23,6 +23,7 @@ MAKERS: list[Callable[[Path], Path]] = [
     lambda folder: samples.entsoe_new(folder, areas=("AT", "DE")), samples.smard_price,
     lambda folder: samples.smard_price(folder, english=True), samples.smard_generation, samples.eia930,
     samples.eia_workbook, samples.solcast, samples.ninja, samples.pvgis_hourly, samples.open_meteo_csv, samples.cams,
+    samples.eia_interface, samples.entsoe_file, samples.nsrdb, samples.open_meteo_json, samples.windpowerlib,
 ]  # fmt: skip
 
 
@@ -80,3 +81,14 @@ def test_damage_is_read_or_refused_in_one_line(tmp_path, number):
         for read in READS:
             line = refusal(read, file)
             assert line is None or (str(file) in line and "\n" not in line)
+
+
+def test_what_other_libraries_say_of_damage_is_cut_to_a_line(tmp_path):
+    text = samples.watttime_v3(tmp_path, forecast=True).read_text(encoding="utf-8")
+    file = tmp_path / "damaged.json"
+    file.write_text(text.replace("+00:00", "+90:00", 1), encoding="utf-8")
+    lines = [refusal(read, file) for read in READS]
+    assert any(lines)
+    assert not any("\n" in line for line in lines if line)
+    short = samples.nsrdb(tmp_path).read_text(encoding="utf-8").splitlines()[:2]
+    assert "has no data rows" in str(refusal(read_weather, samples.written(tmp_path, "short.csv", short)))

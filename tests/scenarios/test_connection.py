@@ -113,3 +113,26 @@ def test_a_broken_file_of_outages_is_named(tmp_path):
         file.write_text(text)
         with pytest.raises(InputError, match=message):
             simulate(SMALL.changed(outage=str(file)))
+
+
+def test_over_several_sites_energies_add_up_and_hours_are_those_of_any():
+    windows = ("2023-06-05T08:00/2023-06-05T09:00", "2023-06-05T08:30/2023-06-05T09:30")
+    one = SMALL.changed(without=["wind", "battery"]).site
+    sites = tuple(
+        one.model_copy(
+            update={"name": name, "connection": one.connection.model_copy(update={"outage": (window,)})}
+        )
+        for name, window in zip("ab", windows, strict=True)
+    )
+    result = simulate(SMALL.model_copy(update={"sites": sites}))
+    whole, parts = result.figures.connection, [found.connection for found in result.sites.values()]
+    assert [part.islanded_h for part in parts] == [1.0, 1.0]
+    assert whole.islanded_h == 1.5
+    assert whole.unserved_mwh == pytest.approx(sum(part.unserved_mwh for part in parts), rel=1e-12)
+    assert whole.shedding_h == max(part.shedding_h for part in parts) > 0
+
+
+def test_an_outage_of_part_of_a_step_is_refused():
+    said = r"--outage .*: 2023-06-05T08:02 is 120 s into a step of 300 s, expected whole steps"
+    with pytest.raises(InputError, match=said):
+        simulate(SMALL.changed(outage="2023-06-05T08:02/2023-06-05T09:00"))

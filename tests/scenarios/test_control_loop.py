@@ -10,6 +10,7 @@ import pytest
 from scenarios import Study, simulate
 from scenarios.build import build
 from scenarios.simulation import simulate_plan
+from simulators.grid.options import NetworkOptions
 from tests.scenarios.runs import everything
 
 SITE = Study().changed(
@@ -93,3 +94,21 @@ def test_replicas_are_awake_before_they_are_needed():
     result = simulate(study)
     assert result.timeseries.awake.max() > result.timeseries.awake.min()
     assert result.figures.inference.classes.interactive.ttft_s.p99 <= 1.0
+
+
+@pytest.mark.parametrize(
+    "limit", ["least_below_pu=0.5,full_above_pu=0.51", "least_above_percent=1e6,full_below_percent=9e5"]
+)
+def test_a_limit_of_the_network_is_crossed_and_power_falls_in_the_next_interval(limit):
+    """Twelve megawatts at a bus of a real medium-voltage network; droop by line loading alone, and by voltage alone."""
+    study = SITE.changed(start="2023-06-05T17:00", days=0.02, batch_cap=64, rate=20.0, mw=12.0, bus="100",
+                         without=["pv", "wind", "battery"])  # fmt: skip
+    study = study.model_copy(update={"network": NetworkOptions(network="mv_oberrhein")})
+    free, drooped = (simulate(study.changed(policy=name)).timeseries for name in ("none", f"droop:{limit}"))
+    assert drooped.facility_mw[0] == free.facility_mw[0]
+    assert free.line_loading_max_percent.min() > 100.0
+    assert free.vm_pu.max() < 0.94
+    assert drooped.facility_mw[1] < 0.9 * free.facility_mw[1]
+    assert drooped.gpu_mw[1:].max() < drooped.gpu_mw[0]
+    assert drooped.line_loading_max_percent[1:].max() < free.line_loading_max_percent.min()
+    assert drooped.vm_pu[1:].min() > free.vm_pu.max()

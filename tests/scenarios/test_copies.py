@@ -42,3 +42,11 @@ def test_carbon_per_token_does_not_depend_on_the_size_of_a_site():
         per_token.append(1e6 * figures.carbon_kg.operational / figures.inference.decode_tokens)
     assert per_token == pytest.approx([per_token[0]] * 3, rel=1e-9)
     assert 0.01 < per_token[0] < 10  # g per 1,000 output tokens
+
+
+def test_a_power_cap_never_raises_a_sites_power():
+    """Its size is that of its GPUs at nameplate, whatever they are capped at."""
+    free, capped = (simulate(SMALL.changed(mw=0.5, power_cap_w=cap)) for cap in (None, 250.0))
+    assert capped.plan.site.copies == free.plan.site.copies
+    assert capped.timeseries["facility_mw"].max() < free.timeseries["facility_mw"].max()
+    assert (capped.figures.energy_mwh.facility) <= free.figures.energy_mwh.facility

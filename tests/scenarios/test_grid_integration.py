@@ -106,7 +106,14 @@ def options_of(command: str) -> set[str]:
 
 def test_help_lists_what_a_command_reads():
     expected = {"--network", "--power-factor", "--voltage-limits", "--enforce-q-lims", "--no-enforce-q-lims"}
-    assert options_of("hosting") == expected | {"--bus", "--config", "--help"}
+    expected |= {
+        f"--background{of}" for of in ("", "-load", "-generation", "-fill", "-label", "-timezone", "-align")
+    }
+    expected |= {"--background-decimal", "--start", "--days", "--step", "--out", "--config", "--help"}
+    of_all = {"--all-buses", "--no-all-buses", "--curtailed-percent", "--tolerance-mw"}
+    assert options_of("hosting") == expected | of_all | {"--bus"}
+    assert options_of("year") == expected | {"--bus", "--mw", "--elements", "--no-elements"}
+    assert options_of("n-1") == expected | {"--open-points", "--no-open-points"}
     assert "--enforce-q-lims" in options_of("run")
 
 
@@ -133,3 +140,76 @@ def test_a_damaged_network_is_one_line_with_its_place(tmp_path):
         assert done.stderr == (
             f"error: network file {path}, line 3, x_ohm_per_km: nan given, expected a number\n"
         )
+
+
+def test_a_german_network_has_german_sun_and_its_profiles(tmp_path):
+    pytest.importorskip("simbench")
+    arguments = ("--network", "1-MV-rural--0-sw", "--bus", "20", "--mw", "1", "--background", "simbench")
+    done = scenario("run", *arguments, "--out", str(tmp_path / "run"), *SMALL)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["study"]["sites"][0]["place"]["site"] == "germany"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert "SimBench profiles of 2016" in summary["network"]["background"]
+    frame = pd.read_parquet(tmp_path / "run" / "timeseries.parquet")
+    own_mw = frame["slack_mw"] - frame["import_mw"] - frame["loss_mw"]
+    quarters = own_mw.groupby(own_mw.index // 3).agg(["min", "max"])  # steps of 300 s, profiles of 900 s
+    assert (quarters["max"] - quarters["min"] < 1e-6).all()
+    assert quarters["max"].round(6).nunique() == len(quarters)
+
+
+def test_a_site_that_says_where_it_is_stays_there():
+    from scenarios import Study
+
+    study = Study().changed(site="california").model_copy(update={"network": Study(network={}).network})
+    assert study.at_its_network().site.place.site == "california"
+
+
+def test_every_study_of_a_network_leaves_a_table_a_figure_and_a_file(tmp_path):
+    pytest.importorskip("simbench")
+    net = (
+        "--network",
+        "1-MV-rural--0-sw",
+        "--background",
+        "simbench",
+        "--start",
+        "2016-06-06",
+        "--days",
+        "0.25",
+    )
+    for command, more, table, said in (
+        ("year", ("--elements",), "elements", "limits exceeded in"),
+        (
+            "hosting",
+            ("--bus", "20"),
+            "timeseries",
+            "checked by pandapower: 2 of 2 loads hold, 2 break just above",
+        ),
+        ("n-1", ("--no-open-points",), "outages", "outages"),
+    ):
+        out = tmp_path / command
+        done = scenario(command, *net, *more, "--out", str(out))
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        assert len(pd.read_parquet(out / f"{table}.parquet")) >= 24
+        assert list((out / "figures").glob("*.png"))
+        assert "SimBench profiles" in json.loads((out / "summary.json").read_text())["background"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("year", "--bus", "9"), "--bus, --mw: one given"),
+        (("hosting", "--bus", "9", "--all-buses"), "both given, expected one"),
+        (("hosting",), "--bus: not given"),
+        (("year", "--start", "soon"), "--start: 'soon' given"),
+        (("year", "--background", "nowhere.csv"), "nowhere.csv: no such file; expected the background"),
+        (("n-1", "--network", "cigre_mv", "--background", "simbench"), "brings no profiles"),
+    ],
+)
+def test_what_a_study_does_not_take_is_one_line(arguments, said, tmp_path):
+    done = scenario(*arguments, "--out", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scenarios import SiteStudy, Study, simulate
+from scenarios.build import build
 from scenarios.scope2 import carried_mw
 from simulators.errors import InputError
 from simulators.report import series, tables
@@ -239,3 +240,20 @@ def test_the_map_of_covered_hours_is_the_matched_ratio_where_the_grid_charges_th
     assert mean == pytest.approx(result.figures.renewable.matched_ratio, rel=1e-9)
     without = series.coverage(series.indexed(result.timeseries, meta))
     assert (without.iloc[:, 0] * hourly).sum() / hourly.sum() > mean + 0.01  # grid power in the battery
+
+
+def test_a_battery_plans_with_what_the_bill_charges_and_pays(tmp_path):
+    """The series is dear at other times than the tariff: who looked at it would pay more."""
+    tariff = {"energy_price": 0.2, "time_of_use": ("0.5 6-9",), "fees_per_kwh": 0.05, "feed_in_per_kwh": 0.1}
+    study = ENERGY.changed(load=load_file(tmp_path), soc_end="start", pv_kw=80.0, **tariff)
+    bills = {
+        rule: simulate(study.changed(dispatch=rule)).figures.cost.total
+        for rule in ("self-consumption", "horizon:objective=price")
+    }
+    assert bills["horizon:objective=price"] < 0.97 * bills["self-consumption"]
+    plan = build(study.changed(dispatch="horizon:objective=price"))
+    config = next(entity.config for entity in plan.entities if entity.part == "storage")
+    cost = np.array(config["ahead"]["cost_per_kwh"])
+    assert set(np.round(cost, 12)) == {0.25, 0.55}
+    assert np.flatnonzero(cost > 0.5).tolist() == list(range(24, 36))
+    assert set(config["ahead"]["worth_per_kwh"]) == {0.1}

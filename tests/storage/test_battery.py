@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.storage.battery import BatteryConfig, possible_w, returning_w, settled_wh, stepped
+from simulators.storage.battery import BatteryConfig, Return, possible_w, returning_w, settled_wh, stepped
 
 configs = st.builds(
     lambda capacity, charge, discharge, into, out, bounds, at, leak, taper, standby: BatteryConfig(
@@ -169,7 +169,7 @@ def test_a_battery_that_must_return_does(config, wishes, dt_s):
     spec, store = config.spec(dt_s), config.store()
     target_wh = store.energy_wh
     for i, wish in enumerate(wishes):
-        least_w, most_w = returning_w(spec, store, target_wh, (len(wishes) - 1 - i) * dt_s / 3600)
+        least_w, most_w = returning_w(spec, store, Return(target_wh, (len(wishes) - 1 - i) * dt_s / 3600))
         wished_w = min(max(wish * config.capacity_wh, least_w), most_w)
         store = stepped(spec, store, possible_w(spec, store, wished_w, spec.soc_min))
     assert store.energy_wh == pytest.approx(target_wh, abs=1e-9 * config.capacity_wh)

@@ -9,7 +9,8 @@ from simulators.errors import InputError
 from simulators.quantities.schema import BY_NAME
 from simulators.storage.ageing import NO_AGEING, lfp
 from simulators.storage.battery import BatteryConfig
-from simulators.storage.dispatch import dispatch
+from simulators.storage.connection import Connection
+from simulators.storage.dispatch import SelfConsumption, dispatch
 from simulators.storage.run import run
 from simulators.storage.simulator import Storage
 from simulators.storage.site import Site
@@ -85,3 +86,15 @@ def test_an_own_rule_runs_step_by_step(tmp_path):
 def test_bad_series_are_named(series, message):
     with pytest.raises(InputError, match=message):
         run(Site(), *series)
+
+
+def test_the_return_of_the_charge_foresees_the_import_limit():
+    """With 200 W left of the limit, 1 kWh takes five hours and more, not one."""
+    hour = 3600
+    battery = BatteryConfig(2000.0, 1000.0, 1000.0, 1.0, 1.0, soc_initial=0.5)
+    load_w = np.full(24, 800.0)
+    site = Site(battery, SelfConsumption(), Connection(import_limit_w=1000.0), hour, 24 * hour)
+    found = run(site, load_w)
+    assert found.summary["final_wh"] == pytest.approx(1000.0)
+    assert found.columns["import_mw"].max() <= 1e-3
+    assert found.columns["stored_mwh"].min() == pytest.approx(0.0, abs=1e-12)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.profiles.axis import Axis, on_axis
-from simulators.profiles.formats.base import Content, Said
+from simulators.profiles.formats.base import Content, Said, first_line
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.tables import Table
 from simulators.profiles.values import check_bare, converted, mark_implausible
@@ -34,9 +34,8 @@ def pvlib_read(
     try:
         frame, meta = reader(text, **options)[:2]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{content.path}: damaged {kind} file ({first}); expected {kind} as published"
+            f"{content.path}: damaged {kind} file ({first_line(error)}); expected {kind} as published"
         ) from error
     if not len(frame):
         raise InputError(f"{content.path}: has no data rows; expected {kind} as published")

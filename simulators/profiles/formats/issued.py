@@ -11,7 +11,7 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.profiles.clock import find_time_column
-from simulators.profiles.formats.base import Content, Issued
+from simulators.profiles.formats.base import Content, Issued, first_line
 from simulators.profiles.times import read_times
 
 
@@ -33,14 +33,14 @@ def from_columns(content: Content) -> Issued:
 def from_records(content: Content, issues: Sequence[Mapping[str, Any]], unit: str, kind: Any) -> Issued:
     """WattTime: one list of ``point_time`` and ``value`` per ``generated_at``."""
     try:
-        at = pd.DatetimeIndex(pd.to_datetime([issue["generated_at"] for issue in issues], utc=True))
-        times = [pd.to_datetime([p["point_time"] for p in issue["forecast"]], utc=True) for issue in issues]
+        at = _iso([issue["generated_at"] for issue in issues])
+        times = [_iso([point["point_time"] for point in issue["forecast"]]) for issue in issues]
         lists = [[float(point["value"]) for point in issue["forecast"]] for issue in issues]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{content.path}: damaged forecasts ({error}); expected them as downloaded"
+            f"{content.path}: damaged forecasts ({first_line(error)}); expected them as downloaded"
         ) from error
-    return _even(content, at, [pd.DatetimeIndex(own) for own in times], lists, unit, kind)
+    return _even(content, at, times, lists, unit, kind)
 
 
 def from_pairs(content: Content, issue: str, point: str, value: str, unit: str, kind: Any) -> Issued:
@@ -76,3 +76,7 @@ def _even(
     order = np.argsort(at.asi8, kind="stable")
     frame = pd.DataFrame(values[order]).ffill(axis=1).bfill(axis=1)  # a forecast holds beyond its last value
     return Issued(at[order], step_s, frame.to_numpy(), unit, kind)
+
+
+def _iso(times: Sequence[Any]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(list(times), utc=True, format="ISO8601"))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
-from simulators.profiles.formats.base import Content, Format, RawWeather, Said
+from simulators.profiles.formats.base import Content, Format, RawWeather, Said, first_line
 from simulators.profiles.formats.checks import IRRADIANCE, ends_of_hours_to_means, on_axes
 from simulators.profiles.tables import Table, parse_text
 
@@ -60,7 +60,7 @@ def _json(content: Content, said: Said) -> RawWeather:
         frame["time"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{content.path}: damaged Open-Meteo file ({error}); expected it as downloaded"
+            f"{content.path}: damaged Open-Meteo file ({first_line(error)}); expected it as downloaded"
         ) from error
     table = content.own(Table(content.path, frame, 1, {}, content.sha256))
     return _weather(content, table, {name: str(unit) for name, unit in units.items()}, held, said)
@@ -97,7 +97,7 @@ def _weather(
         altitude_m = float(about.get("elevation") or 0.0)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{content.path}: damaged Open-Meteo file ({error}); expected it as downloaded"
+            f"{content.path}: damaged Open-Meteo file ({first_line(error)}); expected it as downloaded"
         ) from error
     unix = str(table.frame["time"].iloc[0]).strip().isdigit()
     axis = read_axis(table, "time", "UTC", "start", said.fill)

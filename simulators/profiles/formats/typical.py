@@ -11,7 +11,7 @@ import pandas as pd
 from pvlib import iotools
 
 from simulators.errors import InputError
-from simulators.profiles.formats.base import Content, Format, RawWeather, Said
+from simulators.profiles.formats.base import Content, Format, RawWeather, Said, first_line
 from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked, pvlib_read
 from simulators.profiles.formats.lambert import to_degrees
 from simulators.profiles.tables import check_lengths
@@ -89,7 +89,9 @@ def _dwd_try(content: Content, said: Said) -> RawWeather:
     try:
         frame = text[[*_TRY_COLUMNS, *(_TRY_HUMIDITY.keys() & set(names)), "MM", "DD", "HH"]].astype(float)
     except (KeyError, ValueError) as error:
-        raise InputError(f"{content.path}: damaged DWD TRY ({error}); expected it as published") from error
+        raise InputError(
+            f"{content.path}: damaged DWD TRY ({first_line(error)}); expected it as published"
+        ) from error
     stamps = pd.DatetimeIndex(
         pd.to_datetime(
             {"year": NOMINAL_YEAR, "month": frame["MM"], "day": frame["DD"], "hour": frame["HH"] - 1},

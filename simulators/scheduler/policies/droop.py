@@ -39,8 +39,8 @@ class Droop:
     --------
     >>> from simulators.quantities.facts import SiteFacts
     >>> facts = SiteFacts(gpu_limit_w=700.0, gpu_idle_w=100.0)
-    >>> [list(Droop().decide(Observation(0, 60, vm_pu=v, facts=facts)))[0].watts for v in (0.99, 0.955, 0.93)]
-    [700.0, 490.0, 280.0]
+    >>> [round(next(Droop().decide(Observation(0, 60, vm_pu=v, facts=facts))).watts) for v in (0.99, 0.955, 0.93)]
+    [700, 490, 280]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"voltage", "loading", "queue"})

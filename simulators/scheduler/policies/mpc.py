@@ -107,6 +107,22 @@ class JointMpc:
             plan = self._plan = self._planned(observation, self._fleet)
         yield from self._carried_out(observation, self._fleet, plan)
 
+    def least_kg(self, seen: Observation) -> float:
+        """Carbon of the best schedule from what is seen on, not rounded to whole replicas, kg.
+
+        What the battery holds more in the end than at first counts as what it gives, at the mean intensity of the time.
+        """
+        awake = self.awake and isfinite(seen.facts.replica_off_w)
+        plan = self._planned(seen, Fleet(seen.facts, awake, self.clock, self.chunk, self.headroom))
+        solution, problem = plan.solution, plan.problem
+        if problem.battery is None:
+            return solution.objective / 1e3
+        charged = np.maximum(solution.battery_w, 0.0) * problem.battery.charge_efficiency
+        given = np.maximum(-solution.battery_w, 0.0) / problem.battery.discharge_efficiency
+        more_wh = float((charged - given).sum()) * problem.block_s / 3600.0
+        worth_g = more_wh / 1e3 * problem.battery.discharge_efficiency * float(problem.signal.mean())
+        return (solution.objective - worth_g) / 1e3
+
     def solve_every_s(self, facts: SiteFacts) -> float:
         """How long a plan is followed, s."""
         return facts.forecast_step_s

@@ -1,4 +1,4 @@
-"""What the joint schedule could do if it knew the whole run beforehand: the upper bound of the others."""
+"""What the joint schedule does if it knows the whole run beforehand: what better forecasts could give."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ BLOCKS = 700
 
 @dataclass
 class Oracle(JointMpc):
-    """The joint schedule over the whole run with perfect foresight: an upper bound, not a policy for use.
+    """The joint schedule over the whole run with perfect foresight: a yardstick of forecasts, not a policy for use.
 
-    It is rounded to whole replicas as ``mpc`` is, so that chance may put that before it by some tenths of a percent.
+    It is rounded to whole replicas as ``mpc`` is and plans with targets that are kept at every rate, so that a run that
+    trades them over time may save more. What bounds them all is the linear programme itself (`scenarios.bound`).
 
     Attributes
     ----------

@@ -31,9 +31,9 @@ def best_start(signal: ArrayLike, length: int) -> int:
     Examples
     --------
     >>> best_start([5.0, 1.0, 9.0, 3.0, 3.0], 2), best_start([5.0, 1.0, 9.0, 3.0, 3.0], 1)
-    (1, 1)
+    (0, 1)
     >>> best_start([5.0, 2.0, 9.0, 3.0, 3.0], 2)
-    1
+    3
     """
     values = np.asarray(signal, dtype=np.float64)
     if not 1 <= length <= len(values):

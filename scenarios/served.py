@@ -1,0 +1,120 @@
+"""What requests experienced and what serving them took, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from scenarios.plain import Frozen
+
+
+class Quantiles(Frozen):
+    """Median, 95th and 99th percentile, s; None of nothing."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Held(Frozen):
+    """How long a policy held requests back, s: how many, mean and 95th percentile of those."""
+
+    requests: float
+    mean: float
+    p95: float
+
+
+class OfClass(Frozen):
+    """What one class of requests experienced.
+
+    Attributes
+    ----------
+    requests
+        Finished ones.
+    ttft_s, tpot_s, e2e_s
+        From release, s; how long deferrable ones were held is in `Serving.held_s`.
+    deadlines, deadlines_missed
+        Requests with a deadline that are finished or overdue, and those that were not complete by it.
+    """
+
+    requests: float
+    ttft_s: Quantiles
+    tpot_s: Quantiles
+    e2e_s: Quantiles
+    deadlines: float
+    deadlines_missed: float
+
+
+class Classes(Frozen):
+    """Requests that nobody may hold back, and those that a policy may."""
+
+    interactive: OfClass
+    deferrable: OfClass
+
+
+class Slo(Frozen):
+    """What an interactive request must keep to count towards goodput, s; a deferrable one keeps its deadline."""
+
+    ttft_s: float
+    tpot_s: float
+
+
+class GpuEnergy(Frozen):
+    """GPU energy by phase, J; transitions are a part of idle."""
+
+    prefill: float
+    decode: float
+    idle: float
+    transition_within_idle: float
+    total: float
+
+
+class Group(Frozen):
+    """Replicas of one kind."""
+
+    replicas: float
+    gpus: float
+    gpu_energy_j: GpuEnergy
+    requests_completed: float
+    prefill_tokens: float
+    decode_tokens: float
+    energy_j_per_output_token: float | None
+
+
+class Serving(Frozen):
+    """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
+
+    `ttft_s` and the like are of all requests; `classes` keeps those apart that a policy may hold back, `tenants` does
+    the same for each tenant (``-1``: those beyond the first twenty).
+    """
+
+    requests_arrived: float
+    requests_completed: float
+    requests_running: float
+    requests_waiting: float
+    requests_rejected: float
+    requests_restarted: float
+    prefill_tokens: float
+    decode_tokens: float
+    ttft_s: Quantiles
+    tpot_s: Quantiles
+    e2e_s: Quantiles
+    queueing_s: Quantiles
+    held_s: Held
+    classes: Classes
+    tenants: Mapping[str, Classes] = Field(default_factory=dict)
+    latency_error: float
+    goodput_per_s: float
+    slo: Slo
+    output_tokens_per_s: float
+    batches: float
+    batch_size_mean: float
+    kv_use_mean: float
+    busy_mean: float
+    mfu_mean: float
+    mbu_mean: float
+    gpu_power_w_mean: float
+    gpu_energy_j: GpuEnergy
+    energy_j_per_output_token: float | None
+    groups: Mapping[str, Group]

@@ -1,0 +1,1 @@
+"""What a network's own loads, generators and storage do while a study runs."""
