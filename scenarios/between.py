@@ -64,7 +64,7 @@ def between_sites(study: Study, sites: Mapping[str, SitePlan], entities: Iterabl
         site.name: facts_of(study, site, sites[site.name], workloads[site.name]).to_plain()
         for site in study.sites
     }
-    told = {"policy": study.geo.dispatch, "geography": geography, "facts": facts}
+    told = {"policy": study.geo.dispatcher, "geography": geography, "facts": facts}
     return [
         Entity(
             NETWORK,

@@ -143,7 +143,7 @@ def _site_plan(
         notes.append(f"There is no operational carbon: {series.carbon_note}.")
     needs = needs_of(site.control.policy) if needs is None else needs
     if study.geo is not None:
-        needs |= dispatcher_needs(study.geo.dispatch)
+        needs |= dispatcher_needs(study.geo.dispatcher)
     check_needs(site, needs, series.price is not None, frozenset(NEEDS))
     return SitePlan(
         study=site,

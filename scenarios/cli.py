@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.geo_shifting",
         "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
     ),
+    "screen": (
+        "scenarios.screening",
+        "Replicas, clocks, chunk budgets from the load curve alone, with the error; no simulation.",
+    ),
     "attribution": (
         "scenarios.attribution",
         "What one changed option does to energy and latency; whose joule it is.",

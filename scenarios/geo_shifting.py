@@ -33,7 +33,7 @@ from simulators.report.canvas import style
 from simulators.scheduler.dispatch import dispatcher
 from simulators.scheduler.options import DispatchOptions
 
-SKIP = ("network", "grid_at", "routing", "mw", "bus", "dispatch", "power_resolution_s")
+SKIP = ("network", "grid_at", "routing", "mw", "bus", "dispatcher", "power_resolution_s")
 """What this command does not read."""
 
 ROUND_TRIPS_MS = {("california", "germany"): 150.0}
@@ -92,7 +92,7 @@ def run(chosen: GeoShifting) -> None:
     results: dict[str, Result] = {}
     with RunFolder(chosen.out) as folder:
         for spec in tqdm(chosen.dispatches, unit="run", disable=None):
-            geo = study.geo.model_copy(update={"dispatch": spec})
+            geo = study.geo.model_copy(update={"dispatcher": spec})
             results[spec] = simulate(study.model_copy(update={"geo": geo}))
         rows = pd.DataFrame([row_of(spec, result) for spec, result in results.items()])
         rows["saved"] = 1.0 - rows["kg"] / rows["kg"].iloc[0]

@@ -15,9 +15,7 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.grounds import power_grounds, time_grounds
 from simulators.inference.metrics import Metrics
 from simulators.inference.simulator import Inference, Served
-from simulators.quantities.commands import Release, command_from_plain
-from simulators.quantities.requests import RequestBlock
-from simulators.traffic.simulator import Traffic
+from simulators.traffic.simulator import Origin, Traffic
 from simulators.traffic.source import Source
 
 
@@ -72,41 +70,6 @@ class PaperInference(Inference):
         return found
 
 
-class _Requests:
-    """A source of the paper's requests, and what it let go in the present step."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._block = RequestBlock.concatenate([])
-        self._arrived = 0
-        self._refused: list[dict[str, Any]] = []
-
-    def advance(self, given: Given, begins_at: float, until: float) -> None:
-        self._refused = []
-        for plain in given.joined("commands"):
-            if plain["kind"] == Release.kind:
-                reason = self._source.command(command_from_plain(plain))
-                if reason is not None:
-                    self._refused.append({"kind": Release.kind, "reason": reason})
-        before = self._source.arrived
-        self._block = self._source.advance(begins_at, until)
-        self._arrived = self._source.arrived - before
-
-    def output(self, attribute: str) -> Any:
-        match attribute:
-            case "requests":
-                return self._block.to_plain()
-            case "arrived[1]":
-                return self._arrived
-            case "held[1]":
-                return self._source.held
-            case _:
-                return self._refused
-
-    def summary(self) -> dict[str, Any]:
-        return {"arrived": self._source.arrived, "held": self._source.held, "inputs": []}
-
-
 class PaperTraffic(Traffic):
     """Sources of the paper's requests.
 
@@ -119,7 +82,7 @@ class PaperTraffic(Traffic):
         "Source": {**Traffic.MODELS["Source"], "params": ["point", "span_s", "serve_s"]}
     }
 
-    def make(self, eid: str, model: str, **config: Any) -> _Requests:
+    def make(self, eid: str, model: str, **config: Any) -> Origin:
         """A source from plain values."""
         requests = requests_for(Point(**config["point"]))
-        return _Requests(Source(requests, config.get("span_s"), config.get("serve_s", 0.0)))
+        return Origin(Source(requests, config.get("span_s"), config.get("serve_s", 0.0)))

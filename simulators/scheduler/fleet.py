@@ -134,9 +134,10 @@ class Fleet:
         else:
             chosen = int(np.argmax(self._most))
         mode = self.modes[chosen]
-        return Setting(replicas, mode, self._meter_w(replicas, mode, each))
+        return Setting(replicas, mode, self.meter_w(replicas, mode, each))
 
-    def _meter_w(self, replicas: int, mode: Mode, each: float) -> float:
+    def meter_w(self, replicas: int, mode: Mode, each: float) -> float:
+        """The site's power, all copies, W, with so many replicas awake that each get a rate, 1/s."""
         facts = self.facts
         hosts = ceil(facts.replicas / facts.replicas_per_host)
         on = ceil(replicas / facts.replicas_per_host) if self.awake else hosts
@@ -145,7 +146,10 @@ class Fleet:
         if parked > 0:
             gpu_w += parked * facts.replica_off_w
         busy = float(np.interp(each, mode.rate_per_s, mode.busy))
-        host_w = on * facts.host_w + replicas / facts.replicas_per_host * busy * facts.host_busy_w
+        busy_hosts = (
+            replicas * hosts / facts.replicas * busy
+        )  # a server that is not full is as busy as its replicas
+        host_w = on * facts.host_w + busy_hosts * facts.host_busy_w
         return facts.copies * (gpu_w * facts.meter_per_gpu_w + host_w)
 
     @cached_property
@@ -160,9 +164,7 @@ class Fleet:
         points = []
         for mode, most in zip(self.modes, np.maximum(self._most, slowest).tolist(), strict=True):
             for each in {*mode.rate_per_s[mode.rate_per_s < most].tolist(), most}:
-                points += [
-                    (each * count * facts.copies, self._meter_w(count, mode, each)) for count in counts
-                ]
+                points += [(each * count * facts.copies, self.meter_w(count, mode, each)) for count in counts]
         return _lines(_lower_hull(sorted(points)))
 
 

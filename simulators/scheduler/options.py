@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.own_code import own_file
 from simulators.quantities.geography import Geography
-from simulators.scheduler.dispatch import DISPATCHERS, dispatcher
+from simulators.scheduler.dispatch import DISPATCHERS
+from simulators.scheduler.dispatch import dispatcher as named
 from simulators.scheduler.policies import POLICIES, policy
 
 
@@ -73,7 +74,7 @@ class DispatchOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    dispatch: str = Field(
+    dispatcher: str = Field(
         "home",
         description=f"which site serves whose requests: {', '.join(DISPATCHERS)}, with parameters as in "
         "greedy:objective=price; or your own FILE.py:CLASS",
@@ -128,10 +129,10 @@ class DispatchOptions(BaseModel):
             found.setdefault(site, []).append((begins, ends))
         return found
 
-    @field_validator("dispatch")
+    @field_validator("dispatcher")
     @classmethod
     def _known(cls, value: str) -> str:
-        dispatcher(value)
+        named(value)
         return value
 
     def geography(self, sites: Sequence[str]) -> Geography:
@@ -157,5 +158,5 @@ class DispatchOptions(BaseModel):
 
     def files(self) -> list[tuple[str, Path]]:
         """The file of an own dispatcher."""
-        file = own_file(self.dispatch)
-        return [("dispatch", file)] if file else []
+        file = own_file(self.dispatcher)
+        return [("dispatcher", file)] if file else []

@@ -76,9 +76,9 @@ class Sequence:
     >>> list(sequence.decide(load_w=900.0, available_w=1e6))
     []
     >>> list(sequence.decide(load_w=900.0, available_w=400.0))
-    [Release(hold=True, rate_per_s=0.0)]
+    [Release(hold=True, rate_per_s=0.0, queue=False)]
     >>> list(sequence.decide(load_w=900.0, available_w=400.0))
-    [Release(hold=True, rate_per_s=0.0), BatchCap(requests=8)]
+    [Release(hold=True, rate_per_s=0.0, queue=False), BatchCap(requests=8)]
     """
 
     def __init__(self, batch_cap: int, replicas: int) -> None:
@@ -104,7 +104,7 @@ class Sequence:
             self.level -= 1
         now = self._levels[self.level]
         if now.hold:
-            yield Release(hold=True, rate_per_s=0.0)
+            yield Release(hold=True, rate_per_s=0.0, queue=False)
         elif before.hold:
             yield Release(hold=False, rate_per_s=inf)
         if now.batch_cap != before.batch_cap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from mosaik_api_v3.types import CreateResult, ModelDescription
@@ -33,25 +34,31 @@ class _Part(Protocol):
     def summary(self) -> dict[str, Any]: ...
 
 
-class _Origin:
+class Origin:
     """A source and what it let go in the present step; counts and rates are of all copies of the site."""
 
-    def __init__(
-        self,
-        workload: Mapping[str, Any],
-        span_s: float | None = None,
-        serve_s: float = SERVE_S,
-        copies: float = 1,
-    ) -> None:
+    def __init__(self, source: Source, copies: float = 1, files: Sequence[tuple[str, Path]] = ()) -> None:
         if not 0 < copies < inf:
             raise InputError(f"traffic: {copies!r} copies, expected a number above 0")
-        self._source = Source(workload_from_plain(workload), span_s, serve_s)
-        self._files = workload_files(workload)
+        self._source = source
+        self._files = files
         self._copies = int(copies) if copies == int(copies) else copies
         self._block = RequestBlock.concatenate([])
         self._arrived = self._deferrable = 0
         self._until = 0.0
         self._refused: Refused = []
+
+    @classmethod
+    def of_workload(
+        cls,
+        workload: Mapping[str, Any],
+        span_s: float | None = None,
+        serve_s: float = SERVE_S,
+        copies: float = 1,
+    ) -> Origin:
+        """From plain values."""
+        source = Source(workload_from_plain(workload), span_s, serve_s)
+        return cls(source, copies, workload_files(workload))
 
     def advance(self, given: Given, begins_at: float, until: float) -> None:
         self._refused = _refusals(given.joined("commands"), Release.kind, self._take)
@@ -198,7 +205,7 @@ class Traffic(Adapter[_Part]):
     def make(self, eid: str, model: str, **parameters: Any) -> _Part:
         """A source or a router from plain values."""
         if model == "Source":
-            return _made(eid, _Origin, parameters)
+            return _made(eid, Origin.of_workload, parameters)
         return _made(eid, lambda **plain: _Crossing(eid, _router(**plain)), parameters)
 
     def children(self, eid: str) -> dict[str, list[CreateResult]]:

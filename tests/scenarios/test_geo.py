@@ -51,7 +51,7 @@ def test_home_is_every_site_alone_and_its_tokens_travel_nowhere():
 
 def test_greedy_on_equal_sites_is_the_closed_form():
     """Two equal sites, no latency, one of them dirty at a time: each step's requests all go to the clean one."""
-    chosen = study(("ger", "twin"), dispatch="greedy:park=false")
+    chosen = study(("ger", "twin"), dispatcher="greedy:park=false")
     steps = chosen.steps
     clean = np.arange(steps) % 2 == 0
     plan = build(chosen)
@@ -71,7 +71,7 @@ def test_greedy_on_equal_sites_is_the_closed_form():
 
 
 def test_carbon_falls_and_users_wait_for_the_network():
-    home, greedy = (simulate(study(latency_ms=APART, dispatch=name)) for name in ("home", "greedy"))
+    home, greedy = (simulate(study(latency_ms=APART, dispatcher=name)) for name in ("home", "greedy"))
     assert greedy.figures.served.requests_arrived == home.figures.served.requests_arrived
     assert greedy.figures.carbon_kg.operational < 0.8 * home.figures.carbon_kg.operational
     far = {
@@ -97,7 +97,7 @@ def test_requests_never_leave_their_residency(dispatch, tmp_path):
         "        return {'ger': [Route({'cal': 1.0})], 'cal': [Route({'ger': 1.0})]}\n"
     )
     spec = dispatch if dispatch != "OWN" else f"{own}:Careless"
-    result = simulate(study(residency={"ger": ["ger"]}, dispatch=spec), keep_requests=True)
+    result = simulate(study(residency={"ger": ["ger"]}, dispatcher=spec), keep_requests=True)
     of_germany = result.requests[result.requests.tenant == 1]
     assert len(of_germany) > 1000
     assert set(of_germany.site) == {"ger"}
@@ -108,8 +108,8 @@ def test_requests_never_leave_their_residency(dispatch, tmp_path):
 
 @pytest.mark.parametrize("dispatch", ["home", "spread", "greedy"])
 def test_a_site_that_dies_sends_its_share_elsewhere_and_nothing_is_lost(dispatch):
-    alive = simulate(study(dispatch=dispatch))
-    result = simulate(study(dispatch=dispatch, down_hours={"cal": [[1, 2]]}))
+    alive = simulate(study(dispatcher=dispatch))
+    result = simulate(study(dispatcher=dispatch, down_hours={"cal": [[1, 2]]}))
     served, before = result.figures.served, alive.figures.served
     assert served.requests_arrived == before.requests_arrived
     left = served.requests_running + served.requests_waiting
@@ -137,7 +137,7 @@ def test_an_own_dispatcher_that_fails_is_told_with_its_time(tmp_path):
     own = tmp_path / "broken.py"
     own.write_text("class Broken:\n    def decide(self, seen, geography):\n        return 1 / 0\n")
     with pytest.raises(InputError, match=r"broken.py:Broken at 0 s: ZeroDivisionError"):
-        simulate(study(dispatch=f"{own}:Broken"))
+        simulate(study(dispatcher=f"{own}:Broken"))
 
 
 SHORT = (
