@@ -108,8 +108,11 @@ def wished(mode: int, power_w: float, surplus_w: float) -> float:
 
 @in_loops
 def foreseen_w(room_w: float, mean_w: float) -> float:
-    """What can be counted on to charge with later on, W, by what there is now and was in the mean."""
-    return room_w if room_w < mean_w else mean_w
+    """What can be counted on to charge with later on, W, by what there is now and was in the mean.
+
+    A mean of inf, of a site whose rule plans its return by itself, is all that the battery can.
+    """
+    return room_w if room_w < mean_w < inf else mean_w
 
 
 @in_loops

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
@@ -80,7 +81,8 @@ class Site:
         Of a rule that plans, once it knows what is ahead.
     store, age, before_w, rooms_w, islanded
         What is in the battery; what it has lost with time and use; exchange in the last interval, W, NaN before the
-        first; sum over the intervals of what there was to charge with, W; whether the grid was away in the last.
+        first; sum over the intervals of what there was to charge with, W, inf if the rule plans; whether the grid was
+        away in the last.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class Site:
         self.age = Age()
         self.too_fast = 0
         self.before_w = float("nan")
-        self.rooms_w = 0.0
+        self.rooms_w = inf if isinstance(self.rule, Horizon) else 0.0
         self.islanded = False
 
     @property

@@ -246,13 +246,11 @@ def test_a_battery_plans_with_what_the_bill_charges_and_pays(tmp_path):
     """The series is dear at other times than the tariff: who looked at it would pay more."""
     tariff = {"energy_price": 0.2, "time_of_use": ("0.5 6-9",), "fees_per_kwh": 0.05, "feed_in_per_kwh": 0.1}
     study = ENERGY.changed(load=load_file(tmp_path), soc_end="start", pv_kw=80.0, **tariff)
-    bills = {
-        rule: simulate(study.changed(dispatch=rule)).figures.cost.total
-        for rule in ("self-consumption", "horizon:objective=price")
-    }
+    storage = study.site.storage.model_copy(update={"dispatch": "horizon:objective=price"})
+    planned = study.model_copy(update={"sites": (study.site.model_copy(update={"storage": storage}),)})
+    bills = {each.site.storage.dispatch: simulate(each).figures.cost.total for each in (study, planned)}
     assert bills["horizon:objective=price"] < 0.97 * bills["self-consumption"]
-    plan = build(study.changed(dispatch="horizon:objective=price"))
-    config = next(entity.config for entity in plan.entities if entity.part == "storage")
+    config = next(entity.config for entity in build(planned).entities if entity.part == "storage")
     cost = np.array(config["ahead"]["cost_per_kwh"])
     assert set(np.round(cost, 12)) == {0.25, 0.55}
     assert np.flatnonzero(cost > 0.5).tolist() == list(range(24, 36))
