@@ -21,6 +21,7 @@ from tests.scenarios import runs
 from tests.scenarios.runs import everything
 
 SMALL = STUDY.changed(
+    site="california",
     days=0.05, start="2017-06-05T11:00", step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1, replicas=1,
     rate=0.5, mw=0.5, bus="100", policy="carbon", defer_hours=1, iteration_time="roofline",
 )  # fmt: skip
