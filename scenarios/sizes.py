@@ -19,7 +19,7 @@ from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
 
 OBJECTIVES = {
-    "operational_kg": ("Operational carbon", "kgCO₂eq", min),
+    "operational_kg": ("Operational carbon, battery settled", "kgCO₂eq", min),
     "life_cycle_kg": ("Carbon with own supply's life cycle", "kgCO₂eq", min),
     "cost": ("Cost", "", min),
     "matched_ratio": ("Load matched by own supply", "1", max),
@@ -76,7 +76,8 @@ def sizings(
     -------
     pandas.DataFrame
         `pv_kw`, `battery_kwh`, energies in MWh, the columns of `OBJECTIVES` (NaN where there is no figure), and
-        ``best``: those of them in which no other row is better.
+        ``best``: those of them in which no other row is better. Only rows that leave the least load unserved compete:
+        what is not delivered costs and emits nothing.
 
     Examples
     --------
@@ -94,9 +95,11 @@ def sizings(
             rows.append({"pv_kw": pv, "battery_kwh": battery} | _row(figures, owned))
             done()
     table = pd.DataFrame(rows)
+    unserved = table["unserved_mwh"]
+    served = unserved <= unserved.min() + 1e-9
     best: list[list[str]] = [[] for _ in rows]
     for name, (_, _, end) in OBJECTIVES.items():
-        known = table[name].dropna()
+        known = table.loc[served, name].dropna()
         for at in known.index[known == end(known)] if len(known) else ():
             best[at].append(name)
     return table.assign(best=[", ".join(names) for names in best])
@@ -110,6 +113,7 @@ def _row(figures: Figures, owned: float) -> dict[str, Any]:
         "pv_mwh": energy.pv,
         "discharge_mwh": energy.battery_discharge,
         "curtailed_mwh": energy.curtailed,
+        "unserved_mwh": energy.unserved,
         "operational_kg": _carbon(figures.boundaries["operational"]),
         "life_cycle_kg": _carbon(figures.boundaries["life-cycle"]),
         "cost": np.nan if bill is None else bill.total + owned,
@@ -137,8 +141,10 @@ def figure(table: pd.DataFrame, currency: str, title: str) -> Figure:
             values = cells.to_numpy(dtype=np.float64)
             colours = "viridis" if end is max else "viridis_r"
             drawn = axes.imshow(values, origin="lower", aspect="auto", cmap=colours)
-            for at in np.argwhere(values == (np.nanmax(values) if end is max else np.nanmin(values))):
-                axes.plot(at[1], at[0], "o", markersize=13, fillstyle="none", color=COLOURS["carbon"], mew=2)
+            marked = table[[name in names.split(", ") for names in table["best"]]]
+            for row in marked.itertuples():
+                at = cells.columns.get_loc(row.pv_kw), cells.index.get_loc(row.battery_kwh)
+                axes.plot(*at, "o", markersize=13, fillstyle="none", color=COLOURS["carbon"], mew=2)
             for axis, sizes in ((axes.xaxis, cells.columns), (axes.yaxis, cells.index)):
                 every = -(-len(sizes) // 10)
                 axis.set_ticks(np.arange(len(sizes))[::every], [f"{size:g}" for size in sizes[::every]])

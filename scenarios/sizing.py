@@ -24,6 +24,7 @@ from scenarios.study import RunOptions, Study
 from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
+from simulators.report.labels import energy_text, number, share
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "pv_kw", "battery_kwh", "engine", "where", "serving",
         "traffic", "cluster", "control", "power_resolution_s", "drain_hours")  # fmt: skip
@@ -77,20 +78,25 @@ def run(chosen: SizingStudy) -> None:
         figure(table, money, title).savefig(folder.path("sizing.png"), metadata={"Software": None})
         folder.write_json("config.json", configuration(plan, chosen.model_dump(mode="json")))
         best = {
-            name: table[table["best"].str.contains(name, regex=False)].to_dict("records")
+            name: table[[name in names.split(", ") for names in table["best"]]].to_dict("records")
             for name in OBJECTIVES
         }
         folder.write_json("summary.json", {"best": best, "wall_s": time.perf_counter() - started})
         target = folder.finish()
     for name, (words, unit, _) in OBJECTIVES.items():
         for row in best[name][:1]:
-            told = f"{row[name]:,.4g} {money if name == 'cost' else unit}".removesuffix(" 1")
+            told = share(row[name]) if unit == "1" else number(row[name], money if name == "cost" else unit)
             edge = (
                 ", at the edge of what was tried"
                 if max(pv) == row["pv_kw"] or max(battery) == row["battery_kwh"]
                 else ""
             )
             print(f"  {words}: {told} with {row['pv_kw']:g} kW of PV and {row['battery_kwh']:g} kWh{edge}")
+    least, most = table["unserved_mwh"].min(), table["unserved_mwh"].max()
+    if most > 0:
+        print(
+            f"  Load not met: {energy_text(least)} to {energy_text(most)}; the best are those that leave the least"
+        )
     print(f"results: {target}")
 
 

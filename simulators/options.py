@@ -248,7 +248,9 @@ class Tree:
         where = f" (in {file})" if file else ""
         if first["type"] == "extra_forbidden":
             table = ".".join(part for part in path[:-1] if part != EACH)
-            siblings = [leaf.path[-1] for leaf in self.leaves.values() if leaf.path[:-1] == path[:-1]]
+            depth = len(path) - 1
+            inside = (leaf.path for leaf in self.leaves.values() if leaf.path[:depth] == path[:depth])
+            siblings = list(dict.fromkeys(name[depth] for name in inside if len(name) > depth))
             siblings = siblings or self._names_within(path)
             hint = nearest(path[-1], siblings) or f"; expected one of {', '.join(siblings)}"
             return f"{table}: unknown option {path[-1]!r}{where}{hint}"

@@ -117,14 +117,16 @@ def _classes(requests: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _per_token(summary: Mapping[str, Any], requests: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Energy per output token at GPUs and meter with its range, and what that hangs on most."""
+    """Energy per output token at GPUs and meter with its range, else of the site, and what that hangs on most."""
     found = _group(summary, "uncertainty")
     rows = []
-    for name in ("j_per_output_token_gpu", "j_per_output_token_meter"):
+    for name in ("j_per_output_token_gpu", "j_per_output_token_meter", "facility_mwh"):
         words, form = uncertainty.FIGURES[name]
         rows.append((words, uncertainty.spread(found.get(name), form)))
-    if not rows[0][1]:
-        rows[0] = (rows[0][0], _number(requests.get("energy_j_per_output_token"), "J"))
+    per_gpu, per_meter, whole = rows
+    if not per_gpu[1]:
+        per_gpu = (per_gpu[0], _number(requests.get("energy_j_per_output_token"), "J"))
+    rows = [per_gpu, per_meter] if per_meter[1] else [per_gpu, whole]
     return [*rows, ("... hangs most on", uncertainty.drivers_text(found))]
 
 

@@ -41,6 +41,15 @@ def test_terminal_without_interval_keeps_the_value():
     assert "meter" not in table
 
 
+def test_terminal_says_what_hangs_on_the_drivers_where_there_are_no_tokens():
+    """Of a measured load, or of several sites."""
+    found = {**FOUND, "j_per_output_token_gpu": None, "j_per_output_token_meter": None}
+    lines = summary_table({"uncertainty": found}).splitlines()
+    assert lines[0].split("  ")[1:][-1].strip() == "20 MWh (10 to 30 MWh)"
+    assert "Energy used by the site" in lines[0]
+    assert "hangs most on" in lines[1]
+
+
 def test_nothing_is_an_empty_text():
     assert spread(None, number) == ""
     assert drivers_text({}) == ""

@@ -95,3 +95,13 @@ def test_sizes_that_are_none_are_refused(tmp_path, load, arguments, expected):
 
 def test_a_sizing_needs_a_load(tmp_path):
     assert "--load: not given" in call_app(sizing.app(), "--out", tmp_path / "out").complaint
+
+
+def test_sizes_that_leave_load_unserved_are_not_the_best(study):
+    """What is not delivered costs and emits nothing: the smallest sizes were the best behind a small connection."""
+    limited = study.changed(import_limit_kw=45.0, soc_start=1.0, soc_end="start")
+    table = sizings(limited, [0.0], [0.0, 200.0]).set_index("battery_kwh")
+    assert table.loc[0.0, "unserved_mwh"] > table.loc[200.0, "unserved_mwh"] + 0.01
+    assert table.loc[0.0, "operational_kg"] < table.loc[200.0, "operational_kg"]
+    assert table.loc[0.0, "best"] == ""
+    assert {"operational_kg", "cost"} <= set(table.loc[200.0, "best"].split(", "))

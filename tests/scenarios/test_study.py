@@ -61,6 +61,11 @@ def test_ten_lines_of_toml_are_a_study():
     ("text", "message"),
     [
         ("pv_kv = 3", r"unknown option 'pv_kv', .*; did you mean pv_kw\?"),
+        ("[[sites]]\ntarif = {energy_price = 0.2}", r"sites: unknown option 'tarif'; did you mean tariff\?"),
+        (
+            "[[sites]]\nbatteries = {battery_kwh = 2}",
+            r"expected one of name, place, measured, traffic, serving, cluster",
+        ),
         ("[run]\ndayz = 3", r"run: unknown option 'dayz'; did you mean days\?"),
         ("[[sites]]\ngeneration = {pv = 3}", r"sites\.generation: unknown option 'pv'"),
         ("pv_kw = -3", "--pv-kw: -3 given, expected a number above 0"),
