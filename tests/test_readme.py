@@ -47,5 +47,5 @@ def test_what_the_readme_names_exists():
 
 
 def test_commands_it_names_are_there():
-    named = set(re.findall(r"^wattloop (\w+)", TEXT, re.MULTILINE))
+    named = set(re.findall(r"^wattloop ([\w-]+)", TEXT, re.MULTILINE))
     assert {"run", "grid", "sites"} <= named <= set(COMMANDS)

@@ -33,11 +33,6 @@ STANDBY = Factor(
 )
 
 
-def _as_used(factor: Factor, value: float) -> Factor:
-    """A factor, or the study's own value where it differs."""
-    return factor.own(None if value == factor.value else value)
-
-
 class StorageOptions(BaseModel):
     """The battery of a site and its rule.
 
@@ -58,11 +53,17 @@ class StorageOptions(BaseModel):
         "start (the battery is brought back in time)",
     )
     soc_min: float = Field(0.1, ge=0, lt=1, description="lowest state of charge")
-    battery_charge_efficiency: float = Field(
-        EFFICIENCY.value, gt=0, le=1, description="energy stored per energy taken from the site"
+    battery_charge_efficiency: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description=f"energy stored per energy taken from the site  [default: {EFFICIENCY.value:.4g}]",
     )
-    battery_discharge_efficiency: float = Field(
-        EFFICIENCY.value, gt=0, le=1, description="energy given to the site per energy drawn from the store"
+    battery_discharge_efficiency: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description=f"energy given to the site per energy drawn from the store  [default: {EFFICIENCY.value:.4g}]",
     )
     battery_taper: float = Field(
         1.0,
@@ -70,16 +71,21 @@ class StorageOptions(BaseModel):
         le=1,
         description="state of charge above which the charging power falls linearly, to 0 when full",
     )
-    battery_self_discharge: float = Field(
-        0.0, ge=0, lt=1, description="share of the charge lost per day of rest"
+    battery_self_discharge: float | None = Field(
+        None, ge=0, lt=1, description="share of the charge lost per day of rest  [default: 0]"
     )
-    battery_standby_w: float = Field(0.0, ge=0, description="what the battery's control and cooling draw, W")
+    battery_standby_w: float | None = Field(
+        None, ge=0, description="what the battery's control and cooling draw, W  [default: 0]"
+    )
     battery_ageing: Literal["none", "lfp"] = Field(
         "none",
         description="law by which the battery loses capacity and gains resistance: none or lfp (LFP/graphite)",
     )
-    battery_temperature: float = Field(
-        TEMPERATURE.value, ge=-20, le=60, description="temperature of the cells, degC, for their ageing"
+    battery_temperature: float | None = Field(
+        None,
+        ge=-20,
+        le=60,
+        description=f"temperature of the cells, degC, for their ageing  [default: {TEMPERATURE.value:g}]",
     )
     dispatch: str = Field(
         "self-consumption",
@@ -113,6 +119,7 @@ class StorageOptions(BaseModel):
             raise InputError(
                 f"--soc-start: {self.soc_start} given, expected at least --soc-min {self.soc_min}"
             )
+        used = self.factors()
         capacity_wh = self.battery_kwh * 1e3
         power_w = capacity_wh / self.battery_hours
         return {
@@ -121,31 +128,33 @@ class StorageOptions(BaseModel):
             "max_discharge_w": power_w,
             "soc_min": self.soc_min,
             "soc_initial": self.soc_start,
-            "charge_efficiency": self.battery_charge_efficiency,
-            "discharge_efficiency": self.battery_discharge_efficiency,
+            "charge_efficiency": used["battery_charge_efficiency"].value,
+            "discharge_efficiency": used["battery_discharge_efficiency"].value,
             "taper_from": self.battery_taper,
-            "self_discharge_per_day": self.battery_self_discharge,
-            "standby_w": self.battery_standby_w,
+            "self_discharge_per_day": used["battery_self_discharge"].value,
+            "standby_w": used["battery_standby_w"].value,
         }
 
     @property
     def ageing_at_c(self) -> float | None:
         """Temperature of the cells, degC, if they age."""
-        return None if self.battery_ageing == "none" else self.battery_temperature
+        return None if self.battery_ageing == "none" else TEMPERATURE.own(self.battery_temperature).value
+
+    def factors(self) -> dict[str, Factor]:
+        """The constants of the battery by their options: the study's own, or the defaults with their ranges."""
+        defaults = {
+            "battery_charge_efficiency": EFFICIENCY,
+            "battery_discharge_efficiency": EFFICIENCY,
+            "battery_self_discharge": SELF_DISCHARGE,
+            "battery_standby_w": STANDBY,
+        }
+        return {name: factor.own(getattr(self, name)) for name, factor in defaults.items()}
 
     def assumptions(self) -> list[Assumption]:
         """What a run with this battery rests on."""
-        found = [
-            Assumption(name, _as_used(factor, getattr(self, name)))
-            for name, factor in (
-                ("battery_charge_efficiency", EFFICIENCY),
-                ("battery_discharge_efficiency", EFFICIENCY),
-                ("battery_self_discharge", SELF_DISCHARGE),
-                ("battery_standby_w", STANDBY),
-            )
-        ]
+        found = [Assumption(name, factor) for name, factor in self.factors().items()]
         if self.ageing_at_c is not None:
-            found += ageing_assumptions(_as_used(TEMPERATURE, self.ageing_at_c))
+            found += ageing_assumptions(TEMPERATURE.own(self.battery_temperature))
         return found
 
     @property

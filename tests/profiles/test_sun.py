@@ -65,6 +65,18 @@ def test_where_the_two_tests_differ_the_irradiance_counts_and_the_beam_is_made_a
     np.testing.assert_allclose(moved.columns["dni"][high], clear(50).columns["dni"][high], rtol=0.02)
 
 
+@pytest.mark.parametrize("shift_min", [-30, 0, 30])
+def test_a_few_slips_do_not_hide_where_the_sun_is(shift_min):
+    """One value capped at 1500 W/m2 kept a year's irradiance half an hour away, and nothing said so."""
+    raw = clear(shift_min)
+    noons = np.flatnonzero(raw.columns["ghi"] > 800)[[3, 70, 150]]
+    raw.columns["ghi"][noons] = raw.columns["dhi"][noons]  # clouds, and yet a beam
+    raw.columns["dni"][noons] = 1500.0
+    moved, note = on_time(raw, PLACE, components=True)
+    assert (moved.start - raw.start).total_seconds() == 60 * shift_min
+    assert "belong" not in note
+
+
 def test_components_that_do_not_belong_together_are_said_and_left():
     raw = clear(noise=-150.0)
     same, note = on_time(raw, PLACE, components=True)

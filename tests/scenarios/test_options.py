@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from scenarios.study import RunOptions, Study
+from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.inference.serving import Serving
 from simulators.options import kinds, leaves
+from simulators.storage.options import StorageOptions
 
 
 def changed(**values) -> Study:
@@ -115,3 +117,26 @@ def test_a_pue_that_no_building_has_is_refused():
 def test_an_impossible_size_is_found_within_arrays():
     with pytest.raises(InputError, match="expected 0 or a size between"):
         changed(pv_array=["kw=1e300"])
+
+
+@pytest.mark.parametrize(
+    ("part", "given"),
+    [
+        (FacilityOptions, {}),
+        (FacilityOptions, {"pue_model": "load", "ups": "eco"}),
+        (FacilityOptions, {"pue_model": "outdoor-load", "cooling": "wet"}),
+        (StorageOptions, {"battery_ageing": "lfp"}),
+    ],
+)
+def test_a_value_of_the_study_has_no_range_even_where_it_is_the_default(part, given):
+    """Who names a value stands for it, and the report may not say that it is a usual one."""
+    named = {}
+    for entry in part(**given).assumptions():
+        name = entry.name.removesuffix("_c")
+        if name in part.model_fields:
+            named[entry.name] = name, entry.factor.value
+    assert named
+    for told, (option, value) in named.items():
+        factors = {entry.name: entry.factor for entry in part(**{**given, option: value}).assumptions()}
+        assert factors[told].low == factors[told].high == value, option
+        assert factors[told].source == "the study's own", option
