@@ -107,7 +107,8 @@ def options_of(command: str) -> set[str]:
 def test_help_lists_what_a_command_reads():
     expected = {"--network", "--power-factor", "--voltage-limits", "--enforce-q-lims", "--no-enforce-q-lims"}
     expected |= {
-        f"--background{of}" for of in ("", "-load", "-generation", "-fill", "-label", "-timezone", "-align")
+        f"--background{of}"
+        for of in ("", "-load", "-generation", "-fill", "-label", "-timezone", "-align", "-start")
     }
     expected |= {"--background-decimal", "--start", "--days", "--step", "--out", "--config", "--help"}
     of_all = {"--all-buses", "--no-all-buses", "--curtailed-percent", "--tolerance-mw"}

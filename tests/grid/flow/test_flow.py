@@ -91,8 +91,11 @@ def test_every_shipped_network_is_equal_or_says_why_it_is_left_to_pandapower(nam
         assert network.solver.why
         return
     net = at_random(shipped, np.random.default_rng(3), least=0.95)
+    try:
+        pandapower.runpp(net)
+    except pandapower.LoadflowNotConverged:
+        pytest.skip(f"{name}: pandapower does not solve it either")
     result = network.step([], powers=powers_of(net, network))
-    pandapower.runpp(net)
     assert_equal(result, net, atol=1e-6)  # as far as pandapower goes
     by_tables = Network(net, arrays=False).step([])
     assert {(v.element, v.index, v.kind) for v in result.violations} == {
