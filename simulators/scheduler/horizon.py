@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 WEAR = 1e-3
 """What moving a Wh through the battery costs beside its losses, as a share of the mean signal: breaks ties."""
 
-LATENESS = 1e-6
+LATENESS = 1e-5
 """What waiting a block costs a request, as a share of what it costs to serve it: breaks ties towards early."""
 
 
@@ -115,8 +115,8 @@ def solve(problem: Problem) -> Solution:
     high[at["import"]] = problem.import_limit_w
     high[at["over"]] = np.inf if np.isfinite(problem.import_limit_w) else 0.0
     costs[at["import"]], costs[at["over"]] = cost, 1e3 * (1.0 + cost)
-    slope = float(problem.lines[:, 0].mean()) * 3600.0 / problem.block_s
-    costs[at["left"]] = -LATENESS * max(slope, 1e-9)
+    served = float(problem.lines[:, 0].mean()) / problem.block_s  # W of a block that a request takes
+    costs[at["left"]] = -LATENESS * max(served, 1e-9)
     _battery_terms(problem, at, low, high, costs)
     rows = _balance(problem, at, hours)
     limits = _power(problem, at)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulators.quantities.facts import BatteryFacts
@@ -89,13 +89,14 @@ def test_a_larger_battery_never_costs_more_once_what_it_holds_is_settled(seed, t
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.0, 2.0))
+@example(76, 0.0625)  # what breaks ties moved the optimum
 def test_knowing_better_never_costs_more(seed, noise):
     """A schedule made with a wrong intensity, paid for at the right one."""
     p = problem(seed)
     wrong = p.signal * np.exp(noise * np.random.default_rng(seed + 1).standard_normal(HOURS))
     followed = solve(replace(p, signal=wrong))
     paid = float((p.signal * followed.import_w).sum()) * p.block_s / 3.6e6
-    assert check(p) <= paid * (1 + 1e-3)  # what breaks ties may move the optimum by as much
+    assert check(p) <= paid * (1 + 1e-6)
 
 
 def test_what_cannot_leave_in_time_leaves_as_soon_as_it_can():
