@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import scenarios
@@ -92,6 +93,19 @@ def result(folder: Path, *arguments: object) -> Result:
     ended = simulate(*QUICK, *arguments, "--out", folder)
     assert ended.code == 0, ended.err
     return Result(folder)
+
+
+def hourly_file(folder: Path, header: str, *columns: list[float]) -> Path:
+    """Four days of hours from 2017-06-05 UTC, each column repeated as often as it takes."""
+    hours = pd.date_range("2017-06-05", periods=96, freq="h", tz="UTC")
+    values = zip(*(np.resize(column, 96) for column in columns), strict=True)
+    rows = [
+        ",".join([hour.isoformat(), *(f"{v:g}" for v in row)])
+        for hour, row in zip(hours, values, strict=True)
+    ]
+    file = folder / "hourly.csv"
+    file.write_text(f"time,{header}\n" + "\n".join(rows) + "\n")
+    return file
 
 
 DATA = ROOT / "data"

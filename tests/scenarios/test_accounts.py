@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from scenarios import Result, Study, simulate
@@ -15,6 +12,7 @@ from simulators.errors import InputError
 from simulators.report import account
 from simulators.report.progress import summary_table
 from tests.conftest import call_app
+from tests.scenarios.runs import hourly_file
 
 SMALL = Study().changed(
     days=0.125, start="2017-06-05T20:00", step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100", tp=1, replicas=1,
@@ -22,18 +20,6 @@ SMALL = Study().changed(
 )  # fmt: skip
 """An evening: the battery empties into the load."""
 GERMANY = SMALL.changed(site="germany", start="2023-06-05T20:00")
-
-
-def carbon_file(folder: Path, header: str, *columns: list[float]) -> Path:
-    hours = pd.date_range("2017-06-05", periods=96, freq="h", tz="UTC")
-    values = zip(*(np.resize(column, 96) for column in columns), strict=True)
-    rows = [
-        ",".join([hour.isoformat(), *(f"{v:g}" for v in row)])
-        for hour, row in zip(hours, values, strict=True)
-    ]
-    file = folder / "carbon.csv"
-    file.write_text(f"time,{header}\n" + "\n".join(rows) + "\n")
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +152,18 @@ def test_the_switch_moves_grid_and_own_supply_together():
 
 
 def test_a_series_of_the_other_boundary_is_refused(tmp_path):
-    life = carbon_file(tmp_path, "lifecycle[gCO2eq/kWh]", [400.0])
+    life = hourly_file(tmp_path, "lifecycle[gCO2eq/kWh]", [400.0])
     with pytest.raises(
         InputError, match=r"is life cycle, but --boundary operational counts direct emissions; exp"
     ):
         simulate(SMALL.changed(carbon=str(life), boundary="operational"))
-    direct = carbon_file(tmp_path, "direct[gCO2eq/kWh]", [300.0])
+    direct = hourly_file(tmp_path, "direct[gCO2eq/kWh]", [300.0])
     with pytest.raises(InputError, match=r"expected a life cycle series, or --boundary operational"):
         simulate(SMALL.changed(carbon=str(direct), boundary="life-cycle"))
 
 
 def test_a_column_that_was_named_is_not_changed_for_another(tmp_path):
-    both = carbon_file(tmp_path, "lifecycle[gCO2eq/kWh],direct[gCO2eq/kWh]", [400.0], [300.0])
+    both = hourly_file(tmp_path, "lifecycle[gCO2eq/kWh],direct[gCO2eq/kWh]", [400.0], [300.0])
     named = SMALL.changed(carbon={"path": str(both), "column": "lifecycle"})
     assert simulate(named).figures.carbon_kg.boundary == "life-cycle"
     with pytest.raises(InputError, match="is life cycle, but --boundary operational"):
@@ -193,7 +179,7 @@ def test_a_series_that_does_not_say_is_flagged(evening):
 
 
 def test_a_marginal_series_settles_the_battery_in_a_line_of_its_own(tmp_path, evening):
-    moer = carbon_file(tmp_path, "marginal_carbon_intensity[gCO2eq/kWh]", [500.0, 600.0, 700.0])
+    moer = hourly_file(tmp_path, "marginal_carbon_intensity[gCO2eq/kWh]", [500.0, 600.0, 700.0])
     result = simulate(SMALL.changed(marginal=str(moer)))
     carbon, battery = result.figures.carbon_kg, result.figures.storage
     assert 500.0 < carbon.settlement_marginal / battery.settled_mwh < 700.0

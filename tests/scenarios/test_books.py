@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from scenarios import Result, Study, simulate
@@ -13,6 +10,7 @@ from scenarios.headline import Headline, Moved
 from simulators.errors import InputError
 from simulators.report import books
 from simulators.report.progress import summary_table
+from tests.scenarios.runs import hourly_file
 
 SMALL = Study().changed(
     days=0.125, start="2017-06-05T20:00", step=300, model="meta-llama/Meta-Llama-3-8B", gpu="h100", tp=1, replicas=1,
@@ -20,18 +18,6 @@ SMALL = Study().changed(
 )  # fmt: skip
 """An evening: the battery empties into the load."""
 GREEN = {"residual_mix": 600.0, "residual_mix_low": 500.0, "residual_mix_high": 650.0}
-
-
-def hourly_file(folder: Path, header: str, *columns: list[float]) -> Path:
-    hours = pd.date_range("2017-06-05", periods=96, freq="h", tz="UTC")
-    values = zip(*(np.resize(column, 96) for column in columns), strict=True)
-    rows = [
-        ",".join([hour.isoformat(), *(f"{v:g}" for v in row)])
-        for hour, row in zip(hours, values, strict=True)
-    ]
-    file = folder / "hourly.csv"
-    file.write_text(f"time,{header}\n" + "\n".join(rows) + "\n")
-    return file
 
 
 @pytest.fixture(scope="module")

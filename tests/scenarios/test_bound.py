@@ -28,7 +28,11 @@ def test_no_policy_beats_it(study):
 
 def test_more_of_what_helps_never_raises_it(study):
     first = bound(study)
-    for more in ({"pv_kw": 10.0}, {"battery_kwh": 10.0}, {"replicas": 6}):  # full servers, as the four of before
+    for more in (
+        {"pv_kw": 10.0},
+        {"battery_kwh": 10.0},
+        {"replicas": 6},
+    ):  # full servers, as the four of before
         second = bound(study.changed(**more))
         assert second.kg <= first.kg + 1e-9, more
     fewer = bound(study.changed(deferrable_share=0.0))
