@@ -43,7 +43,7 @@ def straight_for(tables: StageTables, cell: int, decodes: int, context: int) -> 
         return int(k * tables.kv_step - mean + 1)
     if cell == len(tables.decode_kv) - 2:
         return int(np.iinfo(np.int32).max)
-    return max(1, math.ceil(tables.decode_kv[cell + 1] - context / decodes))
+    return int(max(1, math.ceil(tables.decode_kv[cell + 1] - context / decodes)))
 
 
 @compiled
