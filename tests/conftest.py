@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 settings.register_profile("same", derandomize=True, deadline=None)  # the same today and tomorrow, on a busy machine too
 settings.load_profile("same")
+os.environ.setdefault("WATTLOOP_THREADS", "1")  # the tests have the cores to themselves, side by side
 
 
 @dataclass(frozen=True)
