@@ -167,6 +167,9 @@ def network_entities(study: Study, span: Span, timezone: str) -> list[Entity]:
         "voltage_limits": network.voltage_limits,
         "power_factor": network.power_factor,
         "enforce_q_lims": network.enforce_q_lims,
+        "tap_control": network.voltage_control.set_point,
+        "reactive": network.voltage_control.reactive,
+        "reactive_mva": network.voltage_control.reactive_mva,
         "background": None
         if network.stands_still
         else {

@@ -97,9 +97,9 @@ def app() -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
     )
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
-    commands.command("hosting")(command(HostingStudy, hosting))
+    commands.command("hosting")(command(HostingStudy, hosting, skip=("voltage_control",)))
     commands.command("year")(command(YearStudy, year))
-    commands.command("n-1")(command(OutageStudy, n_1))
+    commands.command("n-1")(command(OutageStudy, n_1, skip=("voltage_control",)))
     return commands
 
 

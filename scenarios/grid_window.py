@@ -78,6 +78,7 @@ def opened(options: NetworkOptions, window: Window) -> tuple[Network, Background
         voltage_limits=options.voltage_limits,
         power_factor=options.power_factor,
         enforce_q_lims=options.enforce_q_lims,
+        tap_control=options.voltage_control.set_point,
     )
     return network, background, steps
 

@@ -13,6 +13,7 @@ from scenarios.grid_window import Window, opened, write
 from simulators.errors import InputError
 from simulators.grid.options import NetworkOptions
 from simulators.grid.plot import network_figure
+from simulators.grid.reactive import rule_of
 from simulators.grid.record import network_summary
 from simulators.grid.studies.year import Year, run_year
 from simulators.grid.studies.year_figure import year_figure
@@ -38,8 +39,9 @@ def year(chosen: YearStudy) -> None:
     if (chosen.bus is None) != (chosen.mw is None):
         raise InputError("--bus, --mw: one given, expected both, or neither")
     network, background, steps = opened(chosen.network, chosen.window)
+    control = chosen.network.voltage_control
     if chosen.bus is not None:
-        network.attach(chosen.bus, "load")
+        network.attach(chosen.bus, "load", rule_of(control.reactive, control.reactive_mva))
     p_mw = np.full((steps.steps, len(network.sites)), chosen.mw or 0.0)
     found = run_year(network, background, steps, p_mw, chosen.elements)
     events = found.event_frame()

@@ -183,7 +183,9 @@ class World:
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
         part = {"network": "bus", "router": "destination", "dispatch": "seat"}.get(entity.part, "")
-        for site, child in zip(entity.children, made.children, strict=True):
+        for site, child in zip(
+            entity.children, made.children, strict=False
+        ):  # of a network also what is no site's
             self.entities[site, part] = child
 
     def _connect(self) -> None:

@@ -27,6 +27,9 @@ class Power(NamedTuple):
 Powers = Mapping[str, Power]
 """Power of every element of the tables in `SIGNS`."""
 
+Given = Mapping[str, Mapping[int, tuple[float | None, float | None]]]
+"""Table -> row -> MW and MVar, in the table's own sign, of an element that is told what to do; None: as it would."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -61,6 +64,18 @@ class Draws:
                 made[name] = Power(p_mw * scaling, q_mvar * scaling)
         return made
 
+    @staticmethod
+    def given(powers: Powers, given: Given) -> Powers:
+        """Powers with those of some elements replaced."""
+        made = dict(powers)
+        for name, rows in given.items():
+            p_mw, q_mvar = made[name].p_mw.copy(), made[name].q_mvar.copy()
+            for row, (p, q) in rows.items():
+                p_mw[row] = p_mw[row] if p is None else p
+                q_mvar[row] = q_mvar[row] if q is None else q
+            made[name] = Power(p_mw, q_mvar)
+        return made
+
 
 class NodePower:
     """From the powers of elements to what each node draws.
@@ -83,7 +98,7 @@ class NodePower:
         self.node: dict[str, NDArray[np.int64]] = {}
         """Node of each element; -1 for one that draws nothing."""
         for name in SIGNS:
-            table = net[name]
+            table = net[name].iloc[: len(draws.own[name].p_mw)]  # sites stand behind
             places = np.array([at.get(bus, -1) for bus in table.bus.tolist()], dtype=np.int64)
             used = table.in_service.to_numpy(dtype=bool)
             if name == "gen":  # one that balances the network gives what that takes

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy as shallow_copy
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.errors import InputError
 from simulators.grid.damage import refuse_damage
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR
-from simulators.grid.draws import Draws, Powers
+from simulators.grid.draws import Draws, Given, Powers
 from simulators.grid.limits import Limits, Violation, VoltageLimits
-from simulators.grid.result import Result
+from simulators.grid.reactive import Characteristic, settle
+from simulators.grid.result import Result, unsolved
 from simulators.grid.solver import Solver
 from simulators.grid.sources import load_network
 from simulators.grid.tables_solver import Drawn
+from simulators.grid.taps import TapChangers
 
 __all__ = ["Network", "Result", "Site", "load_network"]
 
@@ -43,6 +46,7 @@ class Site:
     bus: int
     load: int
     sgen: int
+    reactive: Characteristic | None = None
 
 
 class Network:
@@ -63,6 +67,9 @@ class Network:
         what they exceed is a violation.
     arrays
         Whether steps may be solved on arrays; else each is pandapower's, and ``net`` holds its result tables.
+    tap_control
+        Voltage, p.u., that tap changers hold (`simulators.grid.taps`), or ``own``: what the network brings. Default:
+        taps stay.
 
     Raises
     ------
@@ -86,6 +93,7 @@ class Network:
         power_factor: float = DEFAULT_POWER_FACTOR,
         enforce_q_lims: bool = False,
         arrays: bool = True,
+        tap_control: float | str | None = None,
     ) -> None:
         if isinstance(source, str | Path):
             self.net = load_network(source)
@@ -110,8 +118,13 @@ class Network:
         slack = [*net.ext_grid.bus[net.ext_grid.in_service], *net.gen.query("in_service and slack").bus]
         if not net.bus.in_service[slack].any():
             raise InputError(f"network {self.name}: no external grid in service, so nothing balances it")
-        self.solver = Solver(net, self.name, self.limits, enforce_q_lims, arrays)
+        self.taps = None if tap_control is None else TapChangers(net, tap_control)
+        self._options = (enforce_q_lims, arrays)
+        self.solver = Solver(net, self.name, self.limits, enforce_q_lims, arrays, self.taps)
         self.draws: Draws = self.solver.draws
+        self._switched: dict[tuple[bool, ...], Solver] = {}
+        self.last_drawn: tuple[Powers, list[Drawn]] = (self.draws.own, [])
+        self.last_result: Result | None = None
         self._last: tuple[tuple[Any, ...], Result] | None = None
 
     def bus_index(self, bus: int | str) -> int:
@@ -141,12 +154,14 @@ class Network:
         twin = shallow_copy(self)
         twin.net, twin.sites, twin._last = deepcopy(self.net), list(self.sites), None
         twin.solver = self.solver.copy(twin.net)
+        twin.taps, twin._switched, twin.last_result = twin.solver.taps, {}, None
         return twin
 
     def on_tables(self) -> Network:
         """A copy whose every step is pandapower's."""
         twin = self.copy()
-        twin.solver.flow = None
+        twin.solver.forget_arrays()
+        twin._options = (self._options[0], False)
         return twin
 
     def element_name(self, element: str, index: int) -> str:
@@ -164,8 +179,20 @@ class Network:
         """One line for a person, e.g. ``Line 5: overload 104.2 % (limit 100)``."""
         return f"{self.violation_name(violation)}: {violation.describe()}"
 
-    def attach(self, bus: int | str, name: str) -> Site:
+    @property
+    def last_powers(self) -> Powers:
+        """What its own elements did in the last power flow."""
+        return self.last_drawn[0]
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether a step depends on the one before, or reactive power on the step, so that steps go one by one."""
+        return self.taps is not None or any(site.reactive is not None for site in self.sites)
+
+    def attach(self, bus: int | str, name: str, reactive: Characteristic | None = None) -> Site:
         """Put a site on a bus; until the first `step` it draws nothing.
+
+        `reactive` says what reactive power it draws where `step` is not told; default: by the power factor.
 
         Raises
         ------
@@ -181,11 +208,40 @@ class Network:
             raise InputError(f"site {name!r}: attached already; expected a new name")
         load = pandapower.create_load(self.net, index, p_mw=0.0, q_mvar=0.0, name=name)
         sgen = pandapower.create_sgen(self.net, index, p_mw=0.0, q_mvar=0.0, name=name)
-        site = Site(name, index, int(load), int(sgen))
+        site = Site(name, index, int(load), int(sgen), reactive)
         self.sites.append(site)
         self.solver.forget()
+        for other in self._switched.values():
+            other.forget()
         self._last = None
         return site
+
+    def switch(self, closed: Mapping[int, bool]) -> None:
+        """Open or close switches; buses that lose their supply are dark from the next `step` on.
+
+        Raises
+        ------
+        InputError
+            If there is no such switch, or no solution with the switches so.
+        """
+        table = self.net.switch
+        for index in closed:
+            if index not in table.index:
+                raise InputError(f"network {self.name}: no switch {index}")
+        states = table.closed.to_numpy(dtype=bool)
+        self._switched.setdefault(tuple(states.tolist()), self.solver)
+        asked = [closed.get(int(index), state) for index, state in zip(table.index, states, strict=True)]
+        wanted = np.array(asked, dtype=bool)
+        if (wanted == states).all():
+            return
+        table["closed"] = wanted
+        key = tuple(wanted.tolist())
+        if key not in self._switched:
+            self._switched[key] = Solver(
+                self.net, self.name, self.limits, *self._options, taps=self.taps, draws=self.draws
+            )
+        self.solver, self._last = self._switched[key], None
+        self.solver.forget()
 
     def reactive_mvar(self, p_mw: ArrayLike) -> Array:
         """Reactive power, MVar, of a site that draws `p_mw`; none while it exports (inverters at unity)."""
@@ -194,12 +250,13 @@ class Network:
     def step(
         self,
         p_mw: ArrayLike,
-        q_mvar: ArrayLike | None = None,
+        q_mvar: ArrayLike | Sequence[float | None] | None = None,
         load_scaling: float | None = None,
         gen_scaling: float | None = None,
         powers: Powers | None = None,
+        given: Given | None = None,
     ) -> Result:
-        """Solve the power flow.
+        """Solve the power flow; tap changers, if they are controlled, move until they are content.
 
         The solver is skipped only where every input equals the last step's exactly.
 
@@ -208,12 +265,14 @@ class Network:
         p_mw
             What each site draws, MW, in the order of `sites`; negative: it exports. A number for one site.
         q_mvar
-            Reactive power each site draws, MVar; default: `reactive_mvar`.
+            Reactive power each site draws, MVar; None: by its characteristic, else by `reactive_mvar`.
         load_scaling, gen_scaling
             Replaces pandapower's ``scaling`` of the network's own loads and static generators: 1 is full
             power as tabled. Default: as in the file. Of `powers`, where these are given, they are factors.
         powers
             Of the network's own elements in this step (`simulators.grid.background`). Default: as in the file.
+        given
+            Powers of single elements, whatever the rest says.
 
         Raises
         ------
@@ -221,25 +280,88 @@ class Network:
             If a number is not finite or their count is not that of the sites.
         """
         p = np.atleast_1d(np.asarray(p_mw, dtype=np.float64))
-        q = self.reactive_mvar(p) if q_mvar is None else np.atleast_1d(np.asarray(q_mvar, dtype=np.float64))
-        if p.shape != (len(self.sites),) or q.shape != p.shape:
-            raise InputError(f"network {self.name}: {p.size} P and {q.size} Q for {len(self.sites)} sites")
+        asked = (
+            [None] * p.size if q_mvar is None else np.atleast_1d(np.asarray(q_mvar, dtype=object)).tolist()
+        )
+        if p.shape != (len(self.sites),) or len(asked) != p.size:
+            raise InputError(
+                f"network {self.name}: {p.size} P and {len(asked)} Q for {len(self.sites)} sites"
+            )
+        q = np.array(
+            [by if one is None else one for one, by in zip(asked, self.reactive_mvar(p), strict=True)]
+        )
         scalings = (load_scaling, gen_scaling)
-        if not (np.isfinite(p).all() and np.isfinite(q).all()) or any(
+        if not (np.isfinite(p).all() and np.isfinite(q.astype(np.float64)).all()) or any(
             s is not None and not (math.isfinite(s) and s >= 0.0) for s in scalings
         ):
             raise InputError(
                 f"network {self.name}: P {p} MW, Q {q} MVar, scaling of loads and generators {scalings}; "
                 "expected finite numbers, and a scaling of at least 0"
             )
-        key = (*p.tolist(), *q.tolist(), *scalings)
-        if powers is None and self._last is not None and self._last[0] == key:
+        key = (*p.tolist(), *asked, *scalings)
+        kept = powers is None and not given
+        if kept and self._last is not None and self._last[0] == key:
             return self._last[1]
-        drawn = [
-            Drawn(site.load, site.sgen, *power)
-            for site, power in zip(self.sites, zip(p.tolist(), q.tolist(), strict=True), strict=True)
-        ]
         own = self.draws.scaled(load_scaling, gen_scaling, powers)
-        result = self.solver.step(own, drawn, [site.bus for site in self.sites], p, q)
-        self._last = (key, result) if powers is None else None
+        own = own if not given else self.draws.given(own, given)
+        ruled = [n for n, one in enumerate(asked) if one is None and self.sites[n].reactive is not None]
+        result = self._flow(own, p, q.astype(np.float64), ruled)
+        if self.taps is not None:
+            been = {tuple(self.taps.position.tolist())}
+            while self.solver.retap(result):
+                result = self._flow(own, p, q.astype(np.float64), ruled)
+                if (
+                    now := tuple(self.taps.position.tolist())
+                ) in been:  # a step is wider than the band: it would go on
+                    break
+                been.add(now)
+            result = replace(result, tap_pos=self.taps.position)
+        self._last = (key, result) if kept else None
+        self.last_result = result
         return result
+
+    def _flow(self, own: Powers, p: Array, q: Array, ruled: list[int]) -> Result:
+        """One power flow, in which the sites that are `ruled` draw what their characteristics ask for."""
+        buses = [site.bus for site in self.sites]
+        result: Result | None = None
+
+        def by_rule(vm_pu: Array) -> Array:
+            now = q.copy()
+            for n in ruled:
+                rule, at = self.sites[n].reactive, self.solver.place_of(buses[n])
+                assert rule is not None
+                vm = float(vm_pu[at])
+                now[n] = rule.drawn_mvar(float(p[n]), vm) if self.solver.supplied[buses[n]] else 0.0
+            return now
+
+        def at(now: Array) -> Array:
+            nonlocal result
+            drawn = [
+                Drawn(site.load, site.sgen, *power)
+                for site, power in zip(self.sites, zip(p.tolist(), now.tolist(), strict=True), strict=True)
+            ]
+            self.last_drawn = (own, drawn)
+            result = self.solver.step(own, drawn, buses, p, now)
+            return by_rule(result.vm_pu)
+
+        start = by_rule(np.ones(len(self.net.bus)))
+        if not any(self._by_voltage(n) for n in ruled):
+            at(start)
+        elif (settled := self._settled(at, start, by_rule(np.zeros(len(self.net.bus))))) is None:
+            result = unsolved(len(self.buses), len(self.lines), len(self.trafos), p, start)
+        else:
+            at(settled)
+        assert result is not None
+        return result
+
+    @staticmethod
+    def _settled(at: Callable[[Array], Array], *starts: Array) -> Array | None:
+        """Reactive powers that settle, from the first start with a solution: at nominal voltage, else at the lowest."""
+        for start in starts:
+            if np.isfinite(at(start)).all():
+                return settle(at, start)
+        return None
+
+    def _by_voltage(self, site: int) -> bool:
+        rule = self.sites[site].reactive
+        return rule is not None and rule.kind == "qv"

@@ -5,11 +5,63 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR, SEASON, SIMBENCH, background_note
 from simulators.options import HIDDEN
 from simulators.profiles.fileref import FileRef
+
+
+class VoltageControl(BaseModel):
+    """What holds the network's voltages, besides its generators.
+
+    Examples
+    --------
+    >>> VoltageControl(tap_control="1.02").set_point
+    1.02
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    tap_control: str | None = Field(
+        None,
+        description="voltage, p.u., that on-load tap changers hold at their transformer's low-voltage side, or own "
+        "(the network's set points, as SimBench brings them)  [default: taps stay]",
+    )
+    reactive: str | None = Field(
+        None,
+        description="reactive power that a site's converters (UPS, inverters) exchange: Q(V) qv:vde4110, "
+        "qv:vde4110-limit, qv:ieee1547a, qv:ieee1547b, by active power qp:vde4110, qp:ieee1547a, qp:ieee1547b, "
+        "cosphi:vde4105, or points of your own, e.g. qv:0.96:0.33,1.04:-0.33 (p.u., supplied per rated power)  "
+        "[default: by --power-factor]",
+    )
+    reactive_mva: float | None = Field(
+        None, gt=0, description="rated power of these converters, MVA; needed with --reactive"
+    )
+
+    @field_validator("tap_control")
+    @classmethod
+    def _is_set_point(cls, value: str | None) -> str | None:
+        if value is None or value == "own":
+            return value
+        try:
+            fits = 0.8 <= float(value) <= 1.2
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError("expected own, or a voltage from 0.8 to 1.2 p.u.")
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> VoltageControl:
+        if (self.reactive is None) != (self.reactive_mva is None):
+            raise ValueError("--reactive, --reactive-mva: one given, expected both, or neither")
+        return self
+
+    @property
+    def set_point(self) -> float | str | None:
+        """Of tap changers: p.u., ``own``, or None."""
+        return self.tap_control if self.tap_control in (None, "own") else float(self.tap_control or 0.0)
 
 
 class NetworkOptions(BaseModel):
@@ -53,6 +105,8 @@ class NetworkOptions(BaseModel):
     background_generation: float = Field(
         1.0, ge=0, description="factor on all static generators of the network"
     )
+
+    voltage_control: VoltageControl = VoltageControl()
 
     def files(self) -> list[tuple[str, Path]]:
         """The files that network and background are read from, where they are such: what each is, and its path."""

@@ -14,7 +14,17 @@ from simulators.grid.record import Breach, Extreme, RunRecord
 
 _SUMS = ("hours", "unsolved_hours", "violation_hours", "losses_mwh", "slack_mwh", "unsupplied_mwh")
 _EXTREMES = ("highest_line", "highest_trafo", "lowest_vm", "highest_vm")
-_ARRAYS = ("line_loading_max", "trafo_loading_max", "vm_min", "vm_max", "site_mwh", "site_p_max_mw")
+_ARRAYS = (
+    "line_loading_max",
+    "trafo_loading_max",
+    "vm_min",
+    "vm_max",
+    "site_mwh",
+    "site_p_max_mw",
+    "tap_least",
+    "tap_most",
+    "tap_moves",
+)
 
 
 def record_to_plain(record: RunRecord) -> dict[str, Any]:

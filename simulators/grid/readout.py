@@ -27,12 +27,14 @@ class Reader:
         A solved ``pandapowerNet``.
     limits
         What its results are held against, besides the limits of its sources and the supply of its buses.
+    loads
+        How many of its loads are its own; those of sites stand behind.
     """
 
-    def __init__(self, net: Any, limits: Limits) -> None:
+    def __init__(self, net: Any, limits: Limits, loads: int) -> None:
         self._limits = limits
         self.sources = SourceLimits(net)
-        self._supply = Supply(net)
+        self._supply = Supply(net, loads)
         # Lines, transformers, impedances, DC lines: pandapower gives the loss of each in one column name.
         self._lossy = [e for e in net if f"res_{e}" in net and len(net[e]) and "pl_mw" in net[f"res_{e}"]]
         self._lines = len(net.line)
@@ -75,7 +77,7 @@ class Reader:
         vm_pu = np.abs(v_pu)
         line, trafo = np.split(solution.loading_percent, [self._lines])
         slack = flow.slack_mva(solution.fed_mva)
-        sources = self._of_sources(flow, solution, powers) if self.sources.any else {}
+        sources = self.of_sources(flow, solution, powers) if self.sources.any else {}
         return Result(
             converged=True,
             vm_pu=vm_pu,
@@ -90,7 +92,7 @@ class Reader:
             violations=self._violations(vm_pu, line, trafo, sources, powers),
         )
 
-    def _of_sources(self, flow: Flow, solution: Solution, powers: Powers) -> dict[str, dict[str, Array]]:
+    def of_sources(self, flow: Flow, solution: Solution, powers: Powers) -> dict[str, dict[str, Array]]:
         """Powers of sources as pandapower's result tables have them."""
         p_mw, q_mvar = flow.source_powers(solution.fed_mva, powers["gen"].p_mw)
         tables = {}

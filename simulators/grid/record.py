@@ -54,6 +54,8 @@ class RunRecord:
         Per element over the run, in the network's order, % and p.u.; NaN before the first step.
     lowest_vm
         Of all buses; its value is negated, so that one class serves both directions.
+    tap_least, tap_most, tap_moves
+        Positions of tap changers that hold a voltage, and how many steps of theirs they took between power flows.
     violation_hours, unsolved_hours, hours
         Time with at least one violation (a step without solution is one), without solution, in all.
     """
@@ -74,6 +76,9 @@ class RunRecord:
     trafo_loading_max: Array = field(init=False)
     vm_min: Array = field(init=False)
     vm_max: Array = field(init=False)
+    tap_least: Array = field(init=False)
+    tap_most: Array = field(init=False)
+    tap_moves: Array = field(init=False)
     site_mwh: Array = field(init=False)
     site_p_max_mw: Array = field(init=False)
 
@@ -83,8 +88,18 @@ class RunRecord:
         self.trafo_loading_max = np.full(len(network.trafos), math.nan)
         self.vm_min = np.full(len(network.buses), math.nan)
         self.vm_max = np.full(len(network.buses), math.nan)
+        taps = 0 if network.taps is None else len(network.taps.rows)
+        self.tap_least, self.tap_most = np.full(taps, math.nan), np.full(taps, math.nan)
+        self.tap_moves = np.zeros(taps)
+        self._tap_last: Array | None = None
         self.site_mwh = np.zeros(len(network.sites))
         self.site_p_max_mw = np.full(len(network.sites), math.nan)
+
+    def sites_came(self) -> None:
+        """Take in sites that were attached since."""
+        more = len(self.network.sites) - len(self.site_mwh)
+        self.site_mwh = np.append(self.site_mwh, np.zeros(more))
+        self.site_p_max_mw = np.append(self.site_p_max_mw, np.full(more, math.nan))
 
     def add(self, result: Result, at_s: int, step_s: int) -> None:
         """Add the step that covers [`at_s`, `at_s` + `step_s`)."""
@@ -102,6 +117,11 @@ class RunRecord:
         self.losses_mwh += result.p_loss_mw * hours
         self.slack_mwh += result.p_slack_mw * hours
         self.unsupplied_mwh += result.unsupplied_mw * hours
+        if len(result.tap_pos):
+            self.tap_least = np.fmin(self.tap_least, result.tap_pos)
+            self.tap_most = np.fmax(self.tap_most, result.tap_pos)
+            self.tap_moves += 0.0 if self._tap_last is None else np.abs(result.tap_pos - self._tap_last)
+            self._tap_last = result.tap_pos
         np.fmax(self.line_loading_max, result.line_loading_percent, out=self.line_loading_max)
         np.fmax(self.trafo_loading_max, result.trafo_loading_percent, out=self.trafo_loading_max)
         np.fmin(self.vm_min, result.vm_pu, out=self.vm_min)
@@ -168,6 +188,7 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
         "vm_pu_max": _extreme(record.highest_vm, buses, network),
         "line_loading_percent_max": _extreme(record.highest_line, lines, network),
         "trafo_loading_percent_max": _extreme(record.highest_trafo, list(network.trafos), network),
+        **_taps(record),
         "losses_mwh": record.losses_mwh,
         "external_grid_mwh": record.slack_mwh,
         "unsupplied_buses": sum(breach.worst.kind == "no supply" for breach in record.breaches.values()),
@@ -188,6 +209,25 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
             }
             for breach in worst_breaches(record)[:listed]
         ],
+    }
+
+
+def _taps(record: RunRecord) -> dict[str, Any]:
+    """What tap changers did, where any hold a voltage."""
+    if record.network.taps is None:
+        return {}
+    table = record.network.net.trafo
+    return {
+        "tap_changers": [
+            {
+                "index": int(table.index[row]),
+                "name": record.network.element_name("trafo", int(table.index[row])),
+                "lowest": _number(record.tap_least[at]),
+                "highest": _number(record.tap_most[at]),
+                "moves": float(record.tap_moves[at]),
+            }
+            for at, row in enumerate(record.network.taps.rows.tolist())
+        ]
     }
 
 

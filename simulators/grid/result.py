@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Result:
         What each site took, in the order of `Network.sites`; consumption positive.
     violations
         Limits exceeded; see `simulators.grid.limits`.
+    tap_pos
+        Positions of the tap changers that hold a voltage, in the order of `Network.taps`; none where taps stay.
     """
 
     converged: bool
@@ -46,6 +48,7 @@ class Result:
     site_p_mw: Array
     site_q_mvar: Array
     violations: tuple[Violation, ...]
+    tap_pos: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def vm_min(self) -> float:

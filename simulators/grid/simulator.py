@@ -1,4 +1,4 @@
-"""mosaik adapter of `simulators.grid`: a `Grid` with one child `Bus` per site."""
+"""mosaik adapter of `simulators.grid`: a `Grid` whose children are its buses, lines, transformers, loads, ..."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
 from simulators.grid.background.background import Background
 from simulators.grid.background.reading import Asked, Steps, open_network
-from simulators.grid.defaults import DEFAULT_POWER_FACTOR, background_note
-from simulators.grid.limits import VoltageLimits
+from simulators.grid.defaults import background_note
+from simulators.grid.elements import KINDS, Elements
 from simulators.grid.network import Network
 from simulators.grid.plain import record_to_plain
+from simulators.grid.reactive import rule_of
 from simulators.grid.record import RunRecord, network_summary
 from simulators.grid.result import Result
 from simulators.profiles.fileref import FileRef
@@ -33,12 +34,16 @@ _OUTPUTS: dict[str, Callable[[Result], float]] = {
     "converged[1]": lambda result: float(result.converged),
 }
 
+_DRAWN = ("P[MW]", "P_load[MW]", "P_gen[MW]")
+_REACTIVE = ("Q[MVar]", "Q_load[MVar]", "Q_gen[MVar]")
+
 
 @dataclass
 class _Grid:
-    """A network, its sites' buses (entity ids in order) and what a run did to it."""
+    """A network, its elements, its sites' buses (entity ids in order) and what a run did to it."""
 
     network: Network
+    elements: Elements
     record: RunRecord
     background: Background | None = None
     buses: list[str] = field(default_factory=list)
@@ -48,11 +53,20 @@ class _Grid:
 class PowerGrid(Adapter[_Grid]):
     """Power flow of a distribution or transmission network, one per step.
 
-    ``Grid(network="mv_oberrhein", buses=[100])`` returns a ``Grid`` whose ``children`` are one ``Bus`` per entry of
-    `buses`, in that order: connect a site's ``P[MW]`` (consumption positive, export negative; several sources add up)
-    and, if known, ``Q[MVar]`` to it; without a connected Q the site's power factor gives it. ``load_scaling[1]`` and
-    ``gen_scaling[1]`` of the Grid, where connected, scale the network's own loads and static generators. A `background`
-    lets these move: ``{"source": "simbench", "start": "2016-06-06T00:00+00:00", "steps": 288}`` (`Asked`, `Steps`).
+    ``Grid(network="mv_oberrhein", buses=[100])`` returns a ``Grid`` whose ``children`` are first one ``Bus`` per entry
+    of `buses`, in that order, then every other element of the network, ``Bus``, ``Line``, ``Trafo``, ``Load``, and so
+    on (`simulators.grid.elements.KINDS`), each related to the buses it stands at. Anything may be connected to any of
+    them, whether or not its bus is in `buses`:
+
+    - a bus: ``P[MW]`` (consumption positive, export negative; several sources add up) and, if known, ``Q[MVar]``;
+      without a connected Q the site's power factor, or its `reactive` characteristic, gives it; ``P_load[MW]``,
+      ``P_gen[MW]``, ``Q_load[MVar]``, ``Q_gen[MVar]`` as mosaik-pandapower-2 takes them (none of these Q: 0);
+    - a load, static generator, storage or generator: its own power, in place of what network or background say;
+    - a switch: ``closed[1]``, 0 or 1.
+
+    ``load_scaling[1]`` and ``gen_scaling[1]`` of the Grid, where connected, scale the network's own loads and static
+    generators. A `background` lets these move:
+    ``{"source": "simbench", "start": "2016-06-06T00:00+00:00", "steps": 288}`` (`Asked`, `Steps`).
 
     Outputs are NaN in steps without a solution, apart from ``converged[1]`` (0) and ``violations[1]`` (1). The extra
     methods `summary` and `record` tell the run in plain values.
@@ -61,27 +75,33 @@ class PowerGrid(Adapter[_Grid]):
     --------
     >>> grid = PowerGrid()
     >>> created = grid.create(1, "Grid", name="network", network="cigre_mv", buses=[9])
-    >>> created[0]["children"]
-    [{'eid': 'network-Bus-9', 'type': 'Bus'}]
+    >>> created[0]["children"][0]
+    {'eid': 'network-Bus-9', 'type': 'Bus', 'rel': []}
+    >>> created[0]["children"][20]
+    {'eid': 'network-Line-5', 'type': 'Line', 'rel': ['network-Bus-7', 'network-Bus-8']}
     >>> grid.step(0, {"network-Bus-9": {"P[MW]": {"Storage-0.site": 1.5}}}, 60)
     60
-    >>> grid.get_data({"network-Bus-9": ["P[MW]"], "network": ["converged[1]"]})
-    {'network-Bus-9': {'P[MW]': 1.5}, 'network': {'converged[1]': 1.0}}
+    >>> grid.get_data({"network-Bus-9": ["P[MW]"], "network-Load-7": ["P[MW]"], "network": ["converged[1]"]})
+    {'network-Bus-9': {'P[MW]': 2.07375}, 'network-Load-7': {'P[MW]': 0.57375}, 'network': {'converged[1]': 1.0}}
     """
 
     MODELS = {
         "Grid": {
             "public": True,
-            "params": ["network", "buses", "voltage_limits", "power_factor", "enforce_q_lims", "background"],
+            "params": [
+                *("network", "buses", "voltage_limits", "power_factor", "enforce_q_lims", "background"),
+                *("tap_control", "reactive", "reactive_mva"),
+            ],
             "attrs": ["load_scaling[1]", "gen_scaling[1]", *_OUTPUTS],
         },
-        "Bus": {"public": False, "params": [], "attrs": ["P[MW]", "Q[MVar]", "vm_pu[1]", "va[deg]"]},
+        **{model: {"public": False, "params": [], "attrs": kind.attributes} for model, kind in KINDS.items()},
     }
 
     def __init__(self) -> None:
         super().__init__()
         self.meta["extra_methods"].append("record")
-        self._bus_of: dict[str, tuple[str, int]] = {}
+        self._part_of: dict[str, tuple[str, str, int]] = {}
+        self._connected: dict[str, list[str]] = {}
         self._inputs: InputData = {}
 
     def make(
@@ -90,57 +110,89 @@ class PowerGrid(Adapter[_Grid]):
         model: str,
         network: Any = "mv_oberrhein",
         buses: Sequence[int | str] = (),
-        voltage_limits: VoltageLimits = "network",
-        power_factor: float = DEFAULT_POWER_FACTOR,
-        enforce_q_lims: bool = False,
         background: Mapping[str, Any] | None = None,
+        reactive: str | None = None,
+        reactive_mva: float | None = None,
+        **options: Any,
     ) -> _Grid:
-        if not buses:
-            raise InputError("grid: no buses given; expected at least one bus for a site")
-        limits = voltage_limits if isinstance(voltage_limits, str) else tuple(voltage_limits)
-        made, moving = _opened(
-            network,
-            background,
-            self.step_size,
-            voltage_limits=limits,
-            power_factor=power_factor,
-            enforce_q_lims=enforce_q_lims,
-        )
+        made, moving = _opened(network, background, self.step_size, options)
+        elements = Elements(made)
         names: list[str] = []
         for number, bus in enumerate(buses):
             index = made.bus_index(bus)
             name = f"{eid}-Bus-{index}"
             if name in names:
                 raise InputError(f"grid: bus {bus!r} given twice; expected different buses")
-            made.attach(index, f"site {number + 1}" if len(buses) > 1 else "site")
-            self._bus_of[name] = (eid, number)
+            rule = rule_of(reactive, reactive_mva)
+            made.attach(index, f"site {number + 1}" if len(buses) > 1 else "site", rule)
             names.append(name)
-        return _Grid(made, RunRecord(made), moving, names)
+        for kind, rows in elements.rows.items():
+            self._part_of |= {f"{eid}-{kind}-{index}": (eid, kind, index) for index in rows}
+        return _Grid(made, elements, RunRecord(made), moving, names)
 
     def children(self, eid: str) -> dict[str, list[CreateResult]]:
-        return {"children": [{"eid": name, "type": "Bus"} for name in self.entities[eid].buses]}
+        grid = self.entities[eid]
+        parts: dict[str, CreateResult] = {
+            f"{eid}-{kind}-{index}": {
+                "eid": f"{eid}-{kind}-{index}",
+                "type": kind,
+                "rel": [f"{eid}-Bus-{bus}" for bus in grid.elements.related(kind, index)],
+            }
+            for kind, rows in grid.elements.rows.items()
+            for index in rows
+        }
+        first = [parts.pop(name) for name in grid.buses]
+        return {"children": [*first, *parts.values()]}
 
     def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
         """Solve every network for [time, time + step size)."""
         self._inputs = inputs
+        self._connected = {}
+        for name in inputs:
+            if name in self._part_of:
+                self._connected.setdefault(self._part_of[name][0], []).append(name)
         return super().step(time, inputs, max_advance)
 
     def advance(self, eid: str, entity: _Grid, given: Given) -> None:
+        told: dict[tuple[str, int], dict[str, float]] = {}
+        closed: dict[int, bool] = {}
+        for name in sorted(self._connected.get(eid, ())):
+            _, kind, index = self._part_of[name]
+            here = Given(name, self._inputs[name])
+            if kind == "Bus":
+                self._attach(name, entity, index)
+            elif kind == "Switch":
+                closed[index] = bool(here.only("closed[1]"))
+            else:
+                told[kind, index] = {attribute: here.total(attribute) for attribute in here.attributes}
+        if closed:
+            entity.network.switch(closed)
         at_buses = [Given(name, self._inputs.get(name, {})) for name in entity.buses]
-        p_mw = [bus.total("P[MW]") for bus in at_buses]
-        by_factor = entity.network.reactive_mvar(p_mw)
-        q_mvar = [bus.total("Q[MVar]", float(q)) for bus, q in zip(at_buses, by_factor, strict=True)]
         load, generation = given.only("load_scaling[1]", None), given.only("gen_scaling[1]", None)
         moving = entity.background
-        powers = None if moving is None else moving.at(self.now // self.step_size)
-        entity.result = entity.network.step(p_mw, q_mvar, load, generation, powers)
+        entity.result = entity.network.step(
+            [_drawn(bus, _DRAWN) for bus in at_buses],
+            [_reactive(bus) for bus in at_buses],
+            load,
+            generation,
+            None if moving is None else moving.at(self.now // self.step_size),
+            entity.elements.told(told) if told else None,
+        )
         entity.record.add(entity.result, self.now, self.step_size)
+
+    @staticmethod
+    def _attach(name: str, entity: _Grid, index: int) -> None:
+        """What is connected to a bus that has no site yet is one."""
+        if name not in entity.buses:
+            entity.network.attach(index, f"bus {index}")
+            entity.buses.append(name)
+            entity.record.sites_came()
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Hand out the last step's results."""
         return {
-            eid: {attr: self._bus(eid, attr) for attr in attrs}
-            if eid in self._bus_of
+            eid: self._part(eid, attrs)
+            if eid in self._part_of
             else self.outputs(eid, self.entities[eid], attrs)
             for eid, attrs in outputs.items()
         }
@@ -148,18 +200,10 @@ class PowerGrid(Adapter[_Grid]):
     def outputs(self, eid: str, entity: _Grid, attributes: list[str]) -> dict[str, Any]:
         return {name: _OUTPUTS[name](entity.result) if entity.result else nan for name in attributes}
 
-    def _bus(self, name: str, attribute: str) -> float:
-        eid, number = self._bus_of[name]
-        grid = self.entities[eid]
-        result = grid.result
-        assert result is not None, "asked for before the first step"
-        if attribute == "P[MW]":
-            return float(result.site_p_mw[number])
-        if attribute == "Q[MVar]":
-            return float(result.site_q_mvar[number])
-        position = grid.network.buses.tolist().index(grid.network.sites[number].bus)
-        values = result.vm_pu if attribute == "vm_pu[1]" else result.va_degree
-        return float(values[position])
+    def _part(self, name: str, attributes: list[str]) -> dict[str, float]:
+        eid, kind, index = self._part_of[name]
+        elements = self.entities[eid].elements
+        return {attribute: elements.value(kind, index, attribute) for attribute in attributes}
 
     def summarise(self, eid: str, entity: _Grid) -> dict[str, Any]:
         moving = entity.background
@@ -171,10 +215,24 @@ class PowerGrid(Adapter[_Grid]):
         return record_to_plain(self.entities[eid].record)
 
 
+def _drawn(bus: Given, names: tuple[str, str, str]) -> float:
+    """What is drawn, less what is fed in."""
+    return bus.total(names[0]) + bus.total(names[1]) - bus.total(names[2])
+
+
+def _reactive(bus: Given) -> float | None:
+    """The same of reactive power; None where nobody says."""
+    if any(name in bus.attributes for name in _REACTIVE):
+        return _drawn(bus, _REACTIVE)
+    return 0.0 if "P_load[MW]" in bus.attributes or "P_gen[MW]" in bus.attributes else None
+
+
 def _opened(
-    network: Any, background: Mapping[str, Any] | None, step_s: int, **options: Any
+    network: Any, background: Mapping[str, Any] | None, step_s: int, options: Mapping[str, Any]
 ) -> tuple[Network, Background | None]:
     """The network, and what its own elements do where that was said, from plain values."""
+    limits = options.get("voltage_limits", "network")
+    options = {**options, "voltage_limits": limits if isinstance(limits, str) else tuple(limits)}
     if background is None:
         return Network(network, **options), None
     said = dict(background)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy as shallow_copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.grid.draws import Draws, NodePower, Powers
 from simulators.grid.flow.model import Flow, Solution, Unsupported, flow_of
-from simulators.grid.limits import Limits
+from simulators.grid.limits import Limits, Violation
 from simulators.grid.readout import Reader
 from simulators.grid.result import Result, unsolved
 from simulators.grid.tables_solver import Drawn, TablesSolver
+from simulators.grid.taps import TapChangers
 
 _SAME = 1e-6
 """How near arrays must come to pandapower's own results where it solves to 1e-8 of the base; relative above 1."""
@@ -32,7 +34,7 @@ class Solver:
     Parameters
     ----------
     net
-        A ``pandapowerNet`` without sites.
+        A ``pandapowerNet``; without sites, unless `draws` is given.
     name
         For messages.
     limits
@@ -41,6 +43,10 @@ class Solver:
         Whether generators are held at their reactive limits.
     arrays
         Whether to solve on arrays at all.
+    taps
+        Tap changers that hold a voltage, if any.
+    draws
+        Elements of the network, where its tables hold sites behind them.
 
     Attributes
     ----------
@@ -48,6 +54,8 @@ class Solver:
         The network on arrays; None where it holds what these do not, and `why` then says what.
     nodes
         Where its elements are on them.
+    solution
+        The last power flow on arrays; None where the last one was pandapower's.
 
     Raises
     ------
@@ -55,12 +63,23 @@ class Solver:
         If the network as it is has no solution.
     """
 
-    def __init__(self, net: Any, name: str, limits: Limits, enforce_q_lims: bool, arrays: bool) -> None:
+    def __init__(
+        self,
+        net: Any,
+        name: str,
+        limits: Limits,
+        enforce_q_lims: bool,
+        arrays: bool,
+        taps: TapChangers | None = None,
+        draws: Draws | None = None,
+    ) -> None:
         self.tables = TablesSolver(net, enforce_q_lims)
+        if draws is not None:
+            self.tables.write(draws.own, [])
         if not _first(self.tables, name):
             raise InputError(f"network {name}: its power flow has no solution even without a site")
-        self.draws = Draws.of(net)
-        self.reader = Reader(net, limits)
+        self.draws = Draws.of(net) if draws is None else draws
+        self.reader = Reader(net, limits, len(self.draws.own["load"].p_mw))
         self.supplied = dict(zip(net.bus.index.tolist(), net.res_bus.vm_pu.notna().tolist(), strict=True))
         self.flow: Flow | None = None
         self.nodes: NodePower | None = None
@@ -68,12 +87,17 @@ class Solver:
         self.enforced = bool(net["_options"]["enforce_q_lims"])
         self._sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
         self._at = {bus: at for at, bus in enumerate(net.bus.index.tolist())}
+        self.taps = taps
+        self.solution: Solution | None = None
+        self._flows: dict[tuple[float, ...], Flow | None] = {}
         try:
             if not arrays:
                 raise Unsupported("arrays are not wanted")
-            self._build(net)
+            self.flow, self.nodes = self._build(net)
         except Unsupported as reason:
             self.flow, self.why = None, str(reason)
+        if taps is not None:
+            self._flows[tuple(taps.position.tolist())] = self.flow
         self._last_pu: Complexes | None = None
         self.forget()
 
@@ -81,25 +105,101 @@ class Solver:
         """The same for a copy of its network, as if it had not been used."""
         twin = shallow_copy(self)
         twin.tables = TablesSolver(net, self.tables._enforce_q_lims)
+        twin.taps, twin._flows = shallow_copy(self.taps), dict(self._flows)
         twin.forget()
         return twin
 
     def forget(self) -> None:
         """Start the next power flow from nothing."""
         self.tables.forget()
+        self.solution = None
         self._last_pu = None if self.flow is None else self.flow.v_pu
+
+    def forget_arrays(self) -> None:
+        """Leave every power flow to pandapower."""
+        self.flow, self.why, self._flows = None, "arrays are not wanted", {}
+        self.forget()
 
     def step(
         self, powers: Powers, sites: list[Drawn], buses: list[int], p_mw: Array, q_mvar: Array
     ) -> Result:
-        """One power flow with sites at `buses` that draw `p_mw` and `q_mvar`; shape (sites,)."""
+        """One power flow with sites at `buses` that draw `p_mw` and `q_mvar`; shape (sites,).
+
+        A site at a bus that has lost its supply draws nothing, and what it would have is unserved.
+        """
+        lost = [number for number, bus in enumerate(buses) if not self.supplied[bus]]
+        if lost:
+            served = np.isin(np.arange(len(buses)), lost, invert=True)
+            dark = [
+                site._replace(p_mw=0.0, q_mvar=0.0) if not served[n] else site for n, site in enumerate(sites)
+            ]
+            result = self._step(powers, dark, buses, p_mw * served, q_mvar * served)
+            lost_mw = dict.fromkeys((buses[n] for n in lost), 0.0)
+            for n in lost:
+                lost_mw[buses[n]] += max(float(p_mw[n]), 0.0)
+            return _unserved(result, lost_mw)
+        return self._step(powers, sites, buses, p_mw, q_mvar)
+
+    def retap(self, result: Result) -> bool:
+        """Let tap changers move by what a power flow says; whether any did.
+
+        The network on arrays is made anew for positions that were not there before, and kept.
+        """
+        taps = self.taps
+        if taps is None or not result.converged:
+            return False
+        moves = taps.moves(result.vm_pu)
+        if not moves.any():
+            return False
+        taps.position = taps.position + moves
+        last = self._last_pu
+        self.tables.forget()
+        key = tuple(taps.position.tolist())
+        if key not in self._flows:
+            self._flows[key] = self._tapped()
+        before, self.flow = self.flow, self._flows[key]
+        if self.flow is not None:
+            same = before is not None and np.array_equal(before.node, self.flow.node) and last is not None
+            self._last_pu = last if same else self.flow.v_pu
+        return True
+
+    def _tapped(self) -> Flow | None:
+        """The network on arrays with its present taps; None where arrays do not do."""
+        if self.why:
+            return None
+        self._write(self.draws.own, [])
+        try:
+            return self._build(self.tables.net)[0] if self.tables.solve() else None
+        except Unsupported:
+            return None
+        finally:
+            self.tables.forget()
+
+    def again_on_tables(self, powers: Powers, sites: list[Drawn]) -> bool:
+        """A power flow that was on arrays once more by pandapower, for its result tables; whether it has a solution."""
+        self._write(powers, sites)
+        return self.tables.solve()
+
+    def _write(self, powers: Powers, sites: list[Drawn]) -> None:
+        """Give the tables powers and positions of taps."""
+        self.tables.write(powers, sites)
+        if self.taps is not None:
+            self.taps.write(self.tables.net)
+
+    def _step(
+        self, powers: Powers, sites: list[Drawn], buses: list[int], p_mw: Array, q_mvar: Array
+    ) -> Result:
         result = self._on_arrays(powers, buses, p_mw, q_mvar)
         if result is not None:
             return result
-        self.tables.write(powers, sites)
+        self._write(powers, sites)
         if self.tables.solve():
             return self.reader.of_tables(self.tables.net, p_mw, q_mvar, powers)
         return unsolved(*self._sizes, p_mw, q_mvar)
+
+    def place_of(self, bus: int) -> int:
+        """Where a bus is in the network's order."""
+        return self._at[bus]
 
     def node_of(self, bus: int) -> int:
         """Where a bus is on the arrays; -1 without supply."""
@@ -107,19 +207,20 @@ class Solver:
         return int(self.flow.node[self._at[bus]])
 
     def _on_arrays(self, powers: Powers, buses: list[int], p_mw: Array, q_mvar: Array) -> Result | None:
-        flow = self.flow
+        flow, self.solution = self.flow, None
         if flow is None or self.nodes is None or self._last_pu is None:
             return None
         drawn = self.nodes.drawn(powers)
         for bus, p, q in zip(buses, p_mw.tolist(), q_mvar.tolist(), strict=True):
-            drawn[self.node_of(bus)] += complex(p, q)
+            if self.supplied[bus]:
+                drawn[self.node_of(bus)] += complex(p, q)
         solution = flow.solve(drawn, self._last_pu)
         if solution is None or np.abs(solution.v_pu).min() < DOUBTFUL_PU:
             self._last_pu = flow.v_pu
             solution = flow.solve(drawn, flow.v_pu)
         result = None if solution is None else self.result(solution, powers, p_mw, q_mvar)
         if result is not None and solution is not None:
-            self._last_pu = solution.v_pu
+            self._last_pu, self.solution = solution.v_pu, solution
         return result
 
     def result(self, solution: Solution, powers: Powers, p_mw: Array, q_mvar: Array) -> Result | None:
@@ -139,8 +240,8 @@ class Solver:
         outside = (q_mvar > sources.q_high_mvar) | (q_mvar < sources.q_low_mvar)
         return bool((outside & ~sources.slack).any())
 
-    def _build(self, net: Any) -> None:
-        """The network on arrays, if these say what pandapower says.
+    def _build(self, net: Any) -> tuple[Flow, NodePower]:
+        """The network on arrays, and where its elements are, if these say what pandapower says.
 
         What arrays hold does not depend on reactive limits, so they are made from a power flow without.
         """
@@ -169,7 +270,20 @@ class Solver:
             ours, theirs = np.asarray(getattr(by_arrays, field)), np.asarray(getattr(by_tables, field))
             if not np.allclose(ours, theirs, rtol=_SAME, atol=_SAME, equal_nan=True):
                 raise Unsupported(f"{field} differs from pandapower's")
-        self.flow, self.nodes = flow, nodes
+        return flow, nodes
+
+
+def _unserved(result: Result, lost_mw: dict[int, float]) -> Result:
+    """The result with the load of sites at buses without supply."""
+    violations = tuple(
+        replace(found, value=found.value + lost_mw[found.index])
+        if found.kind == "no supply" and found.index in lost_mw
+        else found
+        for found in result.violations
+    )
+    told = {found.index for found in violations if found.kind == "no supply"}
+    more = [Violation("bus", bus, "no supply", p, 0.0) for bus, p in lost_mw.items() if bus not in told]
+    return replace(result, violations=(*more, *violations)) if result.converged else result
 
 
 def _first(tables: TablesSolver, name: str) -> bool:

@@ -24,6 +24,8 @@ class Supply:
     ----------
     net
         A solved ``pandapowerNet``.
+    loads
+        How many of its loads may change their power; default: all.
 
     Examples
     --------
@@ -35,15 +37,15 @@ class Supply:
     ['no supply, 0.5737 MW of load unserved']
     """
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, loads: int | None = None) -> None:
         dark = net.res_bus.vm_pu.isna().to_numpy() & net.bus.in_service.to_numpy(bool)
         self._lost = dict.fromkeys(net.bus.index[dark].tolist(), 0.0)
         for bus, p_mw in _steady(net) if self._lost else ():
             if bus in self._lost:
                 self._lost[bus] += p_mw
-        used = net.load.in_service.to_numpy(bool) & net.load.bus.isin(self._lost).to_numpy()
+        used = net.load.in_service.to_numpy(bool)[:loads] & net.load.bus.isin(self._lost).to_numpy()[:loads]
         self._loads = np.flatnonzero(used)
-        self._load_buses = net.load.bus.to_numpy()[used].tolist()
+        self._load_buses = net.load.bus.to_numpy()[:loads][used].tolist()
 
     def check(self, powers: Powers) -> tuple[Violation, ...]:
         """Every bus without supply, with the load on it when the network's own elements have these powers."""

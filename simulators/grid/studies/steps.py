@@ -31,6 +31,10 @@ def results(network: Network, background: Background, p_mw: Array) -> Iterator[R
     p_mw
         What each site draws; shape (steps, sites).
     """
+    if network.feeds_back:
+        for step in range(background.steps):
+            yield network.step(p_mw[step], powers=background.at(step))
+        return
     q_mvar = network.reactive_mvar(p_mw)
     solver = network.solver
     for first in range(0, background.steps, _BLOCK):
