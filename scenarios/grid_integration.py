@@ -5,6 +5,7 @@ python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
 python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
 python scenarios/grid_integration.py n-1 --network mv_oberrhein
+python scenarios/grid_integration.py event --network mv_oberrhein --bus 100 --event dip
 python scenarios/grid_integration.py fast --network mv_oberrhein --bus 100 --period-s 2
 """
 
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.grid_event import EventStudy, event
 from scenarios.grid_fast import FastStudy, fast_
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
@@ -102,6 +104,7 @@ def app() -> typer.Typer:
     commands.command("hosting")(command(HostingStudy, hosting))
     commands.command("year")(command(YearStudy, year))
     commands.command("n-1")(command(OutageStudy, n_1))
+    commands.command("event")(command(EventStudy, event))
     commands.command("fast")(command(FastStudy, fast_))
     return commands
 

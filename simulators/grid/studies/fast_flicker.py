@@ -109,8 +109,8 @@ def sensation(v_pu: Array, step_s: float, lamp: LampName = "230V-50Hz") -> tuple
     >>> t = np.arange(0.0, 60.0, 0.001)
     >>> at_limit = 1.0 + 0.00125 * np.sin(2 * np.pi * 8.8 * t)  # 0.25 % from peak to peak
     >>> p_inst, _ = sensation(at_limit, 0.001)
-    >>> abs(p_inst[20_000:].max() - 1.0) < 0.01
-    True
+    >>> round(float(p_inst[60_000:].max()), 2)
+    1.0
     """
     repeat = max(1, math.ceil(_RATE_HZ * step_s))
     rate_hz = repeat / step_s
@@ -152,7 +152,7 @@ def long_term(p_st: list[float]) -> float | None:
     Examples
     --------
     >>> round(long_term([0.5] * 11 + [1.0]), 3)
-    0.598
+    0.583
     """
     if len(p_st) < 12:
         return None
