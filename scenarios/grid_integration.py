@@ -5,6 +5,8 @@ python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
 python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
 python scenarios/grid_integration.py n-1 --network mv_oberrhein
+python scenarios/grid_integration.py event --network mv_oberrhein --bus 100 --event dip
+python scenarios/grid_integration.py fast --network mv_oberrhein --bus 100 --period-s 2
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.grid_event import EventStudy, event
+from scenarios.grid_fast import FastStudy, fast_
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
@@ -100,6 +104,8 @@ def app() -> typer.Typer:
     commands.command("hosting")(command(HostingStudy, hosting, skip=("voltage_control",)))
     commands.command("year")(command(YearStudy, year))
     commands.command("n-1")(command(OutageStudy, n_1, skip=("voltage_control",)))
+    commands.command("event")(command(EventStudy, event))
+    commands.command("fast")(command(FastStudy, fast_))
     return commands
 
 

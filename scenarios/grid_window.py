@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ def timezone_of(network: NetworkOptions) -> str:
     return "UTC" if site is None else load_site(site).timezone
 
 
-def opened(options: NetworkOptions, window: Window) -> tuple[Network, Background, Steps]:
-    """The network, what its own elements do, and when."""
+def opened(options: NetworkOptions, window: Window, source: Any = None) -> tuple[Network, Background, Steps]:
+    """The network, what its own elements do, and when; `source`: a changed ``pandapowerNet`` to take in its place."""
     for what, path in options.files():
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected the {what}")
@@ -71,8 +71,10 @@ def opened(options: NetworkOptions, window: Window) -> tuple[Network, Background
     asked = Asked(
         options.background, options.background_load, options.background_generation, timezone_of(options)
     )
+    if source is not None:
+        source.name = options.network
     network, background = open_network(
-        options.network,
+        options.network if source is None else source,
         asked,
         steps,
         voltage_limits=options.voltage_limits,
@@ -90,11 +92,13 @@ def write(
     summary: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
+    files: Sequence[tuple[str, Path]] = (),
 ) -> None:
-    """Summary, tables and figures of a study in a folder of results, with what it was made from."""
+    """Summary, tables and figures of a study in a folder of results, with what it was made from: `files` too."""
     with RunFolder(out) as folder:
         inputs = [
-            {"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in network.files()
+            {"what": what, "file": shown(path), "sha256": sha256(path)}
+            for what, path in (*network.files(), *files)
         ]
         config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
         folder.write_json("config.json", config)
