@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,21 @@ def test_a_budget_that_cannot_be_kept_caps_as_low_as_can_be():
     assert [next(rule.decide(Observation(60 * k, 60, load_w=0.0, facts=FACTS))).watts for k in range(9)][
         -1
     ] > 150
+
+
+def test_a_budget_kept_ahead_holds_whatever_comes():
+    """Servers busy and every GPU at its cap: the budget to the watt; what own generation carries comes on top."""
+    site = replace(FACTS, host_w=1500.0, host_busy_w=200.0)
+    for of, own_w in (("load", 0.0), ("import", 800.0)):
+        rule = WattBudget(budget_w=6000.0, of=of, ahead=True)
+        for step, load_w in enumerate((0.0, 100.0, 9e4)):
+            seen = Observation(60 * step, 60, load_w=load_w, import_w=load_w, generation_w=own_w, facts=site)
+            [command] = rule.decide(seen)
+            worst_w = 1700.0 + 1.5 * 8 * command.watts
+            assert worst_w - own_w == pytest.approx(6000.0, rel=1e-12)
+    with pytest.raises(InputError, match="of=load or of=import"):
+        policy("watt:of=export")
+    assert policy("watt:of=import").needs == {"load", "exchange", "generation"}
 
 
 def test_without_a_budget_nothing_is_capped():
