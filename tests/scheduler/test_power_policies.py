@@ -88,6 +88,24 @@ def test_droop_goes_by_what_is_connected():
         list(Droop().decide(Observation(0, 60, facts=FACTS)))
 
 
+def test_droop_settles_where_following_at_once_would_swing():
+    """A network whose loading follows the cap one step late, steeply: from 85 % at the least cap to 130 % at the most."""
+
+    def loadings(rise: float) -> np.ndarray:
+        rule, loading, seen = Droop(rise=rise), 0.0, []
+        for step in range(200):
+            watts = next(
+                rule.decide(Observation(60 * step, 60, line_loading_percent=loading, facts=FACTS))
+            ).watts
+            loading = 85.0 + 45.0 * (watts / 700.0 - 0.4) / 0.6
+            seen.append(loading)
+        return np.array(seen[-50:])
+
+    assert np.ptp(loadings(1.0)) > 30.0
+    assert np.ptp(loadings(0.1)) < 5.0
+    assert loadings(0.1).max() < 100.0
+
+
 def test_bunching_takes_the_time_that_requests_may_wait():
     rule = Bunch()
     site = SiteFacts(defer_window_s=8 * 3600.0)
