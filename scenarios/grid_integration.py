@@ -1,6 +1,7 @@
 """An inference site of a given size at a bus of a distribution network.
 
 python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
+python scenarios/grid_integration.py connection --network mv_oberrhein --bus 100 --mw 7.5 --days 2
 python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
 python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
@@ -19,6 +20,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.grid_connection import ConnectionStudy, connection
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
@@ -97,6 +99,8 @@ def app() -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
     )
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
+    asked = ConnectionStudy(study=STUDY.changed(mw=7.5))
+    commands.command("connection")(command(ConnectionStudy, connection, asked, SKIP))
     commands.command("hosting")(command(HostingStudy, hosting))
     commands.command("year")(command(YearStudy, year))
     commands.command("n-1")(command(OutageStudy, n_1))

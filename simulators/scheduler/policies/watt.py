@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import ceil, inf
+from math import ceil, inf, isnan
 
 from simulators.quantities.commands import Command, PowerCap
 from simulators.quantities.facts import SiteFacts
@@ -76,7 +76,8 @@ class WattBudget:
     def _certain_w(self, seen: Observation) -> float:
         """The cap at which the budget holds with every server busy and every GPU at it, W."""
         facts = seen.facts
-        own_w = 0.0 if self.of == "load" else need(seen.generation_w, "P_gen[MW]", "watt")
+        none = self.of == "load" or isnan(seen.generation_w)  # no generation is connected
+        own_w = 0.0 if none else seen.generation_w
         servers_w = _servers(facts) * (facts.host_w + facts.host_busy_w)
         return (self.budget_w + own_w - servers_w) / _meter(facts)
 
