@@ -2,6 +2,7 @@
 
 python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
 python scenarios/grid_integration.py connection --network mv_oberrhein --bus 100 --mw 7.5 --days 2
+python scenarios/grid_integration.py flexibility --gpus 1000 --gpu h100
 python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
 python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
@@ -21,6 +22,7 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from scenarios.grid_connection import ConnectionStudy, connection
+from scenarios.grid_flexibility import FlexibilityStudy, flexibility
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
@@ -101,6 +103,7 @@ def app() -> typer.Typer:
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
     asked = ConnectionStudy(study=STUDY.changed(mw=7.5))
     commands.command("connection")(command(ConnectionStudy, connection, asked, SKIP))
+    commands.command("flexibility")(command(FlexibilityStudy, flexibility))
     commands.command("hosting")(command(HostingStudy, hosting))
     commands.command("year")(command(YearStudy, year))
     commands.command("n-1")(command(OutageStudy, n_1))
