@@ -327,11 +327,11 @@ def profile_kw(bench: Bench, names: Sequence[str]) -> pd.DataFrame:
         lever for lever in levers(bench.serving, bench.running) if lever.name in names and not lever.refused
     ]
     kept = _kept(bench, asked[-1], LONG) if asked else []
-    wide = round(60.0 / LONG.width_s)
+    wide, bins = round(60.0 / LONG.width_s), round(LONG.arrivals_s / LONG.width_s)
     columns: dict[str, Array] = {}
     for name, setting in (("without", Setting()), ("with", kept[0] if kept else Setting())):
         power_w = bench.plug_w(bench.trace(setting, LONG), LONG)
-        columns[name] = power_w[: len(power_w) // wide * wide].reshape(-1, wide).mean(axis=1) / 1e3
+        columns[name] = power_w[: bins // wide * wide].reshape(-1, wide).mean(axis=1) / 1e3
     minutes = np.arange(len(columns["with"])) - WARM_UP_S / 60.0
     told = f"with {asked[-1].name}: {words(kept[0])}" if kept else "nothing keeps the targets"
     return pd.DataFrame({"minute": minutes, **columns}).assign(lever=told)

@@ -132,7 +132,7 @@ def levers(serving: Serving, running: float) -> list[Lever]:
     --------
     >>> found = levers(Serving(gpu="b200", tp=1, replicas=4), 20.0)
     >>> [(lever.name, bool(lever.refused)) for lever in found]  # doctest: +NORMALIZE_WHITESPACE
-    [('clock', True), ('cap', True), ('batch', False), ('park', True), ('hold', False), ('joint', False)]
+    [('clock', True), ('cap', True), ('batch', False), ('park', False), ('hold', False), ('joint', False)]
     """
     device = gpu(serving.gpu)
     grounds = power_grounds(device, serving.power_law, power_law_of(serving))
