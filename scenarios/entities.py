@@ -48,7 +48,7 @@ def site_entities(
         made += load_entities(site, series.load_w, plan.facility)
     else:
         if site.connection.limited and site.connection.shed:
-            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.serving.replicas}
+            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.simulated.replicas}
             made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
         made.append(source)
         made.append(_cluster(study, site, plan))
@@ -99,8 +99,8 @@ def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Sp
 
 def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
     config = {
-        "groups": [site.serving.model_dump(mode="json")],
-        "router": site.cluster.router,
+        "groups": [site.simulated.model_dump(mode="json")],
+        "router": site.spread,
         "seed": study.run.seed,
         "bins": study.run.bins_per_step,
         "copies": plan.copies,
@@ -109,8 +109,8 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "span_s": float(study.length_s),
         "network_s": round_trips_s(study, site),
     }
-    awake = {"awake[1]": site.serving.replicas}
-    slots = {"slots[1]": plan.copies * site.serving.replicas * site.serving.batch_cap}
+    awake = {"awake[1]": site.simulated.replicas}
+    slots = {"slots[1]": plan.copies * site.simulated.replicas * site.serving.batch_cap}
     return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
 
 

@@ -1,6 +1,8 @@
 """An inference site of a given size at a bus of a distribution network.
 
 python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
+python scenarios/grid_integration.py connection --network mv_oberrhein --bus 100 --mw 7.5 --days 2
+python scenarios/grid_integration.py flexibility --gpus 1000 --gpu h100
 python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
 python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
 python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
@@ -21,8 +23,10 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.grid_connection import ConnectionStudy, connection
 from scenarios.grid_event import EventStudy, event
 from scenarios.grid_fast import FastStudy, fast_
+from scenarios.grid_flexibility import FlexibilityStudy, flexibility
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
@@ -101,6 +105,9 @@ def app() -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
     )
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
+    asked = ConnectionStudy(study=STUDY.changed(mw=7.5))
+    commands.command("connection")(command(ConnectionStudy, connection, asked, SKIP))
+    commands.command("flexibility")(command(FlexibilityStudy, flexibility))
     commands.command("hosting")(command(HostingStudy, hosting, skip=("voltage_control",)))
     commands.command("year")(command(YearStudy, year))
     commands.command("n-1")(command(OutageStudy, n_1, skip=("voltage_control",)))

@@ -72,7 +72,7 @@ def hardware_of(study: Study, site: SiteStudy, series: SiteSeries) -> Hardware:
     """
     if series.load_w is not None:
         return Hardware(1.0, float(series.load_w.max()), None, around_load(site, series.outdoor), [])
-    made = sizing(site.serving)
+    made = sizing(site.simulated)
     plain = _facility(site, made, series)
     facility = facility_from_plain(plain)
     copies, rated_w = _copies(site, made, facility)
@@ -80,11 +80,28 @@ def hardware_of(study: Study, site: SiteStudy, series: SiteSeries) -> Hardware:
     if made.gpu.embodied_kg is None and site.accounting.gpu_embodied_kg is None:
         notes.append(f"No embodied carbon of the {made.gpu.title} is published: it counts as 0.")
     if site.cluster.mw is not None:
-        notes.append(
-            f"{copies:,.0f} copies of the simulated cluster of {made.gpus} GPUs make {site.cluster.mw:g} MW; they see "
-            "the same requests at the same time, so the site's power varies more than that of independent clusters."
-        )
+        notes.append(_copies_note(site, made.gpus, copies))
     return Hardware(copies, rated_w, _embodied(study, site, made, facility, copies), plain, notes)
+
+
+def _copies_note(site: SiteStudy, gpus: int, copies: float) -> str:
+    """What the simulated clusters stand for, and whether their requests come together."""
+    clusters, common = site.traffic.independent, site.traffic.common_share
+    size = f"{copies:,.3g} copies of" if copies < 100 else f"{copies:,.0f} copies of"
+    if clusters == 1:
+        return (
+            f"{size} the simulated cluster of {gpus} GPUs make {site.cluster.mw:g} MW; they see the same requests at "
+            "the same time, so the site's power varies more than that of independent clusters (--independent)."
+        )
+    own = (
+        "each with requests of its own"
+        if common == 0
+        else f"{100 * common:g} % of whose requests come to all of them"
+    )
+    return (
+        f"{size} {clusters} simulated clusters of {gpus // clusters} GPUs, {own}, make {site.cluster.mw:g} MW; "
+        f"fluctuation by chance is {(common + (1 - common) / clusters) ** 0.5:.3g} of what one cluster would show."
+    )
 
 
 def _embodied(

@@ -100,7 +100,7 @@ def facts_of(study: Study, site: SiteStudy, plan: SitePlan, workload: Mapping[st
     )
     if not site.serves:
         return site_alone
-    made, serving = sizing(site.serving), site.serving
+    made, serving = sizing(site.simulated), site.simulated
     per_replica = made.gpus // serving.replicas
     facility = facility_from_plain(plan.facility)
     base_w, gpu_w, busy_w = (facility.power(*at).facility_w for at in ((0.0, 0.0), (1e3, 0.0), (0.0, 1.0)))

@@ -35,6 +35,7 @@ from simulators.errors import InputError
 from simulators.generation.options import GenerationOptions
 from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
+from simulators.inference.routing import INDEPENDENT
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
@@ -170,6 +171,18 @@ class SiteStudy(Part):
     def serves(self) -> bool:
         """Whether a cluster is simulated here; else the load is a file."""
         return self.measured.load is None
+
+    @property
+    def simulated(self) -> Serving:
+        """What is simulated: the replicas of all clusters that have requests of their own."""
+        clusters = self.traffic.independent
+        return self.serving.model_copy(update={"replicas": clusters * self.serving.replicas})
+
+    @property
+    def spread(self) -> str:
+        """The router of what is simulated."""
+        clusters = self.traffic.independent
+        return self.cluster.router if clusters == 1 else f"{INDEPENDENT}:{clusters}"
 
     @field_validator("serving", mode="before")
     @classmethod

@@ -24,7 +24,7 @@ from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.report import Report
-from simulators.inference.routing import Router
+from simulators.inference.routing import Independent, Router
 from simulators.inference.threads import in_threads
 from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
@@ -295,7 +295,7 @@ class Cluster:
         """The replica of each request: one of those that serve when it comes; one that loads has none sent before."""
         away, count = self.parking.away, len(self.replicas)
         if not away and not self._loading:
-            return self.router.assign(len(released_at), count)
+            return self._spread(released_at, count)
         ready_at = np.full(count, -np.inf)
         ready_at[list(away)] = np.inf
         for number in self._loading - away:
@@ -307,8 +307,13 @@ class Cluster:
         numbers = np.empty(len(released_at), dtype=np.int64)
         for first, last, at in zip(edges[:-1], edges[1:], [-np.inf, *turns.tolist()], strict=True):
             serving = np.flatnonzero(ready_at <= at)
-            numbers[first:last] = serving[self.router.assign(last - first, len(serving))]
+            numbers[first:last] = serving[self._spread(released_at[first:last], len(serving))]
         return numbers
+
+    def _spread(self, released_at: NDArray[np.float64], among: int) -> NDArray[np.int64]:
+        if isinstance(self.router, Independent):
+            return self.router.assign_at(released_at, among)
+        return self.router.assign(len(released_at), among)
 
     def _change(self, at: float, command: Command) -> Process:
         """Carry out a command in the middle of an interval."""

@@ -60,6 +60,30 @@ def load_curve(serving: Serving, prefill_tokens: Sequence[int], decode_tokens: S
 
 
 @lru_cache(maxsize=8)
+def saturated_per_s(
+    serving: Serving, prefill_tokens: tuple[int, ...], decode_tokens: tuple[int, ...]
+) -> float:
+    """Requests per second that one replica completes while more than enough wait.
+
+    Parameters
+    ----------
+    serving, prefill_tokens, decode_tokens
+        As of `load_curve`.
+
+    Raises
+    ------
+    InputError
+        If none of them can be served.
+
+    Examples
+    --------
+    >>> 10 < saturated_per_s(Serving(gpu="h100", iteration_time="roofline"), (500,), (100,)) < 200
+    True
+    """
+    return _Bench(serving, (np.array(prefill_tokens), np.array(decode_tokens))).saturated_per_s()
+
+
+@lru_cache(maxsize=8)
 def _curve(serving: Serving, prefill_tokens: tuple[int, ...], decode_tokens: tuple[int, ...]) -> LoadCurve:
     bench = _Bench(serving, (np.array(prefill_tokens), np.array(decode_tokens)))
     clocks = [serving.clock_limit, *(clock for clock in CLOCKS if clock < serving.clock_limit)]

@@ -48,6 +48,48 @@ class RoundRobin:
         return int(self.assign(1, self._replicas)[0])
 
 
+class Independent:
+    """Several clusters side by side: a request goes to one of them at random, there to one replica after the other.
+
+    Requests that come at the same time, as many as there are clusters, go to one each. Arrivals by chance that are
+    split by chance are as many independent streams (thinning of a Poisson process). The replica in place k is of the
+    cluster k modulo their number.
+    """
+
+    looks: ClassVar[bool] = False
+
+    def __init__(self, replicas: int, clusters: int, rng: np.random.Generator) -> None:
+        self._replicas = replicas
+        self._rng = rng
+        self._turns = np.zeros(clusters, dtype=np.int64)
+
+    def assign(self, count: int, among: int) -> NDArray[np.int64]:
+        return self.assign_at(np.arange(count, dtype=np.float64), among)
+
+    def assign_at(self, released_at: NDArray[np.float64], among: int) -> NDArray[np.int64]:
+        """As `assign`, of requests at these times, s, ascending; shape (count,)."""
+        clusters, count = len(self._turns), len(released_at)
+        chosen = self._rng.integers(clusters, size=count)
+        starts = np.flatnonzero(np.diff(released_at, prepend=-np.inf) > 0.0)
+        together = starts[np.diff(starts, append=count) == clusters]
+        chosen[together[:, None] + np.arange(clusters)] = np.arange(clusters)
+        order = np.argsort(chosen, kind="stable")
+        each = np.bincount(chosen, minlength=clusters)
+        turn = np.empty(count, dtype=np.int64)
+        turn[order] = (
+            np.arange(count) - np.repeat(np.cumsum(each) - each, each) + np.repeat(self._turns, each)
+        )
+        self._turns += each
+        size = (among - np.arange(clusters) + clusters - 1) // clusters
+        places: NDArray[np.int64] = np.where(
+            size[chosen] > 0, chosen + clusters * (turn % np.maximum(size[chosen], 1)), chosen % among
+        )
+        return places
+
+    def choose(self, outstanding: NDArray[np.int64]) -> int:
+        return int(self.assign(1, self._replicas)[0])
+
+
 class Random:
     """Uniformly at random."""
 
@@ -92,6 +134,8 @@ class PowerOfTwo(_Looking):
         return int(first if outstanding[first] <= outstanding[second] else second)
 
 
+INDEPENDENT = "independent"
+"""Name of the router of several clusters; their number follows after a colon."""
 ROUTERS = ("round_robin", "random", "least_outstanding", "power_of_two")
 
 
@@ -112,6 +156,9 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
         return RoundRobin(replicas)
     if name == "random":
         return Random(replicas, rng)
+    of_clusters, _, number = name.partition(":")
+    if of_clusters == INDEPENDENT and number.isdecimal() and 1 <= int(number) <= replicas:
+        return Independent(replicas, int(number), rng)
     if name == "least_outstanding":
         return LeastOutstanding()
     if name == "power_of_two":

@@ -14,10 +14,12 @@ from simulators.quantities.requests import Workload
 from simulators.traffic.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
 from simulators.traffic.lengths import Lengths
 from simulators.traffic.shapes import lengths_files, parse_lengths, read_daily_shape, shape_files
-from simulators.traffic.stream import SyntheticWorkload
+from simulators.traffic.stream import Merged, Repeated, SyntheticWorkload
 from simulators.traffic.traces import open_trace, read_rates, trace_files
 
 DEFAULT_DEFER_WINDOW_S = 3600.0
+COMMON_SEED = 1_000_003
+"""Added to the seed for what all of several clusters see together."""
 
 
 class _Common(TypedDict):
@@ -46,6 +48,8 @@ def workload_from_options(
     defer_window_s: float | Sequence[float] = DEFAULT_DEFER_WINDOW_S,
     seed: int = 42,
     tenant: int = 0,
+    clusters: int = 1,
+    common_share: float = 0.0,
 ) -> Workload:
     """The workload a user asked for: recorded requests, or arrivals at a rate with lengths from a law.
 
@@ -63,6 +67,8 @@ def workload_from_options(
         that mean.
     num_requests, horizon_s, deferrable_share, defer_window_s, seed, tenant
         See `SyntheticWorkload`.
+    clusters, common_share
+        Clusters that such a workload comes to: a share of it to all at the same time, the rest to each its own.
 
     Raises
     ------
@@ -81,6 +87,10 @@ def workload_from_options(
         defer_window_s=defer_window_s if isinstance(defer_window_s, int | float) else _pair(defer_window_s),
         tenant=tenant,
     )
+    if clusters > 1 and (requests is not None or cv != 1.0 or num_requests is not None):
+        raise InputError(
+            "workload: independent clusters go with Poisson arrivals, not with a trace, cv or a number"
+        )
     if requests is not None:
         if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
             raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
@@ -95,9 +105,25 @@ def workload_from_options(
         )
     if time_scale != 1.0 or rate_scale != 1.0:
         raise InputError("workload: time and rate scaling go with recorded requests; set the rate instead")
+    if clusters > 1:
+        own, shared = (1.0 - common_share) * clusters, common_share
+        parts: list[Workload] = []
+        for factor, times, child in ((own, 1, seed), (shared, clusters, seed + COMMON_SEED)):
+            if factor > 0.0:
+                arrivals, of_shape = _arrivals(_times(rate_per_s, factor), cv, diurnal, start_of_day_s)
+                parts.append(
+                    Repeated(SyntheticWorkload(arrivals, _law(lengths, of_shape), child, **common), times)
+                )
+        return Merged(parts)
     arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s)
     law = _law(lengths, shape_lengths)
     return SyntheticWorkload(arrivals, law, seed, num_requests=num_requests, **common)
+
+
+def _times(rate_per_s: float | None, factor: float) -> float:
+    if rate_per_s is None:
+        raise InputError("workload: independent clusters, expected a rate in requests per second of each")
+    return factor * rate_per_s
 
 
 def _law(lengths: str | Lengths | None, of_shape: Lengths | None) -> Lengths:
@@ -209,6 +235,19 @@ class TrafficOptions(BaseModel):
     defer_hours: float = Field(
         8.0, gt=0, description="how long after its arrival a deferrable request must be complete, h"
     )
+    independent: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="clusters with requests of their own, each at --rate, that are simulated and that --mw stands for "
+        "copies of: their fluctuation falls with the root of their number; 1: all copies see the same requests",
+    )
+    common_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the requests that all --independent clusters see at the same time",
+    )
 
     def workload(self, start_of_day_s: float, span_s: float, seed: int) -> dict[str, Any]:
         """Options for `workload_from_plain`.
@@ -227,6 +266,8 @@ class TrafficOptions(BaseModel):
             "defer_window_s": self.defer_hours * 3600,
             "seed": seed,
         }
+        if self.independent > 1:
+            deferral |= {"clusters": self.independent, "common_share": self.common_share}
         if self.trace is not None:
             return {"requests": str(self.trace), "horizon_s": span_s, **deferral}
         return {

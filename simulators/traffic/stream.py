@@ -217,6 +217,32 @@ def _deferred(
         )
 
 
+class Repeated:
+    """A source each of whose requests comes several times at once: to as many clusters.
+
+    Examples
+    --------
+    >>> tokens = np.array([9, 8])
+    >>> one = Stream(iter([RequestBlock.of(np.array([0.0, 4.0]), tokens, tokens)]))
+    >>> Repeated(one, 2).take(until_s=10.0).prefill_tokens.tolist()
+    [9, 9, 8, 8]
+    """
+
+    def __init__(self, source: Workload, times: int) -> None:
+        self._source = source
+        self._times = times
+
+    def take(self, until_s: float) -> RequestBlock:
+        """See `Workload`."""
+        block = self._source.take(until_s)
+        return block if self._times == 1 else block[np.repeat(np.arange(len(block)), self._times)]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no request is left."""
+        return self._source.exhausted
+
+
 class Merged:
     """Several sources (tenants) as one, by arrival; of equal times the earlier source comes first.
 

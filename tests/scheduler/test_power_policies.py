@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,21 @@ def test_a_budget_that_cannot_be_kept_caps_as_low_as_can_be():
     ] > 150
 
 
+def test_a_budget_kept_ahead_holds_whatever_comes():
+    """Servers busy and every GPU at its cap: the budget to the watt; what own generation carries comes on top."""
+    site = replace(FACTS, host_w=1500.0, host_busy_w=200.0)
+    for of, own_w in (("load", 0.0), ("import", 800.0)):
+        rule = WattBudget(budget_w=6000.0, of=of, ahead=True)
+        for step, load_w in enumerate((0.0, 100.0, 9e4)):
+            seen = Observation(60 * step, 60, load_w=load_w, import_w=load_w, generation_w=own_w, facts=site)
+            [command] = rule.decide(seen)
+            worst_w = 1700.0 + 1.5 * 8 * command.watts
+            assert worst_w - own_w == pytest.approx(6000.0, rel=1e-12)
+    with pytest.raises(InputError, match="of=load or of=import"):
+        policy("watt:of=export")
+    assert policy("watt:of=import").needs == {"load", "exchange", "generation"}
+
+
 def test_without_a_budget_nothing_is_capped():
     [command] = policy("watt").decide(Observation(60, 60, load_w=9e9, facts=FACTS))
     assert command == PowerCap(700.0)
@@ -69,6 +86,24 @@ def test_droop_goes_by_what_is_connected():
     assert lines[0].watts == pytest.approx(0.7 * 700.0)
     with pytest.raises(InputError, match="needs vm_pu"):
         list(Droop().decide(Observation(0, 60, facts=FACTS)))
+
+
+def test_droop_settles_where_following_at_once_would_swing():
+    """A network whose loading follows the cap one step late, steeply: from 85 % at the least cap to 130 % at the most."""
+
+    def loadings(rise: float) -> np.ndarray:
+        rule, loading, seen = Droop(rise=rise), 0.0, []
+        for step in range(200):
+            watts = next(
+                rule.decide(Observation(60 * step, 60, line_loading_percent=loading, facts=FACTS))
+            ).watts
+            loading = 85.0 + 45.0 * (watts / 700.0 - 0.4) / 0.6
+            seen.append(loading)
+        return np.array(seen[-50:])
+
+    assert np.ptp(loadings(1.0)) > 30.0
+    assert np.ptp(loadings(0.1)) < 5.0
+    assert loadings(0.1).max() < 100.0
 
 
 def test_bunching_takes_the_time_that_requests_may_wait():

@@ -17,6 +17,7 @@ from simulators.grid.flow.model import ITERATIONS
 from simulators.grid.flow.room import rooms
 from simulators.grid.network import Network
 from simulators.grid.studies.bounds import NONE, Cause, bounds_of, causes_of, flow_for_search
+from simulators.grid.studies.connection import curtailment
 
 CURTAILED_PERCENT = 3.0
 """Energy of a flexible load that may be left out. By section 11 (2) EnWG German network operators may plan with up to
@@ -209,15 +210,15 @@ def _hosting(
     if np.nanmax(least, initial=0.0) > firm:
         firm, at = 0.0, int(np.nanargmax(least))  # what cures one hour is too much for another
     flexible = max(firm, flexible_mw(room, share))
-    missed = np.maximum(flexible - room, 0.0)
+    missed = curtailment(flexible, room, hours)
     return BusHosting(
         bus=bus,
         firm_mw=firm,
         firm_step=at,
         firm_cause=causes.get(int(cause[at]), NONE),
         flexible_mw=flexible,
-        curtailed_mwh=float(missed.sum()) * hours,
-        curtailed_hours=float((missed > 0.0).sum()) * hours,
+        curtailed_mwh=missed.mwh,
+        curtailed_hours=missed.hours,
         violated_hours=float(np.isnan(most).sum()) * hours,
         least_mw=least,
         most_mw=most,

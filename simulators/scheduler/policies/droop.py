@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isnan
 from typing import ClassVar
 
@@ -14,12 +14,13 @@ from simulators.scheduler.policies.watt import LOWEST_OVER_IDLE
 from simulators.scheduler.policy import HOLD, MOST_WAITING, expect, release
 
 
-@dataclass(frozen=True)
+@dataclass
 class Droop:
     """Lower the GPUs' power cap in a straight line as voltage sags or lines fill, and hold what can wait meanwhile.
 
     The worse of voltage and line loading counts; what is not connected counts not. (A voltage droop as generators have
-    it, turned round for a load.)
+    it, turned round for a load.) What is seen is a step old, so that a cap which followed it both ways at once would
+    swing between too much and too little: it falls at once and rises in parts.
 
     Attributes
     ----------
@@ -30,6 +31,8 @@ class Droop:
         Line loading up to which all power may be drawn, and at which the least is, %.
     least_share
         The least cap as a share of a GPU's limit, above 0 to 1.
+    rise
+        Share of the way to a higher cap that is gone in a step, above 0 to 1.
     spread_s
         Release those held evenly over this time, s; 0: at once.
     most_waiting
@@ -50,8 +53,10 @@ class Droop:
     full_below_percent: float = 80.0
     least_above_percent: float = 100.0
     least_share: float = 0.4
+    rise: float = 0.25
     spread_s: float = 900.0
     most_waiting: float = MOST_WAITING
+    _share: float = field(default=1.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         expect(0 < self.least_below_pu < self.full_above_pu, "droop", "0 < least_below_pu < full_above_pu")
@@ -61,6 +66,7 @@ class Droop:
             "0 <= full_below_percent < least_above_percent",
         )
         expect(0 < self.least_share <= 1, "droop", f"least_share above 0 to 1, not {self.least_share}")
+        expect(0 < self.rise <= 1, "droop", f"rise above 0 to 1, not {self.rise}")
         expect(self.spread_s >= 0, "droop", f"spread_s >= 0, not {self.spread_s}")
         expect(self.most_waiting >= 0, "droop", f"most_waiting >= 0, not {self.most_waiting}")
 
@@ -77,5 +83,6 @@ class Droop:
         room = max(room, 0.0)
         facts = observation.facts
         share = self.least_share + (1.0 - self.least_share) * room
-        yield PowerCap(max(share * facts.gpu_limit_w, LOWEST_OVER_IDLE * facts.gpu_idle_w))
+        self._share = min(share, self._share + self.rise * (share - self._share))
+        yield PowerCap(max(self._share * facts.gpu_limit_w, LOWEST_OVER_IDLE * facts.gpu_idle_w))
         yield HOLD if room < 1.0 else release(observation, self.spread_s, self.most_waiting)
