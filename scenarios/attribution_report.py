@@ -33,13 +33,12 @@ def targets(slo_ttft_s: float, slo_tpot_s: float) -> str:
     return f"TTFT p99 up to {seconds(slo_ttft_s)}, TPOT p99 up to {seconds(slo_tpot_s)}"
 
 
-def least(table: pd.DataFrame) -> Mapping[str, Any] | None:
+def least(table: pd.DataFrame) -> Mapping[Any, Any] | None:
     """Of the rows that hold, the one that needs least energy per output token; None if none holds."""
     rows = table[table["holds"]]
     if rows.empty:
         return None
-    best: Mapping[str, Any] = rows.sort_values("j_per_output_token", kind="stable").iloc[0].to_dict()
-    return best
+    return rows.sort_values("j_per_output_token", kind="stable").iloc[0].to_dict()
 
 
 def answer(table: pd.DataFrame, slo_ttft_s: float, slo_tpot_s: float) -> str:

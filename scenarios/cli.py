@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.compare_policies",
         "Policies on the same requests, from several dates: what each saves, and at what delay.",
     ),
+    "compare": (
+        "scenarios.compare_results",
+        "Finished results side by side: what differs, what it changed; refuses what saw different requests.",
+    ),
     "geo": (
         "scenarios.geo_shifting",
         "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
