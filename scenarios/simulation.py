@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import ArrayLike
 
@@ -12,13 +12,14 @@ from scenarios.build import build
 from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
 from scenarios.measured import facts_of
+from scenarios.pace import Pace
 from scenarios.plan import NETWORK, Plan
 from scenarios.result import Figures, Result
 from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.uncertainty import uncertainty
-from scenarios.world import World
+from scenarios.world import Watcher, World
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
@@ -41,12 +42,20 @@ class Listener(Protocol):
         ...
 
 
+@runtime_checkable
+class Watching(Listener, Watcher, Protocol):
+    """A listener that wants rows more often than they are stored: a page that shows the run."""
+
+
 class _Sink:
     """Hands what is recorded to memory and to the listeners, some of which keep it on disk (`StoringSink`)."""
 
-    def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
+    def __init__(
+        self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool, pace: Pace | None
+    ) -> None:
         self._memory = memory
-        self._listeners = listeners
+        self._pace = pace
+        self._listeners = list(listeners)
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
@@ -56,7 +65,13 @@ class _Sink:
         for listener in self._listeners:
             listener.rows(table, columns)
 
+    def leave_to_watch(self, watcher: Listener) -> None:
+        """It gets its rows elsewhere."""
+        self._listeners.remove(watcher)
+
     def reached(self, simulated_s: int) -> None:
+        if self._pace is not None:
+            self._pace.reached(simulated_s)
         for listener in self._listeners:
             listener.reached(simulated_s)
 
@@ -135,8 +150,17 @@ def simulate_plan(
     memory = MemorySink()
     for listener in listeners:
         listener.started(plan)
-    sink = _Sink(memory, listeners, keep_requests)
+    run = plan.study.run
+    pace = None if run.rt_factor is None else Pace(run.rt_factor, run.step)
+    sink = _Sink(memory, listeners, keep_requests, pace)
     with _world(plan, sink, simulators, attach) as world:
+        if isinstance(world, World):
+            for listener in listeners:
+                if isinstance(listener, Watching):
+                    sink.leave_to_watch(listener)
+                    world.watch(listener)
+        if pace is not None:
+            pace.begin()
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
@@ -165,6 +189,7 @@ def simulate_plan(
         notes=_notes(plan, summaries, figures),
         network=world.answers.get("summary", {}),
         network_record=world.answers.get("record", {}),
+        real_time=None if pace is None else pace.figures(),
     )
 
 

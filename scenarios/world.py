@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from graphlib import TopologicalSorter
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import mosaik
 from mosaik.exceptions import SimulationError
@@ -29,6 +31,22 @@ READERS = ("handle remote requests", "Reader task")
 AHEAD_STEPS = 20_000
 """Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
 4 KB, so a longer run is kept in lockstep."""
+
+
+class Watcher(Sink, Protocol):
+    """Wants the time series more often than it is stored.
+
+    Attributes
+    ----------
+    every
+        Steps between two hand-overs.
+    """
+
+    every: int
+
+    def watching(self, network: Callable[[], dict[str, Any]] | None) -> None:
+        """The world is made; `network` tells what the run did to its network so far, None where nobody here knows."""
+        ...
 
 
 class Simulator(NamedTuple):
@@ -76,6 +94,8 @@ class World:
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self._recorder = Recorder(sink)
+        self._watchers: list[Watcher] = []
+        self._local: dict[str, Any] = {}
         self._simulators = dict(simulators or {})
         self._factories: dict[Simulator, Any] = {}
         self._joints: dict[str, Joint] = {}
@@ -154,9 +174,9 @@ class World:
             name = entity.room.capitalize()
             parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
             if not address:
-                self._factories[key] = self.start(
-                    self._simulators.get(entity.room) or simulator_class(entity.room), name, **parameters
-                )
+                local = (self._simulators.get(entity.room) or simulator_class(entity.room))()
+                self._local[entity.room] = local
+                self._factories[key] = self.start(lambda: local, name, **parameters)
             else:
                 self._factories[key] = self._elsewhere(f"{name}-at-{address}", address, parameters)
         return self._factories[key]
@@ -226,6 +246,7 @@ class World:
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
+        self._let_watch()
         for site in self._serving():
             cluster = self.entities[site, "cluster"]
             self.mosaik.connect(cluster, recorder, "finished")
@@ -233,7 +254,35 @@ class World:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
         study = self.plan.study
         lazy = study.steps > AHEAD_STEPS
-        self.mosaik.run(study.length_s, print_progress=False, lazy_stepping=lazy, shutdown=False)
+        with warnings.catch_warnings():  # mosaik says of every step how late it is; `Pace` tells it once
+            warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
+            self.mosaik.run(
+                study.length_s,
+                rt_factor=run.rt_factor,
+                print_progress=False,
+                lazy_stepping=lazy,
+                shutdown=False,
+            )
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have somebody see the time series of the run while it goes on."""
+        self._watchers.append(watcher)
+
+    def _let_watch(self) -> None:
+        """A recorder for each watcher, beside the one that keeps everything."""
+        run = self.plan.study.run
+        for number, watcher in enumerate(self._watchers):
+            recorder = self.start(
+                lambda watcher=watcher: Recorder(watcher),
+                f"Watcher-{number}",
+                start=self.plan.start.isoformat(),
+                step_size=run.step,
+                buffer_steps=watcher.every,
+            ).Recorder(columns=self._columns, sites=list(self.plan.sites))
+            for entity, attributes in self._recorded.items():
+                self.mosaik.connect(entity, recorder, *attributes)
+            grid = self._local.get("grid")
+            watcher.watching(None if grid is None else partial(grid.record, "network"))
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""
