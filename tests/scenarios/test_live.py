@@ -142,3 +142,35 @@ def test_a_browser_draws_the_page_during_a_run(tmp_path: Path):
     assert page.count("js-plotly-plot") >= 4
     assert "x real time" in page
     assert not Result(out).folder.exists()  # it was ended; what there was is beside it
+
+
+def test_a_csv_that_grows_stands_in_for_the_carbon_intensity(tmp_path: Path):
+    growing = tmp_path / "now.csv"
+    growing.write_text("time,CI[gCO2eq/kWh]\nx,100\n")
+    study = STUDY.changed(days=0.02, step=120, live_carbon=str(growing), policy="carbon", rt_factor=0.0005)
+
+    class Grows:
+        """Appends a row in the middle of the run."""
+
+        def started(self, plan: Any) -> None: ...
+
+        def rows(self, table: str, columns: Any) -> None: ...
+
+        def reached(self, simulated_s: int) -> None:
+            if simulated_s == 600:
+                with growing.open("a") as file:
+                    file.write("y,900\n")
+
+    result = simulate(study, listeners=(Grows(),))
+    intensity = result.timeseries["carbon_intensity_g_per_kwh"]
+    assert intensity.iloc[0] == 100
+    assert intensity.iloc[-1] == 900
+    assert intensity.is_monotonic_increasing
+    # the account is of what was seen
+    kg = (result.timeseries["import_mw"] * intensity).sum() * 120 / 3600
+    assert result.figures.carbon_kg.operational == pytest.approx(kg, rel=1e-9)
+    assert any("came in while the run went on" in note for note in result.notes)
+    with pytest.raises(InputError, match="expected --rt-factor too"):
+        simulate(study.changed(rt_factor=None))
+    with pytest.raises(InputError, match="--live-carbon: given with --carbon"):
+        study.changed(carbon="data/carbon/germany_2023.csv")
