@@ -48,6 +48,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.catalogue",
         "Run one simulator here for a study elsewhere: simulator ROOM --listen.",
     ),
+    "new": (
+        "scenarios.new_study",
+        "Write a study to start from: NAME.toml with every option, unit and default.",
+    ),
+    "doctor": (
+        "scenarios.doctor",
+        "Versions, cores, memory, compiled code, extras: is this installation whole?",
+    ),
+    "completion": ("scenarios.completion", "The script that completes commands and options in bash or zsh."),
     "sites": ("scenarios.catalogue", "Bundled sites, with the source of their data."),
     "models": ("scenarios.catalogue", "Language models whose shape is known."),
     "gpus": ("scenarios.catalogue", "GPUs with a data sheet, and what their power law rests on."),

@@ -59,7 +59,8 @@ class PlaceOptions(BaseModel):
     live_carbon: str | None = Field(
         None,
         description="carbon intensity as it comes in, in place of a series: a CSV that grows (its newest row "
-        "holds; its header names the unit) or http://HOST:PORT/api/v1/query?query=... of Prometheus; goes with --rt-factor",
+        "holds; its header names the unit) or http://HOST:PORT/api/v1/query?query=... of Prometheus; with "
+        "--rt-factor",
     )
     carbon_free: FileRef | None = Field(
         None,
