@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-from scenarios import pace
+from scenarios import real_time
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from scenarios.scope2 import carried_mw
@@ -148,7 +148,7 @@ def write_results(
     target = folder.finish()
     print(summary_table(summary))
     if result.real_time is not None:
-        print(pace.words(result.real_time))
+        print(real_time.words(result.real_time))
     print(f"report: {target / 'report.html'}" if report else f"results: {target}")
     return target
 

@@ -219,7 +219,7 @@ class Result:
     notes
         What a reader must know before quoting a number.
     real_time
-        How late its steps were (`Pace.figures`) if it was held to real time; the one part that differs from run to run.
+        How late its steps were (`Lateness.figures`) if it was held to real time; this alone differs from run to run.
 
     Examples
     --------

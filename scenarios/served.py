@@ -118,10 +118,3 @@ class Serving(Frozen):
     gpu_energy_j: GpuEnergy
     energy_j_per_output_token: float | None
     groups: Mapping[str, Group]
-
-    @property
-    def slo_kept(self) -> bool:
-        """Whether the 99th percentiles of interactive requests are within the targets."""
-        experienced = self.classes.interactive
-        pairs = ((experienced.ttft_s.p99, self.slo.ttft_s), (experienced.tpot_s.p99, self.slo.tpot_s))
-        return all(value is None or value <= limit for value, limit in pairs)

@@ -55,7 +55,11 @@ def _yes(kept: float) -> str:
 
 
 def _kept(figures: Figures) -> float | None:
-    return None if figures.inference is None else float(figures.inference.slo_kept)
+    if figures.inference is None:
+        return None
+    limits = {"ttft_s": figures.inference.slo.ttft_s, "tpot_s": figures.inference.slo.tpot_s}
+    known = [(_experienced(name, "p99")(figures), limit) for name, limit in limits.items()]
+    return float(all(value is None or value <= limit for value, limit in known))
 
 
 def _missed(figures: Figures) -> float | None:

@@ -12,8 +12,8 @@ from scenarios.build import build
 from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
 from scenarios.measured import facts_of
-from scenarios.pace import Pace
 from scenarios.plan import NETWORK, Plan
+from scenarios.real_time import Lateness
 from scenarios.result import Figures, Result
 from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
@@ -51,10 +51,14 @@ class _Sink:
     """Hands what is recorded to memory and to the listeners, some of which keep it on disk (`StoringSink`)."""
 
     def __init__(
-        self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool, pace: Pace | None
+        self,
+        memory: MemorySink,
+        listeners: Sequence[Listener],
+        keep_requests: bool,
+        lateness: Lateness | None,
     ) -> None:
         self._memory = memory
-        self._pace = pace
+        self._lateness = lateness
         self._listeners = list(listeners)
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
@@ -70,8 +74,8 @@ class _Sink:
         self._listeners.remove(watcher)
 
     def reached(self, simulated_s: int) -> None:
-        if self._pace is not None:
-            self._pace.reached(simulated_s)
+        if self._lateness is not None:
+            self._lateness.reached(simulated_s)
         for listener in self._listeners:
             listener.reached(simulated_s)
 
@@ -151,16 +155,16 @@ def simulate_plan(
     for listener in listeners:
         listener.started(plan)
     run = plan.study.run
-    pace = None if run.rt_factor is None else Pace(run.rt_factor, run.step)
-    sink = _Sink(memory, listeners, keep_requests, pace)
+    lateness = None if run.rt_factor is None else Lateness(run.rt_factor, run.step)
+    sink = _Sink(memory, listeners, keep_requests, lateness)
     with _world(plan, sink, simulators, attach) as world:
         if isinstance(world, World):
             for listener in listeners:
                 if isinstance(listener, Watching):
                     sink.leave_to_watch(listener)
                     world.watch(listener)
-        if pace is not None:
-            pace.begin()
+        if lateness is not None:
+            lateness.begin()
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
@@ -189,7 +193,7 @@ def simulate_plan(
         notes=_notes(plan, summaries, figures),
         network=world.answers.get("summary", {}),
         network_record=world.answers.get("record", {}),
-        real_time=None if pace is None else pace.figures(),
+        real_time=None if lateness is None else lateness.figures(),
     )
 
 

@@ -254,7 +254,7 @@ class World:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
         study = self.plan.study
         lazy = study.steps > AHEAD_STEPS
-        with warnings.catch_warnings():  # mosaik says of every step how late it is; `Pace` tells it once
+        with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
             warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
             self.mosaik.run(
                 study.length_s,

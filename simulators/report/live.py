@@ -7,6 +7,7 @@ that would allow that) nor reach it under a name of its own (the Host header mus
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from html import escape
@@ -144,12 +145,11 @@ class LiveServer:
             }
 
         try:
-            self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+            self._server = _Server((LOOPBACK, port), Handler)
         except OSError as error:
             raise InputError(
                 f"--live-port: {port} given, cannot listen there ({error.strerror}), expected a free port (0: any)"
             ) from None
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         Handler.hosts = frozenset(f"{host}:{self.port}" for host in (LOOPBACK, "localhost"))
         self._thread = threading.Thread(
@@ -175,6 +175,18 @@ class LiveServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    """Ends with the program, and keeps to itself what goes wrong between it and one of its clients."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news; anything else is told in a line, and the run goes on."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"live: cannot answer ({type(error).__name__}: {error})", file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -98,6 +98,19 @@ def test_nonsense_is_refused_and_the_next_one_served(server: LiveServer):
     assert asked(server, "/")[0] == 200
 
 
+def test_what_goes_wrong_for_one_is_a_line_and_others_are_served(capfd):
+    class Broken(Shown):
+        def now(self, seen: int) -> Now:
+            raise ValueError("no chart")
+
+    with LiveServer(Broken(), "A run", "") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(f"GET /now.json HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+            assert connection.recv(4096) == b""
+        assert asked(server, "/")[0] == 200
+    assert capfd.readouterr().err == "live: cannot answer (ValueError: no chart)\n"
+
+
 def test_a_port_that_is_taken_is_one_line(server: LiveServer):
     with pytest.raises(
         InputError, match=rf"^--live-port: {server.port} given, cannot listen there .*expected a free"

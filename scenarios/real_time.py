@@ -11,7 +11,7 @@ from simulators.quantities.sketch import Sketch
 from simulators.report.labels import seconds
 
 
-class Pace:
+class Lateness:
     """Measures how long after its moment each step is recorded.
 
     Parameters
