@@ -27,15 +27,15 @@ class Lateness:
         self._step_s = step_s
         self._late = Sketch()
         self._most_s = 0.0
-        self._began = time.perf_counter()
+        self._began, self._from_s = time.perf_counter(), 0
 
-    def begin(self) -> None:
-        """The first step is due now."""
-        self._began = time.perf_counter()
+    def begin(self, from_s: int = 0) -> None:
+        """The step that begins at `from_s` is due now."""
+        self._began, self._from_s = time.perf_counter(), from_s
 
     def reached(self, simulated_s: int) -> None:
         """The step that ends at `simulated_s` is recorded; it was due when it began."""
-        due_s = (simulated_s - self._step_s) * self.rt_factor
+        due_s = (simulated_s - self._from_s - self._step_s) * self.rt_factor
         late_s = max(0.0, time.perf_counter() - self._began - due_s)
         self._most_s = max(self._most_s, late_s)
         self._late.add(np.array([late_s]))

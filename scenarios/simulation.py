@@ -59,7 +59,8 @@ class _Sink:
     ) -> None:
         self._memory = memory
         self._lateness = lateness
-        self._listeners = list(listeners)
+        self._listeners = listeners
+        self.watching: list[Listener] = []  # they get their rows elsewhere
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
@@ -67,11 +68,8 @@ class _Sink:
         if table in self._kept:
             self._memory.rows(table, columns)
         for listener in self._listeners:
-            listener.rows(table, columns)
-
-    def leave_to_watch(self, watcher: Listener) -> None:
-        """It gets its rows elsewhere."""
-        self._listeners.remove(watcher)
+            if listener not in self.watching:
+                listener.rows(table, columns)
 
     def reached(self, simulated_s: int) -> None:
         if self._lateness is not None:
@@ -159,12 +157,11 @@ def simulate_plan(
     sink = _Sink(memory, listeners, keep_requests, lateness)
     with _world(plan, sink, simulators, attach) as world:
         if isinstance(world, World):
+            world.lateness = lateness
             for listener in listeners:
                 if isinstance(listener, Watching):
-                    sink.leave_to_watch(listener)
+                    sink.watching.append(listener)
                     world.watch(listener)
-        if lateness is not None:
-            lateness.begin()
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")

@@ -17,6 +17,7 @@ from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
 from scenarios.plan import NETWORK, Entity, Plan
+from scenarios.real_time import Lateness
 from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
 from simulators.errors import InputError
 from simulators.joint import Joint
@@ -49,6 +50,16 @@ class Watcher(Sink, Protocol):
         ...
 
 
+class _RowsAlone:
+    """A watcher as its recorder sees it; how far the run is it hears as every listener does."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.rows = watcher.rows
+
+    def reached(self, simulated_s: int) -> None:
+        """It has heard."""
+
+
 class Simulator(NamedTuple):
     """A simulator of the world: whose room it is, and where it runs; empty: in this process."""
 
@@ -79,6 +90,8 @@ class World:
         Its entities by site and part, e.g. ``world.entities["site", "storage"]``.
     answers
         What was asked of the network at the end.
+    lateness
+        Who measures how late steps are, if anybody does.
     """
 
     def __init__(
@@ -93,6 +106,7 @@ class World:
         self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
+        self.lateness: Lateness | None = None
         self._recorder = Recorder(sink)
         self._watchers: list[Watcher] = []
         self._local: dict[str, Any] = {}
@@ -174,9 +188,10 @@ class World:
             name = entity.room.capitalize()
             parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
             if not address:
-                local = (self._simulators.get(entity.room) or simulator_class(entity.room))()
-                self._local[entity.room] = local
-                self._factories[key] = self.start(lambda: local, name, **parameters)
+                if entity.room not in self._local:
+                    made = self._simulators.get(entity.room) or simulator_class(entity.room)
+                    self._local[entity.room] = made()
+                self._factories[key] = self.start(partial(self._local.get, entity.room), name, **parameters)
             else:
                 self._factories[key] = self._elsewhere(f"{name}-at-{address}", address, parameters)
         return self._factories[key]
@@ -254,6 +269,8 @@ class World:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
         study = self.plan.study
         lazy = study.steps > AHEAD_STEPS
+        if self.lateness is not None:
+            self.lateness.begin()
         with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
             warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
             self.mosaik.run(
@@ -273,7 +290,7 @@ class World:
         run = self.plan.study.run
         for number, watcher in enumerate(self._watchers):
             recorder = self.start(
-                lambda watcher=watcher: Recorder(watcher),
+                partial(Recorder, _RowsAlone(watcher)),
                 f"Watcher-{number}",
                 start=self.plan.start.isoformat(),
                 step_size=run.step,
