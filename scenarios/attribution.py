@@ -1,6 +1,6 @@
-"""What if? The same requests under one changed parameter at a time, and for whom the energy is spent.
+"""What if? The same requests under one change after another, and for whom the energy is spent.
 
-python scenarios/attribution.py --gpu a100 --tp 8 --change batch_cap=32 --change power_cap_w=300
+python scenarios/attribution.py --gpu a100 --tp 8 --change batch_cap=32 --change tp=4,replicas=2 --slo-tpot 0.05
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from tqdm import tqdm
 
 from scenarios.attribution_figures import write_figures
-from scenarios.attribution_report import terminal_table, write_html
+from scenarios.attribution_report import answer, terminal_table, write_html
 from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
 from simulators.commandline import command
 from simulators.errors import InputError
@@ -62,7 +62,7 @@ def run(options: WhatIf) -> None:
                 outcomes.append((change, evaluate(serving, options, ci_g_per_kwh)))
             except InputError as error:
                 outcomes.append((change, f"not possible: {error}"))
-        table = compare(base, outcomes)
+        table = compare(base, outcomes, options.slo_ttft, options.slo_tpot)
         tenants = by_tenant(options, ci_g_per_kwh, base)
         table.to_csv(folder.path("table.csv"), index=False)
         tenants.to_csv(folder.path("tenants.csv"))
@@ -76,16 +76,18 @@ def run(options: WhatIf) -> None:
                 for row in table.iloc[1:].to_dict("records")
             ],
             "carbon_intensity_g_per_kwh": ci_g_per_kwh,
+            "answer": answer(table, options.slo_ttft, options.slo_tpot),
             "largest_residual": float(table["residual"].abs().max()),
             "wall_s": time.perf_counter() - started,
         }
         config = {"options": options.model_dump(mode="json"), "versions": versions(), "inputs": inputs}
         folder.write_json("config.json", config)
         folder.write_json("summary.json", summary)
-        write_figures(table, folder.path("figures"))
+        write_figures(table, folder.path("figures"), options.slo_tpot)
         write_html(folder.path("report.html"), table, tenants, summary, config)
         target = folder.finish()
     print(terminal_table(table))
+    print(summary["answer"])
     print(f"report: {target / 'report.html'}")
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
 
-META = RunMeta("The same requests under one changed option at a time", 60)
+META = RunMeta("The same requests under one change after another", 60)
 PARTS = {
     "decode_j_per_output_token": ("Decode", COLOURS["wind"]),
     "prefill_j_per_output_token": ("Prefill", COLOURS["pv"]),
@@ -90,12 +90,45 @@ def tornado(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def write_figures(table: pd.DataFrame, folder: Path) -> None:
-    """`energy_by_phase.png` and `tornado.png`."""
+def energy_and_speed(table: pd.DataFrame, slo_tpot_s: float) -> Figure:
+    """Energy over time per output token of the rows that carry the load, and the front of those that hold."""
+    rows = equal_load(table)
+    figure = Figure(figsize=(WIDTH_IN, 4.6))
+    heading(figure, "Energy against speed", META, "full: keeps the targets; line: the front of those")
+    axes = figure.subplots()
+    for row in rows.to_dict("records"):
+        place = (1e3 * row["tpot_p99_s"], row["j_per_output_token"])
+        colour = COLOURS["ink"] if row["change"] == "base" else COLOURS["blue"]
+        axes.plot(*place, "o", markersize=7, color=colour, markerfacecolor=colour if row["holds"] else "none")
+    named = rows[rows["front"] | (rows["change"] == "base")]
+    for number, row in enumerate(named.to_dict("records")):
+        axes.annotate(
+            row["change"], (1e3 * row["tpot_p99_s"], row["j_per_output_token"]), (0, -13 if number % 2 else 7),
+            textcoords="offset points", ha="center", fontsize=8.5,
+        )  # fmt: skip
+    front = rows[rows["front"]]
+    axes.plot(1e3 * front["tpot_p99_s"], front["j_per_output_token"], color=COLOURS["battery"], zorder=0)
+    if len(rows) and 1e3 * slo_tpot_s < 1.5 * axes.get_xlim()[1]:
+        axes.axvline(1e3 * slo_tpot_s, color=COLOURS["carbon"], linestyle=(0, (4, 3)), linewidth=1.0)
+    axes.margins(0.12)
+    axes.set_xlabel("Time per output token, p99 (ms)")
+    axes.set_ylabel("J per output token")
+    return figure
+
+
+def equal_load(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that carry the base's load, by their time per output token."""
+    rows = possible(table)
+    return rows[(rows["note"] == "") & rows["tpot_p99_s"].notna()].sort_values(["tpot_p99_s", "change"])
+
+
+def write_figures(table: pd.DataFrame, folder: Path, slo_tpot_s: float) -> None:
+    """`energy_by_phase.png`, `tornado.png` and `energy_and_speed.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(style()):
         for draw in (energy_by_phase, tornado):
             draw(table).savefig(folder / f"{draw.__name__}.png")
+        energy_and_speed(table, slo_tpot_s).savefig(folder / "energy_and_speed.png")
 
 
 def _layout(rows: int, title: str) -> dict[str, Any]:
@@ -110,7 +143,7 @@ def _layout(rows: int, title: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def charts(table: pd.DataFrame) -> dict[str, go.Figure]:
+def charts(table: pd.DataFrame, slo_tpot_s: float) -> dict[str, go.Figure]:
     """The report's: energy by phase, and energy against speed."""
     rows = possible(table)[::-1]
     phases = go.Figure(layout=_layout(len(rows), "J per output token"))
@@ -119,27 +152,38 @@ def charts(table: pd.DataFrame) -> dict[str, go.Figure]:
             y=rows["change"], x=rows[name], name=text, orientation="h", marker={"color": colour},
             hovertemplate=f"%{{y}}: %{{x:.3f}} J, {text.lower()}<extra></extra>",
         )  # fmt: skip
-    return {"phases": phases, "trade": _trade(rows)}
+    return {"phases": phases, "trade": _trade(equal_load(table), slo_tpot_s)}
 
 
-def _trade(rows: pd.DataFrame) -> go.Figure:
-    """Energy over speed of the variants that carry the same load; names where the energy differs from the base's."""
-    equal = rows[rows["note"] == ""].sort_values(["tpot_p50_s", "change"])
-    far = (equal["energy_change"].abs() > 0.02) | (equal["change"] == "base")
-    figure = go.Figure(layout=_layout(12, "Time per output token, p50 (ms)"))
+def _trade(rows: pd.DataFrame, slo_tpot_s: float) -> go.Figure:
+    """Energy over speed; names where the energy differs from the base's, and a line through the front."""
+    far = (rows["energy_change"].abs() > 0.02) | (rows["change"] == "base") | rows["front"]
+    figure = go.Figure(layout=_layout(14, "Time per output token, p99 (ms)"))
     figure.update_layout(
         margin={"l": 64}, showlegend=False,
         yaxis={"title": {"text": "J per output token", "font": {"color": COLOURS["grid"]}}, "ticksuffix": ""},
     )  # fmt: skip
+    line = rows[rows["front"]]
     figure.add_scatter(
-        x=1e3 * equal["tpot_p50_s"], y=equal["j_per_output_token"], text=equal["change"].where(far, ""),
-        customdata=equal["change"], mode="markers+text", cliponaxis=False,
+        x=1e3 * line["tpot_p99_s"], y=line["j_per_output_token"], mode="lines", hoverinfo="skip",
+        line={"color": COLOURS["battery"], "width": 2},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=1e3 * rows["tpot_p99_s"], y=rows["j_per_output_token"], text=rows["change"].where(far, ""),
+        customdata=[
+            (change, "keeps the targets" if holds else "breaks the targets")
+            for change, holds in zip(rows["change"], rows["holds"], strict=True)
+        ],
+        mode="markers+text", cliponaxis=False,
         # neighbours are named above and below, so that names do not cover each other
         textposition=["top center" if place % 2 else "bottom center" for place in far.cumsum()],
         marker={
             "size": 10,
-            "color": [COLOURS["load"] if change == "base" else COLOURS["blue"] for change in equal["change"]],
+            "symbol": ["circle" if holds else "circle-open" for holds in rows["holds"]],
+            "color": [COLOURS["load"] if change == "base" else COLOURS["blue"] for change in rows["change"]],
         },
-        hovertemplate="%{customdata}: %{y:.3f} J, %{x:.1f} ms<extra></extra>",
+        hovertemplate="%{customdata[0]}: %{y:.3f} J, %{x:.1f} ms, %{customdata[1]}<extra></extra>",
     )  # fmt: skip
+    if len(rows) and slo_tpot_s < 1.5 * rows["tpot_p99_s"].max():
+        figure.add_vline(1e3 * slo_tpot_s, line={"dash": "dash", "width": 1, "color": COLOURS["carbon"]})
     return figure

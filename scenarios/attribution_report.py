@@ -8,9 +8,51 @@ from typing import Any
 
 import pandas as pd
 
-from scenarios.attribution_figures import charts, possible
+from scenarios.attribution_figures import charts
 from simulators.report import page, tables
 from simulators.report.labels import number, seconds, share
+
+_LATENCIES = ("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s")
+
+
+def _kept(row: Mapping[Any, Any]) -> str:
+    """Whether a row keeps the targets, and whether it is on the front of energy and time per output token."""
+    if not row["holds"]:
+        return "broken"
+    return "kept, front" if row["front"] else "kept"
+
+
+def targets(slo_ttft_s: float, slo_tpot_s: float) -> str:
+    """The targets in words.
+
+    Examples
+    --------
+    >>> targets(2.0, 0.1)
+    'TTFT p99 up to 2 s, TPOT p99 up to 100 ms'
+    """
+    return f"TTFT p99 up to {seconds(slo_ttft_s)}, TPOT p99 up to {seconds(slo_tpot_s)}"
+
+
+def least(table: pd.DataFrame) -> Mapping[Any, Any] | None:
+    """Of the rows that hold, the one that needs least energy per output token; None if none holds."""
+    rows = table[table["holds"]]
+    if rows.empty:
+        return None
+    return rows.sort_values("j_per_output_token", kind="stable").iloc[0].to_dict()
+
+
+def answer(table: pd.DataFrame, slo_ttft_s: float, slo_tpot_s: float) -> str:
+    """In one or two sentences: how many rows hold the targets, and which of them needs least energy."""
+    ran = int(table["j_per_output_token"].notna().sum())
+    base, best = table.iloc[0], least(table)
+    words = f"{int(table['holds'].sum())} of {ran} keep the load's pace and {targets(slo_ttft_s, slo_tpot_s)}"
+    if best is None:
+        return f"{words}."
+    told = f"{number(best['j_per_output_token'], 'J')} per output token on {best['gpus']:.0f} GPUs"
+    if best["change"] == "base":
+        return f"{words}. None of them needs less energy than the base: {told}."
+    kept = "" if base["holds"] else ", which does not keep them"
+    return f"{words}. Least energy: {best['change']}, {told}, {best['energy_change']:+.0%} against the base{kept}."
 
 
 def _relative(value: float | None, base: float | None) -> str:
@@ -25,28 +67,31 @@ def _relative(value: float | None, base: float | None) -> str:
 def _what_if(table: pd.DataFrame) -> str:
     base = table.iloc[0]
     header = (
-        "Change", "J / output token", "", "J / input token", "gCO₂eq / 1,000", "TTFT p50", "TTFT p95",
-        "TPOT p50", "Tokens/s",
+        "Change", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", "TTFT p50", "TTFT p99",
+        "TPOT p50", "TPOT p99", "Tokens/s", "Targets",
     )  # fmt: skip
     rows = []
     for row in table.to_dict("records"):
         if pd.isna(row["j_per_output_token"]):
-            rows.append([f"{row['change']} *", *["–"] * 8])
+            rows.append([f"{row['change']} *", *["–"] * (len(header) - 1)])
             continue
         rows.append(
             [
                 f"{row['change']} *" if row["note"] else row["change"],
+                number(int(row["gpus"])),
                 number(row["j_per_output_token"]),
                 ""
                 if row["change"] == "base"
                 else _relative(row["j_per_output_token"], base["j_per_output_token"]),
                 number(row["prefill_j_per_input_token"]),
                 number(row["g_per_1k_tokens"]),
-                *(seconds(row[name]) for name in ("ttft_p50_s", "ttft_p95_s", "tpot_p50_s")),
+                *(seconds(row[name]) for name in _LATENCIES),
                 number(float(f"{row['tokens_per_s']:.4g}")),
+                _kept(row),
             ]
         )
-    return page.table(header, rows, ("", *["number"] * 8), ["sum"])
+    kinds = ("", *["number"] * (len(header) - 2), "")
+    return page.table(header, rows, kinds, ["sum"])
 
 
 def _tenants(tenants: pd.DataFrame) -> str:
@@ -75,10 +120,7 @@ def _tenants(tenants: pd.DataFrame) -> str:
 def _cards(table: pd.DataFrame, summary: Mapping[str, Any], pue: float) -> str:
     """Headline numbers of the base, and the variant that needs least."""
     base, meter = summary["base"], summary["meter_j"]
-    best = min(
-        (row for row in possible(table).to_dict("records") if not row["note"]),
-        key=lambda row: float(row["j_per_output_token"]),
-    )
+    best = least(table)
     parts = ", ".join(
         f"{name} {share(meter[f'{name}_j'] / meter['meter_j'])}" for name in ("prefill", "decode", "idle")
     )
@@ -95,9 +137,11 @@ def _cards(table: pd.DataFrame, summary: Mapping[str, Any], pue: float) -> str:
             "Time to first token, p95", seconds(base["ttft_p95_s"]), f"p50 {seconds(base['ttft_p50_s'])}"
         ),
         page.card(
-            "Least energy at the same load",
-            number(best["j_per_output_token"], "J"),
-            f"per output token with {best['change']}: {best['energy_change']:+.0%}",
+            "Least energy within the targets",
+            "–" if best is None else number(best["j_per_output_token"], "J"),
+            "nothing tried keeps them"
+            if best is None
+            else f"per output token with {best['change']}: {best['energy_change']:+.0%}",
         ),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
@@ -127,13 +171,16 @@ def write_html(
     """The report: headline numbers, the table, its pictures, and the attribution of the base."""
     options = config["options"]
     sections = [
+        page.text(summary["answer"]),
         _cards(table, summary, options["pue"]),
         page.section(
             "What if",
             page.text(
-                "Every row serves the same requests; one option differs from the base. Energy is that of the GPUs, "
+                "Every row serves the same requests; what differs from the base is named. Energy is that of the GPUs, "
                 "idle time included, J per input token that of prefill; carbon is that of the facility at the meter, "
-                "per 1,000 output tokens. *: see the notes at the end.",
+                "per 1,000 output tokens. Targets are kept where a row carries the load with "
+                f"{targets(options['slo_ttft'], options['slo_tpot'])}; on the front no other that keeps them is both "
+                "faster and thriftier. *: see the notes at the end.",
                 "note",
             ),
             _what_if(table),
@@ -142,7 +189,8 @@ def write_html(
         page.section(
             "Energy against speed",
             page.text(
-                "The variants that carry the same load; those within 2 % of the base's energy have no name.",
+                "The variants that carry the same load: full marks keep the targets, the line is the front of those "
+                "(least energy for a time per output token). Marks without a name are within 2 % of the base's energy.",
                 "note",
             ),
             page.plot("trade"),
@@ -168,7 +216,9 @@ def write_html(
         f"{serving['model'].split('/')[-1]} on {summary['base']['gpus']} {serving['gpu']}, {len(table) - 1} variants, "
         f"requests of {number(options['minutes'], 'min')}"
     )
-    path.write_text(page.page("What if", lead, sections, charts(table)), encoding="utf-8")
+    path.write_text(
+        page.page("What if", lead, sections, charts(table, options["slo_tpot"])), encoding="utf-8"
+    )
 
 
 def terminal_table(table: pd.DataFrame) -> str:
@@ -179,17 +229,17 @@ def terminal_table(table: pd.DataFrame) -> str:
         "J/out token",
         "J/in token",
         "gCO2/1k",
-        "TTFT p50",
-        "TTFT p95",
+        "TTFT p99",
         "TPOT p50",
+        "TPOT p99",
         "tokens/s",
     )
     names = (
-        "j_per_output_token", "prefill_j_per_input_token", "g_per_1k_tokens", "ttft_p50_s", "ttft_p95_s", "tpot_p50_s",
+        "j_per_output_token", "prefill_j_per_input_token", "g_per_1k_tokens", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s",
         "tokens_per_s",
     )  # fmt: skip
     width = max(len(text) for text in table["change"])
-    lines = [f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:])]
+    lines = [f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:]) + "  targets"]
     for row in table.to_dict("records"):
         line = f"{row['change']:<{width}}"
         if pd.isna(row["j_per_output_token"]):
@@ -199,5 +249,5 @@ def terminal_table(table: pd.DataFrame) -> str:
             change = "" if row["change"] == "base" else f" ({_relative(row[name], base[name])})"
             text = f"{row[name]:.3g}{change}" if row[name] is not None and not pd.isna(row[name]) else "-"
             line += f"  {text:>17}"
-        lines.append(f"{line}  {row['note']}".rstrip())
+        lines.append(f"{line}  {_kept(row):<11}  {row['note']}".rstrip())
     return "\n".join(lines)

@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.compare_policies",
         "Policies on the same requests, from several dates: what each saves, and at what delay.",
     ),
+    "compare": (
+        "scenarios.compare_results",
+        "Finished results side by side: what differs, what it changed; refuses what saw different requests.",
+    ),
     "geo": (
         "scenarios.geo_shifting",
         "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
@@ -47,6 +51,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.catalogue",
         "Run one simulator here for a study elsewhere: simulator ROOM --listen.",
     ),
+    "new": (
+        "scenarios.new_study",
+        "Write a study to start from: NAME.toml with every option, unit and default.",
+    ),
+    "doctor": (
+        "scenarios.doctor",
+        "Versions, cores, memory, compiled code, extras: is this installation whole?",
+    ),
+    "completion": ("scenarios.completion", "The script that completes commands and options in bash or zsh."),
     "sites": ("scenarios.catalogue", "Bundled sites, with the source of their data."),
     "models": ("scenarios.catalogue", "Language models whose shape is known."),
     "gpus": ("scenarios.catalogue", "GPUs with a data sheet, and what their power law rests on."),

@@ -31,7 +31,9 @@ from simulators.recorder.summary import versions
 from simulators.report.canvas import style
 from simulators.scheduler.policies import policy
 
-SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "power_resolution_s")
+SKIP = (
+    "network", "grid_at", "routing", "geo", "mw", "bus", "policy", "power_resolution_s", "rt_factor", "live_carbon",
+)  # fmt: skip
 """What this command does not read."""
 
 

@@ -41,6 +41,8 @@ def not_plain(plan: Plan) -> str | None:
     for name, site in plan.sites.items():
         if site.study.where:
             return f"a part of {name} runs elsewhere"
+    if plan.study.run.rt_factor is not None:
+        return "the run is held to real time"
     return None
 
 

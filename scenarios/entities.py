@@ -59,6 +59,16 @@ def site_entities(
 
 
 def _carbon(study: Study, site: SiteStudy, series: SiteSeries) -> Entity:
+    if site.place.live_carbon is not None:
+        if study.run.rt_factor is None:
+            raise InputError(
+                "--live-carbon: a source that grows, expected --rt-factor too: how fast the run goes"
+            )
+        config = {"source": site.place.live_carbon, "attribute": "CI[gCO2eq/kWh]"}
+        return Entity(
+            site.name, "carbon", "live", "Newest", f"{site.name}-carbon", config,
+            silent=frozenset({"CI_marginal[gCO2eq/kWh]"}),
+        )  # fmt: skip
     given: dict[str, Any] = {}
     silent = set()
     for key, attribute, values in (

@@ -30,6 +30,7 @@ from scenarios.grid_flexibility import FlexibilityStudy, flexibility
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
+from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
@@ -66,6 +67,7 @@ class GridIntegration(BaseModel):
 
     study: Study = STUDY
     output: OutputOptions = OutputOptions(out=Path("results/grid_integration"))
+    page: LiveOptions = LiveOptions()
 
 
 def run(chosen: GridIntegration) -> None:
@@ -78,8 +80,8 @@ def run(chosen: GridIntegration) -> None:
     if study.site.connection.bus is not None:
         network.bus_index(study.site.connection.bus)
     with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
-        with Bar() as bar:
-            result = simulate(study, listeners=(Disk(folder, options), bar))
+        with Bar() as bar, live(chosen.page, folder) as pages:
+            result = simulate(study, listeners=(Disk(folder, options), bar, *pages))
         picture = folder.path("figures/network.png")
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})

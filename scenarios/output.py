@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios import real_time
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from scenarios.scope2 import carried_mw
@@ -136,6 +137,8 @@ def write_results(
     write_hourly(folder.path(HOURLY), result.timeseries, result.study.run.step, zones)
     summary = result.to_json()
     summary["series"] = [entry.entry() for entry in result.inputs if entry.format]
+    if result.real_time is not None:
+        summary["real_time"] = dict(result.real_time)
     if scheduling is not None:
         summary["scheduling"] = scheduling.model_dump(mode="json")
     if report:
@@ -144,6 +147,8 @@ def write_results(
     folder.write_json("summary.json", summary)
     target = folder.finish()
     print(summary_table(summary))
+    if result.real_time is not None:
+        print(real_time.words(result.real_time))
     print(f"report: {target / 'report.html'}" if report else f"results: {target}")
     return target
 

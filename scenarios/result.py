@@ -218,6 +218,8 @@ class Result:
         What was built, by site: GPUs, kernels, KV blocks.
     notes
         What a reader must know before quoting a number.
+    real_time
+        How late its steps were (`Lateness.figures`) if it was held to real time; this alone differs from run to run.
 
     Examples
     --------
@@ -240,6 +242,7 @@ class Result:
     notes: tuple[str, ...]
     network: Mapping[str, Any] = field(default_factory=dict)
     network_record: Mapping[str, Any] = field(default_factory=dict)
+    real_time: Mapping[str, float] | None = field(default=None, compare=False)
 
     @property
     def inputs(self) -> tuple[Input, ...]:

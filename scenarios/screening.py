@@ -23,7 +23,7 @@ from simulators.commandline import command
 from simulators.recorder.store import RunFolder
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "forecast", "forecast_error", "engine", "where",
-        "power_resolution_s", "drain_hours")  # fmt: skip
+        "power_resolution_s", "drain_hours", "rt_factor", "live_carbon")  # fmt: skip
 """What this command does not read."""
 
 

@@ -177,6 +177,13 @@ def _carbon(study: SiteStudy, site: Site, span: Span, series: SiteSeries, ahead:
     if "carbon" in study.without:
         series.carbon_note = "the carbon intensity was left out"
         return
+    if study.place.live_carbon is not None:
+        series.boundary = study.accounting.boundary or "operational"
+        series.notes.append(
+            f"The carbon intensity came in while the run went on, from {study.place.live_carbon}: a run cannot be "
+            "repeated with it; the values are in timeseries.parquet."
+        )
+        return
     for what, ref, own in (
         ("carbon intensity", study.place.carbon or site.carbon, study.place.carbon is None),
         ("marginal carbon intensity", study.place.marginal or site.marginal, study.place.marginal is None),

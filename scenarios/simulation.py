@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import ArrayLike
 
@@ -13,12 +13,13 @@ from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
 from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
+from scenarios.real_time import Lateness
 from scenarios.result import Figures, Result
 from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.uncertainty import uncertainty
-from scenarios.world import World
+from scenarios.world import Watcher, World
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
@@ -41,12 +42,25 @@ class Listener(Protocol):
         ...
 
 
+@runtime_checkable
+class Watching(Listener, Watcher, Protocol):
+    """A listener that wants rows more often than they are stored: a page that shows the run."""
+
+
 class _Sink:
     """Hands what is recorded to memory and to the listeners, some of which keep it on disk (`StoringSink`)."""
 
-    def __init__(self, memory: MemorySink, listeners: Sequence[Listener], keep_requests: bool) -> None:
+    def __init__(
+        self,
+        memory: MemorySink,
+        listeners: Sequence[Listener],
+        keep_requests: bool,
+        lateness: Lateness | None,
+    ) -> None:
         self._memory = memory
+        self._lateness = lateness
         self._listeners = listeners
+        self.watching: list[Listener] = []  # they get their rows elsewhere
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
@@ -54,9 +68,12 @@ class _Sink:
         if table in self._kept:
             self._memory.rows(table, columns)
         for listener in self._listeners:
-            listener.rows(table, columns)
+            if listener not in self.watching:
+                listener.rows(table, columns)
 
     def reached(self, simulated_s: int) -> None:
+        if self._lateness is not None:
+            self._lateness.reached(simulated_s)
         for listener in self._listeners:
             listener.reached(simulated_s)
 
@@ -135,8 +152,16 @@ def simulate_plan(
     memory = MemorySink()
     for listener in listeners:
         listener.started(plan)
-    sink = _Sink(memory, listeners, keep_requests)
+    run = plan.study.run
+    lateness = None if run.rt_factor is None else Lateness(run.rt_factor, run.step)
+    sink = _Sink(memory, listeners, keep_requests, lateness)
     with _world(plan, sink, simulators, attach) as world:
+        if isinstance(world, World):
+            world.lateness = lateness
+            for listener in listeners:
+                if isinstance(listener, Watching):
+                    sink.watching.append(listener)
+                    world.watch(listener)
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
@@ -165,6 +190,7 @@ def simulate_plan(
         notes=_notes(plan, summaries, figures),
         network=world.answers.get("summary", {}),
         network_record=world.answers.get("record", {}),
+        real_time=None if lateness is None else lateness.figures(),
     )
 
 

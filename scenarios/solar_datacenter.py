@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.result import Figures
 from scenarios.simulation import simulate
@@ -38,6 +39,7 @@ class SolarDatacenter(BaseModel):
 
     study: Study = Study()
     output: OutputOptions = OutputOptions()
+    page: LiveOptions = LiveOptions()
     compare: bool = Field(
         True,
         description="also run the same requests under none (or carbon, if the policy is none): what does it save?",
@@ -54,8 +56,8 @@ def run(chosen: SolarDatacenter) -> None:
     started = time.perf_counter()
     study, options = chosen.study, chosen.model_dump(mode="json")
     with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
-        with other_policy_beside(chosen, folder) as other, Bar() as bar:
-            result = simulate(study, listeners=(Disk(folder, options), bar))
+        with other_policy_beside(chosen, folder) as other, Bar() as bar, live(chosen.page, folder) as pages:
+            result = simulate(study, listeners=(Disk(folder, options), bar, *pages))
         scheduling = None
         if other:
             pair = (result.figures, other[0])
@@ -81,7 +83,7 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
     output = OutputOptions(report=False, out=out)
     drain_hours = chosen.study.drain_steps * chosen.study.run.step / 3600  # as long a run as this one
     other = SolarDatacenter(
-        study=chosen.study.changed(policy=chosen.other_policy, drain_hours=drain_hours),
+        study=chosen.study.changed(policy=chosen.other_policy, drain_hours=drain_hours, rt_factor=None),
         output=output,
         compare=False,
     )

@@ -87,6 +87,12 @@ class RunOptions(Part):
         description="mosaik, plain (a loop without it, for energy alone: --load) or auto (plain where that suffices); "
         "results are the same",
     )
+    rt_factor: float | None = Field(
+        None,
+        gt=0,
+        description="hold the run to real time: seconds of the wall clock per simulated second, e.g. 1, or 0.01 for a "
+        "hundred times as fast  [default: as fast as it goes]",
+    )
 
     @property
     def steps(self) -> int:

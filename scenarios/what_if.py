@@ -1,7 +1,8 @@
-"""The same requests under one changed parameter after another: energy, carbon, latency, throughput."""
+"""The same requests under one change after another: energy, carbon, latency, throughput, and which keep the targets."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,15 @@ from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
+from simulators.options import nearest
 from simulators.quantities.requests import Workload
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Merged
 
 INTERVAL_S = 60.0
 J_PER_KWH = 3.6e6
+_BETWEEN = re.compile(r",(?=\s*[\w-]+\s*=)|,\s*$")
+"""What parts the options of one change."""
 KEEPS_UP = 0.95
 """Share of the base's throughput from which on a variant is taken to carry the same load."""
 
@@ -58,9 +62,15 @@ class WhatIf(BaseModel):
             "batch_cap=16", "batch_cap=32", "max_batch_tokens=512", "max_batch_tokens=16384", "tp=2", "tp=8",
             "gpu=a100", "gpu=h200", "gpu=b200", "precision=fp8", "power_cap_w=560", "power_cap_w=420",
             "clock_limit=0.7", "scheduler=vllm", "scheduler=sarathi", "scheduler=orca", "scheduler=static",
+            "tp=2,replicas=2", "tp=2,replicas=2,precision=fp8", "gpu=h200,tp=2,clock_limit=0.7",
         ),
-        description="what to try against the base, OPTION=VALUE, one at a time (repeatable)",
+        description="what to try against the base, OPTION=VALUE, or several at once by commas: tp=2,replicas=2 "
+        "(repeatable)",
     )  # fmt: skip
+    slo_ttft: float = Field(
+        2.0, gt=0, description="target for the 99th percentile of the time to first token, s"
+    )
+    slo_tpot: float = Field(0.1, gt=0, description="... and of the time per output token, s")
     site: str = Field("california", description="whose mean carbon intensity counts")
     carbon_intensity: float | None = Field(
         None, ge=0, description="gCO2eq/kWh  [default: the mean of the site's record]"
@@ -117,21 +127,39 @@ class Outcome:
 
 
 def variant(base: Serving, change: str) -> Serving:
-    """`base` with one option changed.
+    """`base` with one or several options changed.
+
+    Parameters
+    ----------
+    base
+        What is changed.
+    change
+        ``OPTION=VALUE``, or several of them by commas; a value may hold a comma if no option's name follows it.
 
     Raises
     ------
     InputError
-        If it is not OPTION=VALUE, or the option or its value is not one of `Serving`.
+        If it is not that, or an option or its value is not one of `Serving`, or one is given twice.
+
+    Examples
+    --------
+    >>> changed = variant(BASE, "tp=2,replicas=2")
+    >>> changed.tp, changed.replicas, changed.gpus == BASE.gpus
+    (2, 2, True)
     """
-    name, equals, value = change.partition("=")
-    name = name.strip().replace("-", "_")
-    if not equals or name not in Serving.model_fields:
-        raise InputError(
-            f"--change: {change!r} given, expected OPTION=VALUE with one of {', '.join(Serving.model_fields)}"
-        )
+    values: dict[str, str] = {}
+    for one in _BETWEEN.split(change):
+        name, equals, value = one.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or name not in Serving.model_fields:
+            hint = nearest(name, list(Serving.model_fields))
+            expected = "" if hint else f" with one of {', '.join(Serving.model_fields)}"
+            raise InputError(f"--change: {one!r} given, expected OPTION=VALUE{expected}{hint}")
+        if name in values:
+            raise InputError(f"--change: {change!r} gives {name} twice, expected each option once")
+        values[name] = value.strip()
     try:
-        return Serving.model_validate(base.model_dump() | {name: value.strip()})
+        return Serving.model_validate(base.model_dump() | values)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InputError(f"--change: {change!r} given, {reason[0].lower() + reason[1:]}") from None
@@ -176,7 +204,9 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
         "embodied_g_per_1k_tokens": 1e3 * embodied_kg / thousands,
         "ttft_p50_s": summary["ttft_s"]["p50"],
         "ttft_p95_s": summary["ttft_s"]["p95"],
+        "ttft_p99_s": summary["ttft_s"]["p99"],
         "tpot_p50_s": summary["tpot_s"]["p50"],
+        "tpot_p99_s": summary["tpot_s"]["p99"],
         "tokens_per_s": summary["output_tokens_per_s"],
         "batch_mean": summary["batch_size_mean"],
         "busy": summary["busy_mean"],
@@ -197,8 +227,14 @@ def _facility(gpus: int, pue: float) -> tuple[Facility, float]:
     return Facility.for_gpus(gpus, part, cooling=ConstantPue(pue), power_chain=chain), servers
 
 
-def compare(base: Outcome, variants: Iterable[tuple[str, Outcome | str]]) -> pd.DataFrame:
-    """The table: the base first, then every variant and its change of energy; what could not be built says why."""
+def compare(
+    base: Outcome, variants: Iterable[tuple[str, Outcome | str]], slo_ttft_s: float, slo_tpot_s: float
+) -> pd.DataFrame:
+    """The table: the base first, then every variant and its change of energy; what could not be built says why.
+
+    Its column `holds` says whether a row carries the load and keeps both targets at the 99th percentile, `front`
+    whether none of those that do needs less energy per output token at a lower time per output token.
+    """
     rows = [{"change": "base"} | base.row | {"energy_change": 0.0, "note": ""}]
     for change, outcome in variants:
         if isinstance(outcome, str):
@@ -210,7 +246,30 @@ def compare(base: Outcome, variants: Iterable[tuple[str, Outcome | str]]) -> pd.
             | outcome.row
             | {"energy_change": relative, "note": _note(base.row, outcome.row)}
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    first, per_token = table["ttft_p99_s"].astype(float), table["tpot_p99_s"].astype(float)
+    kept = (first <= slo_ttft_s) & ~(per_token > slo_tpot_s)
+    table["holds"] = kept & (table["note"] == "")
+    table["front"] = front(table)
+    return table
+
+
+def front(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which of the rows that hold no other one that holds beats in both energy and time per output token.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({
+    ...     "tpot_p99_s": [0.02, 0.03, 0.01, 0.005], "j_per_output_token": [5.0, 6.0, 7.0, 8.0],
+    ...     "holds": [True, True, True, False],
+    ... })
+    >>> front(table).tolist()
+    [True, False, True, False]
+    """
+    rows = table[table["holds"]].sort_values(["tpot_p99_s", "j_per_output_token"], kind="stable")
+    energy_j = rows["j_per_output_token"]
+    on_it = energy_j[energy_j < energy_j.cummin().shift(fill_value=np.inf)]
+    return pd.Series(table.index.isin(on_it.index), index=table.index)
 
 
 def _note(base: dict[str, Any], row: dict[str, Any]) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from graphlib import TopologicalSorter
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import mosaik
 from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
 from scenarios.plan import NETWORK, Entity, Plan
+from scenarios.real_time import Lateness
 from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
 from simulators.errors import InputError
 from simulators.joint import Joint
@@ -29,6 +32,32 @@ READERS = ("handle remote requests", "Reader task")
 AHEAD_STEPS = 20_000
 """Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
 4 KB, so a longer run is kept in lockstep."""
+
+
+class Watcher(Sink, Protocol):
+    """Wants the time series more often than it is stored.
+
+    Attributes
+    ----------
+    every
+        Steps between two hand-overs.
+    """
+
+    every: int
+
+    def watching(self, network: Callable[[], dict[str, Any]] | None) -> None:
+        """The world is made; `network` tells what the run did to its network so far, None where nobody here knows."""
+        ...
+
+
+class _RowsAlone:
+    """A watcher as its recorder sees it; how far the run is it hears as every listener does."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.rows = watcher.rows
+
+    def reached(self, simulated_s: int) -> None:
+        """It has heard."""
 
 
 class Simulator(NamedTuple):
@@ -61,6 +90,8 @@ class World:
         Its entities by site and part, e.g. ``world.entities["site", "storage"]``.
     answers
         What was asked of the network at the end.
+    lateness
+        Who measures how late steps are, if anybody does.
     """
 
     def __init__(
@@ -75,7 +106,10 @@ class World:
         self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
         self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
+        self.lateness: Lateness | None = None
         self._recorder = Recorder(sink)
+        self._watchers: list[Watcher] = []
+        self._local: dict[str, Any] = {}
         self._simulators = dict(simulators or {})
         self._factories: dict[Simulator, Any] = {}
         self._joints: dict[str, Joint] = {}
@@ -154,9 +188,10 @@ class World:
             name = entity.room.capitalize()
             parameters: dict[str, Any] = {"step_size": self.plan.study.run.step}
             if not address:
-                self._factories[key] = self.start(
-                    self._simulators.get(entity.room) or simulator_class(entity.room), name, **parameters
-                )
+                if entity.room not in self._local:
+                    made = self._simulators.get(entity.room) or simulator_class(entity.room)
+                    self._local[entity.room] = made()
+                self._factories[key] = self.start(partial(self._local.get, entity.room), name, **parameters)
             else:
                 self._factories[key] = self._elsewhere(f"{name}-at-{address}", address, parameters)
         return self._factories[key]
@@ -228,6 +263,7 @@ class World:
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
+        self._let_watch()
         for site in self._serving():
             cluster = self.entities[site, "cluster"]
             self.mosaik.connect(cluster, recorder, "finished")
@@ -235,7 +271,37 @@ class World:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
         study = self.plan.study
         lazy = study.steps > AHEAD_STEPS
-        self.mosaik.run(study.length_s, print_progress=False, lazy_stepping=lazy, shutdown=False)
+        if self.lateness is not None:
+            self.lateness.begin()
+        with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
+            warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
+            self.mosaik.run(
+                study.length_s,
+                rt_factor=run.rt_factor,
+                print_progress=False,
+                lazy_stepping=lazy,
+                shutdown=False,
+            )
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have somebody see the time series of the run while it goes on."""
+        self._watchers.append(watcher)
+
+    def _let_watch(self) -> None:
+        """A recorder for each watcher, beside the one that keeps everything."""
+        run = self.plan.study.run
+        for number, watcher in enumerate(self._watchers):
+            recorder = self.start(
+                partial(Recorder, _RowsAlone(watcher)),
+                f"Watcher-{number}",
+                start=self.plan.start.isoformat(),
+                step_size=run.step,
+                buffer_steps=watcher.every,
+            ).Recorder(columns=self._columns, sites=list(self.plan.sites))
+            for entity, attributes in self._recorded.items():
+                self.mosaik.connect(entity, recorder, *attributes)
+            grid = self._local.get("grid")
+            watcher.watching(None if grid is None else partial(grid.record, "network"))
 
     def _tables(self) -> dict[str, str]:
         """Which site each cluster's requests and power belong to."""

@@ -17,6 +17,7 @@ ROOMS: dict[str, tuple[str, str, str]] = {
     "traffic": ("simulators.traffic.simulator", "Traffic", "requests and the gate before the cluster"),
     "router": ("simulators.traffic.simulator", "Traffic", "the router between sites"),
     "inference": ("simulators.inference.simulator", "Inference", "LLM serving and its GPUs"),
+    "live": ("simulators.live.simulator", "Follow", "newest value of a CSV that grows, or of Prometheus"),
     "load": ("simulators.profiles.simulator", "ProfileReplay", "measured load of a site"),
     "datacenter": ("simulators.datacenter.simulator", "DataCenter", "servers, cooling, power chain"),
     "storage": ("simulators.storage.simulator", "Storage", "battery, dispatch, exchange with the grid"),

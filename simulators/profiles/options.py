@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulators.options import HIDDEN
+from simulators.options import HIDDEN, option_name
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.profile import Align
 
@@ -56,6 +56,12 @@ class PlaceOptions(BaseModel):
             "align",
         ),
     )
+    live_carbon: str | None = Field(
+        None,
+        description="carbon intensity as it comes in, in place of a series: a CSV that grows (its newest row "
+        "holds; its header names the unit) or http://HOST:PORT/api/v1/query?query=... of Prometheus; with "
+        "--rt-factor",
+    )
     carbon_free: FileRef | None = Field(
         None,
         description="file of the grid's carbon-free share, 1 or as its header says  [default: the carbon file's own "
@@ -78,6 +84,17 @@ class PlaceOptions(BaseModel):
         description="use files of other years, the site's own too: calendar (same date and hour) or weekday (same "
         "weekday too)  [default: not]",
     )
+
+    @model_validator(mode="after")
+    def _one_carbon(self) -> Self:
+        given = [
+            name for name in ("carbon", "marginal", "carbon_forecast") if getattr(self, name) is not None
+        ]
+        if self.live_carbon is not None and given:
+            raise ValueError(
+                f"{option_name('live_carbon')}: given with {option_name(given[0])}, expected one of both"
+            )
+        return self
 
     @property
     def site_name(self) -> str:

@@ -17,6 +17,7 @@ from simulators.errors import InputError
 from simulators.generation.simulator import Generation
 from simulators.grid.simulator import PowerGrid
 from simulators.inference.simulator import Inference
+from simulators.live.simulator import Follow
 from simulators.profiles.simulator import ProfileReplay
 from simulators.scheduler.simulator import Scheduler
 from simulators.shedding.simulator import Shedding
@@ -28,6 +29,7 @@ from .worlds import SMALL, STEP_S, TinyWorld
 ADAPTERS = [
     Carbon,
     DataCenter,
+    Follow,
     Generation,
     Inference,
     PowerGrid,

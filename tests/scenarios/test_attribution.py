@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from scenarios.attribution_report import answer
 from scenarios.what_if import BASE, WhatIf, compare, evaluate, variant
 from simulators.errors import InputError
+from simulators.report.labels import seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -66,7 +68,7 @@ def test_changes_go_the_way_they_are_known_to(options: WhatIf):
 def test_the_table_says_what_cannot_be_compared(options: WhatIf):
     base = evaluate(options.serving, options, 400.0)
     slow = evaluate(variant(options.serving, "batch_cap=1"), options, 400.0)
-    table = compare(base, [("batch_cap=1", slow), ("tp=3", "not possible: odd")])
+    table = compare(base, [("batch_cap=1", slow), ("tp=3", "not possible: odd")], 1e3, 1e3)
     assert table["change"].tolist() == ["base", "batch_cap=1", "tp=3"]
     assert table["note"].tolist()[0] == ""
     assert "falls behind the load" in table["note"][1]
@@ -75,15 +77,51 @@ def test_the_table_says_what_cannot_be_compared(options: WhatIf):
         slow.row["j_per_output_token"] / base.row["j_per_output_token"] - 1
     )
     assert pd.isna(table["j_per_output_token"][2])
+    assert table["holds"].tolist() == [
+        True,
+        False,
+        False,
+    ]  # whatever its latencies: it does not carry the load
+    assert table["front"].tolist() == [True, False, False]
+
+
+def test_several_options_change_at_once_and_only_what_keeps_the_targets_holds(options: WhatIf):
+    base = evaluate(options.serving, options, 400.0)
+    changes = ("tp=2,replicas=2", "power-cap-w=420, clock_limit=0.9", "tp=2")
+    serving = [variant(options.serving, change) for change in changes]
+    assert (serving[0].tp, serving[0].replicas, serving[0].gpus) == (2, 2, 4)
+    assert (serving[1].power_cap_w, serving[1].clock_limit, serving[1].tp) == (420, 0.9, options.serving.tp)
+    outcomes = [(change, evaluate(one, options, 400.0)) for change, one in zip(changes, serving, strict=True)]
+    rows = [base.row, *(outcome.row for _, outcome in outcomes)]
+    assert rows[1]["gpus"] == 4
+    assert rows[1]["ttft_p99_s"] < rows[3]["ttft_p99_s"]  # two replicas share the prompts
+    limit = sorted(row["tpot_p99_s"] for row in rows)[1]  # two of four keep it
+    table = compare(base, outcomes, 1e3, limit)
+    assert table["holds"].tolist() == [row["tpot_p99_s"] <= limit for row in rows]
+    # nothing on the front is beaten, and what is beaten is not on it
+    held = table[table["holds"]]
+    for row in held.to_dict("records"):
+        better = (held["tpot_p99_s"] < row["tpot_p99_s"]) & (
+            held["j_per_output_token"] < row["j_per_output_token"]
+        )
+        assert row["front"] != better.any()
+    words = answer(table, 1e3, limit)
+    assert words.startswith(f"2 of 4 keep the load's pace and TTFT p99 up to {seconds(1e3)}, TPOT p99 up to")
+    assert held.loc[held["j_per_output_token"].idxmin(), "change"] in words
+    nothing = compare(base, outcomes, 1e-9, 1e-9)
+    assert answer(nothing, 1e-9, 1e-9).startswith("0 of 4 keep")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("batch_cap", "expected OPTION=VALUE"),
-        ("batch=3", "expected OPTION=VALUE"),
+        ("batch=3", "did you mean batch_cap"),
         ("batch_cap=0", "greater than or equal to 1"),
         ("precision=fp3", "fp3"),
+        ("tp=2,replicas=2,tp=4", "gives tp twice"),
+        ("tp=2,replica=2", "did you mean replicas"),
+        ("tp=2,", "'' given, expected OPTION=VALUE"),
     ],
 )
 def test_a_bad_change_is_one_line(options: WhatIf, change: str, message: str):
@@ -104,14 +142,14 @@ def test_the_command_writes_table_figures_and_report(tmp_path: Path):
     out = tmp_path / "attribution"
     arguments = [
         "--model", SMALL["model"], "--tp", "1", "--iteration-time", "roofline", "--minutes", "1",
-        "--change", "power_cap_w=420", "--change", "tp=64", "--change", "batch_cap=4", "--out", str(out),
+        "--change", "power_cap_w=420", "--change", "tp=64", "--change", "batch_cap=4,replicas=2", "--out", str(out),
     ]  # fmt: skip
     run = subprocess.run(
         [sys.executable, "scenarios/attribution.py", *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert run.returncode == 0, run.stderr
     table = pd.read_csv(out / "table.csv")
-    assert table["change"].tolist() == ["base", "power_cap_w=420", "tp=64", "batch_cap=4"]
+    assert table["change"].tolist() == ["base", "power_cap_w=420", "tp=64", "batch_cap=4,replicas=2"]
     assert table["note"].str.contains("not possible", na=False).tolist() == [False, False, True, False]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["largest_residual"] <= 1e-12
@@ -120,7 +158,7 @@ def test_the_command_writes_table_figures_and_report(tmp_path: Path):
     assert sum(shares) == pytest.approx(summary["meter_j"]["meter_j"], rel=1e-12)
     requests = pd.read_csv(out / "requests.csv")
     assert requests["energy_j"].sum() == pytest.approx(summary["meter_j"]["meter_j"], rel=1e-12)
-    for name in ("energy_by_phase.png", "tornado.png"):
+    for name in ("energy_by_phase.png", "tornado.png", "energy_and_speed.png"):
         assert (out / "figures" / name).stat().st_size > 10_000
     report = (out / "report.html").read_text()
     assert "power_cap_w=420" in report
