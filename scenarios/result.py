@@ -150,6 +150,7 @@ class Figures(Frozen):
     facility: FacilityFigures | None = None
     scope2: Scope2 | None = None
     cost: BillFigures | None = None
+    cost_per_million_output_tokens: float | None = None
     energy_j_per_output_token: EnergyPerToken | None = None
     sci: Sci | None = None
     assumptions: tuple[AssumptionFigures, ...] = ()

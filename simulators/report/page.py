@@ -135,11 +135,14 @@ def plot(name: str) -> str:
     return f'<div class="plot" id="{escape(name)}"></div>'
 
 
-def card(label: str, value: str, detail: str) -> str:
-    """A headline number: the unit after the first space is set smaller, in `detail` it stays with its number."""
+def card(label: str, value: str, detail: str, kind: str = "") -> str:
+    """A headline number: the unit after the first space is set smaller, in `detail` it stays with its number.
+
+    `kind` colours it: ``good``, ``warn`` or ``bad``.
+    """
     figure, _, unit = value.partition(" ")
     return (
-        f'<div class="card"><div class="label">{escape(label)}</div>'
+        f'<div class="{f"card {kind}".strip()}"><div class="label">{escape(label)}</div>'
         f'<div class="value">{escape(figure)} <small>{escape(unit)}</small></div>'
         f'<div class="detail">{escape(_kept_together(detail))}</div></div>'
     )

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import account, books, facility, page, sections, tables, uncertainty
+from simulators.report import account, answer, books, facility, page, sections, tables, uncertainty
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
@@ -51,6 +51,7 @@ def write_report(
     charts = Charts(timeseries, meta)
     drawn: dict[str, go.Figure] = {}
     parts = [
+        answer.section(summary),
         cards(summary),
         uncertainty.section(summary),
         sections.power(charts, drawn),
