@@ -90,7 +90,7 @@ def row_of(result: Result) -> dict[str, Any]:
     figures, frame = result.figures, result.timeseries
     serving = figures.inference
     assert serving is not None, "a comparison is of what is served"
-    battery_kwh = result.study.site.storage.battery_kwh if "battery" not in result.study.site.without else 0.0
+    battery_kwh = result.plan.site.study.storage.battery_size_kwh if figures.storage else 0.0
     storage = figures.storage
     settled_kwh = 1e3 * storage.settled_mwh if storage else 0.0
     row: dict[str, Any] = {

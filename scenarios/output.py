@@ -32,6 +32,10 @@ class OutputOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     report: bool = Field(True, description="draw the figures and write report.html")
+    requests: bool = Field(
+        True,
+        description="write requests.parquet, one row for each finished request: the largest file of most runs",
+    )
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
 
 
@@ -44,11 +48,18 @@ class Disk(FolderSink):
         An open one.
     options
         Everything the command was asked for, for ``config.json``.
+    requests
+        Whether to write the table of the requests.
     """
 
-    def __init__(self, folder: RunFolder, options: Mapping[str, Any]) -> None:
+    def __init__(self, folder: RunFolder, options: Mapping[str, Any], requests: bool = True) -> None:
         super().__init__(folder)
-        self._options = options
+        self._options, self._requests = options, requests
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Append rows to ``<table>.parquet``."""
+        if self._requests or table != "requests":
+            super().rows(table, columns)
 
     def started(self, plan: Plan) -> None:
         """Write the configuration: an interrupted run has it too."""

@@ -158,6 +158,7 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         storage=storage,
         connection=connection_of(site, frame, parts, step_s),
         plants=accounts.plants_of(site, frame),
+        supply=site.supply,
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
         embodied=accounts.embodied_of(site),

@@ -49,6 +49,7 @@ def together(
         import_cost=cost,
         uncertainty=all_sites([f.uncertainty for f in figures]),
         plants={f"{name}: {key}": plant for name, f in sites.items() for key, plant in f.plants.items()},
+        supply="; ".join(f"{name}: {f.supply}" for name, f in sites.items()),
         own_supply={
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },

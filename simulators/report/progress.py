@@ -78,6 +78,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     generation = (energy.get("pv") or 0.0) + (energy.get("wind") or 0.0)
     rows = [
         ("Facility energy", _number(energy.get("facility"), "MWh")),
+        ("Own supply", str(summary.get("supply") or "")),
         ("Own generation", _number(generation or None, "MWh")),
         ("Grid import", _number(energy.get("grid_import"), "MWh")),
         ("Grid export", _number(energy.get("grid_export"), "MWh")),
