@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from scenarios.plan import Plan
 from scenarios.study import SiteStudy, Study
-from simulators.report.labels import number, seconds
+from simulators.report.labels import seconds
 
 START_S = 2.0
 STEP_S = 1.1e-3
@@ -34,7 +34,8 @@ on the default week."""
 LONG_S = 60.0
 """A longer run says so first."""
 FIRST_SLICE_S = 5.0
-"""Wall-clock time after which the pace is known."""
+LEAST_STEPS = 30
+"""Wall-clock time after which the pace is known, s, and steps it is to be known from."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,13 @@ class Pace:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._announced, self._tell, self._clock = announced, tell, clock
-        self._began_s: float | None = None
+        self._first: tuple[float, int] | None = None
         self._requests = 0
         self._done = False
 
     def started(self, plan: Plan) -> None:
         """Say what is expected."""
-        self._began_s, self._study, self._effort = self._clock(), plan.study, effort_of(plan.study)
+        self._study, self._effort = plan.study, effort_of(plan.study)
         if self._announced:
             self._tell(self._announced)
 
@@ -184,18 +185,20 @@ class Pace:
             self._requests += len(np.asarray(next(iter(columns.values()))))
 
     def reached(self, simulated_s: int) -> None:
-        """After the first seconds: what is left, at the pace so far."""
-        if self._done or self._began_s is None:
+        """After the first seconds: what all of it takes at their pace; what is made before the first step is none."""
+        if self._done:
             return
-        spent_s = self._clock() - self._began_s
-        if spent_s < FIRST_SLICE_S:
+        if self._first is None:
+            self._first, self._requests = (self._clock(), simulated_s), 0
+            return
+        began_s, from_s = self._first
+        spent_s, stepped_s = self._clock() - began_s, simulated_s - from_s
+        if spent_s < FIRST_SLICE_S or stepped_s < LEAST_STEPS * self._study.run.step:
             return
         self._done = True
-        whole, share = self._effort, simulated_s / self._study.length_s
-        done = Effort(int(whole.steps * share), self._requests, whole.batches * share, whole.step_s)
-        total_s = spent_s / max(done.seconds - START_S, 1e-9) * (whole.seconds - START_S)
+        whole, share = self._effort, stepped_s / self._study.length_s
+        part = Effort(int(whole.steps * share), self._requests, whole.batches * share, whole.step_s)
+        total_s = spent_s * (whole.seconds - START_S) / (part.seconds - START_S)
         far = not 2 / 3 < total_s / whole.seconds < 1.5
         if (self._announced and far) or (not self._announced and total_s > LONG_S):
-            self._tell(
-                f"at the pace of its first {number(simulated_s / 3600, 'h')}: about {about(total_s)} in all"
-            )
+            self._tell(f"at the pace of its first {seconds(float(stepped_s))}: about {about(total_s)} in all")

@@ -181,6 +181,7 @@ def _draw(
         step_s=result.study.run.step,
         timezone=site.timezone,
         subtitle=f"{built}, policy {policies}" if site.study.serves else f"load from {facts['load']}",
+        targets=result.figures.inference.slo.model_dump() if result.figures.inference else {},
     )
     frame = series.all_sites(result.timeseries)
     carried = [
@@ -202,4 +203,23 @@ def _draw(
         meta=meta,
         notes=result.notes,
         pictures=pictures,
+        files=_beside(result, (config["options"].get("output") or {}).get("requests", True)),
     )
+
+
+def _beside(result: Result, requests: bool) -> dict[str, str]:
+    """What lies beside the report, with what each file holds."""
+    study = result.study
+    found = {
+        "summary.json": "every figure of this page, and more",
+        "timeseries.parquet": "one row per step and site; unit and label in each column's metadata",
+        HOURLY: "the same by the hour, UTC and local time",
+    }
+    if study.serves and requests:
+        found["requests.parquet"] = "one row for each finished request, with its energy"
+    if study.serves and study.run.power_resolution_s is not None:
+        found["power_fast.parquet"] = f"GPU power every {study.run.power_resolution_s:g} s"
+    return found | {
+        "config.json": "the whole study, versions and SHA-256 of every input: repeat the run with --config",
+        "figures/": "the charts as PNG",
+    }

@@ -34,7 +34,7 @@ def section(summary: Mapping[str, Any]) -> str:
     kind = SATURATION[found.label].kind if found else ""
     if kind == "good" and (summary.get("inference") or {}).get("slo_kept") is False:
         kind = "warn"
-    parts = [page.text(sentence) for sentence in sentences(summary)]
+    parts = [page.text(page.kept_together(sentence)) for sentence in sentences(summary)]
     for words in stand_ins(summary):
         parts.append(f"<p class='note'><strong>Not measured:</strong> {escape(words)}.</p>")
     return f'<section class="answer {kind}" id="answer" aria-label="In short">{"".join(parts)}</section>'

@@ -202,7 +202,7 @@ def assumptions(summary: Mapping[str, Any]) -> str:
     heads = ("Name", "Value", "Range", "Unit", "Source")
     table = page.table(heads, rows, ("", "number", "number"))
     title = f"Assumptions: {len(rows)} values this run rests on, with their sources"
-    return f"<section><details><summary>{title}</summary>{table}</details></section>\n"
+    return page.folded(title, table)
 
 
 def _range(entry: Mapping[str, Any]) -> str:

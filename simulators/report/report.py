@@ -26,6 +26,7 @@ def write_report(
     meta: RunMeta,
     notes: Sequence[str] = (),
     pictures: Mapping[str, Path | str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of one run.
 
@@ -47,12 +48,12 @@ def write_report(
         What a reader must know before quoting a number, one sentence each.
     pictures
         More PNG files to embed, by their captions.
+    files
+        What lies beside the page, with what each holds.
     """
     charts = Charts(timeseries, meta)
     drawn: dict[str, go.Figure] = {}
     parts = [
-        answer.section(summary),
-        cards(summary),
         uncertainty.section(summary),
         sections.power(charts, drawn),
         sections.carbon(charts, drawn, summary),
@@ -64,6 +65,7 @@ def write_report(
         sections.network(charts, drawn, summary, pictures or {}),
         tables.energy(summary),
         facility.section(summary),
+        page.section("Data of this run", page.links(files)) if files else "",
         tables.inputs(config.get("inputs", ())),
         tables.notes(notes),
         books.assumptions(summary),
@@ -85,5 +87,6 @@ def write_report(
         if part
     )
     path = Path(path)
-    path.write_text(page.page(meta.title, lead, parts, drawn), encoding="utf-8")
+    head = answer.section(summary) + cards(summary)
+    path.write_text(page.page(meta.title, lead, parts, drawn, head), encoding="utf-8")
     return path
