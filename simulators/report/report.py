@@ -54,8 +54,8 @@ def write_report(
     charts = Charts(timeseries, meta)
     drawn: dict[str, go.Figure] = {}
     parts = [
-        uncertainty.section(summary),
         sections.power(charts, drawn),
+        uncertainty.section(summary),
         sections.carbon(charts, drawn, summary),
         account.section(summary),
         sections.renewable(charts, drawn, summary),
