@@ -150,7 +150,7 @@ def supply_of(plan: SitePlan, frame: pd.DataFrame, step_s: int) -> dict[str, Sup
     if "battery" not in plan.study.without:
         span_s = float(len(frame) * step_s)
         found["battery"] = of_battery(
-            plan.study.storage.battery_kwh, span_s, options.battery_kg_per_kwh, options.battery_life
+            plan.study.storage.battery_size_kwh, span_s, options.battery_kg_per_kwh, options.battery_life
         )
     return {
         kind: SupplyFigures(
@@ -204,7 +204,7 @@ def storage_of(plan: SitePlan, frame: pd.DataFrame, said: Mapping[str, Any]) -> 
     """The battery's account, from what the storage says of the run; None without a battery."""
     if "battery" in plan.study.without:
         return None
-    capacity_wh = plan.study.storage.battery_kwh * 1e3
+    capacity_wh = plan.study.storage.battery_size_kwh * 1e3
     imported = frame["import_mw"].to_numpy()
     means = {
         name: None if (series := known(frame, column)) is None else mean_of_import(imported, series)

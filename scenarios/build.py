@@ -11,6 +11,7 @@ from scenarios.bill import NO_PRICE, currency
 from scenarios.entities import network_entities, site_entities
 from scenarios.hardware import hardware_of
 from scenarios.outlook import check_needs, reach_of
+from scenarios.own_supply import told, with_own_supply
 from scenarios.plan import Entity, Input, Plan, SitePlan
 from scenarios.series import SiteSeries, read_series
 from scenarios.span import Span
@@ -33,7 +34,7 @@ def _places(study: Study) -> tuple[list[Site], Span]:
 
 def read(study: Study) -> dict[str, SiteSeries]:
     """The series of every site of a study, by its name; see `build`."""
-    study = study.at_its_network()
+    study = with_own_supply(study.at_its_network())
     places, span = _places(study)
     return {
         site.name: _series(study, site, place, span) for site, place in zip(study.sites, places, strict=True)
@@ -61,7 +62,7 @@ def build(
     InputError
         Whatever is wrong with the study or its files.
     """
-    study = study.at_its_network()
+    study = with_own_supply(study.at_its_network())
     places, span = _places(study)
     entities: list[Entity] = []
     inputs: list[Input] = []
@@ -128,7 +129,8 @@ def _site_plan(
 ) -> SitePlan:
     currency(site.tariff, series.price_unit)  # refuses what does not go together
     hardware = hardware_of(study, site, series)
-    notes = [*place.notes, *series.notes]
+    supply = told(site, place)
+    notes = [*place.notes, *series.notes, f"Own supply: {supply}."]
     if study.drain_steps:
         notes.append(
             f"Requests arrive in the first {study.run.length_s / 3600:g} h; the run goes on for another "
@@ -163,4 +165,5 @@ def _site_plan(
         other_g_per_kwh=series.other,
         embodied=hardware.embodied or {},
         carbon_free_note=series.carbon_free_note,
+        supply=supply,
     )

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.effort import Pace, announcement
 from scenarios.grid_connection import ConnectionStudy, connection
 from scenarios.grid_event import EventStudy, event
 from scenarios.grid_fast import FastStudy, fast_
@@ -32,29 +33,29 @@ from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
 from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
+from scenarios.own_supply import with_own_supply
 from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
-from simulators.generation.options import GenerationOptions
 from simulators.grid.network import Network
 from simulators.grid.options import NetworkOptions
 from simulators.grid.plain import record_from_plain
 from simulators.grid.plot import network_figure
 from simulators.recorder.store import RunFolder
-from simulators.storage.options import StorageOptions
 
 STUDY = Study(
     run=RunOptions(days=2.0, step=300),
     sites=(
         SiteStudy(
             cluster=ClusterOptions(mw=5.0),
-            generation=GenerationOptions(pv_kw=4000.0, wind_kw=2000.0),
-            storage=StorageOptions(battery_kwh=8000.0),
         ),
     ),
     network=NetworkOptions(),
 )
 """What a grid study is unless told otherwise: five megawatts for two days."""
+
+OWN_SUPPLY = {"pv_kw": 4000.0, "wind_kw": 2000.0, "battery_kwh": 8000.0}
+"""Beside them, at a bundled site that serves requests, unless sizes are said; kW and kWh."""
 
 SKIP = ("routing", "geo")
 """What this command does not read."""
@@ -71,17 +72,24 @@ class GridIntegration(BaseModel):
 
 
 def run(chosen: GridIntegration) -> None:
-    """Run a site of --mw megawatts at --bus; voltages, loadings, losses and violations of the network beside it."""
+    """Run a site of --mw megawatts at --bus; voltages, loadings, losses and violations of the network beside it.
+
+    Its own supply is 4 MW of PV, 2 MW of wind and 8 MWh of battery unless sizes are said, or the site or the load is
+    your own.
+    """
     started = time.perf_counter()
-    chosen = chosen.model_copy(update={"study": chosen.study.at_its_network()})
-    study, options = chosen.study, chosen.model_dump(mode="json")
+    study = with_own_supply(chosen.study.at_its_network(), OWN_SUPPLY)
+    chosen = chosen.model_copy(update={"study": study})
+    options = chosen.model_dump(mode="json")
     assert study.network is not None
     network = _network(study.network)
     if study.site.connection.bus is not None:
         network.bus_index(study.site.connection.bus)
     with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
         with Bar() as bar, live(chosen.page, folder) as pages:
-            result = simulate(study, listeners=(Disk(folder, options), bar, *pages))
+            output = chosen.output
+            pace = Pace(announcement(study, output.requests, output.report))
+            result = simulate(study, listeners=(Disk(folder, options, output.requests), bar, pace, *pages))
         picture = folder.path("figures/network.png")
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})

@@ -33,6 +33,10 @@ class OutputOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     report: bool = Field(True, description="draw the figures and write report.html")
+    requests: bool = Field(
+        True,
+        description="write requests.parquet, one row for each finished request: the largest file of most runs",
+    )
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
 
 
@@ -45,11 +49,18 @@ class Disk(FolderSink):
         An open one.
     options
         Everything the command was asked for, for ``config.json``.
+    requests
+        Whether to write the table of the requests.
     """
 
-    def __init__(self, folder: RunFolder, options: Mapping[str, Any]) -> None:
+    def __init__(self, folder: RunFolder, options: Mapping[str, Any], requests: bool = True) -> None:
         super().__init__(folder)
-        self._options = options
+        self._options, self._requests = options, requests
+
+    def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
+        """Append rows to ``<table>.parquet``."""
+        if self._requests or table != "requests":
+            super().rows(table, columns)
 
     def started(self, plan: Plan) -> None:
         """Write the configuration: an interrupted run has it too."""
@@ -175,6 +186,7 @@ def _draw(
         step_s=result.study.run.step,
         timezone=site.timezone,
         subtitle=f"{built}, policy {policies}" if site.study.serves else f"load from {facts['load']}",
+        targets=result.figures.inference.slo.model_dump() if result.figures.inference else {},
     )
     frame = series.all_sites(result.timeseries)
     carried = [
@@ -196,4 +208,23 @@ def _draw(
         meta=meta,
         notes=result.notes,
         pictures=pictures,
+        files=_beside(result, (config["options"].get("output") or {}).get("requests", True)),
     )
+
+
+def _beside(result: Result, requests: bool) -> dict[str, str]:
+    """What lies beside the report, with what each file holds."""
+    study = result.study
+    found = {
+        "summary.json": "every figure of this page, and more",
+        "timeseries.parquet": "one row per step and site; unit and label in each column's metadata",
+        HOURLY: "the same by the hour, UTC and local time",
+    }
+    if study.serves and requests:
+        found["requests.parquet"] = "one row for each finished request, with its energy"
+    if study.serves and study.run.power_resolution_s is not None:
+        found["power_fast.parquet"] = f"GPU power every {study.run.power_resolution_s:g} s"
+    return found | {
+        "config.json": "the whole study, versions and SHA-256 of every input: repeat the run with --config",
+        "figures/": "the charts as PNG",
+    }

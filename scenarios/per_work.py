@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scenarios.plain import Frozen
 
 if TYPE_CHECKING:
+    from scenarios.bill import BillFigures
     from scenarios.result import Carbon, Energy
 from scenarios.served import Serving
 
@@ -58,6 +59,13 @@ def energy_per_token(served: Serving, energy: Energy) -> EnergyPerToken:
     return EnergyPerToken(
         gpu=served.energy_j_per_output_token, meter=energy.facility * 3.6e9 / tokens if tokens else None
     )
+
+
+def cost_per_million(served: Serving | None, bill: BillFigures | None) -> float | None:
+    """The whole bill per million output tokens, in its currency; None without either."""
+    if served is None or bill is None or not served.decode_tokens:
+        return None
+    return 1e6 * bill.total / served.decode_tokens
 
 
 def sci_of(served: Serving, energy: Energy, carbon: Carbon) -> Sci:

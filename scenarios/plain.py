@@ -24,6 +24,7 @@ def plain_figures(figures: BaseModel) -> dict[str, Any]:
             "facility",
             "scope2",
             "cost",
+            "cost_per_million_output_tokens",
             "energy_j_per_output_token",
             "sci",
         ),

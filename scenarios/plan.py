@@ -157,6 +157,8 @@ class SitePlan:
         What its hardware's making comes to in the run, all copies: ``gpu``, ``server``, ``building``.
     carbon_free_note
         Why the grid's carbon-free share is not known; empty if it is.
+    supply
+        What own supply it has, and who says so.
     """
 
     study: SiteStudy
@@ -176,6 +178,7 @@ class SitePlan:
     other_g_per_kwh: NDArray[np.float64] | None = field(default=None, compare=False)
     embodied: Mapping[str, EmbodiedPart] = field(default_factory=dict)
     carbon_free_note: str = ""
+    supply: str = ""
 
 
 @dataclass(frozen=True)

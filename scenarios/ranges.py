@@ -43,6 +43,8 @@ class Uncertainty(Frozen):
         Why there are no ranges.
     trust
         What a reader must know before quoting a figure.
+    stand_ins
+        What of that only stands in for a measurement: a roofline, estimated or carried-over prices.
     """
 
     j_per_output_token_gpu: Range | None = None
@@ -58,3 +60,4 @@ class Uncertainty(Frozen):
     drivers: tuple[Driver, ...] = ()
     reason: str | None = None
     trust: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()

@@ -130,7 +130,10 @@ class Control(Frozen):
 
 
 class Figures(Frozen):
-    """The figures of one site, or of all together; what a load from a file cannot tell is None, with its `reasons`."""
+    """The figures of one site, or of all together; what a load from a file cannot tell is None, with its `reasons`.
+
+    `supply` says what own supply there is, and who says so.
+    """
 
     energy_mwh: Energy
     carbon_kg: Carbon
@@ -144,12 +147,14 @@ class Figures(Frozen):
     storage: StorageFigures | None = None
     connection: ConnectionFigures | None = None
     plants: Mapping[str, PlantFigures] = Field(default_factory=dict)
+    supply: str = ""
     own_supply: Mapping[str, SupplyFigures] = Field(default_factory=dict)
     boundaries: Mapping[str, BoundaryFigures] = Field(default_factory=dict)
     embodied: Mapping[str, EmbodiedFigures] = Field(default_factory=dict)
     facility: FacilityFigures | None = None
     scope2: Scope2 | None = None
     cost: BillFigures | None = None
+    cost_per_million_output_tokens: float | None = None
     energy_j_per_output_token: EnergyPerToken | None = None
     sci: Sci | None = None
     assumptions: tuple[AssumptionFigures, ...] = ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
 from scenarios.plain import Frozen
+from simulators.quantities.saturation import LABELS, Label
 
 
 class Quantiles(Frozen):
@@ -60,6 +61,16 @@ class Slo(Frozen):
     tpot_s: float
 
 
+class SaturationFigures(Frozen):
+    """Whether requests were served as fast as they came (`simulators.quantities.saturation`)."""
+
+    label: Label
+    wait_end_s: float
+    wait_peak_s: float
+    above_share: float
+    target_s: float
+
+
 class GpuEnergy(Frozen):
     """GPU energy by phase, J; transitions are a part of idle."""
 
@@ -86,7 +97,8 @@ class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
     `ttft_s` and the like are of all requests; `classes` keeps those apart that a policy may hold back, `tenants` does
-    the same for each tenant (``-1``: those beyond the first twenty).
+    the same for each tenant (``-1``: those beyond the first twenty). `slo_kept` says whether the 99th percentiles of
+    interactive requests are within `slo`; None where there are none.
     """
 
     requests_arrived: float
@@ -107,6 +119,8 @@ class Serving(Frozen):
     latency_error: float
     goodput_per_s: float
     slo: Slo
+    slo_kept: bool | None = None
+    saturation: SaturationFigures | None = None
     output_tokens_per_s: float
     batches: float
     batch_size_mean: float
@@ -118,3 +132,17 @@ class Serving(Frozen):
     gpu_energy_j: GpuEnergy
     energy_j_per_output_token: float | None
     groups: Mapping[str, Group]
+
+
+def slo_kept(classes: Classes, slo: Slo) -> bool | None:
+    """Whether the 99th percentiles of interactive requests are within the targets; None if none was finished."""
+    experienced = classes.interactive
+    pairs = ((experienced.ttft_s.p99, slo.ttft_s), (experienced.tpot_s.p99, slo.tpot_s))
+    known = [value <= limit for value, limit in pairs if value is not None]
+    return all(known) if known else None
+
+
+def worst(sites: Iterable[SaturationFigures | None]) -> SaturationFigures | None:
+    """The saturation of the site that keeps up least; None if none is known."""
+    known = [site for site in sites if site is not None]
+    return max(known, key=lambda site: (LABELS.index(site.label), site.wait_end_s), default=None)

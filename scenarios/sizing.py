@@ -26,8 +26,9 @@ from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
 from simulators.report.labels import energy_text, number, share
 
-SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "pv_kw", "battery_kwh", "engine", "where", "serving",
-        "traffic", "cluster", "control", "power_resolution_s", "drain_hours", "rt_factor", "live_carbon")  # fmt: skip
+SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "pv_kw", "battery_kwh", "own_supply", "engine", "where",
+        "serving", "traffic", "cluster", "control", "power_resolution_s", "drain_hours", "rt_factor",
+        "live_carbon")  # fmt: skip
 """What this command does not read."""
 
 

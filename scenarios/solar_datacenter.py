@@ -19,14 +19,19 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.effort import Pace, announcement, effort_of
 from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
+from scenarios.own_supply import with_own_supply
 from scenarios.result import Figures
 from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import command
 from simulators.recorder.store import RunFolder
+
+COMPARE_UP_TO_S = 60.0
+"""Unless asked for, a comparison comes with runs that are expected to take this long at most, s."""
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus")
 """What this command does not read."""
@@ -40,10 +45,19 @@ class SolarDatacenter(BaseModel):
     study: Study = Study()
     output: OutputOptions = OutputOptions()
     page: LiveOptions = LiveOptions()
-    compare: bool = Field(
-        True,
-        description="also run the same requests under none (or carbon, if the policy is none): what does it save?",
+    compare: bool | None = Field(
+        None,
+        description="also run the same requests under none (or carbon, if the policy is none), at the same time: what "
+        f"does it save?  [default: where a run is expected to take at most {COMPARE_UP_TO_S:g} s]",
     )
+
+    @property
+    def compares(self) -> bool:
+        """Whether the other policy is run too: as asked, else where that takes little time."""
+        site = self.study.site
+        possible = "carbon" not in site.without and self.study.serves
+        asked = self.compare
+        return possible and (effort_of(self.study).seconds <= COMPARE_UP_TO_S if asked is None else asked)
 
     @property
     def other_policy(self) -> str:
@@ -54,10 +68,12 @@ class SolarDatacenter(BaseModel):
 def run(chosen: SolarDatacenter) -> None:
     """Simulate a site with PV, wind and a battery that serves LLM requests, and report what it drew and emitted."""
     started = time.perf_counter()
+    chosen = chosen.model_copy(update={"study": with_own_supply(chosen.study)})
     study, options = chosen.study, chosen.model_dump(mode="json")
     with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
         with other_policy_beside(chosen, folder) as other, Bar() as bar, live(chosen.page, folder) as pages:
-            result = simulate(study, listeners=(Disk(folder, options), bar, *pages))
+            disk = Disk(folder, options, chosen.output.requests)
+            result = simulate(study, listeners=(disk, bar, Pace(announced(chosen)), *pages))
         scheduling = None
         if other:
             pair = (result.figures, other[0])
@@ -71,16 +87,24 @@ def run(chosen: SolarDatacenter) -> None:
         )
 
 
+def announced(chosen: SolarDatacenter) -> str:
+    """How long the run takes and how large its files become, if it is long."""
+    output = chosen.output
+    told = announcement(chosen.study, output.requests, output.report)
+    if told and chosen.compare is None and chosen.study.serves:
+        told += f"; without a comparison with policy {chosen.other_policy}, which --compare asks for"
+    return told
+
+
 @contextmanager
 def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
     """The same requests under the other policy, in a process of its own; once left, the list holds its figures."""
     figures: list[Figures] = []
-    study = chosen.study
-    if not chosen.compare or "carbon" in study.site.without or not study.serves:
+    if not chosen.compares:
         yield figures
         return
     out = folder.path("comparison")
-    output = OutputOptions(report=False, out=out)
+    output = OutputOptions(report=False, out=out, requests=chosen.output.requests)
     drain_hours = chosen.study.drain_steps * chosen.study.run.step / 3600  # as long a run as this one
     other = SolarDatacenter(
         study=chosen.study.changed(policy=chosen.other_policy, drain_hours=drain_hours, rt_factor=None),

@@ -167,6 +167,11 @@ class SiteStudy(Part):
     without: tuple[Literal["pv", "wind", "battery", "price", "carbon"], ...] = Field(
         (), description="leave out pv, wind, battery, price or carbon (repeatable)"
     )
+    own_supply: Literal["auto", "none", "site"] = Field(
+        "auto",
+        description="PV, wind and battery: site (sizes of the site's file), none, or auto: those of a bundled site; a "
+        "site or a load (--load) of your own has only what is said, e.g. --pv-kw",
+    )
     where: dict[Room, str] = Field(
         {},
         description="part of the site that runs elsewhere, ROOM=HOST:PORT (repeatable): carbon, price, generation, "

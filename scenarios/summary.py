@@ -16,11 +16,11 @@ from scenarios.bill import NO_PRICE, bill_of, times_of
 from scenarios.connection import connection_of
 from scenarios.facility import facility_of
 from scenarios.measured import NO_HARDWARE, unknown
-from scenarios.per_work import energy_per_token, sci_of
+from scenarios.per_work import cost_per_million, energy_per_token, sci_of
 from scenarios.plan import Plan, SitePlan
 from scenarios.result import Balance, Carbon, Control, Cost, Energy, Figures, Renewable, Scheduling
 from scenarios.scope2 import carbon_free_of, scope2_of
-from scenarios.served import Serving
+from scenarios.served import Serving, slo_kept
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 
@@ -158,12 +158,14 @@ def summarise(plan: Plan, name: str, frame: pd.DataFrame, parts: Parts) -> Figur
         storage=storage,
         connection=connection_of(site, frame, parts, step_s),
         plants=accounts.plants_of(site, frame),
+        supply=site.supply,
         own_supply=supply,
         boundaries=accounts.boundaries_of(site, frame, step_s, carbon, supply, settled_wh),
         embodied=accounts.embodied_of(site),
         facility=facility_of(site, frame, step_s),
         scope2=scope2,
         cost=bill,
+        cost_per_million_output_tokens=cost_per_million(served, bill),
         energy_j_per_output_token=energy_per_token(served, told) if served else None,
         sci=sci_of(served, told, emitted) if served else None,
         assumptions=collect(site, supply, parts["facts"]),
@@ -190,13 +192,14 @@ def serving_figures(parts: Parts) -> Serving:
     """What the cluster says, with the requests that arrived at the site and those its gate still holds."""
     said = {name: value for name, value in parts["cluster"].items() if name in Serving.model_fields}
     traffic = parts["traffic"]
-    return Serving.model_validate(
+    found = Serving.model_validate(
         said
         | {
             "requests_arrived": traffic["arrived"],
             "requests_waiting": said["requests_waiting"] + traffic["held"],
         }
     )
+    return found.model_copy(update={"slo_kept": slo_kept(found.classes, found.slo)})
 
 
 def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:

@@ -9,10 +9,10 @@ from scenarios.accounts import boundaries_together
 from scenarios.bill import bills_together
 from scenarios.connection import ConnectionFigures
 from scenarios.facility import facilities_together
-from scenarios.per_work import energy_per_token, sci_of
+from scenarios.per_work import cost_per_million, energy_per_token, sci_of
 from scenarios.result import Balance, Carbon, Cost, Energy, Figures, Renewable
 from scenarios.scope2 import scope2_together
-from scenarios.served import Classes, GpuEnergy, Held, OfClass, Quantiles, Serving
+from scenarios.served import Classes, GpuEnergy, Held, OfClass, Quantiles, Serving, slo_kept, worst
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
@@ -38,6 +38,7 @@ def together(
         value, settled = sum(c.value for c in known), sum(c.battery_settlement for c in known)
         cost = Cost(value=value, unit=units.pop(), battery_settlement=settled, total=value + settled)
     carbon, served = _carbon(sites), _serving(sites, latencies)
+    bill = bills_together({name: f.cost for name, f in sites.items()})
     return Figures(
         energy_mwh=energy,
         carbon_kg=carbon,
@@ -48,13 +49,15 @@ def together(
         import_cost=cost,
         uncertainty=all_sites([f.uncertainty for f in figures]),
         plants={f"{name}: {key}": plant for name, f in sites.items() for key, plant in f.plants.items()},
+        supply="; ".join(f"{name}: {f.supply}" for name, f in sites.items()),
         own_supply={
             f"{name}: {key}": part for name, f in sites.items() for key, part in f.own_supply.items()
         },
         boundaries=boundaries_together({name: f.boundaries for name, f in sites.items()}),
         embodied={f"{name}: {key}": part for name, f in sites.items() for key, part in f.embodied.items()},
         scope2=scope2_together({name: f.scope2 for name, f in sites.items() if f.scope2 is not None}),
-        cost=bills_together({name: f.cost for name, f in sites.items()}),
+        cost=bill,
+        cost_per_million_output_tokens=cost_per_million(served, bill),
         energy_j_per_output_token=energy_per_token(served, energy) if served else None,
         sci=sci_of(served, energy, carbon) if served else None,
         assumptions=assumptions.together({name: f.assumptions for name, f in sites.items()}),
@@ -161,6 +164,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
     )
     tokens = sum(part.decode_tokens for part in parts)
     held = record.sketch("held_s")
+    classes = _classes(record.experiences.classes, [part.classes for part in parts])
     return Serving(
         **{name: sum(getattr(part, name) for part in parts) for name in counted},
         **{
@@ -176,7 +180,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
             mean=held.mean if held.count else 0.0,
             p95=held.quantile(0.95) if held.count else 0.0,
         ),
-        classes=_classes(record.experiences.classes, [part.classes for part in parts]),
+        classes=classes,
         tenants={
             str(tenant): _classes(
                 kinds, [part.tenants[str(tenant)] for part in parts if str(tenant) in part.tenants]
@@ -185,6 +189,8 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         },
         latency_error=record.error,
         slo=parts[0].slo,
+        slo_kept=slo_kept(classes, parts[0].slo),
+        saturation=worst(part.saturation for part in parts),
         batch_size_mean=_weighted((part.batch_size_mean, part.batches) for part in parts) or 0.0,
         gpu_energy_j=energy,
         energy_j_per_output_token=energy.total / tokens if tokens else None,

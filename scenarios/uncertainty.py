@@ -81,18 +81,20 @@ def uncertainty(
     if served is None:
         return _of_measured(plan, name, figures, frame)
     groups: Sequence[Mapping[str, Any]] = facts.get("groups") or [facts]
-    told = list(
-        dict.fromkeys(
-            text for group in groups for text in trust(group["power"], group["time"], served.batch_size_mean)
-        )
+    grounds = dict.fromkeys(
+        ground for group in groups for ground in trust(group["power"], group["time"], served.batch_size_mean)
     )
+    told = {
+        "trust": tuple(ground.text for ground in grounds),
+        "stand_ins": tuple(ground.text for ground in grounds if ground.stand_in),
+    }
     unknown = next((g["power"]["interval"] for g in groups if g["power"]["low"] is None), None)
     if unknown or not served.decode_tokens:
-        return Uncertainty(reason=unknown or "no output token was made", trust=tuple(told))
+        return Uncertainty(reason=unknown or "no output token was made", **told)
     meter = _Meter.of_cluster(site, figures)
     inputs = [*_at_gpus(groups, figures, meter), *meter.moved(), *_factors(site, figures)]
     ranges = ranges_of(Headline(plan, name, figures, frame), inputs)
-    return Uncertainty(**ranges, drivers=ranges["facility_mwh"].drivers, trust=tuple(told))
+    return Uncertainty(**ranges, drivers=ranges["facility_mwh"].drivers, **told)
 
 
 def _of_measured(plan: Plan, name: str, figures: Figures, frame: pd.DataFrame) -> Uncertainty:
@@ -273,10 +275,13 @@ def all_sites(sites: Sequence[Uncertainty]) -> Uncertainty:
     """Of several sites together: they share GPUs' laws and rules, so their errors add up."""
     if len(sites) == 1:
         return sites[0]
-    told = tuple(dict.fromkeys(text for site in sites for text in site.trust))
+    told = {
+        name: tuple(dict.fromkeys(text for site in sites for text in getattr(site, name)))
+        for name in ("trust", "stand_ins")
+    }
     reason = next((site.reason for site in sites if site.reason), None)
     if reason:
-        return Uncertainty(reason=reason, trust=told)
+        return Uncertainty(reason=reason, **told)
 
     def added(ranges: Sequence[Range | None]) -> Range | None:
         known = [r for r in ranges if r is not None]
@@ -289,7 +294,7 @@ def all_sites(sites: Sequence[Uncertainty]) -> Uncertainty:
     return Uncertainty(
         **{name: added([getattr(site, name) for site in sites]) for name in SUMMED},
         drivers=_largest([site.drivers for site in sites]),
-        trust=told,
+        **told,
     )
 
 

@@ -25,7 +25,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 def _typed(field: FieldInfo) -> Any:
     """What typer shall hand over; numbers stay text, so that whatever is wrong with them is pydantic's to say."""
-    if field.annotation is bool:
+    if kinds(field) == [bool]:
         return bool | None
     if any(get_origin(kind) in (tuple, dict) for kind in kinds(field)):
         return list[str] | None
@@ -37,7 +37,7 @@ def _metavar(field: FieldInfo) -> str | None:
     kind = kinds(field)[0]
     if not whole_option(field) and (nested(kind)[0] is not None or kind is Path):
         return "PATH"
-    return None if field.annotation is bool else {int: "INTEGER", float: "NUMBER"}.get(kind, "TEXT")
+    return None if kinds(field) == [bool] else {int: "INTEGER", float: "NUMBER"}.get(kind, "TEXT")
 
 
 def _help(leaf: Leaf) -> str:
@@ -76,7 +76,7 @@ def command(
     parameters = [_parameter("config", Annotated[Path | None, about])]
     for leaf in tree.leaves.values():
         names = [option_name(leaf.name)]
-        if leaf.field.annotation is bool:
+        if kinds(leaf.field) == [bool]:
             names = [f"{names[0]}/--no-{names[0][2:]}"]
         option = typer.Option(*names, help=_help(leaf), show_default=False, metavar=_metavar(leaf.field))
         parameters.append(_parameter(leaf.name, Annotated[_typed(leaf.field), option]))

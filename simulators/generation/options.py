@@ -19,7 +19,7 @@ from simulators.options import option_name
 from simulators.profiles.fileref import FileRef
 
 PV_KW, WIND_KW = 20.0, 5.0
-"""Sizes of a site that says nothing of them, kW."""
+"""Sizes of options that say nothing of them and belong to no site, kW."""
 
 OF_PV = tuple(name for name in ArrayOptions.model_fields if name != "kw")
 OF_WIND = (
@@ -48,7 +48,7 @@ class GenerationOptions(BaseModel):
     pv_kw: float | None = Field(
         None,
         gt=0,
-        description=f"PV peak power (DC), kW  [default: {PV_KW:g}, or what the arrays add up to]",
+        description="PV peak power (DC), kW  [default: the site's, or what the arrays add up to]",
     )
     arrays: tuple[ArrayOptions, ...] = Field(
         (),
@@ -73,7 +73,7 @@ class GenerationOptions(BaseModel):
     wind_kw: float | None = Field(
         None,
         gt=0,
-        description=f"rated wind power, kW  [default: {WIND_KW:g}, or what --wind-machines add up to]",
+        description="rated wind power, kW  [default: the site's, or what --wind-machines add up to]",
     )
     wind_turbine: str | None = Field(
         None,

@@ -13,6 +13,7 @@ from simulators.commandline import command
 from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
+from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
@@ -149,7 +150,7 @@ def run(options: RunOptions) -> None:
         summary["wall_s"] = time.perf_counter() - started
         folder.write_json("summary.json", summary)
         target = folder.finish()
-    print(_table(summary))
+    print(_table(summary, facts))
     print(f"results: {target}")
 
 
@@ -168,8 +169,8 @@ def _inputs(groups: list[Serving], workload: dict[str, Any], fleet: Path | None)
     ]
 
 
-def _table(summary: dict[str, Any]) -> str:
-    """A few figures for the terminal."""
+def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
+    """A few figures for the terminal, and what they rest on."""
     s = summary
     ttft, tpot, energy = s["ttft_s"], s["tpot_s"], s["gpu_energy_j"]
 
@@ -192,6 +193,16 @@ def _table(summary: dict[str, Any]) -> str:
             f"{energy['total'] / 3.6e6:.4g} kWh, {figure(s['energy_j_per_output_token'], 'J per output token')}",
         ),
     ]
+    if found := s["saturation"]:
+        label = found["label"].upper() if found["label"] == "overloaded" else found["label"]
+        waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
+        rows.insert(1, ("saturation", f"{label}: mean wait for a first batch {waits}"))
+    grounds = dict.fromkeys(
+        ground
+        for group in facts.get("groups") or [facts]
+        for ground in trust(group["power"], group["time"], s["batch_size_mean"])
+    )
+    rows += [("NOT MEASURED" if ground.stand_in else "rests on", ground.text) for ground in grounds]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

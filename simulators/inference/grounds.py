@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulators.inference.catalogue import Gpu
 from simulators.inference.power.law import PowerLaw
@@ -49,12 +49,13 @@ def power_grounds(device: Gpu, kind: str, law: PowerLaw) -> dict[str, Any]:
     -------
     dict
         `name`, `basis`, `source`; `low`, `high`: factors on power above idle, None where nobody stated any, and
-        `interval`, where they are from; `idle_w`, `idle_range_w`, `active_w`, W.
+        `interval`, where they are from; `idle_w`, `idle_range_w`, `active_w`, W; `idle_basis`, measured or estimate.
     """
     idle = device.power.get("states", {}).get("loaded_idle", {})
     told: dict[str, Any] = {
         "idle_w": law.idle_w,
         "idle_range_w": list(idle.get("range_w", (law.idle_w, law.idle_w))),
+        "idle_basis": idle.get("basis", "") if law.idle_w == idle.get("power_w") else "",
         "active_w": law.active_w,
     }
     name = kind.partition(":")[0]
@@ -81,7 +82,14 @@ def time_grounds(device: Gpu, chosen: str, reason: str) -> dict[str, Any]:
     return {"kind": chosen, "why": reason, "low": low, "high": high, "interval": source}
 
 
-def trust(power: dict[str, Any], time: dict[str, Any], mean_batch: float) -> list[str]:
+class Ground(NamedTuple):
+    """What a figure rests on, and whether that only stands in for a measurement."""
+
+    text: str
+    stand_in: bool = False
+
+
+def trust(power: dict[str, Any], time: dict[str, Any], mean_batch: float) -> list[Ground]:
     """What a reader must know before quoting a figure, one sentence each.
 
     Parameters
@@ -93,28 +101,42 @@ def trust(power: dict[str, Any], time: dict[str, Any], mean_batch: float) -> lis
 
     Examples
     --------
-    >>> trust({"name": "mfu", "basis": "published", "source": "a paper"}, {"kind": "roofline", "why": "none"}, 3.0)
+    >>> power = {"name": "mfu", "basis": "published", "source": "a paper"}
+    >>> found = trust(power, {"kind": "roofline", "why": "none"}, 3.0)
+    >>> [ground.text for ground in found if ground.stand_in]
     ['iteration time: roofline (none)', 'power: published law mfu (a paper)']
     """
     kinds = {"measured": "measured kernels", "profile": "profile of the user's", "roofline": "roofline"}
-    told = [f"iteration time: {kinds[time['kind']]} ({time['why']})"]
+    told = [Ground(f"iteration time: {kinds[time['kind']]} ({time['why']})", time["kind"] == "roofline")]
     if power["basis"] == "fitted":
         told.append(
-            f"power: {power['name']}, fitted to one laboratory's servers ({power['source']}); others' may draw less, "
-            f"down to the law {PHYSICS}"
+            Ground(
+                f"power: {power['name']}, fitted to one laboratory's servers ({power['source']}); others' may draw "
+                f"less, down to the law {PHYSICS}"
+            )
         )
         if mean_batch < SMALLEST_BATCH:
             told.append(
-                f"power: extrapolated, the mean batch is {mean_batch:.1f} and nothing below {SMALLEST_BATCH:.0f} "
-                "was measured"
+                Ground(
+                    f"power: extrapolated, the mean batch is {mean_batch:.1f} and nothing below "
+                    f"{SMALLEST_BATCH:.0f} was measured",
+                    True,
+                )
             )
     elif power["name"] == PHYSICS:
-        whose = (
-            "kernels measured on this chip"
-            if power["basis"] == "measured"
-            else "estimated from the data sheet"
-        )
-        told.append(f"power: {PHYSICS}, {whose}; nothing fitted to serving")
+        measured = power["basis"] == "measured"
+        whose = "kernels measured on this chip" if measured else "prices estimated from the data sheet"
+        told.append(Ground(f"power: {PHYSICS}, {whose}; nothing fitted to serving", not measured))
     else:
-        told.append(f"power: {power['basis']} law {power['name']} ({power['source']})")
+        own = power["basis"] == "own"
+        told.append(Ground(f"power: {power['basis']} law {power['name']} ({power['source']})", not own))
+    if power.get("idle_basis") == "estimate":
+        low, high = power["idle_range_w"]
+        told.append(
+            Ground(
+                f"power with a model loaded and nothing running: {power['idle_w']:g} W ({low:g} to {high:g} W), "
+                "carried over from a chip like it",
+                True,
+            )
+        )
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
+from simulators.quantities.saturation import Waits
+
+_TOGETHER = 4096
+"""Waits counted in one go."""
 
 
 class Metrics:
@@ -49,6 +54,8 @@ class Metrics:
         )
         self._last: Interval | None = None
         self._by_replica: NDArray[np.float64] | float = 0.0
+        self._waits = {of: Waits() for of in CLASSES.values()}
+        self._recent: list[NDArray[np.float64]] = []
 
     def add(self, interval: Interval) -> None:
         """Count one interval."""
@@ -68,6 +75,7 @@ class Metrics:
         finished = interval.finished
         times = latencies(finished)
         self.record.add(finished, self._copies, times)
+        self._wait(finished["released_at"], times["queueing_s"], finished["deferrable"])
         # a single token has no time per token to keep: NaN is not above the target
         quick = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
         good = np.where(finished["deferrable"] > 0, finished["completed_at"] <= finished["deadline"], quick)
@@ -88,6 +96,37 @@ class Metrics:
     def span_s(self) -> float:
         """Simulated time so far, s."""
         return self._sums["span_s"]
+
+    def _wait(self, released_at: Any, wait_s: Any, deferrable: Any) -> None:
+        """Keep how long requests waited for their first batch, by class."""
+        if len(released_at):
+            self._recent.append(np.array([released_at, wait_s, deferrable]))
+        if sum(part.shape[1] for part in self._recent) >= _TOGETHER:
+            self._count_waits()
+
+    def _count_waits(self) -> None:
+        if self._recent:
+            released_at, wait_s, deferrable = np.concatenate(self._recent, axis=1)
+            for of, waits in self._waits.items():
+                own = ((deferrable > 0) == of) & ~np.isnan(wait_s)
+                waits.add(released_at[own], wait_s[own])
+            self._recent.clear()
+
+    def _saturation(self, cluster: Cluster) -> dict[str, Any] | None:
+        """Whether requests were served as they came (`quantities.saturation`); None without any."""
+        self._count_waits()
+        finished = deepcopy(self._waits)
+        inside = cluster.unfinished()
+        wait_s = inside["scheduled_at"] - inside["released_at"]
+        waiting = np.isnan(wait_s)
+        if waiting.any():
+            wait_s[waiting] = cluster.now - inside["released_at"][waiting].min()
+        self._wait(inside["released_at"], wait_s, inside["deferrable"])
+        self._count_waits()
+        interactive, deferrable = (self._waits[of] for of in CLASSES.values())
+        self._waits = finished
+        found = (interactive if interactive.count else deferrable).saturation(self.slo_ttft_s)
+        return None if found is None else found._asdict()
 
     def _held_summary(self) -> dict[str, float]:
         """How long a scheduler held requests back: how many, mean and 95th percentile of those, s."""
@@ -125,6 +164,7 @@ class Metrics:
             "latency_error": self.record.error,
             "goodput_per_s": n["good"] / span_s if span_s else 0.0,
             "slo": {"ttft_s": self.slo_ttft_s, "tpot_s": self.slo_tpot_s},
+            "saturation": self._saturation(cluster),
             "output_tokens_per_s": n["decode_tokens"] / span_s if span_s else 0.0,
             "batches": batches * self._copies,
             "batch_size_mean": sizes / batches if batches else 0.0,

@@ -48,6 +48,8 @@ class Site(BaseModel):
     carbon, marginal, price, weather, wind_weather, pv, wind
         Files; None where the site has none. `marginal` is the marginal carbon intensity beside the average one;
         `wind_weather` is weather for wind turbines, if it comes from elsewhere.
+    pv_kw, wind_kw, battery_kwh
+        Sizes of its own supply, kW and kWh; None where it has none, or nothing is said.
     notes
         What a reader of results must know whatever files are read; what belongs to a file is that file's `note`.
     """
@@ -68,6 +70,9 @@ class Site(BaseModel):
     wind_weather: FileRef | None = None
     pv: FileRef | None = None
     wind: FileRef | None = None
+    pv_kw: float | None = Field(default=None, gt=0)
+    wind_kw: float | None = Field(default=None, gt=0)
+    battery_kwh: float | None = Field(default=None, gt=0)
     notes: tuple[str, ...] = ()
     _path: Path = PrivateAttr(default=SITES)
 

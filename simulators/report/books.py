@@ -202,7 +202,7 @@ def assumptions(summary: Mapping[str, Any]) -> str:
     heads = ("Name", "Value", "Range", "Unit", "Source")
     table = page.table(heads, rows, ("", "number", "number"))
     title = f"Assumptions: {len(rows)} values this run rests on, with their sources"
-    return f"<section><details><summary>{title}</summary>{table}</details></section>\n"
+    return page.folded(title, table)
 
 
 def _range(entry: Mapping[str, Any]) -> str:
@@ -229,6 +229,8 @@ def lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         if cost["export_revenue"]:
             told.append(f"less export revenue {number(cost['export_revenue'], unit)}")
         rows.append(("Cost", f"{number(cost['total'], unit)}: {', '.join(told)}"))
+        if (per := summary.get("cost_per_million_output_tokens")) is not None:
+            rows.append(("... per million output tokens", number(per, unit)))
     if sci.get("g_per_output_token") is not None:
         rows.append(
             (

@@ -83,6 +83,12 @@ def canvas(
     return figure, axes[:, 0]
 
 
+FAR = 8.0
+"""A target more than so many times above the highest value is told, not drawn: the rest would lie flat."""
+TARGET: dict[str, Any] = {"color": COLOURS["muted"], "linewidth": 1.0, "linestyle": (0, (4, 3))}
+"""Look of a line that must not be passed."""
+
+
 def interval(width_s: int) -> str:
     """An interval as an adjective, e.g. ``15-min``."""
     named = {3600: "hourly", 86_400: "daily"}
@@ -136,8 +142,8 @@ def time_axis(axes: Any, index: pd.Index[Any], meta: RunMeta) -> None:
     axes.set_xlabel(f"Local time ({meta.timezone})", loc="left")
 
 
-def distribution(axes: Any, sketch: Sketch, title: str, first: bool) -> None:
-    """Cumulative distribution on a logarithmic time axis, with the three usual percentiles marked."""
+def distribution(axes: Any, sketch: Sketch, title: str, first: bool, target: float | None = None) -> None:
+    """Cumulative distribution on a logarithmic time axis, with the three usual percentiles marked, and a target."""
     axes.set_title(title)
     axes.set_ylim(0, 103)
     axes.set_yticks([0, 25, 50, 75, 100])
@@ -151,7 +157,9 @@ def distribution(axes: Any, sketch: Sketch, title: str, first: bool) -> None:
     axes.plot(times, shares, color=COLOURS["blue"], linewidth=1.8)
     axes.set_xscale("log")
     low, high = np.maximum(sketch.quantiles([0.001, 0.999]), times[0])
-    left, right = low / 1.3, max(high * 1.3, low * 4)
+    left, right = low / 1.3, max(high * 1.3, low * 4, (target or 0.0) * 1.15)
+    if target is not None:
+        axes.axvline(target, **TARGET)
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 25 * left else (1,)))
     axes.grid(axis="x")
@@ -163,7 +171,8 @@ def distribution(axes: Any, sketch: Sketch, title: str, first: bool) -> None:
     text = "\n".join(
         f"{name}  {seconds(mark)}" for name, mark in zip(PERCENTILES, marks.tolist(), strict=True)
     )
-    axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", va="bottom", linespacing=1.5)
+    told = axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", va="bottom", linespacing=1.5)
+    told.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 2})
 
 
 def cumulative(sketch: Sketch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from simulators.report import series
 from simulators.report.canvas import WIDTH_IN, canvas, heading, thinned, time_axis
-from simulators.report.labels import COLOURS, SHARE_SCALE, RunMeta, intensity_unit, label, mass_unit
+from simulators.report.labels import COLOURS, SHARE_SCALE, RunMeta, intensity_unit, label, mass_unit, share
 from simulators.report.series import Kind
 
 TITLES: dict[Kind, tuple[str, str]] = {
@@ -75,15 +75,12 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     """Share of the load covered by own supply, hour by hour, with its mean by day and by hour."""
     local = series.indexed(frame, meta)
     matrix = series.coverage(local)
-    flows = series.power_flows(local)
-    own = float(np.minimum(flows["pv"] + flows["wind"] + flows["battery"], flows["load"]).sum())
-    overall = own / float(flows["load"].sum()) if flows["load"].any() else float("nan")
     figure = Figure(figsize=(WIDTH_IN, 5.2))
     heading(
         figure,
         "Load covered by own generation and battery",
         meta,
-        f"{overall:.1%} of the energy used, whatever charged the battery",
+        f"{share(series.matched_ratio(local))} of the energy used (matched ratio)",
     )
     grid = figure.add_gridspec(1, 2, width_ratios=[5, 1])
     axes = figure.add_subplot(grid[0, 0])
@@ -93,7 +90,7 @@ def renewable(frame: pd.DataFrame, meta: RunMeta) -> Figure:
     side = figure.add_subplot(grid[0, 1], sharey=axes)
     by_hour = matrix.mean(axis=1) * 100
     side.barh(
-        np.arange(24) + 0.5, by_hour.fillna(0.0), height=0.82, color=[scale(share / 100) for share in by_hour]
+        np.arange(24) + 0.5, by_hour.fillna(0.0), height=0.82, color=[scale(part / 100) for part in by_hour]
     )
     side.set_xlim(0, 100)
     side.set_xticks([0, 50, 100], ["0", "50", "100 %"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulators.report import page
+from simulators.report import answer, page
 from simulators.report.labels import energy_text, mass_text, number, seconds, share
 
 
@@ -15,6 +15,7 @@ def cards(summary: Mapping[str, Any]) -> str:
     it, facility = energy.get("it"), energy.get("facility")
     served = summary.get("inference") or {}
     told = [
+        *_saturation(summary),
         page.card(
             "Energy used by the site",
             energy_text(facility),
@@ -30,6 +31,18 @@ def cards(summary: Mapping[str, Any]) -> str:
         *(_served(summary, served) if served else ()),
     ]
     return f'<div class="cards">{"".join(told)}</div>'
+
+
+def _saturation(summary: Mapping[str, Any]) -> list[str]:
+    """Whether the servers kept up, and whether the targets held."""
+    found = answer.saturation(summary)
+    if found is None:
+        return []
+    word = answer.SATURATION[found.label]
+    kept = (summary.get("inference") or {}).get("slo_kept")
+    targets = "" if kept is None else f"; targets {'kept' if kept else 'missed'}"
+    kind = "warn" if kept is False and word.kind == "good" else word.kind
+    return [page.card("Saturation", word.text, f"{answer.saturation_text(found)}{targets}", kind)]
 
 
 def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
@@ -89,7 +102,9 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     if not cost:
         return []
     unit = "" if cost["unit"] == "1" else cost["unit"]
-    detail = f"energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"
+    per = summary.get("cost_per_million_output_tokens")
+    tokens = "" if per is None else f"{number(per, unit)} per million output tokens; "
+    detail = f"{tokens}energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"
     return [page.card("Cost of electricity", number(cost["total"], unit), detail)]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
 from simulators.report import series
-from simulators.report.canvas import cumulative
+from simulators.report.canvas import FAR, cumulative
 from simulators.report.labels import (
     COLOURS,
     LATENCIES,
@@ -17,6 +19,7 @@ from simulators.report.labels import (
     label,
     mass_unit,
     power_unit,
+    seconds,
 )
 from simulators.report.plotting import Look, Plotter, axis_title, layout
 from simulators.report.series import Kind
@@ -126,15 +129,25 @@ class Charts(Plotter):
                     line={"color": colour, "width": 2},
                     hovertemplate="%{y:.1f} % within %{x:.3g} s",
                 )
+        for name, short, colour in (("ttft_s", "TTFT", "blue"), ("tpot_s", "TPOT", "battery")):
+            if (target := self.meta.targets.get(name)) is not None and len(figure.data):
+                figure.add_scatter(
+                    x=[target, target],
+                    y=[0, 100],
+                    name=f"{short} target {seconds(target)}",
+                    mode="lines",
+                    line={"color": COLOURS[colour], "width": 1.2, "dash": "dash"},
+                    hoverinfo="skip",
+                )
         figure.update_layout(**layout(340))
         figure.update_xaxes(type="log", title=axis_title("Seconds"), dtick=1, tickformat="~g", showgrid=True)
         figure.update_yaxes(range=[0, 101], title=axis_title("Requests (%)"))
         return figure
 
     def latency_over_time(self, latencies: LatencyRecord) -> go.Figure:
-        """Percentiles of the time to first token and to completion, by hour or day of arrival."""
-        figure = self.figure(420, ["TTFT (s)", "To completion (s)"])
-        for row, name in enumerate(("ttft_s", "e2e_s"), start=1):
+        """Percentiles of the time to first token, per output token and to completion, by hour or day of arrival."""
+        figure = self.figure(560, ["TTFT (s)", "TPOT (s)", "To completion (s)"])
+        for row, name in enumerate(("ttft_s", "tpot_s", "e2e_s"), start=1):
             over = series.over_time(latencies, name, self.start)
             for share, colour in (
                 ("p99", COLOURS["carbon"]),
@@ -142,8 +155,39 @@ class Charts(Plotter):
                 ("p50", COLOURS["blue"]),
             ):
                 self.line(figure, over[share], share, colour, "s", row=row, legend=row == 1)
+            target, most = self.meta.targets.get(name), float(over["p99"].max())
+            if target is not None:
+                self._target(figure, target, most, row)
         figure.update_yaxes(rangemode="tozero")
         return figure
+
+    def _target(self, figure: go.Figure, target_s: float, most_s: float, row: int) -> None:
+        """A target as a line, or in words where it lies far above what is drawn."""
+        words = f"target {seconds(target_s)}"
+        shape: dict[str, Any] = {
+            "xanchor": "right",
+            "yanchor": "bottom",
+            "font": {"size": 11},
+            "showarrow": False,
+        }
+        if target_s <= FAR * most_s:
+            figure.add_hline(
+                target_s, line={"dash": "dash", "width": 1, "color": COLOURS["grid"]}, row=row, col=1
+            )
+            figure.update_yaxes(range=[0, 1.12 * max(target_s, most_s)], row=row, col=1)
+            figure.add_annotation(text=words, x=1, xref="x domain", y=target_s, row=row, col=1, **shape)
+        else:
+            words = f"{words}, far above"
+            figure.add_annotation(
+                text=words,
+                x=1,
+                xref="x domain",
+                y=1,
+                yref="y domain",
+                row=row,
+                col=1,
+                **(shape | {"yanchor": "top"}),
+            )
 
     def traffic(self) -> go.Figure:
         """Requests coming and going, and those in the system."""

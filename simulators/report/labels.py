@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -49,12 +50,15 @@ class RunMeta:
         IANA name of the zone in which times are labelled, e.g. ``America/Los_Angeles``.
     subtitle
         One line on what was run, e.g. model, GPU and replicas.
+    targets
+        What interactive requests must keep, s: ``ttft_s``, ``tpot_s``; empty of a run without requests.
     """
 
     title: str
     step_s: int
     timezone: str = "UTC"
     subtitle: str = ""
+    targets: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
@@ -10,8 +11,11 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from simulators.report import account, uncertainty
+from simulators.report import account, answer, uncertainty
 from simulators.report.labels import number, seconds, share
+
+LINE = 110
+"""Letters of a line of the terminal."""
 
 
 class Progress:
@@ -74,6 +78,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     generation = (energy.get("pv") or 0.0) + (energy.get("wind") or 0.0)
     rows = [
         ("Facility energy", _number(energy.get("facility"), "MWh")),
+        ("Own supply", str(summary.get("supply") or "")),
         ("Own generation", _number(generation or None, "MWh")),
         ("Grid import", _number(energy.get("grid_import"), "MWh")),
         ("Grid export", _number(energy.get("grid_export"), "MWh")),
@@ -84,6 +89,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Carbon, embodied", _number(carbon.get("embodied"), "kg CO2eq")),
         *account.lines(summary),
         ("Carbon the policy saves", _number(_group(summary, "scheduling").get("kg_saved"), "kg CO2eq")),
+        ("Saturation", _saturation(summary)),
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
         ("Requests completed", _number(requests.get("requests_completed"), "")),
         ("TTFT p50 / p95 / p99", _spread(requests.get("ttft_s"))),
@@ -92,10 +98,27 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
         ("Deadlines missed", _missed(requests)),
         *_per_token(summary, requests),
+        *_grounds(summary),
     ]
     rows = [(label, text) for label, text in rows if text]
     width = max((len(label) for label, _ in rows), default=0)
-    return "\n".join(f"  {label:<{width}}  {text}" for label, text in rows)
+    first = [textwrap.fill(sentence, LINE) for sentence in answer.sentences(summary)]
+    return "\n".join([*first, *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _saturation(summary: Mapping[str, Any]) -> str:
+    found = answer.saturation(summary)
+    if found is None:
+        return ""
+    word = found.label.upper() if found.label == "overloaded" else found.label
+    return f"{word}: {answer.saturation_text(found)}"
+
+
+def _grounds(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What kernels and power rest on; what only stands in for a measurement is called so."""
+    stand_ins = answer.stand_ins(summary)
+    told = _group(summary, "uncertainty").get("trust") or ()
+    return [("NOT MEASURED" if text in stand_ins else "Rests on", text) for text in told]
 
 
 def _by_class(requests: Mapping[str, Any], name: str) -> list[tuple[str, str]]:

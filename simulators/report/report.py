@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from simulators.quantities.latencies import LatencyRecord
-from simulators.report import account, books, facility, page, sections, tables, uncertainty
+from simulators.report import account, answer, books, facility, page, sections, tables, uncertainty
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
@@ -26,6 +26,7 @@ def write_report(
     meta: RunMeta,
     notes: Sequence[str] = (),
     pictures: Mapping[str, Path | str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of one run.
 
@@ -47,13 +48,14 @@ def write_report(
         What a reader must know before quoting a number, one sentence each.
     pictures
         More PNG files to embed, by their captions.
+    files
+        What lies beside the page, with what each holds.
     """
     charts = Charts(timeseries, meta)
     drawn: dict[str, go.Figure] = {}
     parts = [
-        cards(summary),
-        uncertainty.section(summary),
         sections.power(charts, drawn),
+        uncertainty.section(summary),
         sections.carbon(charts, drawn, summary),
         account.section(summary),
         sections.renewable(charts, drawn, summary),
@@ -63,6 +65,7 @@ def write_report(
         sections.network(charts, drawn, summary, pictures or {}),
         tables.energy(summary),
         facility.section(summary),
+        page.section("Data of this run", page.links(files)) if files else "",
         tables.inputs(config.get("inputs", ())),
         tables.notes(notes),
         books.assumptions(summary),
@@ -84,5 +87,6 @@ def write_report(
         if part
     )
     path = Path(path)
-    path.write_text(page.page(meta.title, lead, parts, drawn), encoding="utf-8")
+    head = answer.section(summary) + cards(summary)
+    path.write_text(page.page(meta.title, lead, parts, drawn, head), encoding="utf-8")
     return path

@@ -42,12 +42,15 @@ def power(charts: Charts, drawn: dict[str, go.Figure]) -> str:
             f"Drawn from {charts.detail}; the tables keep every step. Drag to zoom, double-click to go back.",
             "note",
         ),
-        page.plot("power_balance"),
+        page.plot("power_balance", "Power over time: supply stacked up to the load, surplus below zero"),
     ]
     text = page.section("Power balance", *parts)
     if series.has_battery(charts.local):
         drawn["battery"] = charts.battery()
-        text += page.section("Battery", page.plot("battery"))
+        text += page.section(
+            "Battery",
+            page.plot("battery", "Battery over time: state of charge, charging and discharging power"),
+        )
     return text
 
 
@@ -58,7 +61,14 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
     text = ""
     if "average" in kinds:
         drawn["carbon"] = charts.carbon()
-        text = page.section("Carbon", page.text(_emitted(charts, figures), "note"), page.plot("carbon"))
+        text = page.section(
+            "Carbon",
+            page.text(_emitted(charts, figures), "note"),
+            page.plot(
+                "carbon",
+                "Over time: carbon intensity, emissions per hour and their sum, with and without own supply",
+            ),
+        )
     elif reason := figures.get("reasons", {}).get("operational"):
         text = page.section("Carbon", page.text(f"Operational carbon: –, {reason}.", "note"))
     elif figures.get("operational") is not None:
@@ -70,7 +80,13 @@ def carbon(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str, An
         words = MARGINAL + (f" In this run: {mass_text(found)}." if found is not None else "")
         if settled := figures.get("settlement_marginal"):
             words += f" Bringing the battery back to its start would cause {mass_text(settled)}."
-        parts = [page.text(words, "note"), page.plot("carbon_marginal")]
+        parts = [
+            page.text(words, "note"),
+            page.plot(
+                "carbon_marginal",
+                "Over time: marginal intensity, what the import causes per hour and in total",
+            ),
+        ]
         text += page.section("What the import causes at the margin", *parts)
     return text
 
@@ -119,7 +135,7 @@ def renewable(charts: Charts, drawn: dict[str, go.Figure], summary: Mapping[str,
         f'<div class="pair">{pair}</div>',
         books.round_the_clock(summary),
         page.text(below + "The map shows the share of each hour's load that own supply carried.", "note"),
-        page.plot("coverage"),
+        page.plot("coverage", "Map of hours and days: share of each hour's load that own supply carried"),
     )
 
 
@@ -135,11 +151,20 @@ def latency(charts: Charts, drawn: dict[str, go.Figure], latencies: LatencyRecor
             f"within {share(latencies.error, 2)} of their value, those over time within "
             f"{share(latencies.over_time_error)}."
         )
-        parts = [page.text(words, "note"), page.plot("latency"), page.plot("latency_over_time")]
+        parts = [
+            page.text(words, "note"),
+            page.plot(
+                "latency",
+                "Shares of requests by latency: time to first token, per output token, to completion",
+            ),
+            page.plot("latency_over_time", "Percentiles of latencies by time of arrival, with their targets"),
+        ]
         text += page.section("Latency", *parts)
     if "arrived" in charts.local:
         drawn["traffic"] = charts.traffic()
-        text += page.section("Requests", page.plot("traffic"))
+        text += page.section(
+            "Requests", page.plot("traffic", "Over time: requests per second, and requests in the system")
+        )
     return text
 
 
@@ -158,7 +183,11 @@ def network(
         if "violations" in charts.local:
             broken = int((charts.local["violations"] > 0).sum())
             words += f" A limit is broken in {broken:,} of {len(charts.local):,} intervals."
-        text = page.section("Network", page.text(words, "note"), page.plot("network"))
+        text = page.section(
+            "Network",
+            page.text(words, "note"),
+            page.plot("network", "Over time: voltages of the network and loadings of lines and transformers"),
+        )
     return text + "".join(
         page.section(caption, page.picture(path, caption)) for caption, path in pictures.items()
     )

@@ -196,16 +196,36 @@ def carbon_flows(frame: pd.DataFrame, step_s: int, kind: Kind = "average") -> pd
     )
 
 
-def coverage(frame: pd.DataFrame) -> pd.DataFrame:
-    """Share of the load carried by own supply, by local hour (rows) and date (columns).
+def carried(frame: pd.DataFrame) -> pd.DataFrame:
+    """What own supply carried (`own`) of the load (`load`), MW, per row: the one definition of what is matched.
 
-    Carried energy over used energy within the hour, from the recorded intervals; NaN where the run has no
-    row. A surplus in one interval does not make up for a lack in another. `CARRIED` is the matched ratio's own
-    series, so that the map's mean is that ratio; without it, all that the battery gives counts as own.
+    `CARRIED` is the matched ratio's own series, so that all that is drawn adds up to that ratio; without it, all that
+    the battery gives counts as own.
     """
     flows = power_flows(frame)
     own = frame[CARRIED] if CARRIED in frame else flows["pv"] + flows["wind"] + flows["battery"]
-    cells = pd.DataFrame({"own": np.minimum(own, flows["load"]), "load": flows["load"]})
+    return pd.DataFrame({"own": np.minimum(own, flows["load"]), "load": flows["load"]})
+
+
+def matched_ratio(frame: pd.DataFrame) -> float:
+    """Share of the load that own supply carried, interval by interval; NaN without a load.
+
+    Examples
+    --------
+    >>> matched_ratio(pd.DataFrame({"pv_mw": [3.0, 0.0], "facility_mw": [2.0, 2.0], "import_mw": [0.0, 2.0]}))
+    0.5
+    """
+    sums = carried(frame).sum()
+    return float(sums["own"] / sums["load"]) if sums["load"] > 0 else float("nan")
+
+
+def coverage(frame: pd.DataFrame) -> pd.DataFrame:
+    """Share of the load carried by own supply, by local hour (rows) and date (columns).
+
+    Carried energy over used energy (`carried`) within the hour, from the recorded intervals; NaN where the run has no
+    row. A surplus in one interval does not make up for a lack in another.
+    """
+    cells = carried(frame)
     index = pd.DatetimeIndex(frame.index)
     sums = cells.groupby([index.hour, index.date]).sum()
     matrix = (sums["own"] / sums["load"].where(sums["load"] > 0.0)).unstack()

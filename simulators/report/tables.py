@@ -149,7 +149,7 @@ def details(title: str, rows: Sequence[tuple[str, str]]) -> str:
     """A folded table of names and values."""
     if not rows:
         return ""
-    return f"<section><details><summary>{title}</summary>{page.table(('', ''), rows)}</details></section>\n"
+    return page.folded(title, page.table(("", ""), rows))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

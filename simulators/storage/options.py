@@ -32,6 +32,9 @@ STANDBY = Factor(
     0.0, 0.0, 0.0, "W", "none by default: the round trip above is of whole plants, with what they draw"
 )
 
+BATTERY_KWH = 40.0
+"""Of options that say nothing of it and belong to no site, kWh."""
+
 
 class StorageOptions(BaseModel):
     """The battery of a site and its rule.
@@ -44,7 +47,7 @@ class StorageOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    battery_kwh: float = Field(40.0, gt=0, description="battery capacity, kWh")
+    battery_kwh: float | None = Field(None, gt=0, description="battery capacity, kWh  [default: the site's]")
     battery_hours: float = Field(2.0, gt=0, description="capacity over power of the battery, h")
     soc_start: float = Field(0.5, ge=0, le=1, description="state of charge at the start")
     soc_end: Literal["free", "start"] = Field(
@@ -107,6 +110,11 @@ class StorageOptions(BaseModel):
         dispatch(value)
         return value
 
+    @property
+    def battery_size_kwh(self) -> float:
+        """Capacity, kWh."""
+        return BATTERY_KWH if self.battery_kwh is None else self.battery_kwh
+
     def battery(self) -> dict[str, Any]:
         """What the battery can do, as `BatteryConfig` takes it.
 
@@ -120,7 +128,7 @@ class StorageOptions(BaseModel):
                 f"--soc-start: {self.soc_start} given, expected at least --soc-min {self.soc_min}"
             )
         used = self.factors()
-        capacity_wh = self.battery_kwh * 1e3
+        capacity_wh = self.battery_size_kwh * 1e3
         power_w = capacity_wh / self.battery_hours
         return {
             "capacity_wh": capacity_wh,

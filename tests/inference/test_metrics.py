@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from simulators.inference.batching.state import REQUEST
+from simulators.inference.drive import Driver
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import RequestBlock
+from simulators.traffic.options import workload_from_plain
 
 from .runs import FLAT, records
 from .test_cluster import busy_jobs, cluster, finish, requests
@@ -180,3 +182,17 @@ def test_held_requests_have_not_reached_the_cluster():
     s = metrics.summary(c)
     present = s["requests_running"] + s["requests_waiting"] + s["requests_rejected"]
     assert s["requests_arrived"] == s["requests_completed"] + present == 10 - c.held
+
+
+@pytest.mark.parametrize(("rate", "label"), [(1.0, "stable"), (60.0, "overloaded")])
+def test_a_server_that_falls_behind_is_called_overloaded_whether_or_not_its_queue_is_served_later(
+    rate, label
+):
+    options = {"rate_per_s": rate, "lengths": "fixed:512:256", "num_requests": 1500, "seed": 1}
+    for until in (1500 / rate, 4000.0):  # while requests come, and long after
+        cluster, _ = build_cluster(Serving(gpu="a100", iteration_time="roofline"))
+        driver, metrics = Driver(cluster, workload_from_plain(options)), Metrics()
+        metrics.add(driver.advance(until))
+        found = metrics.summary(cluster)["saturation"]
+        assert found["label"] == label
+        assert found == metrics.summary(cluster)["saturation"]  # asking changes nothing

@@ -182,7 +182,8 @@ def test_a_plan_that_needs_lockstep_is_refused_by_the_plain_engine(files):
 
 
 def test_a_series_that_is_too_short_ends_the_plain_run_too(files):
-    plan = build(Study().changed(load=files["load"], start="2017-06-05", days=0.1, step=900))
+    study = Study().changed(load=files["load"], start="2017-06-05", days=0.1, step=900, pv_kw=20.0)
+    plan = build(study)
     short = next(e for e in plan.entities if e.part == "pv")
     short.config["power_w"].resize(3, refcheck=False)
     with pytest.raises(InputError, match="has values for 3 steps"):

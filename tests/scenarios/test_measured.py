@@ -31,7 +31,7 @@ def load_file(folder: Path, days: float = 2.0, step_s: int = 60, unit: str = "kW
 
 def test_a_load_file_stands_for_the_cluster(tmp_path):
     file = load_file(tmp_path)
-    result = simulate(ENERGY.changed(load=file))
+    result = simulate(ENERGY.changed(load=file, own_supply="site"))
     given = pd.read_csv(file)["load[kW]"].to_numpy() / 1e3
     minutes = 7 * 60  # the run starts at midnight in California
     expected = given[minutes : minutes + 12 * 60].reshape(-1, 15).mean(axis=1)

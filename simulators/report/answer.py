@@ -1,0 +1,181 @@
+"""What a run comes to in a few sentences: the first thing on the page and in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+from simulators.quantities.saturation import Saturation
+from simulators.report import page
+from simulators.report.labels import energy_text, mass_text, number, seconds, share
+
+PARTS = {"pv": "PV", "wind": "wind", "battery": "battery"}
+
+
+class Word(NamedTuple):
+    """How a finding is told: a word for people, and ``good``, ``warn`` or ``bad``."""
+
+    text: str
+    kind: str
+
+
+SATURATION = {
+    "stable": Word("Stable", "good"),
+    "backlogged": Word("Backlogged at times", "warn"),
+    "overloaded": Word("Overloaded", "bad"),
+}
+"""Labels of `quantities.saturation`."""
+
+
+def section(summary: Mapping[str, Any]) -> str:
+    """The answer at the top of the page, with what stands in for a measurement."""
+    found = saturation(summary)
+    kind = SATURATION[found.label].kind if found else ""
+    if kind == "good" and (summary.get("inference") or {}).get("slo_kept") is False:
+        kind = "warn"
+    parts = [page.text(page.kept_together(sentence)) for sentence in sentences(summary)]
+    for words in stand_ins(summary):
+        parts.append(f"<p class='note'><strong>Not measured:</strong> {escape(words)}.</p>")
+    return f'<section class="answer {kind}" id="answer" aria-label="In short">{"".join(parts)}</section>'
+
+
+def stand_ins(summary: Mapping[str, Any]) -> list[str]:
+    """What of the run's grounds only stands in for a measurement."""
+    return list((summary.get("uncertainty") or {}).get("stand_ins") or ())
+
+
+def saturation(summary: Mapping[str, Any]) -> Saturation | None:
+    """Whether requests were served as they came; None where nothing was served, or an old summary does not say."""
+    found = (summary.get("inference") or {}).get("saturation")
+    return Saturation(**found) if found else None
+
+
+def saturation_text(found: Saturation) -> str:
+    """What a label rests on.
+
+    Examples
+    --------
+    >>> saturation_text(Saturation("stable", 0.03, 0.4, 0.0, 2.0))
+    'mean wait for a first batch 400 ms at most, 30 ms at the end; target 2 s'
+    """
+    return (
+        f"mean wait for a first batch {seconds(found.wait_peak_s)} at most, {seconds(found.wait_end_s)} at the end; "
+        f"target {seconds(found.target_s)}"
+    )
+
+
+def sentences(summary: Mapping[str, Any]) -> list[str]:
+    """What carried the load and what that cost; whether users were served in time, and what the policy bought."""
+    return [text for text in (_carried(summary), _kept(summary)) if text]
+
+
+def _carried(summary: Mapping[str, Any]) -> str:
+    energy, span_s = summary.get("energy_mwh") or {}, summary.get("simulated_s")
+    if energy.get("facility") is None:
+        return ""
+    matched = (summary.get("renewable") or {}).get("matched_ratio")
+    own = _own(summary)
+    within = f"In {seconds(float(span_s))} the site" if span_s else "The site"
+    who = f"its own {own} carried {share(matched)} of that" if own and matched is not None else ""
+    grid = energy.get("grid_import") or 0.0
+    if who:
+        told = f"{who}, the grid gave the rest" if grid else f"{who}, without the grid"
+    else:
+        told = "all of it came from the grid" if grid else "nothing of it came from the grid"
+    if energy.get("unserved"):
+        told += f"; {energy_text(energy['unserved'])} could not be served"
+    return f"{within} used {energy_text(energy['facility'])}: {told}; that {_price(summary)}."
+
+
+def _own(summary: Mapping[str, Any]) -> str:
+    """Own supply by name, e.g. ``PV, wind and battery``; empty without any."""
+    plants = {name.rpartition(": ")[2] for name in summary.get("plants") or {}}
+    if not plants and not summary.get("storage"):
+        energy = summary.get("energy_mwh") or {}
+        plants = {name for name in ("pv", "wind") if energy.get(name)}
+        plants |= {"battery"} if energy.get("battery_discharge") else set()
+    if summary.get("storage"):
+        plants |= {"battery"}
+    names = [words for name, words in PARTS.items() if name in plants]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
+
+
+def _price(summary: Mapping[str, Any]) -> str:
+    """Money and carbon, in a clause."""
+    cost, carbon = summary.get("cost"), summary.get("carbon_kg") or {}
+    unit = "" if not cost or cost["unit"] == "1" else f" {cost['unit']}"
+    money = f"{number(cost['total'])}{unit}" if cost else "an unknown sum (no price was given)"
+    total, grid = carbon.get("total"), carbon.get("operational")
+    if total is not None and grid is not None:
+        emitted = f"emitted {mass_text(total)} CO₂eq, {mass_text(grid)} of it by grid power"
+    elif grid is not None:
+        emitted = f"emitted {mass_text(grid)} CO₂eq by grid power"
+    else:
+        why = (carbon.get("reasons") or {}).get("operational", "no carbon intensity was given")
+        emitted = f"emitted an unknown mass of CO₂eq ({why})"
+    return f"cost {money} and {emitted}"
+
+
+def _kept(summary: Mapping[str, Any]) -> str:
+    served = summary.get("inference") or {}
+    if not served:
+        return ""
+    told = "; ".join(filter(None, (_targets(served), _keeps_up(summary), _policy(summary))))
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
+
+
+def _targets(served: Mapping[str, Any]) -> str:
+    kept, slo = served.get("slo_kept"), served.get("slo") or {}
+    found = (served.get("classes") or {}).get("interactive") or {}
+    if kept is None or not slo or not found:
+        return ""
+    pairs = (("first token", "ttft_s"), ("each further one", "tpot_s"))
+    each = ", ".join(
+        f"{words} {seconds(found[key]['p99'])} of {seconds(slo[key])}"
+        for words, key in pairs
+        if found[key]["p99"] is not None
+    )
+    return f"interactive requests {'kept' if kept else 'MISSED'} their targets (99th percentiles: {each})"
+
+
+def _keeps_up(summary: Mapping[str, Any]) -> str:
+    found = saturation(summary)
+    if found is None:
+        return ""
+    if found.label == "overloaded":
+        return (
+            f"OVERLOADED: requests came faster than they were served; the last ones waited "
+            f"{seconds(found.wait_end_s)} for their first batch, so every latency here hangs on the length of the run"
+        )
+    if found.label == "backlogged":
+        return (
+            f"at times requests came faster than they were served: in {share(found.above_share, 0)} of the run they "
+            f"waited longer than {seconds(found.target_s)} for their first batch, at most {seconds(found.wait_peak_s)}"
+        )
+    return "servers kept up with them throughout"
+
+
+def _policy(summary: Mapping[str, Any]) -> str:
+    """What the policy bought, or would have."""
+    found = summary.get("scheduling")
+    own = (summary.get("control") or {}).get("policy")
+    if not found or found.get("kg_saved") is None:
+        named = own not in (None, "none")
+        return f"what policy {own} saves was not compared (--compare)" if named and not found else ""
+    kg, policy = found["kg_saved"], found["policy"]
+    would = "" if own in (None, policy) else "would have "
+    relative = found.get("kg_saved_relative")
+    part = f" ({share(abs(relative))})" if relative is not None else ""
+    verb = f"{would}saved"
+    if kg < 0:
+        verb, part = f"{would}emitted", f"{part} more"
+    delayed = found.get("requests_delayed", 0)
+    paid = (
+        f"at a mean delay of {seconds(found['mean_delay_s'])} for {number(delayed)} held requests"
+        if delayed
+        else "and held no request back"
+    )
+    missed = found.get("deadlines_missed") or 0
+    late = f"{number(missed)} missed deadlines" if missed else "no missed deadline"
+    return f"policy {policy} {verb} {mass_text(abs(kg))} CO₂eq{part} {paid}, with {late}"

@@ -1,0 +1,147 @@
+"""The first thing on the page and in the terminal."""
+
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from simulators.report import answer, page, series
+from simulators.report.cards import cards
+from simulators.report.charts import Charts
+from simulators.report.progress import summary_table
+from simulators.report.report import write_report
+from tests.report import synthetic
+
+TARGETS = {"ttft_s": 2.0, "tpot_s": 0.1}
+
+
+@pytest.fixture(scope="module")
+def day():
+    frame = synthetic.timeseries(days=1.0)
+    done = synthetic.requests(frame)
+    summary = synthetic.summary(frame, done)
+    summary["cost"] = {"total": 12.5, "unit": "USD", "energy": 12.0, "demand": 0.0, "export_revenue": 0.0}
+    summary["cost"] |= {"fees": 0.5, "standing": 0.0, "settlement": 0.0, "months": {}}
+    summary["cost_per_million_output_tokens"] = 3.25
+    summary["inference"] |= {"slo": TARGETS, "slo_kept": True}
+    summary["inference"]["saturation"] = saturation("stable", 0.02, 0.4)
+    summary["control"] = {"policy": "carbon"}
+    summary["uncertainty"] = {"trust": ["time: kernels", "power: a guess"], "stand_ins": ["power: a guess"]}
+    return frame, synthetic.latencies(done), summary
+
+
+def saturation(label, end_s, peak_s):
+    return {"label": label, "wait_end_s": end_s, "wait_peak_s": peak_s, "above_share": 0.3, "target_s": 2.0}
+
+
+def test_two_sentences_say_what_carried_the_load_what_it_cost_and_what_the_policy_bought(day):
+    _, _, summary = day
+    first, second = answer.sentences(summary)
+    matched = f"{100 * summary['renewable']['matched_ratio']:.1f} %"
+    assert f"its own PV, wind and battery carried {matched} of that, the grid gave the rest" in first
+    assert "cost 12.5 USD and emitted" in first
+    assert "kept their targets" in second
+    assert "policy carbon saved 2.31 kg CO₂eq (4.3 %)" in second
+    assert [text.count(". ") for text in (first, second)] == [0, 0]
+
+
+def test_an_overloaded_run_never_looks_green(day):
+    summary = copy.deepcopy(day[2])
+    summary["inference"] |= {"saturation": saturation("overloaded", 900.0, 900.0), "slo_kept": False}
+    assert 'class="answer bad"' in answer.section(summary)
+    assert 'class="card bad"' in cards(summary)
+    assert "good" not in re.findall(r'class="([^"]*)"', answer.section(summary) + cards(summary))
+    text = summary_table(summary)
+    assert "MISSED their targets" in text
+    assert "OVERLOADED: requests came faster" in " ".join(text.split())
+    summary["inference"]["saturation"] = saturation("stable", 0.1, 0.2)  # in time to start, too slow a flow
+    assert 'class="answer warn"' in answer.section(summary)
+
+
+def test_what_is_not_known_is_said(day):
+    summary = copy.deepcopy(day[2])
+    del summary["cost"], summary["scheduling"]
+    summary["carbon_kg"] = {"operational": None, "total": None, "reasons": {"operational": "it was left out"}}
+    first, second = answer.sentences(summary)
+    assert "an unknown sum (no price was given)" in first
+    assert "an unknown mass of CO₂eq (it was left out)" in first
+    assert "what policy carbon saves was not compared (--compare)" in second
+    energy = {**summary["energy_mwh"], "pv": 0.0, "wind": 0.0, "battery_discharge": 0.0}
+    assert "all of it came from the grid" in answer.sentences({**summary, "energy_mwh": energy})[0]
+
+
+def test_the_terminal_names_what_only_stands_in_for_a_measurement(day):
+    rows = summary_table(day[2]).splitlines()
+    assert any(row.split("  ")[1:2] == ["Rests on"] and "time: kernels" in row for row in rows)
+    assert any("NOT MEASURED" in row and "power: a guess" in row for row in rows)
+    assert any("per million output tokens" in row and "3.25 USD" in row for row in rows)
+
+
+class Page(HTMLParser):
+    """Ids, links to them, and what charts are called."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.charts: dict[str, dict[str, str | None]] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if "id" in found and tag != "script":
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if found.get("class") == "plot":
+            self.charts[found["id"]] = found
+
+
+def test_every_section_can_be_reached_and_every_chart_has_a_name(day, tmp_path):
+    frame, latencies, summary = day
+    write_report(
+        tmp_path / "report.html",
+        summary=summary,
+        config={"options": {"site": "california"}, "versions": {}},
+        timeseries=frame,
+        latencies=latencies,
+        meta=synthetic.META,
+        files={"summary.json": "every figure"},
+    )
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    found = Page(re.sub(r"<script>/\*\*.*?</script>", "", html, count=1, flags=re.DOTALL))
+    assert len(set(found.ids)) == len(found.ids)  # a chart was drawn into the section of its name
+    inside = [link[1:] for link in found.links if link.startswith("#")]
+    assert set(inside) <= set(found.ids)
+    assert {page.anchor(title) for title in ("Latency", "Battery", "Resolved options")} <= set(inside)
+    assert "summary.json" in found.links
+    assert found.charts
+    for chart in found.charts.values():
+        assert chart["role"] == "img"
+        assert len(chart["aria-label"]) > 20
+
+
+def test_targets_are_drawn_in_the_latency_charts_or_told_where_they_are_far(day):
+    frame, latencies, _ = day
+    meta = type(synthetic.META)(**{**vars(synthetic.META), "targets": TARGETS})
+    names = [trace.name for trace in Charts(frame, meta).latency(latencies).data]
+    assert {"TTFT target 2 s", "TPOT target 100 ms"} <= set(names)
+    over_time = Charts(frame, meta).latency_over_time(latencies)
+    assert [axis.title.text for axis in over_time.select_yaxes()] == [
+        "TTFT (s)",
+        "TPOT (s)",
+        "To completion (s)",
+    ]
+    assert any("target 100 ms" in note.text for note in over_time.layout.annotations)
+    near = Charts(frame, type(meta)(**{**vars(meta), "targets": {"ttft_s": 1000.0, "tpot_s": 0.1}}))
+    assert any("far above" in note.text for note in near.latency_over_time(latencies).layout.annotations)
+
+
+def test_what_is_matched_is_one_number_whatever_charged_the_battery():
+    frame = synthetic.timeseries(days=1.0)
+    local = series.indexed(frame.assign(carried_mw=0.25 * frame["facility_mw"]), synthetic.META)
+    assert series.matched_ratio(local) == pytest.approx(0.25)
+    assert series.coverage(local).to_numpy() == pytest.approx(0.25)
