@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.checkpoints import FolderCheckpoints
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
@@ -69,9 +70,11 @@ def run(chosen: GridIntegration) -> None:
     network = _network(study.network)
     if study.site.connection.bus is not None:
         network.bus_index(study.site.connection.bus)
-    with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
+    output = chosen.output
+    with RunFolder(output.out, until_s=study.length_s, resume=output.resume) as folder:
+        checkpoints = FolderCheckpoints(folder, study.run.step, output.checkpoint_hours)
         with Bar() as bar:
-            result = simulate(study, listeners=(Disk(folder, options), bar))
+            result = simulate(study, listeners=(Disk(folder, options), bar), checkpoints=checkpoints)
         picture = folder.path("figures/network.png")
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})

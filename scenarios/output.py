@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.checkpoints import check_same
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from scenarios.scope2 import carried_mw
@@ -20,7 +21,7 @@ from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.hourly import HOURLY, write_hourly
 from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
-from simulators.recorder.summary import versions
+from simulators.recorder.summary import plain, versions
 from simulators.report import series
 from simulators.report.labels import RunMeta
 from simulators.report.progress import Progress, summary_table
@@ -33,6 +34,16 @@ class OutputOptions(BaseModel):
 
     report: bool = Field(True, description="draw the figures and write report.html")
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
+    resume: bool = Field(
+        False,
+        exclude=True,  # not an option of the result: who starts from its config.json starts anew
+        description="go on from the last checkpoint of a run that did not finish; the result is the same, byte by byte",
+    )
+    checkpoint_hours: float | None = Field(
+        None,
+        gt=0,
+        description="simulated hours between two checkpoints  [default: days, as many as take 20 s to simulate]",
+    )
 
 
 class Disk(FolderSink):
@@ -51,9 +62,18 @@ class Disk(FolderSink):
         self._options = options
 
     def started(self, plan: Plan) -> None:
-        """Write the configuration: an interrupted run has it too."""
+        """Write the configuration: an interrupted run has it too, and one that goes on must have the same.
+
+        Raises
+        ------
+        InputError
+            If it has another.
+        """
         self._folder.start = plan.start
-        self._folder.write_json("config.json", configuration(plan, self._options))
+        config = configuration(plan, self._options)
+        if self._folder.resuming:
+            check_same(self._folder.read_json("config.json"), plain(config))
+        self._folder.write_json("config.json", config)
 
 
 class Bar(AbstractContextManager["Bar"]):

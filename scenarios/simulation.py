@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scenarios.build import build
 from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
+from scenarios.legs import Checkpoints
 from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
 from scenarios.result import Figures, Result
@@ -48,10 +49,10 @@ class _Sink:
         self._memory = memory
         self._listeners = listeners
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
-        self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
+        self.kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
-        if table in self._kept:
+        if table in self.kept:
             self._memory.rows(table, columns)
         for listener in self._listeners:
             listener.rows(table, columns)
@@ -78,6 +79,7 @@ def simulate(
     listeners: Sequence[Listener] = (),
     keep_requests: bool = False,
     attach: Callable[[World], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Simulate a study.
 
@@ -92,6 +94,9 @@ def simulate(
     attach
         Called with the wired world before its first step: start simulators of your own in `world.mosaik` and connect
         them.
+    checkpoints
+        Keep the state from time to time, or go on from one; not of a run with something attached, with simulators
+        elsewhere, or of energy alone, which is over in seconds.
 
     Returns
     -------
@@ -112,7 +117,13 @@ def simulate(
     >>> [round(simulate(small.changed(pv_kw=kw)).figures.energy_mwh.pv, 6) for kw in (1.0, 2.0)]
     [0.0, 0.0]
     """
-    return simulate_plan(build(study), listeners=listeners, keep_requests=keep_requests, attach=attach)
+    return simulate_plan(
+        build(study),
+        listeners=listeners,
+        keep_requests=keep_requests,
+        attach=attach,
+        checkpoints=checkpoints,
+    )
 
 
 def simulate_plan(
@@ -122,12 +133,13 @@ def simulate_plan(
     keep_requests: bool = False,
     attach: Callable[[World], None] | None = None,
     simulators: Mapping[str, type[Any]] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Simulate a plan, e.g. one whose entities were changed; see `simulate`.
 
     Parameters
     ----------
-    plan, listeners, keep_requests, attach
+    plan, listeners, keep_requests, attach, checkpoints
         As for `simulate`.
     simulators
         Classes that stand in for those of rooms, by the room's name.
@@ -136,7 +148,11 @@ def simulate_plan(
     for listener in listeners:
         listener.started(plan)
     sink = _Sink(memory, listeners, keep_requests)
-    with _world(plan, sink, simulators, attach) as world:
+    with _world(plan, sink, simulators, attach, checkpoints) as world:
+        if checkpoints is not None:
+            for table in sink.kept:
+                if (earlier := checkpoints.rows(table)) is not None:
+                    memory.rows(table, earlier)
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
@@ -173,6 +189,7 @@ def _world(
     sink: Sink,
     simulators: Mapping[str, type[Any]] | None,
     attach: Callable[[World], None] | None,
+    checkpoints: Checkpoints | None,
 ) -> World | EnergyChain:
     """mosaik's world, or a plain loop where that is asked for or suffices."""
     engine = plan.study.run.engine
@@ -183,7 +200,10 @@ def _world(
         )
     if engine == "plain" or (engine == "auto" and reason is None):
         return EnergyChain(plan, sink)
-    world = World(plan, sink, simulators, join=attach is None)  # it may come between any two of them
+    if attach is not None:
+        checkpoints = None
+    # what is attached may come between any two of them
+    world = World(plan, sink, simulators, join=attach is None, checkpoints=checkpoints)
     if attach is not None:
         try:
             attach(world)
