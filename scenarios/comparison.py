@@ -18,6 +18,7 @@ from scenarios.result import Result
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from simulators.errors import InputError
+from simulators.orphans import end_with_parent
 from simulators.quantities.forecast import FORECASTS
 
 CONFIDENCE = 0.95
@@ -156,7 +157,7 @@ def _done(
         for job in jobs:
             yield job, run_one(study, *job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         waiting = {pool.submit(run_one, study, *job): job for job in jobs}
         try:
             for future in as_completed(waiting):

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.checkpoints import FolderCheckpoints
 from scenarios.effort import Pace, announcement
 from scenarios.grid_connection import ConnectionStudy, connection
 from scenarios.grid_event import EventStudy, event
@@ -85,11 +86,13 @@ def run(chosen: GridIntegration) -> None:
     network = _network(study.network)
     if study.site.connection.bus is not None:
         network.bus_index(study.site.connection.bus)
-    with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
+    output = chosen.output
+    with RunFolder(output.out, until_s=study.length_s, resume=output.resume) as folder:
+        checkpoints = FolderCheckpoints(folder, study.run.step, output.checkpoint_hours)
         with Bar() as bar, live(chosen.page, folder) as pages:
-            output = chosen.output
             pace = Pace(announcement(study, output.requests, output.report))
-            result = simulate(study, listeners=(Disk(folder, options, output.requests), bar, pace, *pages))
+            listeners = (Disk(folder, options, output.requests), bar, pace, *pages)
+            result = simulate(study, listeners=listeners, checkpoints=checkpoints)
         picture = folder.path("figures/network.png")
         record = record_from_plain(network, result.network_record)
         network_figure(network, record).savefig(picture, metadata={"Software": None})

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios import real_time
+from scenarios.checkpoints import check_same
 from scenarios.plan import Plan
 from scenarios.result import Result, Scheduling
 from scenarios.scope2 import carried_mw
@@ -21,7 +22,7 @@ from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.hourly import HOURLY, write_hourly
 from simulators.recorder.sinks import FolderSink
 from simulators.recorder.store import RunFolder
-from simulators.recorder.summary import versions
+from simulators.recorder.summary import plain, versions
 from simulators.report import series
 from simulators.report.labels import RunMeta
 from simulators.report.progress import Progress, summary_table
@@ -38,6 +39,16 @@ class OutputOptions(BaseModel):
         description="write requests.parquet, one row for each finished request: the largest file of most runs",
     )
     out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
+    resume: bool = Field(
+        False,
+        exclude=True,  # not an option of the result: who starts from its config.json starts anew
+        description="go on from the last checkpoint of a run that did not finish; the result is the same, byte by byte",
+    )
+    checkpoint_hours: float | None = Field(
+        None,
+        gt=0,
+        description="simulated hours between two checkpoints  [default: days, as many as take 20 s to simulate]",
+    )
 
 
 class Disk(FolderSink):
@@ -63,9 +74,18 @@ class Disk(FolderSink):
             super().rows(table, columns)
 
     def started(self, plan: Plan) -> None:
-        """Write the configuration: an interrupted run has it too."""
+        """Write the configuration: an interrupted run has it too, and one that goes on must have the same.
+
+        Raises
+        ------
+        InputError
+            If it has another.
+        """
         self._folder.start = plan.start
-        self._folder.write_json("config.json", configuration(plan, self._options))
+        config = configuration(plan, self._options)
+        if self._folder.resuming:
+            check_same(self._folder.read_json("config.json"), plain(config))
+        self._folder.write_json("config.json", config)
 
 
 class Bar(AbstractContextManager["Bar"]):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scenarios.build import build
 from scenarios.connection import connections_together
 from scenarios.energy_chain import EnergyChain, not_plain
+from scenarios.legs import Checkpoints
 from scenarios.measured import facts_of
 from scenarios.plan import NETWORK, Plan
 from scenarios.real_time import Lateness
@@ -62,10 +63,10 @@ class _Sink:
         self._listeners = listeners
         self.watching: list[Listener] = []  # they get their rows elsewhere
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
-        self._kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
+        self.kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
-        if table in self._kept:
+        if table in self.kept:
             self._memory.rows(table, columns)
         for listener in self._listeners:
             if listener not in self.watching:
@@ -95,6 +96,7 @@ def simulate(
     listeners: Sequence[Listener] = (),
     keep_requests: bool = False,
     attach: Callable[[World], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Simulate a study.
 
@@ -109,6 +111,9 @@ def simulate(
     attach
         Called with the wired world before its first step: start simulators of your own in `world.mosaik` and connect
         them.
+    checkpoints
+        Keep the state from time to time, or go on from one; not of a run with something attached, with simulators
+        elsewhere, or of energy alone, which is over in seconds.
 
     Returns
     -------
@@ -129,7 +134,13 @@ def simulate(
     >>> [round(simulate(small.changed(pv_kw=kw)).figures.energy_mwh.pv, 6) for kw in (1.0, 2.0)]
     [0.0, 0.0]
     """
-    return simulate_plan(build(study), listeners=listeners, keep_requests=keep_requests, attach=attach)
+    return simulate_plan(
+        build(study),
+        listeners=listeners,
+        keep_requests=keep_requests,
+        attach=attach,
+        checkpoints=checkpoints,
+    )
 
 
 def simulate_plan(
@@ -139,12 +150,13 @@ def simulate_plan(
     keep_requests: bool = False,
     attach: Callable[[World], None] | None = None,
     simulators: Mapping[str, type[Any]] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Simulate a plan, e.g. one whose entities were changed; see `simulate`.
 
     Parameters
     ----------
-    plan, listeners, keep_requests, attach
+    plan, listeners, keep_requests, attach, checkpoints
         As for `simulate`.
     simulators
         Classes that stand in for those of rooms, by the room's name.
@@ -155,13 +167,19 @@ def simulate_plan(
     run = plan.study.run
     lateness = None if run.rt_factor is None else Lateness(run.rt_factor, run.step)
     sink = _Sink(memory, listeners, keep_requests, lateness)
-    with _world(plan, sink, simulators, attach) as world:
+    sink.watching.extend(listener for listener in listeners if isinstance(listener, Watching))
+    if checkpoints is not None and (lateness or sink.watching):
+        checkpoints.failed("a run in real time, or with a live page, keeps no state")
+        checkpoints = None
+    with _world(plan, sink, simulators, attach, checkpoints) as world:
         if isinstance(world, World):
             world.lateness = lateness
-            for listener in listeners:
-                if isinstance(listener, Watching):
-                    sink.watching.append(listener)
-                    world.watch(listener)
+            for listener in sink.watching:
+                world.watch(listener)
+        if checkpoints is not None:
+            for table in sink.kept:
+                if (earlier := checkpoints.rows(table)) is not None:
+                    memory.rows(table, earlier)
         world.run()
         summaries = _summaries(world, plan)
     frame = memory.frame("timeseries")
@@ -199,6 +217,7 @@ def _world(
     sink: Sink,
     simulators: Mapping[str, type[Any]] | None,
     attach: Callable[[World], None] | None,
+    checkpoints: Checkpoints | None,
 ) -> World | EnergyChain:
     """mosaik's world, or a plain loop where that is asked for or suffices."""
     engine = plan.study.run.engine
@@ -209,7 +228,10 @@ def _world(
         )
     if engine == "plain" or (engine == "auto" and reason is None):
         return EnergyChain(plan, sink)
-    world = World(plan, sink, simulators, join=attach is None)  # it may come between any two of them
+    if attach is not None:
+        checkpoints = None
+    # what is attached may come between any two of them
+    world = World(plan, sink, simulators, join=attach is None, checkpoints=checkpoints)
     if attach is not None:
         try:
             attach(world)

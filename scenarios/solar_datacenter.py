@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.checkpoints import FolderCheckpoints
 from scenarios.effort import Pace, announcement, effort_of
 from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
@@ -28,6 +29,8 @@ from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import command
+from simulators.orphans import belonging, end_with_parent
+from simulators.recorder.manifest import MANIFEST
 from simulators.recorder.store import RunFolder
 
 COMPARE_UP_TO_S = 60.0
@@ -70,10 +73,13 @@ def run(chosen: SolarDatacenter) -> None:
     started = time.perf_counter()
     chosen = chosen.model_copy(update={"study": with_own_supply(chosen.study)})
     study, options = chosen.study, chosen.model_dump(mode="json")
-    with RunFolder(chosen.output.out, until_s=study.length_s) as folder:
+    end_with_parent()
+    output = chosen.output
+    with RunFolder(output.out, until_s=study.length_s, resume=output.resume) as folder:
+        checkpoints = FolderCheckpoints(folder, study.run.step, output.checkpoint_hours)
         with other_policy_beside(chosen, folder) as other, Bar() as bar, live(chosen.page, folder) as pages:
-            disk = Disk(folder, options, chosen.output.requests)
-            result = simulate(study, listeners=(disk, bar, Pace(announced(chosen)), *pages))
+            listeners = (Disk(folder, options, output.requests), bar, Pace(announced(chosen)), *pages)
+            result = simulate(study, listeners=listeners, checkpoints=checkpoints)
         scheduling = None
         if other:
             pair = (result.figures, other[0])
@@ -104,7 +110,16 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         yield figures
         return
     out = folder.path("comparison")
-    output = OutputOptions(report=False, out=out, requests=chosen.output.requests)
+    if folder.resuming and (out / MANIFEST).is_file():  # it came to its end before this run stopped
+        yield figures
+        figures.append(_figures(out))
+        return
+    output = OutputOptions(
+        report=False,
+        out=out,
+        requests=chosen.output.requests,
+        checkpoint_hours=chosen.output.checkpoint_hours,
+    )
     drain_hours = chosen.study.drain_steps * chosen.study.run.step / 3600  # as long a run as this one
     other = SolarDatacenter(
         study=chosen.study.changed(policy=chosen.other_policy, drain_hours=drain_hours, rt_factor=None),
@@ -113,22 +128,32 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
     )
     config = folder.path("comparison.json")
     config.write_text(other.model_dump_json())
-    arguments = [sys.executable, __file__, "--config", str(config)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = [
+        sys.executable,
+        __file__,
+        "--config",
+        str(config),
+        *(["--resume"] if folder.resuming else []),
+    ]
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=belonging()
+    )
     try:
         yield figures
         _, errors = process.communicate()
         if process.returncode:
             raise RuntimeError(f"the run under policy {chosen.other_policy} failed:\n{errors}")
-        entries = json.loads((out / "summary.json").read_text())
-        figures.append(
-            Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
-        )
+        figures.append(_figures(out))
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
         config.unlink(missing_ok=True)
+
+
+def _figures(out: Path) -> Figures:
+    entries = json.loads((out / "summary.json").read_text())
+    return Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
 
 
 def app() -> typer.Typer:

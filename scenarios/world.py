@@ -16,6 +16,7 @@ import mosaik
 from mosaik.exceptions import SimulationError
 from mosaik.starters import PythonStarter
 
+from scenarios.legs import RECORDER, Checkpoints, Legs
 from scenarios.plan import NETWORK, Entity, Plan
 from scenarios.real_time import Lateness
 from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
@@ -81,6 +82,8 @@ class World:
     join
         Whether simulators may be stepped together where only they depend on each other; the results are the same.
         What is to be connected between two of them needs them apart.
+    checkpoints
+        Who keeps the state from time to time, and says from where to go on.
 
     Attributes
     ----------
@@ -101,26 +104,35 @@ class World:
         simulators: Mapping[str, type[Any]] | None = None,
         *,
         join: bool = True,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.plan = plan
-        self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
-        self.entities: dict[tuple[str, str], Any] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self.lateness: Lateness | None = None
         self._recorder = Recorder(sink)
         self._watchers: list[Watcher] = []
         self._local: dict[str, Any] = {}
         self._simulators = dict(simulators or {})
+        self._join_them = join
+        self._legs = None if checkpoints is None else Legs(checkpoints, self._recorder)
+        self._open()
+
+    def _open(self) -> None:
+        """A world of mosaik with all that is in it; in a later leg of the simulators that are there."""
+        self.mosaik = mosaik.World(cache=False, skip_greetings=True, configure_logging=False)
+        self.entities: dict[tuple[str, str], Any] = {}
         self._factories: dict[Simulator, Any] = {}
-        self._joints: dict[str, Joint] = {}
+        self._joints: dict[str, Joint | None] = {}
         self._made: dict[tuple[str, str], tuple[Any, str]] = {}
         self._columns: list[list[str]] = []
         self._recorded: dict[Any, list[str]] = defaultdict(list)
         try:
-            if join:
+            if self._join_them:
                 self._join()
-            for entity in plan.entities:
+            for entity in self.plan.entities:
                 self._create(entity)
+            if self._legs is not None and not self._legs.begun:
+                self._legs.begin([key.address for key in self._factories if key.address])
             self._connect()
             self._record()
         except BaseException:
@@ -129,6 +141,8 @@ class World:
 
     def start(self, simulator: Callable[..., Any], name: str, **parameters: Any) -> Any:
         """Start a simulator in this process; returns its model factory."""
+        if self._legs is not None:
+            simulator = self._legs.shown(name, simulator)
         starter = PythonStarter(simulator)  # type: ignore[arg-type]
         return self.mosaik.start(starter, sim_id=name, **parameters)
 
@@ -175,9 +189,9 @@ class World:
             if len(group) > 1:
                 name = f"Together-{number}"
                 joint = Joint({key.room: simulator_class(key.room)() for key in group})
-                step_s = self.plan.study.run.step
+                step_s, new = self.plan.study.run.step, self._legs is None or name not in self._legs.of
                 factory = self.start(lambda joint=joint: joint, name, step_size=step_s)
-                self._joints[name] = joint
+                self._joints[name] = joint if new else None  # in a later leg its links are made
                 self._factories |= dict.fromkeys(group, factory)
 
     def _factory(self, entity: Entity) -> Any:
@@ -236,11 +250,16 @@ class World:
 
     def _link(self, source: Any, target: Any, link: Link) -> None:
         if link.first is not NOW:
-            initial = {link.output: link.first}
+            first = link.first
+            if self._legs is not None and self._legs.began_s:
+                first = self._legs.gave(source.sid, source.eid, link.output)
+            initial = {link.output: first}
             ends = (link.output, link.input)
             self.mosaik.connect(source, target, ends, initial_data=initial, time_shifted=True)
         elif source.sid == target.sid and source.sid in self._joints:
-            self._joints[source.sid].link(source.eid, link.output, target.eid, link.input)
+            joint = self._joints[source.sid]
+            if joint is not None:
+                joint.link(source.eid, link.output, target.eid, link.input)
         else:
             self.mosaik.connect(source, target, (link.output, link.input))
 
@@ -257,9 +276,19 @@ class World:
         SimulatorLost
             If a simulator elsewhere stops answering; names it.
         """
+        length_s, legs = self.plan.study.length_s, self._legs
+        while legs is not None and (ends_s := legs.next_s()) < length_s:
+            self._run_until(ends_s)
+            if not legs.end(ends_s):
+                return  # mosaik swallowed an interruption
+            self._shut()
+            self._open()
+        self._run_until(length_s)
+
+    def _run_until(self, ends_s: int) -> None:
         run = self.plan.study.run
         recorder = self.start(
-            lambda: self._recorder, "Recorder", start=self.plan.start.isoformat(), step_size=run.step
+            lambda: self._recorder, RECORDER, start=self.plan.start.isoformat(), step_size=run.step
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
@@ -269,17 +298,16 @@ class World:
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        study = self.plan.study
-        lazy = study.steps > AHEAD_STEPS
+        length_s = ends_s - (self._legs.began_s if self._legs is not None else 0)
         if self.lateness is not None:
             self.lateness.begin()
         with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
             warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
             self.mosaik.run(
-                study.length_s,
+                length_s,
                 rt_factor=run.rt_factor,
                 print_progress=False,
-                lazy_stepping=lazy,
+                lazy_stepping=length_s // run.step > AHEAD_STEPS,
                 shutdown=False,
             )
 
@@ -313,10 +341,15 @@ class World:
 
     def close(self) -> None:
         """Stop all simulators; a run that ended with an error leaves some of them waiting."""
+        if self._legs is not None:
+            self._legs.close()
+        if not self.mosaik.loop.is_closed():
+            self._recorder.flush()  # whatever else fails: what was simulated is kept
+            self._shut()
+
+    def _shut(self) -> None:
+        """End mosaik's world."""
         loop = self.mosaik.loop
-        if loop.is_closed():
-            return
-        self._recorder.flush()  # whatever else fails: what was simulated is kept
         # those that read from simulators elsewhere end with their connection
         waiting = [task for task in asyncio.all_tasks(loop) if not task.get_name().startswith(READERS)]
         for task in waiting:

@@ -107,6 +107,7 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
     """
 
     MODELS: ClassVar[dict[str, ModelDescription]]
+    REBUILT: ClassVar[tuple[str, ...]] = ("meta", "mosaik", "time_resolution")
 
     def __init__(self) -> None:
         models = {
@@ -129,6 +130,9 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
         self.step_size = int(step_size)
         self.set_up(**parameters)
         return self.meta
+
+    def rebuild(self, before: Mapping[str, Any]) -> None:
+        """Everything else is as it was kept (`simulators.kept`); what mosaik sets is new."""
 
     def set_up(self, *values: Any, **parameters: Any) -> None:
         """Take the parameters of the simulator; a room that has some overrides this."""

@@ -17,7 +17,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from simulators.errors import InputError, SimulatorLost
+from simulators.errors import InputError, RunStopped
 from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config, whole_option
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -68,7 +68,7 @@ def command(
         except InputError as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise typer.Exit(2) from None
-        except SimulatorLost as error:
+        except RunStopped as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise typer.Exit(1) from None
 

@@ -12,5 +12,12 @@ class InputError(ValueError):
     """
 
 
-class SimulatorLost(RuntimeError):
+class RunStopped(RuntimeError):
+    """Something outside ended a run that was asked for rightly, e.g. a full disk; the message is one line.
+
+    Scenarios and command lines print it and exit with code 1.
+    """
+
+
+class SimulatorLost(RunStopped):
     """A simulator in another process stopped answering; the message names it. What was simulated is kept."""

@@ -65,6 +65,11 @@ class Joint(mosaik_api_v3.Simulator):
         self._links: dict[str, list[_Link]] = {room: [] for room in rooms}
         self._asked: dict[str, dict[str, list[str]]] = {room: {} for room in rooms}
 
+    @property
+    def rooms(self) -> dict[str, Adapter[Any]]:
+        """The simulators by room."""
+        return self._rooms
+
     def init(self, sid: str, time_resolution: float = 1.0, step_size: int = 60, **parameters: Any) -> Meta:
         """Set the step, s, of all of them; further parameters go to each."""
         for room, simulator in self._rooms.items():

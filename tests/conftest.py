@@ -19,7 +19,9 @@ from simulators.commandline import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
-settings.register_profile("same", derandomize=True, deadline=None)  # the same today and tomorrow, on a busy machine too
+settings.register_profile(
+    "same", derandomize=True, deadline=None
+)  # the same today and tomorrow, on a busy machine too
 settings.load_profile("same")
 os.environ.setdefault("WATTLOOP_THREADS", "1")  # the tests have the cores to themselves, side by side
 

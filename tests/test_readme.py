@@ -56,6 +56,8 @@ GUIDES = sorted((ROOT / "simulators").glob("*/README.md"))
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.parent.name)
 def test_modules_that_a_guide_names_exist(guide):
-    named = {name for name in re.findall(r"[\w/]+\.py\b", guide.read_text(encoding="utf-8")) if name[:3] != "my_"}
+    named = {
+        name for name in re.findall(r"[\w/]+\.py\b", guide.read_text(encoding="utf-8")) if name[:3] != "my_"
+    }
     places = (guide.parent, ROOT, ROOT / "simulators")
     assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []

@@ -7,6 +7,7 @@ it is dropped, and the step is solved again from nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandapower
 from numpy.typing import NDArray
 from pandapower.powerflow import LoadflowNotConverged
 
+from simulators.errors import InputError
 from simulators.grid.draws import SIGNS, Powers
 
 _RECYCLE = {"bus_pq": True, "gen": False, "trafo": False}
@@ -51,6 +53,22 @@ class TablesSolver:
         self._enforce_q_lims = enforce_q_lims
         self._warm = False
         self._solved = 0
+
+    def state(self) -> dict[str, int]:
+        """For `simulators.kept`.
+
+        Raises
+        ------
+        InputError
+            If the next power flow starts from the tables of the last one: these are not kept.
+        """
+        if self._warm:
+            raise InputError("a network solved by pandapower's tables cannot be kept")
+        return {"solved": self._solved}
+
+    def restore(self, values: Mapping[str, int]) -> None:
+        """Go on from a kept `state`."""
+        self._solved = values["solved"]
 
     def forget(self) -> None:
         """Start the next power flow from nothing: the network's tables are others."""

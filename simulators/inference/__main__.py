@@ -141,7 +141,7 @@ def run(options: RunOptions) -> None:
         summary = run_to_end(
             Driver(cluster, workload),
             BINS * output.power_interval,
-            folder.folder,
+            folder.path("."),
             slo_ttft_s=output.slo_ttft,
             slo_tpot_s=output.slo_tpot,
             total_requests=options.traffic.count,

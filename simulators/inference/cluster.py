@@ -8,7 +8,8 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import simpy
@@ -88,6 +89,8 @@ class Cluster:
     (2, 128, 0)
     """
 
+    REBUILT: ClassVar[tuple[str, ...]] = ("_env",)
+
     def __init__(
         self,
         replicas: Sequence[Replica],
@@ -111,6 +114,7 @@ class Cluster:
         self._interval = (0.0, 0.0)
         self._orders: list[tuple[float, Command]] = []
         self._loading: set[int] = set()
+        self._loads: list[tuple[int, float]] = []
 
     @property
     def gpu_count(self) -> int:
@@ -203,6 +207,7 @@ class Cluster:
         ready_at = self.parking.wake(number, self.now if at is None else at)
         if ready_at > self._env.now:
             self._loading.add(number)
+            self._loads.append((number, ready_at))
             self._env.process(self._load(number, ready_at))
 
     def standby_j(self, at: float, until: float) -> NDArray[np.float64]:
@@ -326,6 +331,13 @@ class Cluster:
         """A woken replica loads its model; until then it does not count as awake."""
         yield self._env.timeout(ready_at - self._env.now)
         self._loading.discard(number)
+        self._loads.remove((number, ready_at))
+
+    def rebuild(self, before: Mapping[str, Any]) -> None:
+        """The event loop at the end of an interval, when all that can be pending is that models load."""
+        self._env = simpy.Environment(self.now)
+        for number, ready_at in self._loads:
+            self._env.process(self._load(number, ready_at))
 
     def _carry_out(self, command: Command, at: float) -> None:
         for number in actuate(self, command, at):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,15 +21,26 @@ class Entry(NamedTuple):
     sha256: str
 
 
-def write(folder: Path) -> str:
-    """Write the manifest of all files in a finished folder, itself left out; returns the manifest's SHA-256.
+def write(folder: Path, written: Iterable[str] = (".",)) -> str:
+    """Write the manifest of what WattLoop wrote into a folder, itself left out; returns the manifest's SHA-256.
 
     Equal files give equal bytes.
+
+    Parameters
+    ----------
+    folder
+        A finished one.
+    written
+        Files and folders that were written in it; everything else in it is the user's. ``.``: all of it.
     """
+    of_ours = [Path(name) for name in written]
     files = {
         name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
         for name in contents(folder)
-        if name != MANIFEST and (folder / name).is_file()
+        if name != MANIFEST
+        and (folder / name).is_file()
+        and not (folder / name).is_symlink()
+        and any(Path(name).is_relative_to(one) for one in of_ours)
     }
     text = json.dumps({"format": FORMAT, "files": files}, sort_keys=True, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -113,6 +113,7 @@ class Recorder(Adapter[_Tables]):
         # asked once: whether an object keeps to a protocol takes longer than all else in a step
         self._storing = sink if isinstance(sink, StoringSink) else None
         self._buffer_steps = BUFFER_STEPS
+        self._told: dict[str, Mapping[str, bool]] = {}
 
     def set_up(  # type: ignore[override]
         self, *, start: datetime | str, buffer_steps: int = BUFFER_STEPS
@@ -144,7 +145,10 @@ class Recorder(Adapter[_Tables]):
                 raise InputError(
                     f"{eid}: columns entry {list(entry)}, expected [source, attribute, site, column]"
                 )
-        return _Tables([Recorded(*entry) for entry in columns], tables or {}, sites, self.step_size)
+        made = _Tables([Recorded(*entry) for entry in columns], tables or {}, sites, self.step_size)
+        if eid in self._told:
+            made.serves, made.requests.written = self._told[eid]["serves"], self._told[eid]["requests"]
+        return made
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
         """Buffer what is connected in [time, time + step size)."""
@@ -155,6 +159,17 @@ class Recorder(Adapter[_Tables]):
                     self.flush()
             self._sink.reached(time + self.step_size)
         return time + self.step_size
+
+    def told(self) -> dict[str, dict[str, bool]]:
+        """What a recorder must know to go on, once it has handed over everything; see `tell`."""
+        return {
+            eid: {"serves": tables.serves, "requests": tables.requests.written}
+            for eid, tables in self.entities.items()
+        }
+
+    def tell(self, told: Mapping[str, Mapping[str, bool]]) -> None:
+        """Go on where another recorder was when it `told` this; its entity is made later."""
+        self._told = dict(told)
 
     def flush(self) -> None:
         """Hand over the buffered steps; whole ones only, each once."""

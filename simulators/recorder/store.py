@@ -1,23 +1,26 @@
 """Results on disk: whole or clearly marked as incomplete, never half-written, never at a user's cost.
 
-A run writes into a hidden folder beside its target, `.<name>.partial-XXXXXXXX`. `RunFolder.finish` writes
-``manifest.json``, the hash of every file WattLoop wrote, and puts the folder in its place. What of an older result
-is unchanged goes; what the user added or changed is in the new folder (`swap` says exactly what is promised). If
-the run stops before, by Ctrl-C, SIGTERM or an exception, everything simulated so far is flushed, the Parquet
-footers are closed, and the folder becomes `<name>.incomplete` with a note that says how far it came.
+A run writes into a folder beside its target, `<name>.incomplete`. `RunFolder.finish` writes ``manifest.json``, the hash
+of every file WattLoop wrote, and puts the folder in its place. What of an older result is unchanged goes; what the user
+added or changed is in the new folder (`swap` says exactly what is promised).
 
-A process killed outright (SIGKILL, out of memory, power cut) leaves the hidden folder as it is: the tables in it
-lack their footer and cannot be read. The next run of the same name says that it lies there.
+What can be lost
+    A run stopped by Ctrl-C, SIGTERM or an exception loses nothing: everything simulated so far is written, each table
+    becomes one file, and a note in the folder says how far the run came. A process killed outright (SIGKILL, out of
+    memory, power cut) loses at most what it simulated in the last `SAVE_S` seconds of its life, or in its last
+    step, where that takes longer; what is older can be read at once, with
+    ``pandas.read_parquet("<name>.incomplete/timeseries")``. The next command that writes to the same place makes one
+    file of each table, too, and says so. On a full disk, what was saved before stays readable.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
-import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -28,14 +31,17 @@ from typing import Any, Self
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from simulators.errors import InputError
-from simulators.recorder import manifest, swap
+from simulators.errors import InputError, RunStopped
+from simulators.recorder import incomplete, manifest, swap
 from simulators.recorder.interruptions import Interruptions
 from simulators.recorder.lock import Lock
 from simulators.recorder.parquet import DESCRIBED, ParquetStream
 from simulators.recorder.summary import plain, versions
 
-NOTE = "INCOMPLETE.txt"
+SAVE_S = 10.0
+"""Wall-clock seconds between two savings of a run."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _OLDER = ("config.json", "summary.json")  # a result from before there were manifests
 
 
@@ -50,12 +56,23 @@ class RunFolder:
         Start of the run, for the note in an incomplete folder.
     until_s
         Length of the run, s. If given, `finish` refuses a run that stopped earlier.
+    resume
+        Open the incomplete run that came farthest, if it has a checkpoint; see `take_up`.
+
+    Attributes
+    ----------
+    resuming
+        Whether such a run was found.
+    cannot_resume
+        Why this run will have no checkpoint; empty: it may.
 
     Raises
     ------
     InputError
         If the target is a file, a link, a mount point, a folder with something in it that is no result of this
         version, or, on entering, if another process writes there.
+    RunStopped
+        On leaving, if the disk is full.
 
     Examples
     --------
@@ -71,7 +88,14 @@ class RunFolder:
     [0.25, 0.5]
     """
 
-    def __init__(self, out: Path | str, *, start: datetime | None = None, until_s: int | None = None) -> None:
+    def __init__(
+        self,
+        out: Path | str,
+        *,
+        start: datetime | None = None,
+        until_s: int | None = None,
+        resume: bool = False,
+    ) -> None:
         self.target = Path(os.path.abspath(out))
         self.start = start
         self.until_s = until_s
@@ -81,30 +105,42 @@ class RunFolder:
         self._flushers: list[Callable[[], None]] = []
         self._interruptions = Interruptions()
         self._finished = False
+        self._written: list[str] = []
+        self._saved_at = time.monotonic()
+        self._resume = resume
+        self.resuming = False
+        self.cannot_resume = ""
         _check_replaceable(self.target)
         self._lock = Lock(self.target)
 
     @property
     def folder(self) -> Path:
-        """Where the run's files lie at the moment: the hidden folder before `finish`, the target after it."""
+        """Where the run's files lie at the moment: ``<name>.incomplete`` before `finish`, the target after it."""
         if self._folder is None:
             raise RuntimeError("RunFolder is used outside its with block")
         return self._folder
 
     def path(self, name: str) -> Path:
-        """Path of a file in the run's folder, e.g. ``figures/carbon.png``; its parent is created."""
+        """Path of a file or folder to be written in the run's folder, e.g. ``figures/carbon.png``; makes its parent."""
         path = self.folder / name
+        if name not in self._written:
+            self._written.append(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def __enter__(self) -> Self:
-        partial = self.target.with_name(f".{self.target.name}.partial-{secrets.token_hex(4)}")
         try:
-            partial.parent.mkdir(parents=True, exist_ok=True)
+            self.target.parent.mkdir(parents=True, exist_ok=True)
             self._lock.__enter__()
             try:
                 _mend(self.target)
-                partial.mkdir()
+                self._folder = self._left() if self._resume else None
+                self.resuming = self._folder is not None
+                if self._folder is None:
+                    free = (place for place in incomplete.places(self.target) if not os.path.lexists(place))
+                    self._folder = next(free)
+                    self._folder.mkdir()
+                    incomplete.begin(self._folder)
             except BaseException:
                 self._lock.__exit__(None, None, None)
                 raise
@@ -112,7 +148,6 @@ class RunFolder:
             raise InputError(
                 f"{self.target}: cannot create a folder here ({error.strerror}), expected a writable place"
             ) from None
-        self._folder = partial
         self._interruptions.watch()
         return self
 
@@ -120,12 +155,60 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if not self._finished:
+            if not self._finished and not self.resuming:
                 self._interruptions.ignore()  # a second Ctrl-C must not spoil the files
-                self._keep_incomplete(error)
+                kept = self._keep_incomplete(error)
+                if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                    where = (
+                        f"what was simulated until {self._until()} is in {kept}"
+                        if kept
+                        else "nothing is kept"
+                    )
+                    raise RunStopped(f"{self.target}: {os.strerror(error.errno)}; {where}") from None
         finally:
             self._lock.__exit__(None, None, None)
             self._interruptions.unwatch()
+
+    def _left(self) -> Path | None:
+        """The incomplete run to go on with, None if none lies there."""
+        runs = sorted(incomplete.left(self.target), key=incomplete.simulated_s, reverse=True)
+        for folder in runs:
+            if (folder / incomplete.CHECKPOINT).is_file():
+                return folder
+        for folder in runs:
+            if reason := incomplete.progress(folder).get("cannot_resume"):
+                raise InputError(f"--resume: {folder} cannot be gone on with: {reason}")
+        _tell(self.target, ["--resume: no checkpoint lies there, the run begins anew"])
+        return None
+
+    def take_up(self, simulated_s: int, rows: Mapping[str, int]) -> None:
+        """Go on in the folder of the run that was found, from where its tables had so many rows each, by name.
+
+        Until then that folder is as it was, whatever happens.
+        """
+        with self.uninterrupted():
+            (self.folder / manifest.MANIFEST).unlink(missing_ok=True)
+            incomplete.begin(self.folder)
+            for name in incomplete.tables(self.folder):
+                stream = ParquetStream.found(self.folder / f"{name}.parquet", rows.get(name, 0))
+                if name in rows:
+                    self._streams[name] = stream
+                    self._written.append(stream.path.name)
+            if missing := sorted(rows.keys() - self._streams.keys()):
+                raise InputError(
+                    f"--resume: {self.folder} has no table {missing[0]}, expected what the run saved"
+                )
+            self.simulated_s = simulated_s
+            self.resuming = False
+
+    def so_far(self, table: str) -> pd.DataFrame | None:
+        """The rows of a table that were taken up; None if there are none."""
+        return self._streams[table].frame() if table in self._streams else None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of the tables so far, by name."""
+        return {name: stream.rows for name, stream in self._streams.items()}
 
     def append(self, table: str, columns: Mapping[str, ArrayLike] | pd.DataFrame) -> None:
         """Append rows to ``<table>.parquet``; every call brings the same columns, arrays of one length."""
@@ -142,14 +225,50 @@ class RunFolder:
         stream.close()
         return pd.read_parquet(stream.path, columns=columns)
 
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read JSON that a run wrote into the folder.
+
+        Raises
+        ------
+        InputError
+            If it is not there or broken.
+        """
+        path = self.folder / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}), expected what the run wrote") from None
+        return content
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write JSON with sorted keys and finite numbers only: equal content gives equal bytes."""
         text = json.dumps(plain(content), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
         self.path(name).write_text(text + "\n", encoding="utf-8")
 
     def reached(self, simulated_s: int) -> None:
-        """Note that everything before `simulated_s` (s from the start) is simulated."""
+        """Note that everything before `simulated_s` (s from the start) is simulated; saves it if it is time to."""
         self.simulated_s = max(self.simulated_s, simulated_s)
+        if time.monotonic() - self._saved_at >= SAVE_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write everything simulated so far, so that it outlives this process."""
+        with self.uninterrupted():
+            self._flush()
+            for stream in self._streams.values():
+                stream.save()
+            self._note_progress()
+            self._saved_at = time.monotonic()
+
+    def _note_progress(self) -> None:
+        rows = {stream.path.name: stream.rows for stream in self._streams.values()}
+        content = {
+            "simulated_s": self.simulated_s,
+            "until_s": self.until_s,
+            "until": self._until(),
+            "rows": rows,
+        }
+        incomplete.write_progress(self.folder, content)
 
     def before_closing(self, flush: Callable[[], None]) -> None:
         """Register a function that hands over what its owner still buffers; called before tables close."""
@@ -180,12 +299,12 @@ class RunFolder:
             if not (self.folder / "config.json").exists():
                 self.write_json("config.json", {"versions": versions()})
             _check_replaceable(self.target)
+            manifest.write(self.folder, [name for name in self._written if name not in incomplete.OF_A_RUN])
             self._put(self.target)
             self._finished = True
         return self.target
 
     def _put(self, target: Path) -> None:
-        manifest.write(self.folder)
         _tell(target, swap.put(self.folder, target))
         self._folder = target
 
@@ -193,7 +312,8 @@ class RunFolder:
         for flush in self._flushers:
             flush()
 
-    def _keep_incomplete(self, error: BaseException | None) -> None:
+    def _keep_incomplete(self, error: BaseException | None) -> Path | None:
+        """Close what can be closed and say how far the run came; returns where it is kept, None if nothing is."""
         troubles = []
 
         def attempt(step: Callable[[], None]) -> None:
@@ -207,25 +327,23 @@ class RunFolder:
         for stream in self._streams.values():
             attempt(stream.close)
         if self.simulated_s == 0 and not any(stream.rows for stream in self._streams.values()):
-            shutil.rmtree(self.folder)
-            return
+            _remove(self.folder, self._written)
+            return None
         signal = self._interruptions.last
         cause = signal.name if signal else repr(error) if error else "finish() was not called"
-        lines = [
-            "This run did not finish; what was simulated until then is here.",
-            f"Simulated until: {self._until()}",
-            f"Stopped by: {cause}",
-            *(f"{stream.path.name}: {stream.rows} rows" for stream in self._streams.values()),
-            *troubles,
-        ]
-        self.path(NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        kept = self.target.with_name(f"{self.target.name}.incomplete")
-        number = 1
-        while not _is_incomplete_or_free(kept):
-            number += 1
-            kept = self.target.with_name(f"{self.target.name}.incomplete-{number}")
-        self._put(kept)
-        print(f"Stopped early: simulated until {self._until()}, kept in {kept}", file=sys.stderr)
+        attempt(self._note_progress)
+        attempt(lambda: incomplete.settle(self.folder, self._until(), cause, troubles, self._written))
+        attempt(self._replace_earlier)
+        print(f"Stopped early: simulated until {self._until()}, kept in {self.folder}", file=sys.stderr)
+        return self.folder
+
+    def _replace_earlier(self) -> None:
+        """Take the place of an earlier incomplete run that came no farther."""
+        for kept in incomplete.left(self.target):
+            if kept == self.folder:
+                return
+            if manifest.read(kept) is not None and incomplete.simulated_s(kept) <= self.simulated_s:
+                return self._put(kept)
 
     def _until(self) -> str:
         length = f"{self.simulated_s} s" + (f" of {self.until_s} s" if self.until_s is not None else "")
@@ -248,13 +366,24 @@ def heal(out: Path | str) -> None:
 
 
 def _mend(target: Path) -> None:
-    """Finish what killed runs left undone, and say which of their folders lie there."""
+    """Finish what killed runs left undone, and say which incomplete ones lie there."""
     _check_replaceable(target)
     _tell(target, swap.mend(target))
-    form = re.compile(rf"\.{re.escape(target.name)}\.partial-[0-9a-f]{{8}}")
-    for path in sorted(target.parent.iterdir()):
-        if form.fullmatch(path.name):
-            _tell(target, [f"{path} is left of a run that was killed, and may be deleted"])
+    for folder in incomplete.left(target):
+        if manifest.read(folder) is None:
+            until = incomplete.settle_killed(folder)
+            _tell(target, [f"an earlier run was killed; what it had saved, until {until}, is in {folder}"])
+        else:
+            _tell(target, [f"{folder} is left of an earlier run that did not finish"])
+
+
+def _remove(folder: Path, written: list[str]) -> None:
+    """Remove a folder in which nothing was simulated; what the user laid into it stays."""
+    manifest.write(folder, [*written, *incomplete.OF_A_RUN])
+    files = manifest.read(folder) or {}
+    if any(not (folder / name).is_dir() for name in manifest.foreign(folder, files)):
+        return
+    shutil.rmtree(folder)
 
 
 def _tell(target: Path, lines: list[str]) -> None:
@@ -282,12 +411,3 @@ def _check_replaceable(target: Path) -> None:
             f"{target}: holds files that are not a finished result, "
             "expected a new or empty folder or an earlier result"
         )
-
-
-def _is_incomplete_or_free(kept: Path) -> bool:
-    """Whether an incomplete run may be put here: nothing is here, or an earlier one."""
-    try:
-        _check_replaceable(kept)
-    except InputError:
-        return False
-    return not kept.is_dir() or not any(kept.iterdir()) or (kept / NOTE).exists()

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simulators.recorder import manifest
+from simulators.recorder import incomplete, manifest
 
 _DIGITS = 16  # of the digest, in names: enough to tell two results of one name apart
 
@@ -48,6 +48,8 @@ def put(folder: Path, target: Path) -> list[str]:
     waiting = target.with_name(f".{target.name}.new-{manifest.digest(folder)[:_DIGITS]}")
     if waiting != folder:
         os.rename(folder, waiting)
+    for name in set(incomplete.OF_A_RUN) - set(manifest.read(waiting) or incomplete.OF_A_RUN):
+        (waiting / name).unlink(missing_ok=True)  # only now: without them its old name told nothing
     if not target.exists() or not any(target.iterdir()):
         if target.exists():
             target.rmdir()

@@ -7,8 +7,9 @@ change and the others stay the same, request for request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Stream:
     ([0.0, 1.0, 2.0], False)
     """
 
+    REBUILT: ClassVar[tuple[str, ...]] = ("_blocks",)
+
     def __init__(
         self,
         blocks: Blocks,
@@ -54,6 +57,7 @@ class Stream:
         if horizon_s is not None and not horizon_s > 0:
             raise InputError(f"workload: the horizon must be positive, got {horizon_s:g} s")
         self._blocks = blocks
+        self._drawn = 0
         self._left = max_requests
         self._horizon_s = np.inf if horizon_s is None else horizon_s
         self._bounded = bounded or max_requests is not None or np.isfinite(self._horizon_s)
@@ -87,10 +91,19 @@ class Stream:
         """Whether no request is left."""
         return not self._fill()
 
+    def _next(self) -> RequestBlock | None:
+        self._drawn += 1
+        return next(self._blocks, None)
+
+    def rebuild(self, before: Mapping[str, Any]) -> None:
+        """Have the source give again what was drawn from it when this stream was kept (`simulators.kept`)."""
+        for _ in range(self._drawn - before["_drawn"]):
+            next(self._blocks, None)
+
     def _fill(self) -> bool:
         """Have a request at hand; False if there is none."""
         while self._at >= len(self._block):
-            block = None if self._ended else next(self._blocks, None)
+            block = None if self._ended else self._next()
             if block is None:
                 self._ended = True
                 self._block, self._at = RequestBlock.concatenate([]), 0

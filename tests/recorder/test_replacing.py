@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from simulators.errors import InputError
@@ -160,7 +161,9 @@ def test_notes_in_an_incomplete_folder_survive_the_next_incomplete_run(tmp_path)
         with pytest.raises(ZeroDivisionError):
             stopped()
         (tmp_path / "run.incomplete" / "why.md").write_text("power cut")
-    assert files(tmp_path / "run.incomplete") == {"INCOMPLETE.txt", "manifest.json", "why.md"}
+    assert files(tmp_path / "run.incomplete") == {
+        "INCOMPLETE.txt", "progress.json", "manifest.json", "why.md",
+    }  # fmt: skip
 
 
 def killed_at(moment: int, out: Path, exchange: bool) -> bool:
@@ -183,7 +186,7 @@ def killed_at(moment: int, out: Path, exchange: bool) -> bool:
         return call
 
     try:
-        for name in ("rename", "link", "unlink", "rmdir", "symlink"):
+        for name in ("rename", "replace", "link", "unlink", "rmdir", "symlink"):
             setattr(os, name, counted(getattr(os, name)))
         swap._exchange = counted(swap._exchange if exchange else lambda *_: False)
         write(out, 2, carbon=b"new", new=b"new")
@@ -224,7 +227,7 @@ def test_a_kill_at_any_moment_leaves_one_whole_result_and_the_users_files(tmp_pa
         results.append(value(out))
         check_nothing_lost(out)
         left = {path.name for path in folder.iterdir()} - {"run"}
-        assert all(".partial-" in name for name in left), left
+        assert left <= {"run.incomplete"}
         write(out, 3, carbon=b"newest")
         assert value(out) == 3
         check_nothing_lost(out)
@@ -234,12 +237,56 @@ def test_a_kill_at_any_moment_leaves_one_whole_result_and_the_users_files(tmp_pa
     assert set(results) == {1, 2}
     assert sorted(results) == results  # first the old one stands, from some moment on the new one
     check_nothing_lost(out)
-    assert {path.name for path in folder.iterdir()} == {"run"}
+    assert {path.name for path in folder.iterdir()} == {"run"}  # this one came to its end
 
 
-def test_leftovers_of_a_killed_run_are_told(tmp_path, capsys):
-    left = tmp_path / ".run.partial-0123abcd"
-    left.mkdir()
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_a_killed_run_saved_can_be_read_at_once_and_the_next_one_says_so(tmp_path, capsys):
+    pid = os.fork()
+    if pid == 0:
+        with RunFolder(tmp_path / "run", until_s=600) as run:
+            run.write_json("config.json", {})
+            for number in range(3):
+                run.append("timeseries", {"step": [number], "it_mw": [0.5 * number]})
+                run.reached(60 * (number + 1))
+                if number == 1:
+                    run.save()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    left = tmp_path / "run.incomplete"
+    assert {path.name for path in tmp_path.iterdir()} == {"run.incomplete", ".run.lock"}
+    assert "was killed" in (left / "INCOMPLETE.txt").read_text()
+    assert pd.read_parquet(left / "timeseries")["it_mw"].tolist() == [0.0, 0.5]
+    (left / "notes.md").write_text("mine")
     write(tmp_path / "run", 1)
-    assert str(left) in capsys.readouterr().err
-    assert left.exists()
+    assert (
+        "an earlier run was killed; what it had saved, until 120 s of 600 s, is in" in capsys.readouterr().err
+    )
+    assert files(left) == {
+        "INCOMPLETE.txt", "progress.json", "manifest.json", "config.json", "timeseries.parquet", "notes.md",
+    }  # fmt: skip
+    assert pd.read_parquet(left / "timeseries.parquet")["it_mw"].tolist() == [0.0, 0.5]
+    note = (left / "INCOMPLETE.txt").read_text()
+    assert "SIGKILL, out of memory, power cut" in note
+    assert "timeseries.parquet: 2 rows" in note
+    write(tmp_path / "run", 2)
+    assert f"{left} is left of an earlier run" in capsys.readouterr().err
+    assert (left / "notes.md").read_text() == "mine"
+
+
+def test_notes_laid_into_a_running_folder_are_the_users(tmp_path):
+    with RunFolder(tmp_path / "run") as run:
+        (tmp_path / "run.incomplete" / "notes.md").write_text("mine")
+        run.write_json("summary.json", {})
+        run.finish()
+    write(tmp_path / "run", 2)
+    assert (tmp_path / "run" / "notes.md").read_text() == "mine"
+    with RunFolder(tmp_path / "other"):
+        (tmp_path / "other.incomplete" / "notes.md").write_text("mine")
+    assert (tmp_path / "other.incomplete" / "notes.md").read_text() == "mine"
+
+
+def test_a_result_that_is_named_like_an_incomplete_one_is_no_incomplete_one(tmp_path):
+    named = write(tmp_path / "run.incomplete", 1)
+    write(tmp_path / "run", 2)
+    assert (value(named), value(tmp_path / "run")) == (1, 2)
