@@ -5,7 +5,6 @@ python scenarios/compare_policies.py --site germany --days 14 --policies none,bu
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -24,6 +23,7 @@ from scenarios.bound import CURVE_ERROR, Bound, bound
 from scenarios.comparison import against_baseline, entry, over_starts, run_all, starts, together
 from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
+from scenarios.workers import WorkerOptions
 from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
@@ -49,7 +49,7 @@ class ComparePolicies(BaseModel):
     )
     starts: int = Field(1, ge=1, le=365, description="start dates to run from")
     apart_days: float = Field(70.0, gt=0, description="days from one start to the next")
-    workers: int | None = Field(None, ge=1, description="runs at a time  [default: one per CPU core]")
+    pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/compare_policies"), description="folder for the results")
 
     @field_validator("policies")
@@ -83,11 +83,10 @@ def run(options: ComparePolicies) -> None:
         raise InputError("--load: nothing is served, expected requests that a policy may act on")
     study = together(options.study, options.policies)
     dates = starts(study, options.starts, options.apart_days)
-    workers = min(options.workers or os.cpu_count() or 1, len(dates) * len(options.policies))
     with RunFolder(options.out) as folder:
         total = len(dates) * len(options.policies)
         with tqdm(total=total, unit="run", disable=None) as bar:
-            runs = against_baseline(run_all(study, options.policies, dates, workers, bar.update))
+            runs = against_baseline(run_all(study, options.policies, dates, options.pool, bar.update))
         means = over_starts(runs)
         bounds = _bounds(study, options.policies, dates)
         runs.to_csv(folder.path("runs.csv"), index=False)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import nan, sqrt
-from multiprocessing import active_children, get_context
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,10 @@ from scipy.stats import t as student
 from scenarios.build import build
 from scenarios.result import Result
 from scenarios.served import Serving
+from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
+from scenarios.workers import WorkerOptions, each
 from simulators.errors import InputError
 from simulators.quantities.forecast import FORECASTS
 
@@ -80,10 +80,10 @@ def together(study: Study, policies: Sequence[str]) -> Study:
     return study.changed(drain_hours=max(drains) * study.run.step / 3600)
 
 
-def run_one(study: Study, policy: str, start: str) -> dict[str, Any]:
-    """One policy's row from one start."""
-    result = simulate_plan(build(under(study, policy).changed(start=start)))
-    return {"policy": policy, "start": start, **row_of(result)}
+def run_one(argument: Mapping[str, Any]) -> dict[str, Any]:
+    """One policy's row from one start: what a worker does."""
+    study, policy, start = opened(argument), str(argument["policy"]), str(argument["start"])
+    return {"policy": policy, "start": start, **row_of(simulate_plan(build(study)))}
 
 
 def row_of(result: Result) -> dict[str, Any]:
@@ -131,16 +131,20 @@ def _kept(serving: Serving) -> bool:
 
 
 def run_all(
-    study: Study, policies: Sequence[str], dates: Sequence[str], workers: int, told: Callable[[], object]
+    study: Study,
+    policies: Sequence[str],
+    dates: Sequence[str],
+    pool: WorkerOptions,
+    told: Callable[[], object],
 ) -> pd.DataFrame:
-    """Every policy from every start, several at a time, each in a process of its own.
+    """Every policy from every start, several at a time.
 
     Parameters
     ----------
     study, policies, dates
         What to run.
-    workers
-        Processes; 1: this one.
+    pool
+        Where it runs.
     told
         Called whenever a run is done.
 
@@ -149,31 +153,16 @@ def run_all(
     DataFrame
         One row per run (`row_of`), ordered by start and policy whatever finished first.
     """
-    jobs = [(policy, start) for start in dates for policy in policies]
-    rows = {}
-    for job, row in _done(study, jobs, workers):
-        rows[job] = row
+    jobs = [
+        job_of(under(study, policy).changed(start=start), policy=policy, start=start)
+        for start in dates
+        for policy in policies
+    ]
+    rows: dict[int, dict[str, Any]] = {}
+    for outcome in each(run_one, jobs, pool):
+        rows[outcome.at] = outcome.or_raise()
         told()
-    return pd.DataFrame([rows[job] for job in jobs])
-
-
-def _done(
-    study: Study, jobs: Sequence[tuple[str, str]], workers: int
-) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    if workers == 1:
-        for job in jobs:
-            yield job, run_one(study, *job)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(run_one, study, *job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():  # runs of minutes that nobody waits for
-                process.terminate()
-            raise
+    return pd.DataFrame([rows[at] for at in range(len(jobs))])
 
 
 def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:

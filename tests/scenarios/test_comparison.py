@@ -18,6 +18,7 @@ from scenarios.comparison import (
     together,
     under,
 )
+from scenarios.shipping import job_of
 from simulators.errors import InputError
 from tests.conftest import call_app
 from tests.scenarios.runs import SMALL
@@ -85,7 +86,8 @@ def test_what_a_worse_forecast_costs_can_be_asked():
 
 
 def test_a_row_says_what_the_run_did():
-    row = run_one(together(SITE, ["none", "bunch"]), "bunch", "2023-06-05T08:00")
+    study = under(together(SITE, ["none", "bunch"]), "bunch").changed(start="2023-06-05T08:00")
+    row = run_one(job_of(study, policy="bunch", start="2023-06-05T08:00").argument)
     assert row["policy"] == "bunch"
     assert row["delay_mean_s"] > 300
     assert row["deadlines_missed"] == 0
