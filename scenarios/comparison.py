@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import nan, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from scenarios.study import Study
 from scenarios.workers import WorkerOptions, each
 from simulators.errors import InputError
 from simulators.quantities.forecast import FORECASTS
+from simulators.scheduler.policies import needs_of
+from simulators.scheduler.policies import policy as named
 
 CONFIDENCE = 0.95
 """Of the intervals over start dates."""
@@ -48,22 +50,54 @@ def starts(study: Study, count: int, apart_days: float) -> list[str]:
     return [date.replace(tzinfo=zone).isoformat() for date in dates]
 
 
-def entry(spec: str) -> tuple[str, str | None]:
-    """Policy and forecast of ``mpc@persistence``; without one, that of the study (None).
+class Entry(NamedTuple):
+    """A policy, and the forecast it sees; None: that of the study."""
+
+    policy: str
+    forecast: str | None = None
+    error: float | None = None
+
+
+def entry(spec: str) -> Entry:
+    """Policy and forecast of ``mpc@persistence`` or ``mpc@noisy=0.2``; without one, that of the study.
 
     Examples
     --------
-    >>> entry("mpc@persistence"), entry("carbon:quantile=0.2")
-    (('mpc', 'persistence'), ('carbon:quantile=0.2', None))
+    >>> entry("mpc@persistence").forecast, entry("mpc@noisy=0.2").error, entry("carbon:quantile=0.2").forecast
+    ('persistence', 0.2, None)
     """
-    policy, at, forecast = spec.rpartition("@")
-    return (policy, forecast) if at and forecast in FORECASTS else (spec, None)
+    policy, at, told = spec.rpartition("@")
+    forecast, equals, number = told.partition("=")
+    if not at or forecast not in FORECASTS or (equals and forecast != "noisy"):
+        return Entry(spec)
+    try:
+        return Entry(policy, forecast, float(number) if equals else None)
+    except ValueError:
+        raise InputError(f"{spec}: {number!r} given, expected the error of a forecast, e.g. 0.1") from None
+
+
+def seeing(policies: Sequence[str], forecasts: Sequence[str]) -> list[str]:
+    """Every policy that is told a future under every forecast; the others once, as their figures are the same.
+
+    Examples
+    --------
+    >>> seeing(["none", "wait", "oracle"], ["perfect", "noisy=0.1"])
+    ['none', 'wait@perfect', 'wait@noisy=0.1', 'oracle']
+    """
+    found: list[str] = []
+    for spec in policies:
+        policy = entry(spec).policy
+        looks = any(need.endswith("_forecast") for need in needs_of(policy))
+        told = looks and entry(spec).forecast is None and not getattr(named(policy), "foresight", False)
+        found += [f"{spec}@{forecast}" for forecast in forecasts] if told and forecasts else [spec]
+    return found
 
 
 def under(study: Study, spec: str) -> Study:
     """The study under a policy, with the forecast that stands after it."""
-    policy, forecast = entry(spec)
-    return study.changed(policy=policy, **({"forecast": forecast} if forecast else {}))
+    policy, forecast, error = entry(spec)
+    told: dict[str, Any] = {"forecast": forecast} if forecast else {}
+    return study.changed(policy=policy, **told, **({} if error is None else {"forecast_error": error}))
 
 
 def together(study: Study, policies: Sequence[str]) -> Study:
