@@ -72,7 +72,7 @@ def build(
         plan = _site_plan(study, site, place, series, needs)
         sites[site.name] = plan
         entities += site_entities(study, site, place, plan, series, span)
-        inputs += [*series.inputs, *_files(_read_elsewhere(site))]
+        inputs += [*series.inputs, *_files(files_elsewhere(site))]
     entities += between_sites(study, sites, entities)
     entities += network_entities(study, span, places[0].timezone)
     if study.network is not None:
@@ -96,7 +96,7 @@ def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSerie
         ) from None
 
 
-def _read_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
+def files_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
     """Files that the parts of a site read by themselves."""
     serving = [*site.traffic.files(), *serving_files(site.serving)] if site.serves else []
     return [

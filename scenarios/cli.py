@@ -33,6 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.geo_shifting",
         "Several sites in one world: which serves whose requests, what that saves and how long users wait.",
     ),
+    "sweep": (
+        "scenarios.sweep",
+        "Many studies, a row for each: combinations of options, on all cores or a Dask cluster; resumes.",
+    ),
     "screen": (
         "scenarios.screening",
         "Replicas, clocks, chunk budgets from the load curve alone, with the error; no simulation.",

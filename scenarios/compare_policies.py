@@ -5,7 +5,6 @@ python scenarios/compare_policies.py --site germany --days 14 --policies none,bu
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
 from scenarios.bound import CURVE_ERROR, Bound, bound
-from scenarios.comparison import against_baseline, entry, over_starts, run_all, starts, together
+from scenarios.comparison import against_baseline, entry, over_starts, run_all, seeing, starts, together
 from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
+from scenarios.workers import WorkerOptions
 from simulators.commandline import command
 from simulators.errors import InputError
+from simulators.quantities.forecast import FORECASTS
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report.canvas import style
@@ -49,9 +50,14 @@ class ComparePolicies(BaseModel):
         "parameters); the first is what the others are compared with; mpc@persistence says which forecast it sees, as "
         "--forecast does for the others",
     )
+    forecasts: str = Field(
+        "",
+        description="also say what forecast error costs: every policy that looks ahead sees each of these forecasts, "
+        "e.g. perfect,persistence,seasonal,noisy=0.05,noisy=0.1,noisy=0.2; noisy=ERROR, a day ahead",
+    )
     starts: int = Field(1, ge=1, le=365, description="start dates to run from")
     apart_days: float = Field(70.0, gt=0, description="days from one start to the next")
-    workers: int | None = Field(None, ge=1, description="runs at a time  [default: one per CPU core]")
+    pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/compare_policies"), description="folder for the results")
 
     @field_validator("policies")
@@ -64,8 +70,21 @@ class ComparePolicies(BaseModel):
             if one.strip()
         ]
         for one in named:
-            policy(entry(one)[0])
+            policy(entry(one).policy)
         return tuple(named)
+
+    @field_validator("forecasts")
+    @classmethod
+    def _forecasts(cls, value: str) -> str:
+        for one in filter(None, value.split(",")):
+            if entry(f"none@{one.strip()}").forecast is None:
+                raise ValueError(f"expected some of {', '.join(FORECASTS)} or noisy=ERROR, not {one!r}")
+        return value
+
+    @property
+    def entries(self) -> list[str]:
+        """The policies, with the forecasts they see."""
+        return seeing(self.policies, [one.strip() for one in self.forecasts.split(",") if one.strip()])
 
 
 def known(row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -83,15 +102,15 @@ def run(options: ComparePolicies) -> None:
         raise InputError("compare-policies: several sites given, expected one")
     if not options.study.site.serves:
         raise InputError("--load: nothing is served, expected requests that a policy may act on")
-    study = together(options.study, options.policies)
+    policies = options.entries
+    study = together(options.study, policies)
     dates = starts(study, options.starts, options.apart_days)
-    workers = min(options.workers or os.cpu_count() or 1, len(dates) * len(options.policies))
     with RunFolder(options.out) as folder:
-        total = len(dates) * len(options.policies)
+        total = len(dates) * len(policies)
         with tqdm(total=total, unit="run", disable=None) as bar:
-            runs = against_baseline(run_all(study, options.policies, dates, workers, bar.update))
+            runs = against_baseline(run_all(study, policies, dates, options.pool, bar.update))
         means = over_starts(runs)
-        bounds = _bounds(study, options.policies, dates)
+        bounds = _bounds(study, policies, dates)
         runs.to_csv(folder.path("runs.csv"), index=False)
         means.to_csv(folder.path("policies.csv"), index=False)
         detail = f"{study.run.days:g} days from {len(dates)} start{'s' if len(dates) > 1 else ''}"

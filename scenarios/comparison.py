@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import nan, sqrt
-from multiprocessing import active_children, get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +13,14 @@ from scipy.stats import t as student
 
 from scenarios.build import build
 from scenarios.result import Result
+from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
+from scenarios.workers import WorkerOptions, each
 from simulators.errors import InputError
-from simulators.orphans import end_with_parent
 from simulators.quantities.forecast import FORECASTS
+from simulators.scheduler.policies import needs_of
+from simulators.scheduler.policies import policy as named
 
 CONFIDENCE = 0.95
 """Of the intervals over start dates."""
@@ -48,22 +49,54 @@ def starts(study: Study, count: int, apart_days: float) -> list[str]:
     return [date.replace(tzinfo=zone).isoformat() for date in dates]
 
 
-def entry(spec: str) -> tuple[str, str | None]:
-    """Policy and forecast of ``mpc@persistence``; without one, that of the study (None).
+class Entry(NamedTuple):
+    """A policy, and the forecast it sees; None: that of the study."""
+
+    policy: str
+    forecast: str | None = None
+    error: float | None = None
+
+
+def entry(spec: str) -> Entry:
+    """Policy and forecast of ``mpc@persistence`` or ``mpc@noisy=0.2``; without one, that of the study.
 
     Examples
     --------
-    >>> entry("mpc@persistence"), entry("carbon:quantile=0.2")
-    (('mpc', 'persistence'), ('carbon:quantile=0.2', None))
+    >>> entry("mpc@persistence").forecast, entry("mpc@noisy=0.2").error, entry("carbon:quantile=0.2").forecast
+    ('persistence', 0.2, None)
     """
-    policy, at, forecast = spec.rpartition("@")
-    return (policy, forecast) if at and forecast in FORECASTS else (spec, None)
+    policy, at, told = spec.rpartition("@")
+    forecast, equals, number = told.partition("=")
+    if not at or forecast not in FORECASTS or (equals and forecast != "noisy"):
+        return Entry(spec)
+    try:
+        return Entry(policy, forecast, float(number) if equals else None)
+    except ValueError:
+        raise InputError(f"{spec}: {number!r} given, expected the error of a forecast, e.g. 0.1") from None
+
+
+def seeing(policies: Sequence[str], forecasts: Sequence[str]) -> list[str]:
+    """Every policy that is told a future under every forecast; the others once, as their figures are the same.
+
+    Examples
+    --------
+    >>> seeing(["none", "wait", "oracle"], ["perfect", "noisy=0.1"])
+    ['none', 'wait@perfect', 'wait@noisy=0.1', 'oracle']
+    """
+    found: list[str] = []
+    for spec in policies:
+        policy = entry(spec).policy
+        looks = any(need.endswith("_forecast") for need in needs_of(policy))
+        told = looks and entry(spec).forecast is None and not getattr(named(policy), "foresight", False)
+        found += [f"{spec}@{forecast}" for forecast in forecasts] if told and forecasts else [spec]
+    return found
 
 
 def under(study: Study, spec: str) -> Study:
     """The study under a policy, with the forecast that stands after it."""
-    policy, forecast = entry(spec)
-    return study.changed(policy=policy, **({"forecast": forecast} if forecast else {}))
+    policy, forecast, error = entry(spec)
+    told: dict[str, Any] = {"forecast": forecast} if forecast else {}
+    return study.changed(policy=policy, **told, **({} if error is None else {"forecast_error": error}))
 
 
 def together(study: Study, policies: Sequence[str]) -> Study:
@@ -80,10 +113,10 @@ def together(study: Study, policies: Sequence[str]) -> Study:
     return study.changed(drain_hours=max(drains) * study.run.step / 3600)
 
 
-def run_one(study: Study, policy: str, start: str) -> dict[str, Any]:
-    """One policy's row from one start."""
-    result = simulate_plan(build(under(study, policy).changed(start=start)))
-    return {"policy": policy, "start": start, **row_of(result)}
+def run_one(argument: Mapping[str, Any]) -> dict[str, Any]:
+    """One policy's row from one start: what a worker does."""
+    study, policy, start = opened(argument), str(argument["policy"]), str(argument["start"])
+    return {"policy": policy, "start": start, **row_of(simulate_plan(build(study)))}
 
 
 def row_of(result: Result) -> dict[str, Any]:
@@ -124,16 +157,20 @@ def _number(value: float | None) -> float:
 
 
 def run_all(
-    study: Study, policies: Sequence[str], dates: Sequence[str], workers: int, told: Callable[[], object]
+    study: Study,
+    policies: Sequence[str],
+    dates: Sequence[str],
+    pool: WorkerOptions,
+    told: Callable[[], object],
 ) -> pd.DataFrame:
-    """Every policy from every start, several at a time, each in a process of its own.
+    """Every policy from every start, several at a time.
 
     Parameters
     ----------
     study, policies, dates
         What to run.
-    workers
-        Processes; 1: this one.
+    pool
+        Where it runs.
     told
         Called whenever a run is done.
 
@@ -142,31 +179,16 @@ def run_all(
     DataFrame
         One row per run (`row_of`), ordered by start and policy whatever finished first.
     """
-    jobs = [(policy, start) for start in dates for policy in policies]
-    rows = {}
-    for job, row in _done(study, jobs, workers):
-        rows[job] = row
+    jobs = [
+        job_of(under(study, policy).changed(start=start), policy=policy, start=start)
+        for start in dates
+        for policy in policies
+    ]
+    rows: dict[int, dict[str, Any]] = {}
+    for outcome in each(run_one, jobs, pool):
+        rows[outcome.at] = outcome.or_raise()
         told()
-    return pd.DataFrame([rows[job] for job in jobs])
-
-
-def _done(
-    study: Study, jobs: Sequence[tuple[str, str]], workers: int
-) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    if workers == 1:
-        for job in jobs:
-            yield job, run_one(study, *job)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
-        waiting = {pool.submit(run_one, study, *job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():  # runs of minutes that nobody waits for
-                process.terminate()
-            raise
+    return pd.DataFrame([rows[at] for at in range(len(jobs))])
 
 
 def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:

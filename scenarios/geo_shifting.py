@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
+from scenarios.build import build
 from scenarios.catalogue import table
 from scenarios.geo_figure import figure
 from scenarios.result import Result
+from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate
 from scenarios.study import RunOptions, SiteStudy, Study
+from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
@@ -67,6 +71,7 @@ class GeoShifting(BaseModel):
         description="who decides: home, spread, greedy, with parameters, or FILE.py:CLASS (repeatable); the others are "
         "compared with the first",
     )
+    pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/geo_shifting"), description="folder for the results")
 
     @field_validator("dispatches")
@@ -89,11 +94,15 @@ def run(chosen: GeoShifting) -> None:
     study = chosen.study
     if study.geo is None or len(study.sites) < 2:
         raise InputError("geo: one site given, expected several [[sites]] in --config")
-    results: dict[str, Result] = {}
+    build(under(study, chosen.dispatches[0]))  # what is wrong is said before workers start
     with RunFolder(chosen.out) as folder:
-        for spec in tqdm(chosen.dispatches, unit="run", disable=None):
-            geo = study.geo.model_copy(update={"dispatcher": spec})
-            results[spec] = simulate(study.model_copy(update={"geo": geo}))
+        with tqdm(total=len(chosen.dispatches), unit="run", disable=None) as bar:
+            jobs = [job_of(under(study, spec)) for spec in chosen.dispatches]
+            found = {}
+            for outcome in each(run_one, jobs, chosen.pool):
+                found[outcome.at] = outcome.or_raise()
+                bar.update()
+        results = {spec: found[at] for at, spec in enumerate(chosen.dispatches)}
         rows = pd.DataFrame([row_of(spec, result) for spec, result in results.items()])
         rows["saved"] = 1.0 - rows["kg"] / rows["kg"].iloc[0]
         rows.to_csv(folder.path("dispatch.csv"), index=False)
@@ -106,6 +115,17 @@ def run(chosen: GeoShifting) -> None:
         target = folder.finish()
     print(terminal(rows))
     print(f"figure: {target / 'geo.png'}")
+
+
+def under(study: Study, dispatcher: str) -> Study:
+    """The study with a dispatcher."""
+    assert study.geo is not None
+    return study.model_copy(update={"geo": study.geo.model_copy(update={"dispatcher": dispatcher})})
+
+
+def run_one(argument: Mapping[str, Any]) -> Result:
+    """A run: what a worker does."""
+    return simulate(opened(argument))
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from scenarios.grid_window import Window, opened, write
+from scenarios.shipping import travelling
+from scenarios.workers import WorkerOptions, each
 from simulators.errors import InputError
+from simulators.grid.background.background import Background
+from simulators.grid.background.reading import Steps
 from simulators.grid.network import Network
 from simulators.grid.options import NetworkOptions
 from simulators.grid.studies.check import Check, checked
 from simulators.grid.studies.hosting import hosting_capacity_mw
 from simulators.grid.studies.hosting_figure import hosting_figure
-from simulators.grid.studies.hosting_year import CURTAILED_PERCENT, Hosting, hosting_year
+from simulators.grid.studies.hosting_year import CURTAILED_PERCENT, BusHosting, Hosting, hosting_year
+
+PART = 25
+"""Most buses that a worker is given at once: a network is read anew for each."""
 
 LISTED = 12
 """Buses on the console."""
+
+
+class HostingWorkers(WorkerOptions):
+    """Where buses are tried."""
+
+    workers: int | None = Field(
+        1,
+        ge=1,
+        description="processes on this machine; each uses all its cores already, so that more of them seldom pay",
+    )
 
 
 class HostingStudy(BaseModel):
@@ -37,6 +57,7 @@ class HostingStudy(BaseModel):
     tolerance_mw: float = Field(
         0.01, gt=0, description="how near a load is found to the one that violates a limit, MW"
     )
+    pool: HostingWorkers = HostingWorkers()
     out: Path = Field(
         Path("results/grid_hosting"), description="folder for the results of a background or of all buses"
     )
@@ -59,10 +80,7 @@ def hosting(chosen: HostingStudy) -> None:
         return
     buses = _buses(network) if chosen.bus is None else [network.bus_index(chosen.bus)]
     with tqdm(total=len(buses), desc="buses", disable=None) as bar:
-        found = hosting_year(
-            network, background, steps, buses, chosen.curtailed_percent, chosen.tolerance_mw,
-            reached=lambda done: bar.update(done - bar.n),
-        )  # fmt: skip
+        found = _found(chosen, (network, background, steps), buses, lambda done: bar.update(done - bar.n))
     check = checked(found, background)
     _print(found, check, background.note, chosen.curtailed_percent)
     summary = {
@@ -77,6 +95,44 @@ def hosting(chosen: HostingStudy) -> None:
     }
     tables = {"buses": found.frame(), "timeseries": found.series()}
     write(chosen.out, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
+
+
+def _found(
+    chosen: HostingStudy,
+    built: tuple[Network, Background, Steps],
+    buses: Sequence[int],
+    reached: Callable[[int], object],
+) -> Hosting:
+    """`hosting_year`, in this process or in parts by others."""
+    network, background, steps = built
+    limits = (chosen.curtailed_percent, chosen.tolerance_mw)
+    count = chosen.pool.count(len(buses))
+    if chosen.pool.scheduler is None and count == 1:
+        return hosting_year(network, background, steps, buses, *limits, reached=reached)
+    each_takes = max(1, min(PART, -(-len(buses) // count)))
+    parts = [list(buses[first : first + each_takes]) for first in range(0, len(buses), each_takes)]
+    asked = {
+        "network": chosen.network.model_dump(mode="json"),
+        "window": chosen.window.model_dump(mode="json"),
+        "limits": list(limits),
+    }
+    files = [path for _, path in chosen.network.files()]
+    done, found = 0, {}
+    jobs = [travelling(asked | {"buses": part}, files) for part in parts]
+    for outcome in each(some_buses, jobs, chosen.pool):
+        found[outcome.at] = outcome.or_raise()
+        done += len(parts[outcome.at])
+        reached(done)
+    together = tuple(bus for at in range(len(parts)) for bus in found[at])
+    # what the places in `cause` mean is a matter of the network, the same in every process
+    return replace(hosting_year(network, background, steps, [], *limits), buses=together)
+
+
+def some_buses(argument: Mapping[str, Any]) -> tuple[BusHosting, ...]:
+    """What some buses can take: what a worker does."""
+    options = NetworkOptions.model_validate(argument["network"])
+    network, background, steps = opened(options, Window.model_validate(argument["window"]))
+    return hosting_year(network, background, steps, argument["buses"], *argument["limits"]).buses
 
 
 def _buses(network: Network) -> list[int]:
@@ -104,11 +160,11 @@ def _one(network: Network, bus: str, chosen: HostingStudy) -> None:
 def _print(found: Hosting, check: Check, note: str, curtailed_percent: float) -> None:
     print(f"{found.network.name}, {found.steps.steps} steps of {found.steps.step_s} s. {note}")
     print(f"  {'bus':<24}{'firm MW':>10}{'flexible MW':>13}{'curtailed h':>13}  what limits the firm load")
-    ordered = sorted(found.buses, key=lambda each: -each.flexible_mw)
-    for each in ordered[:LISTED]:
-        name = f"{found.network.element_name('bus', each.bus)} ({each.bus})"
-        figures = f"{each.firm_mw:>10.3f}{each.flexible_mw:>13.3f}{each.curtailed_hours:>13,.1f}"
-        print(f"  {name[:23]:<24}{figures}  {found.words(each.firm_cause)}")
+    ordered = sorted(found.buses, key=lambda one: -one.flexible_mw)
+    for one in ordered[:LISTED]:
+        name = f"{found.network.element_name('bus', one.bus)} ({one.bus})"
+        figures = f"{one.firm_mw:>10.3f}{one.flexible_mw:>13.3f}{one.curtailed_hours:>13,.1f}"
+        print(f"  {name[:23]:<24}{figures}  {found.words(one.firm_cause)}")
     if len(ordered) > LISTED:
         print(f"  ... and {len(ordered) - LISTED} more (buses.parquet)")
     limits = Counter(found.words(each.firm_cause) for each in found.buses)

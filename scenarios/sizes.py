@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from scenarios.accounts import BoundaryFigures
 from scenarios.build import build, read
 from scenarios.result import Figures
+from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
+from scenarios.workers import HERE, WorkerOptions, each
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
 
@@ -44,12 +46,28 @@ def parse_sizes(text: str) -> list[float]:
     return found
 
 
+PLANTS = {"pv_kw": "pv", "wind_kw": "wind", "battery_kwh": "battery"}
+"""Options that say a size, and the part that a size of 0 leaves out."""
+
+
+def resized(study: Study, sizes: Mapping[str, float]) -> dict[str, Any]:
+    """Changes that give a study sizes of `PLANTS` at every site; 0 leaves a part out.
+
+    Examples
+    --------
+    >>> from scenarios import Study
+    >>> resized(Study(), {"pv_kw": 0.0, "wind_kw": 8.0})
+    {'without': ['pv'], 'wind_kw': 8.0}
+    """
+    parts = {PLANTS[name] for name in sizes}
+    out = sorted(PLANTS[name] for name, size in sizes.items() if size == 0)
+    without = [name for name in study.site.without if name not in parts] + out
+    return {"without": without} | {name: size for name, size in sizes.items() if size > 0}
+
+
 def sized(study: Study, pv_kw: float, battery_kwh: float) -> Study:
     """The study with these sizes at every site; 0 leaves a part out."""
-    out = {name for name, size in (("pv", pv_kw), ("battery", battery_kwh)) if size == 0}
-    sizes = {name: size for name, size in (("pv_kw", pv_kw), ("battery_kwh", battery_kwh)) if size > 0}
-    without = [name for name in study.site.without if name not in ("pv", "battery")] + sorted(out)
-    return study.changed(without=without, **sizes)
+    return study.changed(**resized(study, {"pv_kw": pv_kw, "battery_kwh": battery_kwh}))
 
 
 def sizings(
@@ -57,7 +75,8 @@ def sizings(
     pv_kw: Sequence[float],
     battery_kwh: Sequence[float],
     cost_per_year: tuple[float, float] = (0.0, 0.0),
-    done: Callable[[], object] = lambda: None,
+    done: Callable[[int], object] = lambda count: None,
+    pool: WorkerOptions = HERE,
 ) -> pd.DataFrame:
     """Every combination of sizes, one row each; what rests on files is read once for each size of PV.
 
@@ -70,7 +89,9 @@ def sizings(
     cost_per_year
         What a kW of PV and a kWh of battery cost in a year, in the currency of the price.
     done
-        Called after each.
+        Called with how many more are done.
+    pool
+        Where they are simulated, the batteries of one size of PV together.
 
     Returns
     -------
@@ -85,15 +106,13 @@ def sizings(
     >>> sized(Study(), pv_kw=0.0, battery_kwh=20.0).site.without
     ('pv',)
     """
-    rows = []
-    years = study.length_s / (365 * 86400)
-    for pv in pv_kw:
-        series = read(sized(study, pv, 0.0))
-        for battery in battery_kwh:
-            figures = simulate_plan(build(sized(study, pv, battery), series)).figures
-            owned = years * (pv * cost_per_year[0] + battery * cost_per_year[1])
-            rows.append({"pv_kw": pv, "battery_kwh": battery} | _row(figures, owned))
-            done()
+    plain = {"battery_kwh": list(battery_kwh), "cost_per_year": list(cost_per_year)}
+    jobs = [job_of(sized(study, pv, 0.0), pv_kw=pv, **plain) for pv in pv_kw]
+    found: dict[int, list[dict[str, Any]]] = {}
+    for outcome in each(of_one_pv, jobs, pool):
+        found[outcome.at] = outcome.or_raise()
+        done(len(battery_kwh))
+    rows = [row for at in range(len(jobs)) for row in found[at]]
     table = pd.DataFrame(rows)
     unserved = table["unserved_mwh"]
     served = unserved <= unserved.min() + 1e-9
@@ -103,6 +122,20 @@ def sizings(
         for at in known.index[known == end(known)] if len(known) else ():
             best[at].append(name)
     return table.assign(best=[", ".join(names) for names in best])
+
+
+def of_one_pv(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of one size of PV with every battery: what a worker does."""
+    study, pv = opened(argument), argument["pv_kw"]
+    pv_cost, battery_cost = argument["cost_per_year"]
+    years = study.length_s / (365 * 86400)
+    series = read(study)
+    rows = []
+    for battery in argument["battery_kwh"]:
+        figures = simulate_plan(build(sized(study, pv, battery), series)).figures
+        owned = years * (pv * pv_cost + battery * battery_cost)
+        rows.append({"pv_kw": pv, "battery_kwh": battery} | _row(figures, owned))
+    return rows
 
 
 def _row(figures: Figures, owned: float) -> dict[str, Any]:

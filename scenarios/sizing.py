@@ -21,6 +21,7 @@ from scenarios.build import build
 from scenarios.output import configuration
 from scenarios.sizes import OBJECTIVES, figure, parse_sizes, sized, sizings
 from scenarios.study import RunOptions, Study
+from scenarios.workers import WorkerOptions
 from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
@@ -46,6 +47,7 @@ class SizingStudy(BaseModel):
         description="what a kW of PV costs in a year (its price over its life), in the price's currency",
     )
     battery_cost_per_kwh_year: float = Field(0.0, ge=0, description="... and a kWh of battery")
+    pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/sizing"), description="folder for the results")
 
     @field_validator("try_pv_kw", "try_battery_kwh")
@@ -71,7 +73,7 @@ def run(chosen: SizingStudy) -> None:
     with RunFolder(chosen.out) as folder:
         plan = build(sized(chosen.study, pv[0], battery[0]))
         with tqdm(total=len(pv) * len(battery), unit="sizing", delay=3, disable=None) as bar:
-            table = sizings(chosen.study, pv, battery, costs, bar.update)
+            table = sizings(chosen.study, pv, battery, costs, bar.update, chosen.pool)
         table.to_csv(folder.path("table.csv"), index=False)
         table.to_parquet(folder.path("table.parquet"), index=False)
         money = currency(plan.site.study.tariff, plan.site.price_unit)

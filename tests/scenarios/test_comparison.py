@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from scenarios import Study, compare_policies
+from scenarios.compare_policies import ComparePolicies
 from scenarios.comparison import (
     against_baseline,
     entry,
@@ -18,6 +19,7 @@ from scenarios.comparison import (
     together,
     under,
 )
+from scenarios.shipping import job_of
 from simulators.errors import InputError
 from tests.conftest import call_app
 from tests.scenarios.runs import SMALL
@@ -80,12 +82,16 @@ def test_all_run_as_long_as_the_longest():
 
 def test_what_a_worse_forecast_costs_can_be_asked():
     assert under(SITE, "wait@persistence").site.control.forecast == "persistence"
-    assert entry("dir@home/mine.py:Rule:x=1") == ("dir@home/mine.py:Rule:x=1", None)
-    assert entry("dir@home/mine.py:Rule:x=1@noisy") == ("dir@home/mine.py:Rule:x=1", "noisy")
+    assert entry("dir@home/mine.py:Rule:x=1") == ("dir@home/mine.py:Rule:x=1", None, None)
+    assert entry("dir@home/mine.py:Rule:x=1@noisy") == ("dir@home/mine.py:Rule:x=1", "noisy", None)
+    assert under(SITE, "mpc@noisy=0.05").site.control.forecast_error == 0.05
+    asked = ComparePolicies(policies=("none,bunch,mpc,mpc@seasonal,oracle",), forecasts="perfect, noisy=0.2")
+    assert asked.entries == ["none", "bunch", "mpc@perfect", "mpc@noisy=0.2", "mpc@seasonal", "oracle"]
 
 
 def test_a_row_says_what_the_run_did():
-    row = run_one(together(SITE, ["none", "bunch"]), "bunch", "2023-06-05T08:00")
+    study = under(together(SITE, ["none", "bunch"]), "bunch").changed(start="2023-06-05T08:00")
+    row = run_one(job_of(study, policy="bunch", start="2023-06-05T08:00").argument)
     assert row["policy"] == "bunch"
     assert row["delay_mean_s"] > 300
     assert row["deadlines_missed"] == 0
@@ -124,6 +130,8 @@ def test_the_command_leaves_a_table_and_a_figure(tmp_path):
     [
         (("--policies", "nonne"), "'nonne' is unknown"),
         (("--starts", "0"), "--starts: '0' given"),
+        (("--forecasts", "perfekt"), "--forecasts: 'perfekt' given, expected some of perfect"),
+        (("--forecasts", "noisy=x"), "expected the error of a forecast"),
         (("--policies", "none,none"), "--policies: one is named twice"),
     ],
 )

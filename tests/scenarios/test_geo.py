@@ -141,6 +141,8 @@ def test_an_own_dispatcher_that_fails_is_told_with_its_time(tmp_path):
 
 
 SHORT = (
+    "--workers",
+    "1",
     "--days",
     "0.02",
     "--model",

@@ -15,6 +15,8 @@ from tests.conftest import call_app
 from tests.scenarios.test_measured import load_file
 
 RUN = (
+    "--workers",
+    "1",
     "--start",
     "2017-06-05",
     "--days",
