@@ -35,7 +35,7 @@ from scenarios.grid_year import YearStudy, year
 from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.own_supply import with_own_supply
-from scenarios.simulation import simulate
+from scenarios.simulation import Listener, simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
 from simulators.grid.network import Network
@@ -91,7 +91,7 @@ def run(chosen: GridIntegration) -> None:
         checkpoints = FolderCheckpoints(folder, study.run.step, output.checkpoint_hours)
         with Bar() as bar, live(chosen.page, folder) as pages:
             pace = Pace(announcement(study, output.requests, output.report))
-            listeners = (Disk(folder, options, output.requests), bar, pace, *pages)
+            listeners: tuple[Listener, ...] = (Disk(folder, options, output.requests), bar, pace, *pages)
             result = simulate(study, listeners=listeners, checkpoints=checkpoints)
         picture = folder.path("figures/network.png")
         record = record_from_plain(network, result.network_record)

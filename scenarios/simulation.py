@@ -61,7 +61,7 @@ class _Sink:
         self._memory = memory
         self._lateness = lateness
         self._listeners = listeners
-        self.watching: list[Listener] = []  # they get their rows elsewhere
+        self.watching: list[Watching] = []  # they get their rows elsewhere
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self.kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
 

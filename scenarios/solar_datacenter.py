@@ -25,7 +25,7 @@ from scenarios.live import LiveOptions, live
 from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.own_supply import with_own_supply
 from scenarios.result import Figures
-from scenarios.simulation import simulate
+from scenarios.simulation import Listener, simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import command
@@ -78,7 +78,12 @@ def run(chosen: SolarDatacenter) -> None:
     with RunFolder(output.out, until_s=study.length_s, resume=output.resume) as folder:
         checkpoints = FolderCheckpoints(folder, study.run.step, output.checkpoint_hours)
         with other_policy_beside(chosen, folder) as other, Bar() as bar, live(chosen.page, folder) as pages:
-            listeners = (Disk(folder, options, output.requests), bar, Pace(announced(chosen)), *pages)
+            listeners: tuple[Listener, ...] = (
+                Disk(folder, options, output.requests),
+                bar,
+                Pace(announced(chosen)),
+                *pages,
+            )
             result = simulate(study, listeners=listeners, checkpoints=checkpoints)
         scheduling = None
         if other:

@@ -14,6 +14,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from scenarios.shipping import Shipment, fingerprint, received
 from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt
 from simulators.errors import InputError
+from simulators.inference.threads import VARIABLE
 
 CONNECT_S = 20.0
 """Time that a scheduler has to answer, s."""
@@ -84,7 +85,7 @@ def _client(count: int, options: WorkerOptions, stack: ExitStack) -> Client:
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
+            silence_logs=logging.CRITICAL, env={VARIABLE: "1"},
         )
     )  # fmt: skip
     return stack.enter_context(Client(cluster))
