@@ -66,7 +66,9 @@ class EventOptions(BaseModel):
         "GPU or clock=SHARE",
     )
     step_mw: float = Field(1.0, description="step of power within a second, MW; negative: less")
-    share: float = Field(1.0, gt=0, le=1, description="share of the site that it happens to")
+    share: float = Field(
+        1.0, gt=0, le=1, description="share of the site that it happens to; a step is of all of it"
+    )
     groups: int = Field(1, ge=1, le=MOST_GROUPS, description="groups in which that share comes back")
     gap_s: int = Field(60, ge=0, description="time from one group to the next, s")
 

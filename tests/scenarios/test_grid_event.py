@@ -165,6 +165,7 @@ def test_the_command_leaves_a_table_a_figure_and_a_file(tmp_path):
         (("--bus", "9", "--event", "shed", "--lever", "lights=off"), "--lever: 'lights=off' given"),
         (("--bus", "9", "--event", "storm"), "event"),
         (("--bus", "9", "--share", "2"), "share"),
+        (("--bus", "9", "--mw", "500", "--minutes", "2", "--at-s", "60"), "no solution at 0 s with"),
         (("--bus", "9", "--pue-model", "outdoor"), "minutes have no weather"),
     ],
 )
