@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from scenarios.event_site import EventOptions, SiteOptions, Told, UpsOptions, files_of, through
+from scenarios.event_options import EventOptions, SiteOptions, UpsOptions
+from scenarios.event_site import Told, files_of, through
 from scenarios.grid_window import Window, opened, write
 from simulators.errors import InputError
 from simulators.grid.options import NetworkOptions

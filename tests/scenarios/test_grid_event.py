@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from scenarios.event_load import Loss, Shed, delays_s, serve, shed_lever
-from scenarios.event_site import EventOptions, SiteOptions, UpsOptions, through
+from scenarios.event_levers import shed_lever
+from scenarios.event_load import Loss, Shed, delays_s, serve
+from scenarios.event_options import EventOptions, SiteOptions, UpsOptions
+from scenarios.event_site import through
 from scenarios.grid_integration import app
 from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
