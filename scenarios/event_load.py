@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.event_levers import undone
 from simulators.datacenter.facility import Facility
 from simulators.errors import InputError
 from simulators.inference.batching.state import Records
@@ -18,7 +18,7 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.interval import joined
 from simulators.inference.options import Serving
 from simulators.inference.serving import build_cluster
-from simulators.quantities.commands import Awake, BatchCap, ClockLimit, Command, PowerCap
+from simulators.quantities.commands import Command
 from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.options import workload_from_plain
 
@@ -74,37 +74,6 @@ class Served:
     rejected: int
     finished: Records
     lost_j: float
-
-
-def shed_lever(text: str) -> Command | None:
-    """A lever from the command line; None: no replica serves.
-
-    Raises
-    ------
-    InputError
-        If there is no such lever.
-
-    Examples
-    --------
-    >>> shed_lever("power-cap-w=400"), shed_lever("awake=0")
-    (PowerCap(watts=400.0), None)
-    """
-    name, equals, value = text.partition("=")
-    try:
-        match name if equals else "":
-            case "awake":
-                return Awake(int(value)) if int(value) else None
-            case "batch-cap":
-                return BatchCap(int(value))
-            case "power-cap-w":
-                return PowerCap(float(value))
-            case "clock":
-                return ClockLimit(float(value))
-    except ValueError:
-        pass
-    raise InputError(
-        f"--lever: {text!r} given, expected awake=REPLICAS, batch-cap=REQUESTS, power-cap-w=WATTS or clock=SHARE"
-    )
 
 
 def serve(
@@ -266,7 +235,7 @@ class _Run:
                 else:
                     cluster.wake(number)
             return
-        reason = cluster.command(lever if begins else _undone(lever, self._serving))
+        reason = cluster.command(lever if begins else undone(lever, self._serving))
         if reason is not None:
             raise InputError(f"--lever: {reason}")
 
@@ -295,17 +264,6 @@ def _again(left: Records) -> RequestBlock:
     columns = {name: left[name].copy() for name in names}
     columns["deferrable"] = columns["deferrable"].astype(bool)
     return RequestBlock(**columns, released_at=left["arrived_at"].copy())
-
-
-def _undone(lever: Command, serving: Serving) -> Command:
-    match lever:
-        case Awake():
-            return Awake(serving.replicas)
-        case BatchCap():
-            return BatchCap(serving.batch_cap)
-        case PowerCap():
-            return PowerCap(inf if serving.power_cap_w is None else serving.power_cap_w)
-    return ClockLimit(serving.clock_limit)
 
 
 def delays_s(served: Served, undisturbed: Served) -> Array:

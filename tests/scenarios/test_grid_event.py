@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from scenarios.event_load import Loss, Shed, delays_s, serve, shed_lever
-from scenarios.event_site import EventOptions, SiteOptions, UpsOptions, through
+from scenarios.event_levers import shed_lever
+from scenarios.event_load import Loss, Shed, delays_s, serve
+from scenarios.event_options import EventOptions, SiteOptions, UpsOptions
+from scenarios.event_site import through
 from scenarios.grid_integration import app
 from simulators.datacenter.plain import facility_from_plain
 from simulators.errors import InputError
@@ -165,6 +167,7 @@ def test_the_command_leaves_a_table_a_figure_and_a_file(tmp_path):
         (("--bus", "9", "--event", "shed", "--lever", "lights=off"), "--lever: 'lights=off' given"),
         (("--bus", "9", "--event", "storm"), "event"),
         (("--bus", "9", "--share", "2"), "share"),
+        (("--bus", "9", "--mw", "500", "--minutes", "2", "--at-s", "60"), "no solution at 0 s with"),
         (("--bus", "9", "--pue-model", "outdoor"), "minutes have no weather"),
     ],
 )

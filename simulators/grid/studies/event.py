@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulators.errors import InputError
 from simulators.grid.background.background import Background
 from simulators.grid.limits import Violation
 from simulators.grid.network import Network
@@ -39,7 +40,7 @@ class Effects:
         After the event's begin, until it draws 90 % of the undisturbed power again for good; 0: it never fell below,
         None: not in this run.
     missed_mwh, later_mwh
-        Energy below and above the undisturbed course.
+        Energy below and above the undisturbed course, from the event on.
     """
 
     drop_mw_per_s: float
@@ -136,8 +137,8 @@ def effects(p_mw: Array, undisturbed_mw: Array, at_s: int) -> Effects:
         rebound_mw=rebound,
         rebound_at_s=at_s + int(after.argmax()) if rebound > 0.0 else None,
         recovered_s=None if last == len(after) else last,
-        missed_mwh=float(np.maximum(-above, 0.0).sum()) / 3600.0,
-        later_mwh=float(np.maximum(above, 0.0).sum()) / 3600.0,
+        missed_mwh=float(np.maximum(-after, 0.0).sum()) / 3600.0,
+        later_mwh=float(np.maximum(after, 0.0).sum()) / 3600.0,
     )
 
 
@@ -158,12 +159,22 @@ def run_event(
         What the site draws, and would; shape (seconds,).
     at_s
         When the event begins.
+
+    Raises
+    ------
+    InputError
+        If there is no solution in a second.
     """
     at = int(np.flatnonzero(network.buses == network.sites[0].bus)[0])
     record = RunRecord(network)
     rows = np.full((len(p_mw), 5), math.nan)
     worst: tuple[Violation, int] | None = None
     for second, result in enumerate(results(network, background, p_mw[:, None])):
+        if not result.converged:
+            raise InputError(
+                f"network {network.name}: its power flow has no solution at {second} s with {p_mw[second]:.4g} MW at "
+                f"bus {network.sites[0].bus}; expected less"
+            )
         record.add(result, second, 1)
         loading = max(result.line_loading_max, result.trafo_loading_max)
         rows[second] = (
