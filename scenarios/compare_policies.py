@@ -26,6 +26,7 @@ from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
 from simulators.commandline import command
 from simulators.errors import InputError
+from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report.canvas import style
@@ -106,6 +107,7 @@ def run(options: ComparePolicies) -> None:
         folder.write_json("summary.json", summary)
         folder.write_json("config.json", {"options": options.model_dump(mode="json"), "versions": versions()})
         target = folder.finish()
+    print(stated([study.site.serving]))
     print(terminal(means))
     if bounds:
         kg, with_targets = (
