@@ -23,6 +23,7 @@ from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
 from simulators.commandline import command
 from simulators.errors import InputError
 from simulators.inference import attribution
+from simulators.inference.stated import stated
 from simulators.profiles.site import load_site
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -86,6 +87,12 @@ def run(options: WhatIf) -> None:
         write_figures(table, folder.path("figures"), options.slo_tpot)
         write_html(folder.path("report.html"), table, tenants, summary, config)
         target = folder.finish()
+    possible = [
+        serving
+        for (_, serving), (_, outcome) in zip(variants, outcomes, strict=True)
+        if isinstance(outcome, Outcome)
+    ]
+    print(stated([options.serving, *possible]))
     print(terminal_table(table))
     print(summary["answer"])
     print(f"report: {target / 'report.html'}")

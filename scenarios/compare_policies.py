@@ -26,6 +26,7 @@ from scenarios.study import Study
 from scenarios.workers import WorkerOptions
 from simulators.commandline import command
 from simulators.errors import InputError
+from simulators.inference.stated import stated
 from simulators.quantities.forecast import FORECASTS
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -127,6 +128,7 @@ def run(options: ComparePolicies) -> None:
         folder.write_json("summary.json", summary)
         folder.write_json("config.json", {"options": options.model_dump(mode="json"), "versions": versions()})
         target = folder.finish()
+    print(stated([study.site.serving]))
     print(terminal(means))
     if bounds:
         kg, with_targets = (

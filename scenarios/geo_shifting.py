@@ -31,6 +31,7 @@ from scenarios.study import RunOptions, SiteStudy, Study
 from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
 from simulators.errors import InputError
+from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report.canvas import style
@@ -113,6 +114,7 @@ def run(chosen: GeoShifting) -> None:
         folder.write_json("summary.json", {"dispatch": told, "wall_s": time.perf_counter() - started})
         folder.write_json("config.json", {"options": chosen.model_dump(mode="json"), "versions": versions()})
         target = folder.finish()
+    print(stated(site.serving for site in study.sites if site.serves))
     print(terminal(rows))
     print(f"figure: {target / 'geo.png'}")
 

@@ -20,6 +20,7 @@ from scenarios import catalogue
 from scenarios.screen import Screen, ScreenError
 from scenarios.study import Study
 from simulators.commandline import command
+from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "forecast", "forecast_error", "engine", "where",
@@ -52,6 +53,7 @@ def run(chosen: Screening) -> None:
         folder.write_json("summary.json", {"error": vars(off), "rows": rows.to_dict("records")})
         folder.write_json("config.json", {"options": chosen.model_dump(mode="json")})
         target = folder.finish()
+    print(stated([chosen.study.site.serving]))
     print(terminal(rows))
     print(said(off))
     print(f"results: {target}")
