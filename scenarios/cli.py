@@ -17,7 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.sizing",
         "How much PV and battery? A grid of sizes over one load; table and figure.",
     ),
-    "grid": ("scenarios.grid_integration", "A site at a bus of a power network: run, hosting, year, n-1."),
+    "grid": (
+        "scenarios.grid_integration",
+        "A site at a bus of a power network: run, connection, flexibility, hosting, year, n-1.",
+    ),
     "compare-policies": (
         "scenarios.compare_policies",
         "Policies on the same requests, from several dates: what each saves, and at what delay.",
