@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "grid": (
         "scenarios.grid_integration",
-        "A site at a bus of a power network: run, hosting, year, n-1, event, fast.",
+        "A site at a bus of a power network: run, hosting, connection, flexibility, year, n-1, event, fast.",
     ),
     "compare-policies": (
         "scenarios.compare_policies",
