@@ -29,6 +29,7 @@ from simulators.commandline import command
 from simulators.orphans import belonging, end_with_parent
 from simulators.recorder.manifest import MANIFEST
 from simulators.recorder.store import RunFolder
+from simulators.recorder.target import discard_incomplete
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus")
 """What this command does not read."""
@@ -112,6 +113,7 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         _, errors = process.communicate()
         if process.returncode:
             raise RuntimeError(f"the run under policy {chosen.other_policy} failed:\n{errors}")
+        discard_incomplete(out)
         figures.append(_figures(out))
     finally:
         if process.poll() is None:
