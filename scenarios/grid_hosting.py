@@ -17,6 +17,7 @@ from simulators.grid.studies.check import Check, checked
 from simulators.grid.studies.hosting import hosting_capacity_mw
 from simulators.grid.studies.hosting_figure import hosting_figure
 from simulators.grid.studies.hosting_year import CURTAILED_PERCENT, Hosting, hosting_year
+from simulators.recorder.store import RunFolder
 
 LISTED = 12
 """Buses on the console."""
@@ -44,6 +45,11 @@ class HostingStudy(BaseModel):
 
 def hosting(chosen: HostingStudy) -> None:
     """Find the loads that break no limit, at --bus or --all-buses; over a --background firm and flexible."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _hosting(chosen, folder)
+
+
+def _hosting(chosen: HostingStudy, folder: RunFolder) -> None:
     options = chosen.network
     if chosen.bus is None and not chosen.all_buses:
         raise InputError(
@@ -76,7 +82,7 @@ def hosting(chosen: HostingStudy) -> None:
         "buses": found.frame().drop(columns="firm_at").to_dict("records"),
     }
     tables = {"buses": found.frame(), "timeseries": found.series()}
-    write(chosen.out, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
+    write(folder, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
 
 
 def _buses(network: Network) -> list[int]:

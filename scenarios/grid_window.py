@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,23 +82,20 @@ def opened(options: NetworkOptions, window: Window) -> tuple[Network, Background
 
 
 def write(
-    out: Path,
+    folder: RunFolder,
     chosen: BaseModel,
     network: NetworkOptions,
     summary: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
 ) -> None:
-    """Summary, tables and figures of a study in a folder of results, with what it was made from."""
-    with RunFolder(out) as folder:
-        inputs = [
-            {"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in network.files()
-        ]
-        config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
-        folder.write_json("config.json", config)
-        folder.write_json("summary.json", dict(summary))
-        for name, frame in tables.items():
-            frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
-        for name, figure in figures.items():
-            figure.savefig(folder.path(f"figures/{name}.png"), metadata={"Software": None})
-        print(f"results: {folder.finish()}")
+    """Summary, tables and figures of a study into its folder of results, with what it was made from."""
+    inputs = [{"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in network.files()]
+    config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
+    folder.write_json("config.json", config)
+    folder.write_json("summary.json", dict(summary))
+    for name, frame in tables.items():
+        frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
+    for name, figure in figures.items():
+        figure.savefig(folder.path(f"figures/{name}.png"), metadata={"Software": None})
+    print(f"results: {folder.finish()}")

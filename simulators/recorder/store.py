@@ -333,7 +333,7 @@ class RunFolder:
             attempt(flush)
         for stream in self._streams.values():
             attempt(stream.close)
-        if self.simulated_s == 0 and not any(stream.rows for stream in self._streams.values()):
+        if self.simulated_s == 0 and not self._has_results():
             remove_begun(self.folder, self._written)
             return None
         signal = self._interruptions.last
@@ -343,6 +343,11 @@ class RunFolder:
         attempt(self._replace_earlier)
         print(f"Stopped early: simulated until {self._until()}, kept in {self.folder}", file=sys.stderr)
         return self.folder
+
+    def _has_results(self) -> bool:
+        """Whether something was written that took work: rows, tables, figures."""
+        others = [self.folder / name for name in self._written if name != "config.json"]
+        return any(stream.rows for stream in self._streams.values()) or any(map(Path.is_file, others))
 
     def _replace_earlier(self) -> None:
         """Take the place of an earlier incomplete run that came no farther."""
