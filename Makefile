@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test lint types clean
+.PHONY: install run test lint types kills clean
 
 install: $(VENV)/.installed
 
@@ -26,6 +26,10 @@ types: install
 
 test: lint types
 	$(PY) -m pytest -q -n 2 --dist loadfile
+
+# 60 runs killed at random moments: what is left, and what --resume makes of it
+kills: install
+	$(PY) -m tests.scenarios.kills
 
 clean:
 	rm -rf $(VENV) results/* .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -22,6 +22,7 @@ from simulators.grid.studies.event import Event, run_event
 from simulators.grid.studies.event_figure import event_figure, words
 from simulators.grid.studies.ride_through import read_curve
 from simulators.grid.studies.ride_through_ups import assumptions
+from simulators.recorder.store import RunFolder
 
 BEFORE_S = 60
 """How long before the event voltages count as before it."""
@@ -50,6 +51,11 @@ def event(chosen: EventStudy) -> None:
 
     The cluster is simulated request by request through the event and scaled to --mw; the network is solved each second.
     """
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _event(chosen, folder)
+
+
+def _event(chosen: EventStudy, folder: RunFolder) -> None:
     if chosen.bus is None:
         raise InputError("--bus: not given, expected the index or name of a bus of the network")
     happening, site, own = chosen.happening, chosen.site, chosen.own_supply
@@ -70,7 +76,7 @@ def event(chosen: EventStudy) -> None:
     )
     _print(found, told, chosen, background.note)
     write(
-        chosen.out,
+        folder,
         chosen,
         chosen.network,
         _summary(found, told, chosen, background.note),

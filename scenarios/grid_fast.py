@@ -20,6 +20,7 @@ from simulators.grid.studies.fast_figure import fast_figure
 from simulators.grid.studies.fast_flicker import LampName
 from simulators.grid.studies.fast_limits import verdicts
 from simulators.grid.studies.fast_series import FastPower, read_fast, rectangular
+from simulators.recorder.store import RunFolder
 
 QUARTER_S = 900
 
@@ -83,6 +84,11 @@ class FastStudy(BaseModel):
 
 def fast_(chosen: FastStudy) -> None:
     """Voltage of a load that changes within seconds: d_max, d_c, T_max (IEC 61000-3-3), flicker (IEC 61000-4-15)."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _fast(chosen, folder)
+
+
+def _fast(chosen: FastStudy, folder: RunFolder) -> None:
     if chosen.bus is None:
         raise InputError("--bus: not given, expected the index or name of a bus of the network")
     if chosen.power is not None and not chosen.power.is_file():
@@ -101,7 +107,7 @@ def fast_(chosen: FastStudy) -> None:
     figures = {"fast": fast_figure(found), "network": network_figure(network, found.record)}
     files = [] if chosen.power is None else [("power of the load", chosen.power)]
     tables = {"fast": found.frame()}
-    write(chosen.out, chosen, chosen.network, _summary(found, background.note), tables, figures, files)
+    write(folder, chosen, chosen.network, _summary(found, background.note), tables, figures, files)
 
 
 def _summary(found: Fast, note: str) -> dict[str, object]:

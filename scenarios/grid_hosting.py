@@ -24,6 +24,7 @@ from simulators.grid.studies.check import Check, checked
 from simulators.grid.studies.hosting import hosting_capacity_mw
 from simulators.grid.studies.hosting_figure import hosting_figure
 from simulators.grid.studies.hosting_year import CURTAILED_PERCENT, BusHosting, Hosting, hosting_year
+from simulators.recorder.store import RunFolder
 
 PART = 25
 """Most buses that a worker is given at once: a network is read anew for each."""
@@ -65,6 +66,11 @@ class HostingStudy(BaseModel):
 
 def hosting(chosen: HostingStudy) -> None:
     """Find the loads that break no limit, at --bus or --all-buses; over a --background firm and flexible."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _hosting(chosen, folder)
+
+
+def _hosting(chosen: HostingStudy, folder: RunFolder) -> None:
     options = chosen.network
     if chosen.bus is None and not chosen.all_buses:
         raise InputError(
@@ -94,7 +100,7 @@ def hosting(chosen: HostingStudy) -> None:
         "buses": found.frame().drop(columns="firm_at").to_dict("records"),
     }
     tables = {"buses": found.frame(), "timeseries": found.series()}
-    write(chosen.out, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
+    write(folder, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
 
 
 def _found(

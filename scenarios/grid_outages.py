@@ -15,6 +15,7 @@ from simulators.grid.options import NetworkOptions
 from simulators.grid.studies.outages import Outage, outages
 from simulators.grid.studies.outages_figure import outages_figure
 from simulators.grid.studies.year import run_year
+from simulators.recorder.store import RunFolder
 
 LISTED = 12
 """Outages on the console."""
@@ -38,6 +39,11 @@ def n_1(chosen: OutageStudy) -> None:
 
     Over a background, at the step of the run in which a line or transformer is loaded most.
     """
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _n_1(chosen, folder)
+
+
+def _n_1(chosen: OutageStudy, folder: RunFolder) -> None:
     if chosen.network.background is None:
         chosen = chosen.model_copy(update={"window": Window(start="2023-01-01", days=1, step=86_400)})
     network, background, steps = opened(chosen.network, chosen.window)
@@ -60,7 +66,7 @@ def n_1(chosen: OutageStudy) -> None:
         "worst": table.head(LISTED).drop(columns="violations").to_dict("records"),
     }
     write(
-        chosen.out,
+        folder,
         chosen,
         chosen.network,
         summary,

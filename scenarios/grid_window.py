@@ -86,7 +86,7 @@ def opened(options: NetworkOptions, window: Window, source: Any = None) -> tuple
 
 
 def write(
-    out: Path,
+    folder: RunFolder,
     chosen: BaseModel,
     network: NetworkOptions,
     summary: Mapping[str, Any],
@@ -94,17 +94,16 @@ def write(
     figures: Mapping[str, Figure],
     files: Sequence[tuple[str, Path]] = (),
 ) -> None:
-    """Summary, tables and figures of a study in a folder of results, with what it was made from: `files` too."""
-    with RunFolder(out) as folder:
-        inputs = [
-            {"what": what, "file": shown(path), "sha256": sha256(path)}
-            for what, path in (*network.files(), *files)
-        ]
-        config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
-        folder.write_json("config.json", config)
-        folder.write_json("summary.json", dict(summary))
-        for name, frame in tables.items():
-            frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
-        for name, figure in figures.items():
-            figure.savefig(folder.path(f"figures/{name}.png"), metadata={"Software": None})
-        print(f"results: {folder.finish()}")
+    """Summary, tables and figures of a study into its folder of results, with what it was made from: `files` too."""
+    inputs = [
+        {"what": what, "file": shown(path), "sha256": sha256(path)}
+        for what, path in (*network.files(), *files)
+    ]
+    config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
+    folder.write_json("config.json", config)
+    folder.write_json("summary.json", dict(summary))
+    for name, frame in tables.items():
+        frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
+    for name, figure in figures.items():
+        figure.savefig(folder.path(f"figures/{name}.png"), metadata={"Software": None})
+    print(f"results: {folder.finish()}")

@@ -17,6 +17,7 @@ from simulators.grid.reactive import rule_of
 from simulators.grid.record import network_summary
 from simulators.grid.studies.year import Year, run_year
 from simulators.grid.studies.year_figure import year_figure
+from simulators.recorder.store import RunFolder
 
 
 class YearStudy(BaseModel):
@@ -36,6 +37,11 @@ class YearStudy(BaseModel):
 
 def year(chosen: YearStudy) -> None:
     """Run the network through its background: voltage band, loadings, losses, and every limit exceeded."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _year(chosen, folder)
+
+
+def _year(chosen: YearStudy, folder: RunFolder) -> None:
     if (chosen.bus is None) != (chosen.mw is None):
         raise InputError("--bus, --mw: one given, expected both, or neither")
     network, background, steps = opened(chosen.network, chosen.window)
@@ -57,7 +63,7 @@ def year(chosen: YearStudy) -> None:
         tables["elements"] = _elements(found)
     figures = {"year": year_figure(found), "network": network_figure(network, found.record)}
     _print(found, background.note)
-    write(chosen.out, chosen, chosen.network, summary, tables, figures)
+    write(folder, chosen, chosen.network, summary, tables, figures)
 
 
 def _elements(found: Year) -> pd.DataFrame:

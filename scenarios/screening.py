@@ -45,9 +45,9 @@ def run(chosen: Screening) -> None:
     Writes screen.csv (a row for each), load.csv (the site's power in every step as it is configured, for --load of
     other commands) and summary.json. A screen is no simulation: its error is printed with it.
     """
-    screen = Screen.of(chosen.study)
-    rows, off = screen.table(), screen.error(chosen.windows, chosen.window_steps)
     with RunFolder(chosen.out) as folder:
+        screen = Screen.of(chosen.study)
+        rows, off = screen.table(), screen.error(chosen.windows, chosen.window_steps)
         rows.to_csv(folder.path("screen.csv"), index=False)
         _load(screen).to_csv(folder.path("load.csv"), index=False)
         folder.write_json("summary.json", {"error": vars(off), "rows": rows.to_dict("records")})

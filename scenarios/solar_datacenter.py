@@ -32,6 +32,7 @@ from simulators.commandline import command
 from simulators.orphans import belonging, end_with_parent
 from simulators.recorder.manifest import MANIFEST
 from simulators.recorder.store import RunFolder
+from simulators.recorder.target import discard_incomplete
 
 COMPARE_UP_TO_S = 60.0
 """Unless asked for, a comparison comes with runs that are expected to take this long at most, s."""
@@ -148,6 +149,7 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         _, errors = process.communicate()
         if process.returncode:
             raise RuntimeError(f"the run under policy {chosen.other_policy} failed:\n{errors}")
+        discard_incomplete(out)
         figures.append(_figures(out))
     finally:
         if process.poll() is None:

@@ -36,6 +36,17 @@ def places(target: Path) -> Iterator[Path]:
         number += 1
 
 
+def is_free(place: Path) -> bool:
+    """Whether a run may begin in a place: nothing is there, or what one left that was killed while it was begun."""
+    if not os.path.lexists(place):
+        return True
+    return (
+        place.is_dir()
+        and not place.is_symlink()
+        and {path.name for path in place.iterdir()} <= {f".{NOTE}.part"}
+    )
+
+
 def left(target: Path) -> list[Path]:
     """The incomplete runs that lie there; folders of somebody else are none."""
     if not target.parent.is_dir():
@@ -96,6 +107,8 @@ def settle(folder: Path, until: str, cause: str, troubles: list[str], written: l
     ]
     if (folder / CHECKPOINT).is_file():
         lines.append("The same command with --resume goes on from its last checkpoint.")
+    elif reason := progress(folder).get("cannot_resume"):
+        lines.append(f"It cannot be gone on with: {reason}")
     replace(folder / NOTE, "\n".join(lines) + "\n")
     manifest.write(folder, [*written, *OF_A_RUN])
 

@@ -52,12 +52,15 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._file < 0:
+            return
         if fcntl is None:  # Windows removes no open file
             os.close(self._file)
             self._path.unlink(missing_ok=True)
         else:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
+        self._file = -1
 
     def _take(self, file: int) -> None:
         ended = self._flock(file)

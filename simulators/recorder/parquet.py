@@ -164,7 +164,7 @@ class ParquetStream:
         self._drop_parts()
 
     def _drop_parts(self) -> None:
-        for part in self._files():
+        for part in reversed(self._files()):  # what is there is always the beginning
             part.unlink()
         if self.parts.is_dir() and not any(self.parts.iterdir()):
             self.parts.rmdir()

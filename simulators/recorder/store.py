@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -37,12 +36,12 @@ from simulators.recorder.interruptions import Interruptions
 from simulators.recorder.lock import Lock
 from simulators.recorder.parquet import DESCRIBED, ParquetStream
 from simulators.recorder.summary import plain, versions
+from simulators.recorder.target import check_replaceable, mend, remove_begun, tell
 
 SAVE_S = 10.0
 """Wall-clock seconds between two savings of a run."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-_OLDER = ("config.json", "summary.json")  # a result from before there were manifests
 
 
 class RunFolder:
@@ -110,7 +109,7 @@ class RunFolder:
         self._resume = resume
         self.resuming = False
         self.cannot_resume = ""
-        _check_replaceable(self.target)
+        check_replaceable(self.target)
         self._lock = Lock(self.target)
 
     @property
@@ -129,27 +128,33 @@ class RunFolder:
         return path
 
     def __enter__(self) -> Self:
+        self._interruptions.watch()
+        try:
+            with self._interruptions.guarded():
+                self._open()
+        except BaseException:
+            if self._folder is not None and self._folder.is_dir() and not self.resuming:
+                remove_begun(self._folder, [])
+            self._lock.__exit__(None, None, None)
+            self._interruptions.unwatch()
+            raise
+        return self
+
+    def _open(self) -> None:
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._lock.__enter__()
-            try:
-                _mend(self.target)
-                self._folder = self._left() if self._resume else None
-                self.resuming = self._folder is not None
-                if self._folder is None:
-                    free = (place for place in incomplete.places(self.target) if not os.path.lexists(place))
-                    self._folder = next(free)
-                    self._folder.mkdir()
-                    incomplete.begin(self._folder)
-            except BaseException:
-                self._lock.__exit__(None, None, None)
-                raise
+            mend(self.target, tell_left=not self._resume)
+            found = self._left() if self._resume else None
+            self.resuming = found is not None
+            self._folder = found or next(filter(incomplete.is_free, incomplete.places(self.target)))
+            if not self.resuming:
+                self._folder.mkdir(exist_ok=True)
+                incomplete.begin(self._folder)
         except OSError as error:
             raise InputError(
                 f"{self.target}: cannot create a folder here ({error.strerror}), expected a writable place"
             ) from None
-        self._interruptions.watch()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -178,7 +183,7 @@ class RunFolder:
         for folder in runs:
             if reason := incomplete.progress(folder).get("cannot_resume"):
                 raise InputError(f"--resume: {folder} cannot be gone on with: {reason}")
-        _tell(self.target, ["--resume: no checkpoint lies there, the run begins anew"])
+        tell(self.target, ["--resume: no checkpoint lies there, the run begins anew"])
         return None
 
     def take_up(self, simulated_s: int, rows: Mapping[str, int]) -> None:
@@ -262,12 +267,14 @@ class RunFolder:
 
     def _note_progress(self) -> None:
         rows = {stream.path.name: stream.rows for stream in self._streams.values()}
-        content = {
+        content: dict[str, Any] = {
             "simulated_s": self.simulated_s,
             "until_s": self.until_s,
             "until": self._until(),
             "rows": rows,
         }
+        if self.cannot_resume:
+            content["cannot_resume"] = self.cannot_resume
         incomplete.write_progress(self.folder, content)
 
     def before_closing(self, flush: Callable[[], None]) -> None:
@@ -298,14 +305,14 @@ class RunFolder:
                 raise RuntimeError("summary.json was not written")
             if not (self.folder / "config.json").exists():
                 self.write_json("config.json", {"versions": versions()})
-            _check_replaceable(self.target)
+            check_replaceable(self.target)
             manifest.write(self.folder, [name for name in self._written if name not in incomplete.OF_A_RUN])
             self._put(self.target)
             self._finished = True
         return self.target
 
     def _put(self, target: Path) -> None:
-        _tell(target, swap.put(self.folder, target))
+        tell(target, swap.put(self.folder, target))
         self._folder = target
 
     def _flush(self) -> None:
@@ -326,8 +333,8 @@ class RunFolder:
             attempt(flush)
         for stream in self._streams.values():
             attempt(stream.close)
-        if self.simulated_s == 0 and not any(stream.rows for stream in self._streams.values()):
-            _remove(self.folder, self._written)
+        if self.simulated_s == 0 and not self._has_results():
+            remove_begun(self.folder, self._written)
             return None
         signal = self._interruptions.last
         cause = signal.name if signal else repr(error) if error else "finish() was not called"
@@ -336,6 +343,11 @@ class RunFolder:
         attempt(self._replace_earlier)
         print(f"Stopped early: simulated until {self._until()}, kept in {self.folder}", file=sys.stderr)
         return self.folder
+
+    def _has_results(self) -> bool:
+        """Whether something was written that took work: rows, tables, figures."""
+        others = [self.folder / name for name in self._written if name != "config.json"]
+        return any(stream.rows for stream in self._streams.values()) or any(map(Path.is_file, others))
 
     def _replace_earlier(self) -> None:
         """Take the place of an earlier incomplete run that came no farther."""
@@ -350,64 +362,3 @@ class RunFolder:
         if self.start is None:
             return length
         return f"{self.start + timedelta(seconds=self.simulated_s):%Y-%m-%d %H:%M:%S %Z} ({length})"
-
-
-def heal(out: Path | str) -> None:
-    """Put a result right whose writer was killed while it replaced an older one; for readers of results.
-
-    Raises
-    ------
-    InputError
-        If a process is writing there.
-    """
-    target = Path(os.path.abspath(out))
-    with Lock(target):
-        _mend(target)
-
-
-def _mend(target: Path) -> None:
-    """Finish what killed runs left undone, and say which incomplete ones lie there."""
-    _check_replaceable(target)
-    _tell(target, swap.mend(target))
-    for folder in incomplete.left(target):
-        if manifest.read(folder) is None:
-            until = incomplete.settle_killed(folder)
-            _tell(target, [f"an earlier run was killed; what it had saved, until {until}, is in {folder}"])
-        else:
-            _tell(target, [f"{folder} is left of an earlier run that did not finish"])
-
-
-def _remove(folder: Path, written: list[str]) -> None:
-    """Remove a folder in which nothing was simulated; what the user laid into it stays."""
-    manifest.write(folder, [*written, *incomplete.OF_A_RUN])
-    files = manifest.read(folder) or {}
-    if any(not (folder / name).is_dir() for name in manifest.foreign(folder, files)):
-        return
-    shutil.rmtree(folder)
-
-
-def _tell(target: Path, lines: list[str]) -> None:
-    for line in lines:
-        print(f"{target}: {line}", file=sys.stderr)
-
-
-def _check_replaceable(target: Path) -> None:
-    """Refuse a target that holds something else than a result with its manifest."""
-    if not target.name:
-        raise InputError(f"{target}: is not a name for a results folder, expected e.g. results/solar")
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError(f"{target}: is a file or a link, expected a results folder or a new name")
-    if not target.is_dir():
-        return
-    if os.path.ismount(target):
-        raise InputError(f"{target}: is a mount point, expected a results folder inside it")
-    if any(target.iterdir()) and manifest.read(target) is None:
-        if all((target / name).is_file() for name in _OLDER):
-            raise InputError(
-                f"{target}: holds a result without {manifest.MANIFEST}, of an earlier version or changed by hand; "
-                "move or delete the folder, or choose another --out"
-            )
-        raise InputError(
-            f"{target}: holds files that are not a finished result, "
-            "expected a new or empty folder or an earlier result"
-        )

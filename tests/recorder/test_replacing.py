@@ -10,7 +10,8 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.recorder import manifest, swap
-from simulators.recorder.store import RunFolder, heal
+from simulators.recorder.store import RunFolder
+from simulators.recorder.target import heal
 
 
 def write(out: Path, value: int, **figures: bytes) -> Path:

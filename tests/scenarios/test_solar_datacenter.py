@@ -207,8 +207,8 @@ def test_stopping_halfway_keeps_what_there_is(tmp_path, number):
     """Ctrl-C in the middle: a readable folder that says it is incomplete, and nobody left computing."""
     out = tmp_path / "long"
     process = subprocess.Popen(
-        [sys.executable, "scenarios/solar_datacenter.py", *SMALL, "--days", "6", "--rate", "0.02", "--checkpoint-hours", "3",
-         "--out", str(out)],
+        [sys.executable, "scenarios/solar_datacenter.py", *SMALL, "--days", "6", "--rate", "0.02",
+         "--checkpoint-hours", "3", "--out", str(out)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
