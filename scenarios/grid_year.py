@@ -38,6 +38,8 @@ def year(chosen: YearStudy) -> None:
     """Run the network through its background: voltage band, loadings, losses, and every limit exceeded."""
     if (chosen.bus is None) != (chosen.mw is None):
         raise InputError("--bus, --mw: one given, expected both, or neither")
+    if chosen.network.voltage_control.reactive is not None and chosen.bus is None:
+        raise InputError("--reactive: given without a load, expected --bus and --mw too")
     network, background, steps = opened(chosen.network, chosen.window)
     control = chosen.network.voltage_control
     if chosen.bus is not None:
