@@ -44,6 +44,8 @@ def year(chosen: YearStudy) -> None:
 def _year(chosen: YearStudy, folder: RunFolder) -> None:
     if (chosen.bus is None) != (chosen.mw is None):
         raise InputError("--bus, --mw: one given, expected both, or neither")
+    if chosen.network.voltage_control.reactive is not None and chosen.bus is None:
+        raise InputError("--reactive: given without a load, expected --bus and --mw too")
     network, background, steps = opened(chosen.network, chosen.window)
     control = chosen.network.voltage_control
     if chosen.bus is not None:

@@ -17,6 +17,15 @@ from simulators.grid.tables import SCALARS, SWITCHED, TABLES, Table
 Flags = NDArray[np.bool_]
 
 _NUMBER, _POSITIVE, _FLAG = "a number", "a number above 0", "true or false"
+_MOST_INDEX = 2**53
+_LEAST_OHM = 1e-9
+_NEGATIVE_FROM_KV = 100.0
+"""Reduced networks of transmission have branches of negative resistance or reactance, and series capacitors are such:
+among pandapower's own, case145, case300 and iceland. Below, a negative impedance is a slip."""
+
+_TAP_CHANGERS = ("Ratio", "Symmetrical", "Ideal", "Tabular")
+_RATIO = 3.0
+"""How far the rated voltage of a transformer may be from that of its bus."""
 
 
 def refuse_damage(net: Any, where: str) -> None:
@@ -46,10 +55,12 @@ def refuse_damage(net: Any, where: str) -> None:
     Traceback (most recent call last):
     simulators.errors.InputError: network file my_net.json, line 2, x_ohm_per_km: nan given, expected a number
     """
-    for name in SCALARS:
+    for name, most in SCALARS.items():
         value = pd.to_numeric(pd.Series([net.get(name)]), errors="coerce").iloc[0]
         if not (np.isfinite(value) and value > 0.0):
             raise InputError(f"{where}, {name}: {net.get(name)} given, expected {_POSITIVE}")
+        if value > most:
+            raise InputError(f"{where}, {name}: {net.get(name)} given, expected at most {most:g}")
     usual = _usual_types()
     for name in TABLES:
         if not isinstance(net.get(name), pd.DataFrame):
@@ -81,6 +92,7 @@ def refuse_text(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
         How to call it.
     """
     for name, table in tables.items():
+        _refuse_rows(name, table, where)
         for at, column in enumerate(table["columns"]):
             kind = str(table["dtype"].get(column, "object"))
             if not kind.lower().startswith(("float", "int", "uint", "bool")):
@@ -91,10 +103,25 @@ def refuse_text(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
             expected = _FLAG if kind.lower().startswith("bool") else _NUMBER
             for index, row in zip(table["index"], table["data"], strict=False):
                 value = row[at] if isinstance(row, list) and at < len(row) else None
-                if isinstance(value, str) or (value is None and needed):
+                whole = kind.lower().startswith(("int", "uint"))
+                odd = whole and isinstance(value, float) and value % 1.0 != 0.0
+                beyond = whole and isinstance(value, int | float) and abs(value) > _MOST_INDEX
+                unclear = expected == _FLAG and value not in (None, True, False)
+                if isinstance(value, str) or (value is None and needed) or odd or beyond or unclear:
                     raise InputError(
                         f"{where}, {name} {index}, {column}: {value!r} given, expected {expected}"
                     )
+
+
+def _refuse_rows(name: str, table: Mapping[str, Any], where: str) -> None:
+    """Indices, rows and columns that do not belong together; pandas would fill up, or stop without a place."""
+    indices, rows, columns = (len(table[part]) for part in ("index", "data", "columns"))
+    if indices != rows:
+        raise InputError(f"{where}, table {name}: {indices} indices for {rows} rows")
+    for index, row in zip(table["index"], table["data"], strict=True):
+        if not isinstance(row, list) or len(row) != columns:
+            count = len(row) if isinstance(row, list) else "no"
+            raise InputError(f"{where}, {name} {index}: {count} values given, expected {columns}")
 
 
 class _Rows:
@@ -121,6 +148,12 @@ class _Rows:
         for column in rules.positive:
             values = self._numbers(column)
             self._refuse(column, used & ~(np.isfinite(values) & (values > 0.0)), _POSITIVE)
+        for column, low, high in rules.within:
+            values = self._numbers(column)
+            self._refuse(column, used & ((values < low) | (values > high)), f"from {low:g} to {high:g}")
+        for column, other in rules.apart:
+            same = self._column(column).to_numpy() == self._column(other).to_numpy()
+            self._refuse(column, used & same, f"another bus than {other}")
         self._check_impedances(rules, used)
         self._check_optional(rules, used)
         if rules.tap:
@@ -207,8 +240,45 @@ class _Rows:
         for column in ("tap_pos", "tap_neutral"):
             self._refuse(column, moved & ~np.isfinite(self._numbers(column)), _NUMBER)
 
+        if "tap_changer_type" in self.table:
+            kind = self.table.tap_changer_type
+            unknown = used & kind.notna().to_numpy() & ~kind.isin((*_TAP_CHANGERS, "None", "")).to_numpy()
+            self._refuse("tap_changer_type", unknown, f"one of {', '.join(_TAP_CHANGERS)}")
+        if "tap_step_percent" in steps:
+            away = (self._numbers("tap_pos") - self._numbers("tap_neutral")) * self._numbers(
+                "tap_step_percent"
+            )
+            self._refuse(
+                "tap_pos", moved & (np.abs(away) >= 100.0), "a ratio within 100 % of the neutral one"
+            )
+
+    def _check_branch(self, used: Flags) -> None:
+        """Impedances of lines and transformers that no real one has."""
+        kv = self.net.bus.vn_kv.reindex(self.table["from_bus" if self.name == "line" else "hv_bus"])
+        low = used & (pd.to_numeric(kv, errors="coerce").to_numpy(np.float64) < _NEGATIVE_FROM_KV)
+        if self.name == "line":
+            r, x = self._numbers("r_ohm_per_km"), self._numbers("x_ohm_per_km")
+            for column, values in (("r_ohm_per_km", r), ("x_ohm_per_km", x)):
+                self._refuse(column, low & (values < 0.0), "at least 0, on a line of less than 100 kV")
+            ohm = np.hypot(r, x) * self._numbers("length_km")
+            least = used & (ohm < _LEAST_OHM)
+            self._refuse("x_ohm_per_km", least, f"an impedance of at least {_LEAST_OHM:g} ohm; use a switch")
+            return
+        self._refuse(
+            "vk_percent", low & (self._numbers("vk_percent") < 0.0), "above 0, fed from less than 100 kV"
+        )
+        for side in ("hv", "lv"):
+            at_bus = self.net.bus.vn_kv.reindex(self.table[f"{side}_bus"]).to_numpy(np.float64)
+            ratio = self._numbers(f"vn_{side}_kv") / at_bus
+            odd = used & ((ratio > _RATIO) | (ratio < 1.0 / _RATIO))
+            self._refuse(f"vn_{side}_kv", odd, f"about vn_kv of {side}_bus")
+
     def _check_special(self, used: Flags) -> None:
+        if self.name in ("line", "trafo"):
+            self._check_branch(used)
         if self.name == "switch":
+            resistance = self._numbers("z_ohm")
+            self._refuse("z_ohm", resistance < 0.0, "at least 0")
             for kind, target in SWITCHED.items():
                 of_kind = (self._column("et") == kind).to_numpy()
                 self._refuse(

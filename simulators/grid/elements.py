@@ -102,10 +102,10 @@ class Elements:
     --------
     >>> elements = Elements(Network("cigre_mv"))
     >>> elements.count, elements.related("Line", 0)
-    (70, [1, 2])
+    (59, [1, 2])
     >>> result = elements.network.step([])
     >>> round(elements.value("Load", 0, "P[MW]"), 3), round(elements.value("Bus", 1, "Vm[pu]"), 3)
-    (14.994, 0.998)
+    (14.994, 0.992)
     """
 
     def __init__(self, network: Network) -> None:

@@ -69,15 +69,23 @@ def _geojson(table: Any) -> dict[int, list[tuple[float, float]]]:
     if "geo" not in table:
         return found
     for index, shape in table.geo.items():
-        if isinstance(shape, str) and shape:
-            shape = json.loads(shape)
-        if not isinstance(shape, dict):
+        try:
+            points = _points(json.loads(shape) if isinstance(shape, str) and shape else shape)
+        except (ValueError, TypeError, LookupError):  # what nobody can read is as good as none
             continue
-        points = shape["coordinates"]
-        points = [points] if shape.get("type") == "Point" else points
-        if np.isfinite(np.asarray(points, dtype=np.float64)).all():
-            found[int(index)] = [(float(point[0]), float(point[1])) for point in points]
+        if points:
+            found[int(index)] = points
     return found
+
+
+def _points(shape: Any) -> list[tuple[float, float]]:
+    """Points of a GeoJSON geometry; none where a number is missing."""
+    if not isinstance(shape, dict):
+        return []
+    points = shape["coordinates"]
+    points = [points] if shape.get("type") == "Point" else points
+    finite = np.isfinite(np.asarray(points, dtype=np.float64)).all()
+    return [(float(point[0]), float(point[1])) for point in points] if finite else []
 
 
 def _is_geographic(net: Any, lines: dict[int, Array]) -> bool:

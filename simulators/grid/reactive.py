@@ -60,7 +60,7 @@ class Characteristic:
     Examples
     --------
     >>> ups = Characteristic("qv", KNOWN["qv", "ieee1547b"], rated_mva=5.0)
-    >>> ups.drawn_mvar(p_mw=4.0, vm_pu=0.95)  # half way up
+    >>> round(ups.drawn_mvar(p_mw=4.0, vm_pu=0.95), 9)  # half way up
     -1.1
     >>> Characteristic("cosphi", ((0.5, 1.0), (1.0, -0.9)), 2.0).drawn_mvar(p_mw=-0.8, vm_pu=1.0)
     0.0

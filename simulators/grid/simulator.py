@@ -81,8 +81,8 @@ class PowerGrid(Adapter[_Grid]):
     {'eid': 'network-Line-5', 'type': 'Line', 'rel': ['network-Bus-7', 'network-Bus-8']}
     >>> grid.step(0, {"network-Bus-9": {"P[MW]": {"Storage-0.site": 1.5}}}, 60)
     60
-    >>> grid.get_data({"network-Bus-9": ["P[MW]"], "network-Load-7": ["P[MW]"], "network": ["converged[1]"]})
-    {'network-Bus-9': {'P[MW]': 2.07375}, 'network-Load-7': {'P[MW]': 0.57375}, 'network': {'converged[1]': 1.0}}
+    >>> grid.get_data({"network-Bus-9": ["P[MW]"], "network-Load-13": ["P[MW]"], "network": ["converged[1]"]})
+    {'network-Bus-9': {'P[MW]': 2.07375}, 'network-Load-13': {'P[MW]': 0.57375}, 'network': {'converged[1]': 1.0}}
     """
 
     MODELS = {

@@ -174,7 +174,7 @@ def _read_json(path: Path) -> Any:
         net = pandapower.from_json_string(text, convert=True)
     except Exception as error:  # pandapower raises whatever its tables trip over
         raise InputError(f"network file {path}: pandapower cannot read it ({_first_line(error)})") from error
-    if not isinstance(net, pandapower.pandapowerNet) or len(net.bus) == 0:
+    if not isinstance(net, pandapower.pandapowerNet) or net.get("bus") is None or len(net.bus) == 0:
         raise InputError(f"network file {path}: no network in it; expected a file from pandapower.to_json")
     refuse_damage(net, where)
     return net

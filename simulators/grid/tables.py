@@ -31,6 +31,10 @@ class Table:
         Yes or no; the first says whether the element takes part.
     ordered
         Pairs of which the first must not be above the second, where both are there.
+    within
+        Column, least and most: what no element of a real network has, but a slip of the hand does.
+    apart
+        Pairs of columns that must not hold the same bus.
     tap
         Whether it has a tap changer: with a position, it needs neutral position and step.
     """
@@ -44,8 +48,23 @@ class Table:
     there: tuple[str, ...] = ()
     flags: tuple[str, ...] = ("in_service",)
     ordered: tuple[tuple[str, str], ...] = ()
+    within: tuple[tuple[str, float, float], ...] = ()
+    apart: tuple[tuple[str, str], ...] = ()
     tap: bool = False
 
+
+def _up_to(most: float, *columns: str) -> tuple[tuple[str, float, float], ...]:
+    return tuple((column, -most, most) for column in columns)
+
+
+MOST_KV = 1_500.0
+"""Above the highest voltage there is (1,200 kV)."""
+
+_MOST_MW = 1e6
+"""Several times what any country draws."""
+
+_SET_POINT_PU = (("vm_pu", 0.5, 1.5),)
+_POWERS = _up_to(_MOST_MW, "p_mw", "q_mvar")
 
 _BUS = (("bus", "bus"),)
 _ENDS = (("from_bus", "bus"), ("to_bus", "bus"))
@@ -58,7 +77,7 @@ _CONVERTER = (("bus", "bus"), ("bus_dc", "bus_dc"))
 _CONVERTER_CONTROL = ("control_value_ac", "control_value_dc")
 
 TABLES: dict[str, Table] = {
-    "bus": Table(positive=("vn_kv",), ordered=(("min_vm_pu", "max_vm_pu"),)),
+    "bus": Table(positive=("vn_kv",), ordered=(("min_vm_pu", "max_vm_pu"),), within=_up_to(MOST_KV, "vn_kv")),
     "bus_dc": Table(positive=("vn_kv",)),
     "line": Table(
         refers=_ENDS,
@@ -67,6 +86,8 @@ TABLES: dict[str, Table] = {
         optional_positive=("max_i_ka", "max_loading_percent"),
         there=("max_i_ka",),
         impedance=(("r_ohm_per_km", "x_ohm_per_km"),),
+        within=_up_to(1e6, "r_ohm_per_km", "x_ohm_per_km", "c_nf_per_km", "length_km"),
+        apart=(("to_bus", "from_bus"),),
     ),
     "trafo": Table(
         refers=(("hv_bus", "bus"), ("lv_bus", "bus")),
@@ -74,6 +95,12 @@ TABLES: dict[str, Table] = {
         positive=("sn_mva", "vn_hv_kv", "vn_lv_kv", "parallel", "df"),
         optional_positive=("max_loading_percent",),
         impedance=(("vk_percent",),),
+        within=(
+            *_up_to(MOST_KV, "vn_hv_kv", "vn_lv_kv"),
+            *_up_to(1e6, "sn_mva", "vk_percent", "pfe_kw"),
+            *_up_to(720.0, "shift_degree"),
+        ),
+        apart=(("lv_bus", "hv_bus"),),
         tap=True,
     ),
     "trafo3w": Table(
@@ -97,9 +124,9 @@ TABLES: dict[str, Table] = {
     "switch": Table(
         refers=_BUS, optional=("z_ohm",), optional_positive=("in_ka",), there=("z_ohm",), flags=("closed",)
     ),
-    "load": Table(refers=_BUS, finite=(*_PQ, *_ZIP)),
-    "sgen": Table(refers=_BUS, finite=_PQ),
-    "storage": Table(refers=_BUS, finite=_PQ),
+    "load": Table(refers=_BUS, finite=(*_PQ, *_ZIP), within=_POWERS),
+    "sgen": Table(refers=_BUS, finite=_PQ, within=_POWERS),
+    "storage": Table(refers=_BUS, finite=_PQ, within=_POWERS),
     "asymmetric_load": Table(refers=_BUS, finite=_PHASES),
     "asymmetric_sgen": Table(refers=_BUS, finite=_PHASES),
     "motor": Table(
@@ -114,9 +141,14 @@ TABLES: dict[str, Table] = {
         there=("sn_mva",),
         flags=("in_service", "slack"),
         ordered=_Q_LIMITS,
+        within=(*_up_to(_MOST_MW, "p_mw"), *_SET_POINT_PU),
     ),
     "ext_grid": Table(
-        refers=_BUS, finite=("va_degree", "slack_weight"), positive=("vm_pu",), ordered=_Q_LIMITS
+        refers=_BUS,
+        finite=("va_degree", "slack_weight"),
+        positive=("vm_pu",),
+        ordered=_Q_LIMITS,
+        within=_SET_POINT_PU,
     ),
     "shunt": Table(refers=_BUS, finite=("p_mw", "q_mvar", "step"), positive=("vn_kv",)),
     "ward": Table(refers=_BUS, finite=_WARD),
@@ -172,5 +204,5 @@ TABLES: dict[str, Table] = {
 SWITCHED = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
 """Value of ``switch.et`` -> table of its ``element``."""
 
-SCALARS = ("sn_mva", "f_hz")
-"""Numbers above 0 of the network itself: base of per-unit values, MVA, and frequency, Hz."""
+SCALARS = {"sn_mva": 1e6, "f_hz": 1e3}
+"""Numbers above 0, and up to what, of the network itself: base of per-unit values, MVA, and frequency, Hz."""

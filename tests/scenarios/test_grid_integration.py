@@ -205,6 +205,8 @@ def test_every_study_of_a_network_leaves_a_table_a_figure_and_a_file(tmp_path):
         (("hosting", "--bus", "9", "--all-buses"), "both given, expected one"),
         (("hosting",), "--bus: not given"),
         (("year", "--start", "soon"), "--start: 'soon' given"),
+        (("year", "--reactive", "qv:vde4110", "--reactive-mva", "5"), "--reactive: given without a load"),
+        (("year", "--tap-control", "2"), "--tap-control: '2' given, expected own, or a voltage"),
         (("year", "--background", "nowhere.csv"), "nowhere.csv: no such file; expected the background"),
         (("n-1", "--network", "cigre_mv", "--background", "simbench"), "brings no profiles"),
     ],
