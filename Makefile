@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test lint types clean
+.PHONY: install run test fuzz lint types clean
 
 install: $(VENV)/.installed
 
@@ -26,6 +26,12 @@ types: install
 
 test: lint types
 	$(PY) -m pytest -q -n 2 --dist loadfile
+
+# broken inputs at random, some minutes: make fuzz CASES=10000 SEED=7
+CASES ?= 3000
+SEED ?= 1
+fuzz: install
+	$(PY) -m tests.fuzz $(CASES) $(SEED)
 
 clean:
 	rm -rf $(VENV) results/* .pytest_cache .mypy_cache .ruff_cache build *.egg-info

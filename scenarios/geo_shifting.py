@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
 import matplotlib as mpl
 import pandas as pd
-import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
@@ -26,6 +25,7 @@ from scenarios.result import Result
 from scenarios.simulation import simulate
 from scenarios.study import RunOptions, SiteStudy, Study
 from simulators.commandline import command
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -178,9 +178,9 @@ def terminal(rows: pd.DataFrame) -> str:
     )  # fmt: skip
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(GeoShifting, run, GeoShifting(), SKIP))
     return made
 

@@ -16,7 +16,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import typer
 from pydantic import BaseModel, ConfigDict
 
 from scenarios.grid_hosting import HostingStudy, hosting
@@ -26,6 +25,7 @@ from scenarios.output import Bar, Disk, OutputOptions, write_results
 from scenarios.simulation import simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
+from simulators.console import App
 from simulators.generation.options import GenerationOptions
 from simulators.grid.network import Network
 from simulators.grid.options import NetworkOptions
@@ -91,11 +91,9 @@ def _network(options: NetworkOptions) -> Network:
     )
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The commands."""
-    commands = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
-    )
+    commands = App(__doc__)
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
     commands.command("hosting")(command(HostingStudy, hosting))
     commands.command("year")(command(YearStudy, year))

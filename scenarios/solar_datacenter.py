@@ -16,7 +16,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.output import Bar, Disk, OutputOptions, write_results
@@ -25,6 +24,7 @@ from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import command
+from simulators.console import App
 from simulators.recorder.store import RunFolder
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus")
@@ -105,9 +105,9 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         config.unlink(missing_ok=True)
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(SolarDatacenter, run, skip=SKIP))
     return made
 

@@ -16,6 +16,8 @@ _RULES: dict[Over, str] = {"mean": "mean", "sum": "sum", "last": "last", "lowest
 def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) -> pd.DataFrame:
     """Rows of one hour (of UTC) and site, made of the steps that begin in it as the schema says.
 
+    Where steps reach over the end of an hour, a row is named after the start of its first step, not the full hour.
+
     Parameters
     ----------
     timeseries
@@ -42,9 +44,12 @@ def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) 
     <BLANKLINE>
     """
     columns = [name for name in timeseries if name in BY_NAME]
-    groups = timeseries.assign(hour=timeseries["time"].dt.floor("h")).groupby(
-        ["hour", "site"], sort=False, observed=True
-    )
+    hour = timeseries["time"].dt.floor("h")
+    if bool((((timeseries["time"] - hour) // pd.Timedelta(seconds=1)) % step_s).any()) or 3600 % step_s:
+        hour = (
+            timeseries["time"].groupby(hour).transform("min")
+        )  # no step begins with the hour: rows say when they do
+    groups = timeseries.assign(hour=hour).groupby(["hour", "site"], sort=False, observed=True)
     found = groups[columns].agg({name: _RULES[BY_NAME[name].over_time] for name in columns})
     found = found.rename(columns={name: f"{name}[{BY_NAME[name].unit}]" for name in columns})
     found.insert(0, "covered[s]", groups.size() * step_s)
