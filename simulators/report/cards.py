@@ -88,7 +88,7 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     cost = summary.get("cost")
     if not cost:
         return []
-    unit = "" if cost["unit"] == "1" else cost["unit"]
+    unit = cost["unit"]
     detail = f"energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"
     return [page.card("Cost of electricity", number(cost["total"], unit), detail)]
 
