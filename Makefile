@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test lint types kills clean
+.PHONY: install run test lint types kills fuzz clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,12 @@ test: lint types
 # 60 runs killed at random moments: what is left, and what --resume makes of it
 kills: install
 	$(PY) -m tests.scenarios.kills
+
+# broken inputs at random, some minutes: make fuzz CASES=10000 SEED=7
+CASES ?= 3000
+SEED ?= 1
+fuzz: install
+	$(PY) -m tests.fuzz $(CASES) $(SEED)
 
 clean:
 	rm -rf $(VENV) results/* .pytest_cache .mypy_cache .ruff_cache build *.egg-info

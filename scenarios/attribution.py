@@ -14,13 +14,13 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-import typer
 from tqdm import tqdm
 
 from scenarios.attribution_figures import write_figures
 from scenarios.attribution_report import answer, terminal_table, write_html
 from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
 from simulators.commandline import command
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference import attribution
 from simulators.inference.stated import stated
@@ -98,9 +98,9 @@ def run(options: WhatIf) -> None:
     print(f"report: {target / 'report.html'}")
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(WhatIf, run))
     return made
 

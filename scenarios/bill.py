@@ -15,6 +15,9 @@ from simulators.tariff.local import LocalTimes
 from simulators.tariff.options import TariffOptions
 from simulators.tariff.tariff import Bill
 
+UNSTATED = "currency units"
+"""In place of a currency that neither the price series nor --currency says."""
+
 NO_PRICE = "no price of energy is known (--price FILE, or --energy-price)"
 
 
@@ -69,7 +72,7 @@ def currency(options: TariffOptions, price_unit: str) -> str:
         raise InputError("--export-at-price: no price series, expected --price FILE or --feed-in-per-kwh")
     takes_series = options.energy_price is None or options.export_at_price
     if options.currency is None:
-        return series or "1"
+        return UNSTATED if series in ("", "1") else series
     if takes_series and series not in ("", "1", options.currency.upper()):
         raise InputError(
             f"--currency: {options.currency} given, but the price series is in {series}; expected the same"

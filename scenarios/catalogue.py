@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 import typer
 
-from simulators.commandline import one_line
+from simulators.console import App
 from simulators.errors import InputError
 
 Rows = Iterable[Sequence[str]]
@@ -134,9 +133,9 @@ def table(rows: Rows) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def app(name: str) -> typer.Typer:
+def app(name: str) -> App:
     """The command of a list, or `simulator`."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(_simulator if name == "simulator" else _shower(name))
     return made
 
@@ -158,8 +157,4 @@ def _simulator(
     """Run one simulator as a process of its own; a study says where: --where inference=127.0.0.1:5555."""
     from simulators.remote import serve
 
-    try:
-        serve(room, listen)
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    serve(room, listen)

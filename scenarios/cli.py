@@ -8,6 +8,8 @@ import sys
 from importlib import metadata
 from typing import Any
 
+from simulators.console import one_line
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": (
         "scenarios.solar_datacenter",
@@ -100,12 +102,13 @@ def main() -> None:
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.7)
         hint = f"; did you mean {close[0]}?" if close else ""
-        print(f"error: {name}: no such command, expected one of {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+        said = f"{one_line(name)[:80]}: no such command, expected one of {', '.join(COMMANDS)}{hint}"
+        print(f"error: {one_line(said)}", file=sys.stderr)
         sys.exit(2)
     module = importlib.import_module(COMMANDS[name][0])
     app: Any = module.app(name) if name in CATALOGUE else module.app()
     sys.argv = [f"wattloop {name}", *arguments[1:]]
-    app()
+    app(prog_name=sys.argv[0])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import matplotlib as mpl
-import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
 from scenarios.workers import WorkerOptions
 from simulators.commandline import command
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.stated import stated
 from simulators.quantities.forecast import FORECASTS
@@ -57,7 +57,7 @@ class ComparePolicies(BaseModel):
         "e.g. perfect,persistence,seasonal,noisy=0.05,noisy=0.1,noisy=0.2; noisy=ERROR, a day ahead",
     )
     starts: int = Field(1, ge=1, le=365, description="start dates to run from")
-    apart_days: float = Field(70.0, gt=0, description="days from one start to the next")
+    apart_days: float = Field(70.0, gt=0, le=36_600, description="days from one start to the next")
     pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/compare_policies"), description="folder for the results")
 
@@ -145,9 +145,9 @@ def _bounds(study: Study, policies: Sequence[str], dates: Sequence[str]) -> list
     return [bound(study.changed(start=date)) for date in dates] if joint else []
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(ComparePolicies, run, skip=SKIP))
     return made
 

@@ -17,7 +17,7 @@ import typer
 
 from scenarios.finished import Finished, differing, other_work, read_finished
 from scenarios.side_by_side import figure, lined_up, terminal, write_page
-from simulators.commandline import one_line
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
@@ -106,16 +106,12 @@ def _command(
 
     Refuses what did not see the same requests (seed, length, traffic, files; then what was recorded), unless told.
     """
-    try:
-        lay_side_by_side(results, different_requests, out)
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    lay_side_by_side(results, different_requests, out)
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(_command)
     return made
 

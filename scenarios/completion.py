@@ -17,6 +17,9 @@ if __name__ == "__main__":
 import typer
 from typer.main import get_command
 
+from simulators.console import App
+from simulators.errors import InputError
+
 SHELLS = ("bash", "zsh")
 
 BASH = """\
@@ -122,14 +125,13 @@ def _command(shell: Annotated[str, typer.Argument(help="bash or zsh")] = "bash")
     zsh: wattloop completion zsh >> ~/.zshrc
     """
     if shell not in SHELLS:
-        print(f"error: completion: {shell!r} given, expected {' or '.join(SHELLS)}", file=sys.stderr)
-        raise typer.Exit(2)
+        raise InputError(f"completion: {shell!r} given, expected {' or '.join(SHELLS)}")
     print(script(shell), end="")
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(_command)
     return made
 

@@ -21,6 +21,8 @@ if __name__ == "__main__":
 import typer
 from packaging.requirements import Requirement
 
+from simulators.console import App
+
 GIB = 2**30
 LEAST_MEMORY_GIB = 1.0
 """The main scenario takes about half of it."""
@@ -196,9 +198,9 @@ def _command() -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(_command)
     return made
 

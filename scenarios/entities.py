@@ -129,7 +129,7 @@ def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, spa
     config = {
         "battery": battery,
         "dispatch": site.storage.dispatch,
-        "connection": site.connection.plain(span.start, place.timezone, study.run.step),
+        "connection": site.connection.plain(span.start, place.timezone, study.run.step, study.length_s),
         "return_by_s": study.run.length_s if site.storage.soc_end == "start" else None,
         "ageing_at_c": site.storage.ageing_at_c,
     }

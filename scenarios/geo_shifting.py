@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
 import matplotlib as mpl
 import pandas as pd
-import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
@@ -30,6 +29,7 @@ from scenarios.simulation import simulate
 from scenarios.study import RunOptions, SiteStudy, Study
 from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
@@ -199,9 +199,9 @@ def terminal(rows: pd.DataFrame) -> str:
     )  # fmt: skip
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(GeoShifting, run, GeoShifting(), SKIP))
     return made
 

@@ -56,7 +56,7 @@ class HostingStudy(BaseModel):
         CURTAILED_PERCENT, ge=0, lt=100, description="of its energy that a flexible load may miss, %"
     )
     tolerance_mw: float = Field(
-        0.01, gt=0, description="how near a load is found to the one that violates a limit, MW"
+        0.01, gt=0, le=10**4, description="how near a load is found to the one that violates a limit, MW"
     )
     pool: HostingWorkers = HostingWorkers()
     out: Path = Field(

@@ -20,7 +20,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import typer
 from pydantic import BaseModel, ConfigDict
 
 from scenarios.checkpoints import FolderCheckpoints
@@ -38,6 +37,7 @@ from scenarios.own_supply import with_own_supply
 from scenarios.simulation import Listener, simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
 from simulators.commandline import command
+from simulators.console import App
 from simulators.grid.network import Network
 from simulators.grid.options import NetworkOptions
 from simulators.grid.plain import record_from_plain
@@ -112,11 +112,9 @@ def _network(options: NetworkOptions) -> Network:
     )
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The commands."""
-    commands = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
-    )
+    commands = App(__doc__)
     commands.command("run")(command(GridIntegration, run, GridIntegration(), SKIP))
     asked = ConnectionStudy(study=STUDY.changed(mw=7.5))
     commands.command("connection")(command(ConnectionStudy, connection, asked, SKIP))

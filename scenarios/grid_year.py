@@ -28,7 +28,7 @@ class YearStudy(BaseModel):
     network: NetworkOptions = NetworkOptions()
     window: Window = Window()
     bus: str | None = Field(None, description="bus of a constant load: index or name  [default: none]")
-    mw: float | None = Field(None, description="its power, MW; negative: it feeds in")
+    mw: float | None = Field(None, ge=-(10**5), le=10**5, description="its power, MW; negative: it feeds in")
     elements: bool = Field(
         False, description="also write voltage and loading of every element and step (elements.parquet)"
     )

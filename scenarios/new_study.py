@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scenarios.study import RunOptions, SiteStudy, Study
-from simulators.commandline import one_line
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.options import BARE, kinds, nested, whole_option
 from simulators.profiles.options import DEFAULT_SITE
@@ -178,17 +178,13 @@ def _command(
     name: Annotated[Path, typer.Argument(metavar="NAME", help="of the site; the file is NAME.toml")],
 ) -> None:
     """Write a study to start from: every option with its unit and default, commented out but for the main ones."""
-    try:
-        path = write_study(name)
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    path = write_study(name)
     print(f"{path}: change it, then wattloop run --config {path} --out results/{path.stem}")
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(_command)
     return made
 

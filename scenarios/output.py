@@ -165,7 +165,9 @@ def write_results(
     config = configuration(result.plan, options, result.facts)
     folder.write_json("config.json", config)
     zones = {name: site.timezone for name, site in result.plan.sites.items()}
-    write_hourly(folder.path(HOURLY), result.timeseries, result.study.run.step, zones)
+    prices = {site.price_unit for site in result.plan.sites.values()} - {""}
+    units = {"price_per_kwh": prices.pop()} if len(prices) == 1 else {}
+    write_hourly(folder.path(HOURLY), result.timeseries, result.study.run.step, zones, units)
     summary = result.to_json()
     summary["series"] = [entry.entry() for entry in result.inputs if entry.format]
     if result.real_time is not None:

@@ -25,7 +25,7 @@ from scenarios.paper.duel import accounting_duel, policy_table
 from scenarios.paper.experiments import EXPERIMENTS, Experiment, consequences
 from scenarios.paper.figures import draw
 from scenarios.paper.report import case_table, write_report
-from simulators.errors import InputError
+from simulators.console import App
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 
@@ -97,16 +97,12 @@ def _main(
 ) -> None:
     """Run the paper's experiments: requests, lengths, batch, rate, parallelism, case-study, or all."""
     folder = out or Path("results") / ("paper" if which == Which.all else f"paper-{which.value}")
-    try:
-        run(which.value, quick, folder)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    run(which.value, quick, folder)
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    commands = App()
     commands.command()(_main)
     return commands
 

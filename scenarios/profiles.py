@@ -20,7 +20,7 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
-from simulators.commandline import one_line
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.options import option_name
 from simulators.profiles.fileref import FileRef
@@ -48,13 +48,8 @@ _READING = (
 
 def show(path: Path, purpose: str | None, out: Path | None, **reading: str | None) -> None:
     """Print what a file holds, and draw it below `out`."""
-    try:
-        given = {name: value for name, value in reading.items() if value is not None}
-        ref = _reference(path, given)
-        known, findings = inspected(ref, purpose)
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    given = {name: value for name, value in reading.items() if value is not None}
+    known, findings = inspected(_reference(path, given), purpose)
     print(f"{path}: {known.title}, holds {known.holds}; specified in {known.source}")
     for finding in findings:
         print(f"\nas {finding.kind}")
@@ -132,11 +127,9 @@ def _inspect() -> Any:
     return command
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The commands."""
-    made = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
-    )
+    made = App(__doc__)
     made.callback()(lambda: None)
     made.command("inspect")(_inspect())
     return made

@@ -13,13 +13,13 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios import catalogue
 from scenarios.screen import Screen, ScreenError
 from scenarios.study import Study
 from simulators.commandline import command
+from simulators.console import App
 from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
 
@@ -99,9 +99,9 @@ def terminal(rows: pd.DataFrame) -> str:
     )  # fmt: skip
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(Screening, run, skip=SKIP))
     return made
 

@@ -12,7 +12,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import typer
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
@@ -23,6 +22,7 @@ from scenarios.sizes import OBJECTIVES, figure, parse_sizes, sized, sizings
 from scenarios.study import RunOptions, Study
 from scenarios.workers import WorkerOptions
 from simulators.commandline import command
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.recorder.store import RunFolder
 from simulators.report.labels import energy_text, number, share
@@ -44,9 +44,10 @@ class SizingStudy(BaseModel):
     pv_cost_per_kw_year: float = Field(
         0.0,
         ge=0,
+        le=10**9,
         description="what a kW of PV costs in a year (its price over its life), in the price's currency",
     )
-    battery_cost_per_kwh_year: float = Field(0.0, ge=0, description="... and a kWh of battery")
+    battery_cost_per_kwh_year: float = Field(0.0, ge=0, le=10**9, description="... and a kWh of battery")
     pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/sizing"), description="folder for the results")
 
@@ -103,9 +104,9 @@ def run(chosen: SizingStudy) -> None:
     print(f"results: {target}")
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(SizingStudy, run, skip=SKIP))
     return made
 

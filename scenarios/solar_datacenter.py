@@ -16,7 +16,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.checkpoints import FolderCheckpoints
@@ -29,6 +28,7 @@ from scenarios.simulation import Listener, simulate
 from scenarios.study import Study
 from scenarios.summary import compare
 from simulators.commandline import command
+from simulators.console import App
 from simulators.orphans import belonging, end_with_parent
 from simulators.recorder.manifest import MANIFEST
 from simulators.recorder.store import RunFolder
@@ -163,9 +163,9 @@ def _figures(out: Path) -> Figures:
     return Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(SolarDatacenter, run, skip=SKIP))
     return made
 

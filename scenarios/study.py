@@ -16,14 +16,12 @@ What a table leaves out has its default. Several ``[[sites]]`` make one world, e
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -32,6 +30,7 @@ from simulators.carbon.options import AccountingOptions
 from simulators.datacenter.load import MeasuredLoad
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
+from simulators.files import parse_toml
 from simulators.generation.options import GenerationOptions
 from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
@@ -39,6 +38,7 @@ from simulators.inference.routing import INDEPENDENT
 from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
+from simulators.profiles.times import in_zone
 from simulators.rooms import host_and_port
 from simulators.scheduler.options import ControlOptions, DispatchOptions
 from simulators.storage.options import ConnectionOptions, StorageOptions
@@ -47,6 +47,9 @@ from simulators.traffic.options import TrafficOptions
 
 SITE_SERVING = Serving(model="meta-llama/Llama-3.1-70B", gpu="h100", tp=4, replicas=2, power_law="auto")
 """What a site serves unless told otherwise: two instances of a 70-billion-parameter model on eight GPUs."""
+
+MOST_STEPS, MOST_REQUESTS, MOST_BINS = 35_000_000, 1e9, 1e9
+"""A year of seconds, and what a machine of today simulates in some days."""
 
 Room = Literal[
     "carbon", "price", "generation", "controller", "traffic", "inference", "load", "datacenter", "storage"
@@ -68,7 +71,7 @@ class RunOptions(Part):
     )
     days: float = Field(7.0, gt=0, le=3660, description="length of the run, days")
     step: int = Field(60, ge=1, le=3600, description="length of a step, s")
-    seed: int = Field(42, ge=0, description="random seed")
+    seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
     drain_hours: float | None = Field(
         None,
         ge=0,
@@ -79,6 +82,7 @@ class RunOptions(Part):
     power_resolution_s: float | None = Field(
         None,
         ge=0.01,
+        le=3600,
         description="also write GPU power at this resolution to power_fast.parquet, s, e.g. 0.1  [default: not]",
     )
 
@@ -122,12 +126,11 @@ class RunOptions(Part):
             return default.astimezone(UTC)
         try:
             start = datetime.fromisoformat(self.start)
-            start = start if start.tzinfo else start.replace(tzinfo=ZoneInfo(timezone))
-            return start.astimezone(UTC)
-        except (ValueError, OverflowError):
+        except ValueError:
             raise InputError(
                 f"--start: {self.start!r} given, expected a date such as 2017-06-05 or 2017-06-05T06:00"
             ) from None
+        return in_zone(start, timezone, "--start")
 
 
 class ClusterOptions(Part):
@@ -140,12 +143,13 @@ class ClusterOptions(Part):
     mw: float | None = Field(
         None,
         gt=0,
+        le=100_000,
         description="rated power of the facility, MW: so many copies of the simulated cluster  [default: one]",
     )
     slo_ttft: float = Field(
-        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
+        2.0, gt=0, le=10**6, description="goodput counts requests with a time to first token up to this, s"
     )
-    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
+    slo_tpot: float = Field(0.1, gt=0, le=10**6, description="... and a time per output token up to this, s")
 
 
 class SiteStudy(Part):
@@ -256,6 +260,25 @@ class Study(Part):
             raise ValueError(reason)
         return self
 
+    @model_validator(mode="after")
+    def _of_a_size_that_ends(self) -> Self:
+        if self.steps > MOST_STEPS:
+            raise ValueError(
+                f"--days, --step: {self.steps} steps of {self.run.step} s, expected at most {MOST_STEPS:,}: fewer days "
+                "or longer steps"
+            )
+        rows = self.steps * self.run.bins_per_step
+        if rows > MOST_BINS:
+            raise ValueError(f"--power-resolution-s: {rows:.3g} rows, expected at most {MOST_BINS:.0e}")
+        for site in self.sites:
+            requests = site.traffic.rate * self.run.length_s
+            if site.serves and site.traffic.trace is None and requests > MOST_REQUESTS:
+                raise ValueError(
+                    f"--rate, --days: {requests:.3g} requests, expected at most {MOST_REQUESTS:.0e}: a lower rate, "
+                    "of a cluster that --mw copies"
+                )
+        return self
+
     @property
     def site(self) -> SiteStudy:
         """The first site, in most studies the only one."""
@@ -328,10 +351,7 @@ class Study(Part):
             entries, where = read_config(file), f"{file}: "
             entries = entries.get("study", entries)
         else:
-            try:
-                entries = tomllib.loads(source)
-            except tomllib.TOMLDecodeError as error:
-                raise InputError(f"study: {error}, expected TOML") from None
+            entries = parse_toml(source, "study")
         study: Study = tree.checked(tree.place(entries, where), file)
         return study
 

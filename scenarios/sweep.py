@@ -26,7 +26,8 @@ from scenarios.study import Study
 from scenarios.sweep_grid import Variant, variants
 from scenarios.sweep_record import FIRST, ROWS, Kept, row_of, table
 from scenarios.workers import WorkerOptions, each
-from simulators.commandline import command, one_line
+from simulators.commandline import command
+from simulators.console import App, one_line
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 
@@ -140,9 +141,9 @@ def terminal(found: pd.DataFrame, varied: list[str]) -> str:
     return f"{text}\n... and {more} more (sweep.csv)" if more > 0 else text
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(Sweep, run, skip=SKIP))
     return made
 

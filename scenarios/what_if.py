@@ -73,10 +73,10 @@ class WhatIf(BaseModel):
     slo_tpot: float = Field(0.1, gt=0, description="... and of the time per output token, s")
     site: str = Field("california", description="whose mean carbon intensity counts")
     carbon_intensity: float | None = Field(
-        None, ge=0, description="gCO2eq/kWh  [default: the mean of the site's record]"
+        None, ge=0, le=5000, description="gCO2eq/kWh  [default: the mean of the site's record]"
     )
     pue: float = Field(1.2, ge=1, le=10, description="power usage effectiveness, facility / IT")
-    seed: int = Field(42, ge=0, description="random seed")
+    seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
     out: Path = Field(Path("results/attribution"), description="folder for the results")
 
     @property

@@ -2,13 +2,13 @@
 
 The leaves of a tree (`simulators.options`) become options: ``pv_kw`` -> ``--pv-kw``. The same names may stand in a
 TOML or JSON file given as ``--config``. What is typed wins over the file, the file over the defaults. A wrong input
-ends with one line on stderr and exit code 2.
+ends with one line on stderr and exit code 2
+(`simulators.console`).
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_origin
@@ -17,7 +17,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from simulators.errors import InputError, RunStopped
+from simulators.console import App
 from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config, whole_option
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -58,19 +58,12 @@ def command(
     tree = Tree(model, default, skip)
 
     def parse(config: Path | None = None, **typed: Any) -> None:
-        try:
-            from_file = read_config(config) if config else {}
-            entries = tree.place(from_file, f"--config {config}: ")
-            for name, value in typed.items():
-                if value not in (None, [], ()):
-                    put(entries, tree.leaves[name].path, value)
-            run(tree.checked(entries, config))
-        except InputError as error:
-            print(f"error: {one_line(error)}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except RunStopped as error:
-            print(f"error: {one_line(error)}", file=sys.stderr)
-            raise typer.Exit(1) from None
+        from_file = read_config(config) if config else {}
+        entries = tree.place(from_file, f"--config {config}: ")
+        for name, value in typed.items():
+            if value not in (None, [], ()):
+                put(entries, tree.leaves[name].path, value)
+        run(tree.checked(entries, config))
 
     about = typer.Option(help="TOML or JSON file with options named as below, or a result's config.json")
     parameters = [_parameter("config", Annotated[Path | None, about])]
@@ -86,13 +79,6 @@ def command(
     return parse
 
 
-def one_line(error: BaseException) -> str:
-    """A message on one line, without control characters, of at most 300 characters."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
-    text = " ".join(text.split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -104,6 +90,6 @@ def main(
     skip: Sequence[str] = (),
 ) -> None:
     """Run a script that is one command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app = App()
     app.command()(command(model, run, default, skip))
     app()

@@ -53,7 +53,28 @@ def private(folder: Path) -> bool:
         return False
     if not hasattr(os, "getuid"):
         return True
+    if not _ours(found):
+        return False
+    try:
+        return all(map(_keeps, folder.resolve().parents)) and all(
+            _ours(path.lstat()) for path in folder.iterdir()
+        )
+    except OSError:
+        return False
+
+
+def _ours(found: os.stat_result) -> bool:
+    """Whether nobody but us can have written it, nor can."""
     return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _keeps(parent: Path) -> bool:
+    """Whether others cannot put something else in the place of what is ours in a folder: it is ours or root's, and
+    who else may write to it may not rename what others own."""
+    found = parent.stat()
+    if found.st_uid not in (0, os.getuid()):
+        return False
+    return not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(found.st_mode & stat.S_ISVTX)
 
 
 def cache_folder(room: Path, sources: Sequence[Path]) -> Path | None:

@@ -7,8 +7,7 @@ flat (``pv_kw = 30``), in the tables of the tree (``[[sites]]``, ``generation = 
 from __future__ import annotations
 
 import difflib
-import json
-import tomllib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from simulators.errors import InputError
+from simulators.files import control, read_json, read_toml
 
 EACH = "*"
 """Stands in a path for every entry of a list: an option given once holds for all sites of a study."""
@@ -32,6 +32,9 @@ HIDDEN = "hidden"
 SIZES = (1e-9, 1e12)
 """Between which sizes a number other than 0 may lie, whatever it is of: beyond them lie slips of the hand, and sums of
 them that no computer can hold."""
+
+ODD_NUMBER = re.compile(r"_|[^\x00-\x7f]")
+"""What Python takes in a number and nobody else writes there."""
 
 OPTION = "option"
 """Key of a field's `json_schema_extra`: a list of parts that is one repeatable option of this name, not taken apart."""
@@ -142,27 +145,26 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read or holds no table.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        entries = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
-        raise InputError(f"--config {path}: no such file") from None
-    except RecursionError:
-        raise InputError(f"--config {path}: nested too deeply, expected a table of options") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"--config {path}: {error}, expected TOML or JSON") from None
+    read = read_json if path.suffix == ".json" else read_toml
+    entries: Any = read(path, f"--config {path}", "TOML or JSON")
     if not isinstance(entries, dict):
         raise InputError(f"--config {path}: expected a table of options, name by name")
     entries = entries.get("options", entries)
-    if not isinstance(entries, dict):
+    if not isinstance(entries, dict) or not entries:
         raise InputError(f"--config {path}: expected a table of options, name by name")
     return entries
 
 
-def _underscored(value: Any) -> Any:
+def _underscored(value: Any, where: str) -> Any:
     if isinstance(value, dict):
-        return {str(key).replace("-", "_"): _underscored(item) for key, item in value.items()}
-    return [_underscored(item) for item in value] if isinstance(value, list) else value
+        made: dict[str, Any] = {}
+        for key, item in value.items():
+            name = str(key).replace("-", "_")
+            if name in made:
+                raise InputError(f"{where}{name}: given twice, with - and with _; expected once")
+            made[name] = _underscored(item, where)
+        return made
+    return [_underscored(item, where) for item in value] if isinstance(value, list) else value
 
 
 class Tree:
@@ -202,7 +204,7 @@ class Tree:
             If a name is neither a leaf nor a part; the message suggests the nearest.
         """
         tree: dict[str, Any] = self._default.model_dump(mode="python")
-        entries = _underscored(dict(entries))
+        entries = _underscored(dict(entries), where)
         names = sorted(entries, key=lambda name: not isinstance(entries[name], Mapping | list))  # parts first
         for name in names:
             value = entries[name]
@@ -217,7 +219,8 @@ class Tree:
         return tree
 
     def checked(self, tree: Mapping[str, Any], file: Path | None = None) -> Any:
-        """The validated model; pydantic's first finding, or a number of an impossible size, as one line."""
+        """The validated model; pydantic's first finding, or what it would take for a number, as one line."""
+        self._check_spelling(tree, file)
         try:
             found = self.model.model_validate(tree)
         except ValidationError as error:
@@ -232,6 +235,25 @@ class Tree:
                 f"{SIZES[0]:g} and {SIZES[1]:g}"
             )
         return found
+
+    def _check_spelling(self, tree: Mapping[str, Any], file: Path | None) -> None:
+        """Refuse what would be read as something else: ``1_000``, full-width digits, true for 1, control characters."""
+        where = f" (in {file})" if file else ""
+        for leaf in self.leaves.values():
+            meant = set(kinds(leaf.field))
+            number = bool(meant & {int, float}) and not meant & {bool, str}
+            for given in _given(tree, leaf.path):
+                if isinstance(given, str) and control(given):
+                    shown = "".join(letter if letter.isprintable() else "?" for letter in given)[:60]
+                    raise InputError(
+                        f"{option_name(leaf.name)}: {shown!r} given{where}, expected text without control characters"
+                    )
+                if number and isinstance(given, bool):
+                    raise InputError(f"{option_name(leaf.name)}: {given} given{where}, expected a number")
+                if number and isinstance(given, str) and ODD_NUMBER.search(given):
+                    raise InputError(
+                        f"{option_name(leaf.name)}: {given[:60]!r} given{where}, expected a number such as 1200 or 0.5"
+                    )
 
     def _names_within(self, path: tuple[str, ...]) -> list[str]:
         """Names in the parts of a list that is one option; none if the path leads into none."""
@@ -267,6 +289,50 @@ class Tree:
         if isinstance(given, Mapping):
             return f"{option_name(found[0].name)}: {reason}{where}"
         return f"{option_name(found[0].name)}: {given!r} given{where}, {reason}"
+
+
+def check_numbers(model: type[BaseModel], entries: Mapping[str, Any], where: str) -> None:
+    """Refuse true, and text such as ``1_0``, where a model has numbers: pydantic takes them for some.
+
+    Raises
+    ------
+    InputError
+        `where` opens the message.
+
+    Examples
+    --------
+    >>> class Kettle(BaseModel):
+    ...     cups: int
+    >>> check_numbers(Kettle, {"cups": True}, "kettle.toml")
+    Traceback (most recent call last):
+        ...
+    simulators.errors.InputError: kettle.toml: cups is True, expected a number
+    """
+    for name, value in entries.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            continue
+        of_numbers = {int, float} & set(kinds(field)) and not {bool, str} & set(kinds(field))
+        for item in (
+            value.values() if isinstance(value, Mapping) and get_origin(kinds(field)[0]) is dict else (value,)
+        ):
+            odd = isinstance(item, bool) or (isinstance(item, str) and ODD_NUMBER.search(item))
+            if odd and (of_numbers or (item is not value and Any not in get_args(kinds(field)[0]))):
+                raise InputError(f"{where}: {name} is {str(item)[:40]}, expected a number")
+
+
+def _given(tree: Any, path: Sequence[str]) -> Iterator[Any]:
+    """Every value that stands at a path of a tree, those of a list one by one."""
+    if path and path[0] == EACH:
+        for item in tree if isinstance(tree, list | tuple) else ():
+            yield from _given(item, path[1:])
+    elif path:
+        if isinstance(tree, Mapping) and path[0] in tree:
+            yield from _given(tree[path[0]], path[1:])
+    elif isinstance(tree, list | tuple):
+        yield from tree
+    else:
+        yield tree
 
 
 def _absurd(value: Any, path: tuple[str, ...] = ()) -> tuple[tuple[str, ...], float] | None:

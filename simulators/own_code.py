@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.files import read_bytes
+from simulators.options import ODD_NUMBER, nearest
 
 _SPEC = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>\w*)(?::(?P<rest>.*))?)?", re.DOTALL)
 
@@ -57,12 +58,10 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     path = Path(match["file"])
     if not match["name"]:
         raise InputError(f"{what} {path}: no class named, expected FILE.py:CLASS")
-    if not path.is_file():
-        raise InputError(f"{what} {path}: no such file")
+    source = read_bytes(path, f"{what} {path}")
     try:
-        source = path.read_bytes()
         code = compile(source, str(path), "exec", dont_inherit=True)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = getattr(error, "lineno", None)
         raise InputError(
             f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {first_line(error)}"
@@ -119,6 +118,10 @@ def parse_options(text: str, what: str) -> dict[str, Any]:
         if name in found:
             raise InputError(f"{what}: {name} is given twice, expected once")
         found[name] = _literal(value.strip())
+        if isinstance(found[name], int | float | complex) and ODD_NUMBER.search(value.strip()):
+            raise InputError(
+                f"{what}: {name} is {value.strip()[:40]!r}, expected a number such as 1200 or 0.5"
+            )
     return found
 
 
@@ -128,7 +131,7 @@ def _literal(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 

@@ -108,9 +108,10 @@ def test_wrong_values_are_one_line(arguments, expected):
 def test_unknown_options_are_refused():
     ended, kettle = boil("--spout", "long")
     assert kettle is None
-    assert ended.code == 2
-    assert "No such option: --spout" in ended.err
-    assert "Traceback" not in ended.err
+    assert ended.complaint.startswith("--spout: no such option of ")
+    assert boil("--power_kw", 3)[0].complaint.split("; ")[1] == "did you mean --power-kw?"
+    assert boil("--cups")[0].complaint == "--cups: no value given, expected one; --help tells what it means"
+    assert boil("--lid=3")[0].complaint.startswith("--lid: given a value, expected none")
 
 
 @pytest.mark.parametrize(
@@ -162,13 +163,77 @@ def test_help_names_every_option_with_its_unit_and_default():
     assert "[default: None]" not in text
 
 
-def test_a_bug_keeps_its_traceback():
-    def run(kettle: Kettle) -> None:
-        """Fail."""
-        raise ZeroDivisionError
+def faulty(kettle: Kettle) -> None:
+    """Fail."""
+    raise ZeroDivisionError("of \x1b[31m a kettle\nand more")
 
+
+def test_a_fault_is_reported_with_the_path_of_a_log_that_only_its_owner_reads(tmp_path, monkeypatch):
+    monkeypatch.delenv("WATTLOOP_DEBUG", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = call(Kettle, faulty, "--cups", 3)
+    said, told = ended.err.splitlines()
+    assert (ended.code, ended.out) == (70, "")
+    assert (
+        said == "error: a fault in WattLoop, not in your input: ZeroDivisionError: of [31m a kettle and more"
+    )
+    [log] = tmp_path.iterdir()
+    assert told.endswith(f"the traceback is in {log}")
+    assert log.stat().st_mode & 0o777 == 0o600
+    text = log.read_text()
+    assert "['--cups', '3']" in text
+    assert "in faulty" in text
+
+
+def test_a_fault_without_a_place_for_a_log_is_reported_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    ended = call(Kettle, faulty)
+    assert ended.code == 70
+    assert "no log could be written (no such file or directory)" in ended.err.splitlines()[1]
+
+
+def test_debugging_keeps_the_traceback(monkeypatch):
+    monkeypatch.setenv("WATTLOOP_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        call(Kettle, run)
+        call(Kettle, faulty)
+    with pytest.raises(InputError):
+        boil("--cups", 0)
+
+
+def test_memory_that_is_not_there_and_files_that_cannot_be_written_are_one_line(tmp_path):
+    def greedy(kettle: Kettle) -> None:
+        """Fail."""
+        if kettle.cups == 1:
+            raise MemoryError
+        (tmp_path / ("n" * 300)).write_text("")
+
+    assert call(Kettle, greedy, "--cups", 1).complaint.startswith("this takes more memory than there is")
+    assert call(Kettle, greedy).complaint.endswith("nn: file name too long")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "expected"),
+    [
+        (["--power-kw", "1_0"], "", "--power-kw: '1_0' given, expected a number such as 1200 or 0.5"),
+        (["--power-kw", "１２"], "", "--power-kw: '１２' given, expected a number such as"),
+        (["--tea", "gre\x00en"], "", "--tea: 'gre?en' given, expected text without control characters"),
+        (["--without", "milk\x1b[0m"], "", "--without: 'milk?[0m' given, expected text without"),
+        ([], "power_kw = true", "--power-kw: True given (in FILE), expected a number"),
+        ([], "power-kw = 1\npower_kw = 2", "--config FILE: power_kw: given twice, with - and with _"),
+        ([], "power_kw = 1\npower_kw = 2", "--config FILE: not valid TOML: Cannot overwrite a value"),
+        ([], "power_kw = 1e400", "--config FILE: power_kw is inf, expected a finite number"),
+        ([], f"cups = {10**30}", "--config FILE: cups is a number of 100 bits, expected at most 1e18"),
+        ([], f"cups = {'9' * 5000}", "--config FILE: not valid TOML: a number has too many digits"),
+        ([], "cups = " + "[" * 9999, "--config FILE: nested too deeply"),
+        ([], 'tea = "a\\u0000"', "--config FILE: tea holds control characters"),
+        ([], "", "--config FILE: expected a table of options"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(tmp_path, arguments, file, expected):
+    given = tmp_path / "kettle.toml"
+    given.write_text(file)
+    complaint = boil(*arguments)[0].complaint if arguments else boil("--config", given)[0].complaint
+    assert complaint.replace(str(given), "FILE").startswith(expected)
 
 
 @pytest.mark.parametrize("value", ["1e-320", "5e-324", "1e-10", "1e13", "1e308"])

@@ -128,7 +128,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "mine.py").mkdir()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="is a folder, expected a file"):
         load_class(f"{tmp_path}/mine.py:Mine", "policy")
 
 

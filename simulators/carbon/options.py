@@ -35,22 +35,28 @@ class AccountingOptions(BaseModel):
         "[default: as the grid's series says, else operational]",
     )
     pv_g_per_kwh: float | None = Field(
-        None, ge=0, description="life-cycle emissions of PV, gCO2eq/kWh  [default: 41, from 1 MW on 48]"
+        None,
+        ge=0,
+        le=10**4,
+        description="life-cycle emissions of PV, gCO2eq/kWh  [default: 41, from 1 MW on 48]",
     )
     wind_g_per_kwh: float | None = Field(
-        None, ge=0, description="life-cycle emissions of wind, gCO2eq/kWh  [default: 11]"
+        None, ge=0, le=10**4, description="life-cycle emissions of wind, gCO2eq/kWh  [default: 11]"
     )
     battery_kg_per_kwh: float | None = Field(
-        None, ge=0, description="making of the battery, kgCO2eq per kWh of capacity  [default: 83.5]"
+        None,
+        ge=0,
+        le=10**4,
+        description="making of the battery, kgCO2eq per kWh of capacity  [default: 83.5]",
     )
     battery_life_years: float | None = Field(
         None, gt=0, le=100, description="over which the battery's making is spread, years  [default: 15]"
     )
     gpu_embodied_kg: float | None = Field(
-        None, ge=0, description="making of one GPU, kgCO2eq  [default: as data/gpus has it]"
+        None, ge=0, le=10**6, description="making of one GPU, kgCO2eq  [default: as data/gpus has it]"
     )
     server_embodied_kg: float | None = Field(
-        None, ge=0, description="making of one server without its GPUs, kgCO2eq  [default: 2500]"
+        None, ge=0, le=10**7, description="making of one server without its GPUs, kgCO2eq  [default: 2500]"
     )
     hardware_life_years: float | None = Field(
         None, gt=0, le=100, description="over which GPUs and servers are spread, years  [default: 6]"
@@ -59,6 +65,7 @@ class AccountingOptions(BaseModel):
     building_kg_per_kw: float | None = Field(
         None,
         ge=0,
+        le=10**6,
         description="making of the building, kgCO2eq per kW of IT capacity; counts it  "
         "[default: 180 with --building]",
     )
@@ -69,7 +76,10 @@ class AccountingOptions(BaseModel):
         None, ge=0, le=1, description="share of the import that a power purchase agreement covers"
     )
     ppa_kwh: float | None = Field(
-        None, ge=0, description="or the energy that it delivers over the run, kWh; covers at most the import"
+        None,
+        ge=0,
+        le=10**12,
+        description="or the energy that it delivers over the run, kWh; covers at most the import",
     )
     ppa_profile: FileRef | None = Field(
         None,
@@ -77,7 +87,10 @@ class AccountingOptions(BaseModel):
         json_schema_extra={HIDDEN: ["kind", "rating", "elsewhere"]},
     )
     ppa_g_per_kwh: float = Field(
-        0.0, ge=0, description="factor of the agreement, gCO2eq/kWh; market-based, so 0 for sun and wind"
+        0.0,
+        ge=0,
+        le=10**4,
+        description="factor of the agreement, gCO2eq/kWh; market-based, so 0 for sun and wind",
     )
     go_share: float | None = Field(
         None,
@@ -86,18 +99,24 @@ class AccountingOptions(BaseModel):
         description="share of the import with guarantees of origin (or RECs), beside the agreement",
     )
     go_mwh: float | None = Field(
-        None, ge=0, description="or the guarantees cancelled for this run, MWh; cover at most what is left"
+        None,
+        ge=0,
+        le=10**9,
+        description="or the guarantees cancelled for this run, MWh; cover at most what is left",
     )
-    go_g_per_kwh: float = Field(0.0, ge=0, description="factor of the guarantees, gCO2eq/kWh")
+    go_g_per_kwh: float = Field(0.0, ge=0, le=10**4, description="factor of the guarantees, gCO2eq/kWh")
     residual_mix: float | None = Field(
         None,
         ge=0,
+        le=10**4,
         description="residual mix for what contracts do not cover, gCO2eq/kWh; without it there is no market-based "
         "figure (Europe: AIB; U.S.: Green-e)",
     )
-    residual_mix_low: float | None = Field(None, ge=0, description="low end of the residual mix, gCO2eq/kWh")
+    residual_mix_low: float | None = Field(
+        None, ge=0, le=10**4, description="low end of the residual mix, gCO2eq/kWh"
+    )
     residual_mix_high: float | None = Field(
-        None, ge=0, description="high end of the residual mix, gCO2eq/kWh"
+        None, ge=0, le=10**4, description="high end of the residual mix, gCO2eq/kWh"
     )
     residual_mix_source: str | None = Field(
         None, description="where the residual mix is from, for the report"

@@ -25,5 +25,8 @@ class MeasuredLoad(BaseModel):
         "meter", description="where --load was measured: meter (of the whole facility) or it (of its servers)"
     )
     load_scale_to_mw: float | None = Field(
-        None, gt=0, description="scale --load so that its highest value is this, MW  [default: as it is]"
+        None,
+        gt=0,
+        le=10**5,
+        description="scale --load so that its highest value is this, MW  [default: as it is]",
     )

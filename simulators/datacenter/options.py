@@ -38,10 +38,11 @@ class FacilityOptions(BaseModel):
     host_idle_w: float | None = Field(
         None,
         ge=0,
+        le=10**6,
         description=f"CPUs, memory, network, disks of an idle server, W  {_default(factors.HOST_IDLE_W)}",
     )
     host_full_w: float | None = Field(
-        None, ge=0, description=f"... of a busy one, W  {_default(factors.HOST_FULL_W)}"
+        None, ge=0, le=10**6, description=f"... of a busy one, W  {_default(factors.HOST_FULL_W)}"
     )
     server_cooling: Literal["fans", "liquid"] | None = Field(
         None, description="what cools the servers inside: fans or liquid  [default: fans]"
@@ -83,6 +84,7 @@ class FacilityOptions(BaseModel):
     design_it_kw: float | None = Field(
         None,
         gt=0,
+        le=10**8,
         description="IT power the building is made for, kW  [default: servers with all GPUs at their limit]",
     )
     pue_model: PueModel = Field(

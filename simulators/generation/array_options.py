@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from simulators.errors import InputError
 from simulators.generation import factors
 from simulators.generation.pv_array import MOUNTINGS, PvArray, optimal_tilt_deg
-from simulators.options import nearest
+from simulators.options import ODD_NUMBER, nearest
 from simulators.quantities.factor import Factor
 
 
@@ -120,7 +120,7 @@ class ArrayOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kw: float = Field(gt=0, description="peak power (DC), kW")
+    kw: float = Field(gt=0, le=10**8, description="peak power (DC), kW")
     tracking: Tracking = None
     tilt: Tilt = None
     azimuth: Azimuth = None
@@ -145,6 +145,11 @@ class ArrayOptions(BaseModel):
         names = [name.strip().replace("-", "_") for name, _, _ in pairs]
         if not all(equals and text.strip() for _, equals, text in pairs) or len(set(names)) < len(names):
             raise ValueError("expected each once: kw=10,tilt=20,azimuth=90,mounting=roof, ...")
+        odd = next(
+            (text for _, _, text in pairs if ODD_NUMBER.search(text) and any(map(str.isdigit, text))), ""
+        )
+        if odd:
+            raise ValueError(f"expected numbers such as 12 or 0.5, not {odd.strip()[:40]!r}")
         return dict(zip(names, (text.strip() for _, _, text in pairs), strict=True))
 
     @field_validator("mounting")

@@ -48,6 +48,7 @@ class GenerationOptions(BaseModel):
     pv_kw: float | None = Field(
         None,
         gt=0,
+        le=10**8,
         description="PV peak power (DC), kW  [default: the site's, or what the arrays add up to]",
     )
     arrays: tuple[ArrayOptions, ...] = Field(
@@ -73,6 +74,7 @@ class GenerationOptions(BaseModel):
     wind_kw: float | None = Field(
         None,
         gt=0,
+        le=10**8,
         description="rated wind power, kW  [default: the site's, or what --wind-machines add up to]",
     )
     wind_turbine: str | None = Field(

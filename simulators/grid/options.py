@@ -101,9 +101,9 @@ class NetworkOptions(BaseModel):
             HIDDEN: ["column", "unit", "kind", "rating", "elsewhere", "implausible", "format"]
         },
     )
-    background_load: float = Field(1.0, ge=0, description="factor on all loads of the network")
+    background_load: float = Field(1.0, ge=0, le=1000, description="factor on all loads of the network")
     background_generation: float = Field(
-        1.0, ge=0, description="factor on all static generators of the network"
+        1.0, ge=0, le=1000, description="factor on all static generators of the network"
     )
 
     voltage_control: VoltageControl = VoltageControl()

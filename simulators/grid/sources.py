@@ -18,6 +18,7 @@ import pandapower
 import pandapower.networks
 
 from simulators.errors import InputError
+from simulators.files import read_text
 from simulators.grid.damage import refuse_damage, refuse_text
 from simulators.grid.defaults import SIMBENCH_CODE
 from simulators.grid.tables import TABLES
@@ -131,8 +132,11 @@ def network_file(name_or_path: str | Path) -> Path | None:
     (True, 'my_net.json')
     """
     path = Path(name_or_path)
-    is_file = _shipped(str(name_or_path)) is None and (path.suffix.lower() == ".json" or path.exists())
-    return path if is_file else None
+    try:
+        there = path.suffix.lower() == ".json" or path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = True
+    return path if there and _shipped(str(name_or_path)) is None else None
 
 
 def _shipped(name: str) -> tuple[str, dict[str, Any]] | None:
@@ -155,11 +159,8 @@ def _simbench(code: str) -> Any:
 
 def _read_json(path: Path) -> Any:
     """A network from a pandapower JSON file, after `_check_objects`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"network file {path}: cannot be read ({_first_line(error)})") from error
     where = f"network file {path}"
+    text = read_text(path, where, "a file written by pandapower.to_json", 1 << 28)
     try:
         _check_objects(_parse(text), str(path))
     except json.JSONDecodeError as error:
@@ -167,6 +168,10 @@ def _read_json(path: Path) -> Any:
             f"network file {path}, line {error.lineno}: not JSON ({error.msg}); expected a file written by "
             "pandapower.to_json"
         ) from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"network file {path}: {_first_line(error)}, expected a network") from error
     except RecursionError as error:
         raise InputError(f"network file {path}: nested too deeply for a network") from error
     refuse_text(_tables(text), where)

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-import typer
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulators.commandline import command
+from simulators.console import App
 from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
@@ -24,6 +24,10 @@ from simulators.traffic.options import workload_files, workload_from_plain
 
 BINS = 600
 """Rows of power.csv made in one go."""
+
+
+MOST_S = 3660 * 86_400.0
+"""Ten years, as a study may be."""
 
 
 class _Part(BaseModel):
@@ -49,13 +53,20 @@ class RequestOptions(_Part):
     requests: Path | None = Field(
         None, description="recorded requests; a CSV needs arrived_at (s), prefill_tokens, decode_tokens"
     )
-    time_scale: float = Field(1.0, gt=0, description="stretches the recorded arrival times by this factor")
-    rate: float | None = Field(None, gt=0, description="mean arrival rate instead of --requests, 1/s")
+    time_scale: float = Field(
+        1.0, ge=1e-6, le=10**6, description="stretches the recorded arrival times by this factor"
+    )
+    rate: float | None = Field(
+        None, ge=1e-6, le=10**6, description="mean arrival rate instead of --requests, 1/s"
+    )
     cv: float = Field(
-        1.0, gt=0, description="coefficient of variation of the gaps between arrivals (1: Poisson)"
+        1.0, gt=0, le=100, description="coefficient of variation of the gaps between arrivals (1: Poisson)"
     )
     num_requests: int | None = Field(
-        None, ge=1, description="number of requests  [default: all that are recorded; 1000 at a rate]"
+        None,
+        ge=1,
+        le=10**9,
+        description="number of requests  [default: all that are recorded; 1000 at a rate]",
     )
     lengths: str | None = Field(
         None,
@@ -85,9 +96,9 @@ class OutputOptions(_Part):
     """What is to be written, and where."""
 
     slo_ttft: float = Field(
-        2.0, gt=0, description="goodput counts requests with a time to first token up to this, s"
+        2.0, gt=0, le=10**6, description="goodput counts requests with a time to first token up to this, s"
     )
-    slo_tpot: float = Field(0.1, gt=0, description="... and a time per output token up to this, s")
+    slo_tpot: float = Field(0.1, gt=0, le=10**6, description="... and a time per output token up to this, s")
     power_interval: float = Field(1.0, ge=0.01, le=3600, description="resolution of power.csv, s")
     iterations: bool = Field(False, description="also write iterations.csv: one row per batch and stage")
     out: Path = Field(Path("results/inference"), description="folder for the results")
@@ -99,7 +110,7 @@ class RunOptions(_Part):
     serving: Serving = Serving()
     cluster: ClusterOptions = ClusterOptions()
     traffic: RequestOptions = RequestOptions()
-    seed: int = Field(42, ge=0, description="random seed")
+    seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
     output: OutputOptions = OutputOptions()
 
     @model_validator(mode="after")
@@ -107,6 +118,11 @@ class RunOptions(_Part):
         traffic = self.traffic
         if traffic.requests is None and traffic.rate is None:
             raise ValueError("--requests or --rate: neither given, expected recorded requests or a rate")
+        if traffic.rate is not None and (traffic.count or 0) / traffic.rate > MOST_S:
+            raise ValueError(
+                f"--rate, --num-requests: {traffic.count} requests take {(traffic.count or 0) / traffic.rate:.3g} s to "
+                f"arrive, expected at most {MOST_S:.3g} s"
+            )
         if traffic.requests is None and traffic.lengths is None:
             raise ValueError("--lengths: not given, expected with --rate, e.g. zipf:1024:4096:0.6:20")
         return self
@@ -207,9 +223,9 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def app() -> typer.Typer:
+def app() -> App:
     """The command."""
-    made = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made = App()
     made.command()(command(RunOptions, run))
     return made
 

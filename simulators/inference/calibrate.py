@@ -21,6 +21,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
 from simulators.inference.catalogue.gpus import read_gpu
@@ -118,7 +119,7 @@ def _label(label: str) -> str:
     return label
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = App()
 
 
 def layouts() -> str:
@@ -189,29 +190,25 @@ def main(
     ] = None,
 ) -> None:
     """Fit, report, draw and, if asked to, write."""
-    try:
-        sheet, label = gpu(gpu_name), _label(name)
-        if out is not None:
-            read_gpu(out)
-        files, pairs = given(measured, logs or [], results or [], manifest, tp, model)
-        picture = plot or Path("results") / "calibration" / f"{sheet.name}.png"
-        if pairs:
-            rows = operator_logs.rows_of(pairs, sheet)
-            typer.echo(operator_logs.found(rows) + "\n")
-            files.append(picture.with_suffix(".runs.csv"))
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            rows.to_csv(files[-1], index=False)
-        found = calibrate(sheet.name, files[0], *files[1:])
-        typer.echo(report(found))
-        draw(found, sheet.name, picture)
-        typer.echo(f"\npredicted against measured: {picture}")
-        if out is not None:
-            told = source or ", ".join(file.name for file in files)
-            write_prices(out, label, table(found, sheet.name, label, told))
-            typer.echo(f"prices written to {out}: use them with --power-law {label}")
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+    sheet, label = gpu(gpu_name), _label(name)
+    if out is not None:
+        read_gpu(out)
+    files, pairs = given(measured, logs or [], results or [], manifest, tp, model)
+    picture = plot or Path("results") / "calibration" / f"{sheet.name}.png"
+    if pairs:
+        rows = operator_logs.rows_of(pairs, sheet)
+        typer.echo(operator_logs.found(rows) + "\n")
+        files.append(picture.with_suffix(".runs.csv"))
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_csv(files[-1], index=False)
+    found = calibrate(sheet.name, files[0], *files[1:])
+    typer.echo(report(found))
+    draw(found, sheet.name, picture)
+    typer.echo(f"\npredicted against measured: {picture}")
+    if out is not None:
+        told = source or ", ".join(file.name for file in files)
+        write_prices(out, label, table(found, sheet.name, label, told))
+        typer.echo(f"prices written to {out}: use them with --power-law {label}")
 
 
 if __name__ == "__main__":

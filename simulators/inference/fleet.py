@@ -16,7 +16,6 @@ from the top of the file, then from the defaults::
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,9 +25,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from simulators.errors import InputError
+from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
 from simulators.inference.routing import router
 from simulators.inference.serving import Serving, build_replicas, group_name
+from simulators.options import check_numbers, nearest
 
 
 def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
@@ -39,12 +40,7 @@ def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
     InputError
         If the file cannot be read, holds no group, or an option is unknown or out of range.
     """
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}, expected TOML") from None
+    entries = read_toml(path)
     groups = entries.pop("groups", None)
     if not isinstance(groups, list) or not groups or not all(isinstance(g, dict) for g in groups):
         raise InputError(f"{path}: no [[groups]], expected one for each kind of replica")
@@ -53,13 +49,15 @@ def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
 
 
 def _serving(path: Path, number: int, options: dict[str, Any]) -> Serving:
+    check_numbers(Serving, options, f"{path}: group {number}")
     try:
         return Serving.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        hint = nearest(name, list(Serving.model_fields)) if first["type"] == "extra_forbidden" else ""
         raise InputError(
-            f"{path}: group {number}, {name}: {first['input']!r} given, {first['msg'].lower()}"
+            f"{path}: group {number}, {name}: {first['input']!r} given, {first['msg'].lower()}{hint}"
         ) from None
 
 

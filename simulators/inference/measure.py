@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, gpu, model
 from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu, weight_bytes_per_gpu
@@ -206,7 +207,7 @@ def measured(
             }  # fmt: skip
 
 
-app = typer.Typer(add_completion=False)
+app = App()
 
 
 @app.command(help=__doc__.splitlines()[0])
@@ -224,29 +225,25 @@ def main(
     device: Annotated[int, typer.Option(help="Index of the GPU.")] = 0,
 ) -> None:
     """Sweep, print each row, write the file."""
-    try:
-        shape = model(model_name)
-        sizes, lengths = whole_numbers(batches, "--batches"), whole_numbers(contexts, "--contexts")
-        torch, pynvml = load_libraries()
-        torch.cuda.set_device(device)
-        sampler = Sampler(pynvml, device)
-        sheet = gpu(gpu_name or sampler.name())
-        stamp = {
-            "gpu": sheet.name, "model": model_name, "precision": "bf16", "tp": 1, "driver": sampler.driver(),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        }  # fmt: skip
-        rows: list[dict[str, Any]] = []
-        for row in measured(torch, sampler, shape, grid(shape, sheet, sizes, lengths), seconds):
-            rows.append(stamp | row)
-            write_rows(out, rows)
-            typer.echo(
-                f"batch {row['batch']:>4} context {row['context']:>6}: {row['tokens_per_s']:10.1f} tokens/s, "
-                f"{row['power_w']:6.1f} W at {row['sm_clock_mhz']:.0f} MHz"
-            )
-        typer.echo(f"{len(rows)} rows written to {out}")
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+    shape = model(model_name)
+    sizes, lengths = whole_numbers(batches, "--batches"), whole_numbers(contexts, "--contexts")
+    torch, pynvml = load_libraries()
+    torch.cuda.set_device(device)
+    sampler = Sampler(pynvml, device)
+    sheet = gpu(gpu_name or sampler.name())
+    stamp = {
+        "gpu": sheet.name, "model": model_name, "precision": "bf16", "tp": 1, "driver": sampler.driver(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for row in measured(torch, sampler, shape, grid(shape, sheet, sizes, lengths), seconds):
+        rows.append(stamp | row)
+        write_rows(out, rows)
+        typer.echo(
+            f"batch {row['batch']:>4} context {row['context']:>6}: {row['tokens_per_s']:10.1f} tokens/s, "
+            f"{row['power_w']:6.1f} W at {row['sm_clock_mhz']:.0f} MHz"
+        )
+    typer.echo(f"{len(rows)} rows written to {out}")
 
 
 if __name__ == "__main__":

@@ -38,38 +38,39 @@ class Serving(BaseModel):
         description="language model: a name in data/models or the path of a Hugging Face config.json",
     )
     gpu: str = Field("a100", description="GPU, a name in data/gpus")
-    tp: int = Field(1, ge=1, description="tensor-parallel GPUs per pipeline stage")
-    pp: int = Field(1, ge=1, description="pipeline stages per replica")
+    tp: int = Field(1, ge=1, le=1024, description="tensor-parallel GPUs per pipeline stage")
+    pp: int = Field(1, ge=1, le=1024, description="pipeline stages per replica")
     data_parallel: int = Field(
         1,
         ge=1,
+        le=1024,
         description="ranks of a replica that share its experts in lockstep, each with its own attention and a share of "
         "the requests; with profiles by layers",
     )
-    replicas: int = Field(1, ge=1, description="model instances")
+    replicas: int = Field(1, ge=1, le=10_000, description="model instances")
     scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
-    batch_cap: int = Field(128, ge=1, description="requests that may run at once on a replica")
-    max_batch_tokens: int = Field(4096, ge=1, description="tokens per batch (vllm, vllm_v1)")
-    chunk_size: int = Field(512, ge=1, description="tokens per batch (sarathi)")
+    batch_cap: int = Field(128, ge=1, le=16_384, description="requests that may run at once on a replica")
+    max_batch_tokens: int = Field(4096, ge=1, le=1_048_576, description="tokens per batch (vllm, vllm_v1)")
+    chunk_size: int = Field(512, ge=1, le=1_048_576, description="tokens per batch (sarathi)")
     async_scheduling: bool = Field(
         False,
         description="form a batch while the one before it runs, as vLLM does from 0.14 on: a new request waits for one "
         "more batch (vllm_v1)",
     )
     kv_blocks: int | None = Field(
-        None, ge=1, description="KV blocks of a replica  [default: what the GPU's memory holds]"
+        None, ge=1, le=10**9, description="KV blocks of a replica  [default: what the GPU's memory holds]"
     )
     kv_rule: Literal["auto", "paged", "slots"] = Field(
         "auto",
         description="how KV blocks are counted: paged (all free memory), slots (whole requests of "
         "max-model-len tokens, as Vidur grants them); auto: slots with Vidur's profiles, else paged",
     )
-    block_tokens: int = Field(16, ge=1, description="tokens per KV block")
+    block_tokens: int = Field(16, ge=1, le=65_536, description="tokens per KV block")
     watermark: float = Field(
         0.01, ge=0, lt=1, description="share of the KV blocks kept free at admission (vllm, sarathi)"
     )
     max_model_len: int = Field(
-        4096, ge=1, description="longest sequence that orca, static and slots reserve for, tokens"
+        4096, ge=1, le=10**8, description="longest sequence that orca, static and slots reserve for, tokens"
     )
     iteration_time: str = Field(
         "auto", description="time of an iteration: auto, measured, roofline or profile:DIR"
@@ -83,6 +84,7 @@ class Serving(BaseModel):
     overhead_s: float | None = Field(
         None,
         ge=0,
+        le=3600,
         description="server time added to every iteration, s  [default: the framework's, with measured kernels]",
     )
     framework: Framework = Field(
@@ -102,7 +104,7 @@ class Serving(BaseModel):
         "mlenergy_v3 or another set of the data sheet, mfu (published law), constant or table:FILE",
     )
     power_cap_w: float | None = Field(
-        None, gt=0, description="power cap of each GPU, W  [default: the board's limit]"
+        None, gt=0, le=100_000, description="power cap of each GPU, W  [default: the board's limit]"
     )
     clock_limit: float = Field(
         1.0, gt=0, le=1, description="highest clock of the GPUs relative to full clock"
@@ -113,7 +115,10 @@ class Serving(BaseModel):
         "loaded replica; sleep gives its memory back and wakes in seconds where a cold start takes a minute",
     )
     idle_off_s: float | None = Field(
-        None, ge=0, description="park a replica after so long without a request, s  [default: never]"
+        None,
+        ge=0,
+        le=10**9,
+        description="park a replica after so long without a request, s  [default: never]",
     )
     attribution: Literal["work", "tokens"] = Field(
         "work", description="how a batch's energy is split among its requests: by FLOP or by tokens"

@@ -10,6 +10,7 @@ On the command line the same is `--carbon my.csv`, and `--price prices.csv --pri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -116,6 +117,14 @@ class FileRef(BaseModel):
     def _rule(cls, value: str | None) -> str | None:
         if value is not None:
             parse_fill(value)
+        return value
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _date(cls, value: Any) -> Any:
+        """A number is no date: pydantic would count seconds from 1970."""
+        if isinstance(value, int | float) or (isinstance(value, str) and not re.match(r"\d{4}-\d\d", value)):
+            raise ValueError("expected a date such as 2023-06-05 or 2023-06-05T14:00")
         return value
 
     @field_validator("start")

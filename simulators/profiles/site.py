@@ -6,7 +6,6 @@ files relative to itself.
 
 from __future__ import annotations
 
-import tomllib
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from pydantic import (
 )
 
 from simulators.errors import InputError
+from simulators.files import read_toml
+from simulators.options import check_numbers, nearest
 from simulators.paths import DATA
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.times import zone
@@ -54,7 +55,7 @@ class Site(BaseModel):
         What a reader of results must know whatever files are read; what belongs to a file is that file's `note`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     title: str
@@ -75,6 +76,14 @@ class Site(BaseModel):
     battery_kwh: float | None = Field(default=None, gt=0)
     notes: tuple[str, ...] = ()
     _path: Path = PrivateAttr(default=SITES)
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _date(cls, value: Any) -> Any:
+        """A number is no date: pydantic would count seconds from 1970."""
+        if isinstance(value, int | float):
+            raise ValueError("expected a date such as 2023-06-05T00:00:00+02:00")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -150,21 +159,20 @@ def load_site(name_or_path: str | Path) -> Site:
         if not path.is_file():
             raise InputError(
                 f"unknown site '{name_or_path}': expected one of {', '.join(known_sites())}, or a .toml file"
+                f"{nearest(str(name_or_path), known_sites())}"
             )
-    try:
-        entries: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; expected a site file or one of {', '.join(known_sites())}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from error
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected a site file or one of {', '.join(known_sites())}")
+    entries = read_toml(path, expected="a site")
+    check_numbers(Site, entries, str(path))
     try:
         read = Site.model_validate({"name": path.stem, **entries})
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: entry '{entry}': {first['msg'].lower()}") from error
+        names = [*Site.model_fields] if len(first["loc"]) == 1 else [*FileRef.model_fields]
+        hint = nearest(str(first["loc"][-1]), names) if first["type"] == "extra_forbidden" else ""
+        raise InputError(f"{path}: entry '{entry}': {first['msg'].lower()}{hint}") from error
     refs = {name: ref.resolved(path.parent) for name in FILES if (ref := getattr(read, name)) is not None}
     site = read.model_copy(update=refs)
     site._path = path.resolve()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.archives import read_bytes
 from simulators.profiles.decimals import Ambiguous, Decimal, parsed
 
 MOST_COLUMNS = 2000
@@ -156,6 +158,13 @@ def decode(path: Path, raw: bytes) -> str:
         raise InputError(
             f"{path}: row {row} (line of the file): is not a text file there (NUL); expected CSV or parquet"
         )
+    if odd := re.search(
+        r"[\x01-\x08\x0b\x0e-\x1f\x7f](?!\s*\Z)", text
+    ):  # the last may be what DOS ends files with
+        row = text.count("\n", 0, odd.start()) + 1
+        raise InputError(
+            f"{path}: row {row} (line of the file): has a control character; expected CSV or parquet"
+        )
     text = text.replace("\ufeff", "")
     # what spreadsheets take for an instruction, before the header
     text = re.sub(r"^\s*\"?sep=.\"?[ ,;\t]*(\r?\n)", r"\1", text, flags=re.IGNORECASE)
@@ -232,6 +241,40 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
     names = [name.strip() for name in next(csv.reader([lines[header]], delimiter=separator))]
     twice = frozenset(name for name in names if name and names.count(name) > 1)
     return Table(path, frame, header + 2, comments, digest, twice=twice)
+
+
+def plain_csv(path: Path, *, twice: bool = False, **options: Any) -> pd.DataFrame:
+    """A small table of the user's whose columns have names of our own, by `pandas.read_csv`; may be packed.
+
+    Parameters
+    ----------
+    path
+        Of the file; opens every message.
+    twice
+        Whether a column's name may stand twice.
+    options
+        Of `pandas.read_csv`.
+
+    Raises
+    ------
+    InputError
+        As `archives.read_bytes` and `decode`, or if it is no table with one header.
+    """
+    raw, _ = read_bytes(path)
+    text = decode(path, raw)
+    try:
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError, csv.Error) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be read as CSV: {said[:_LONGEST]}") from None
+    header = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    names = [name.strip() for name in header.split(",") if name.strip()]
+    again = next((name for name in names if names.count(name) > 1), None)
+    if again is not None and not twice:
+        raise InputError(f"{path}: two columns are called {again[:60]!r}; expected every name once")
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise InputError(f"{path}: its rows have more cells than the header; expected as many")
+    return frame
 
 
 def check_lengths(path: Path, lines: list[str], header: int, separator: str = ",") -> None:

@@ -69,6 +69,39 @@ def zone(name: str) -> tzinfo:
         ) from error
 
 
+def in_zone(time: datetime, timezone: str, where: str) -> datetime:
+    """A time as UTC; one without an offset is local to a zone, in an hour that comes twice the first of them.
+
+    Raises
+    ------
+    InputError
+        If clocks go forward over it; `where` opens the message.
+
+    Examples
+    --------
+    >>> in_zone(datetime(2023, 6, 5, 14), "Europe/Berlin", "--start").isoformat()
+    '2023-06-05T12:00:00+00:00'
+    >>> in_zone(datetime(2023, 3, 26, 2, 30), "Europe/Berlin", "--start")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    simulators.errors.InputError: --start: 2023-03-26T02:30:00 does not exist in Europe/Berlin (clocks go forward), ...
+    """
+    try:
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+        found = time.replace(tzinfo=zone(timezone)).astimezone(UTC)
+        back = found.astimezone(zone(timezone)).replace(tzinfo=None)
+    except OverflowError:
+        raise InputError(
+            f"{where}: {time.isoformat()} is out of range, expected a time such as 2023-06-05T14:00"
+        ) from None
+    if back != time.replace(fold=0) and back != time:
+        raise InputError(
+            f"{where}: {time.isoformat()} does not exist in {timezone} (clocks go forward), expected "
+            f"{back.isoformat()} or an earlier time"
+        )
+    return found
+
+
 def looks_like_time(text: str) -> bool:
     """Whether a cell is written like a date."""
     return (

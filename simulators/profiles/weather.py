@@ -209,6 +209,11 @@ def read_weather(
             raise InputError(
                 f"{path}: {name} {said} given, but its format settles the {name}; expected no --weather-{name}"
             )
+    for name, degrees, most in (("latitude", raw.latitude, 90), ("longitude", raw.longitude, 180)):
+        if degrees is not None and not abs(degrees) <= most:
+            raise InputError(
+                f"{path}: {name} {degrees:g} above the header; expected -{most} to {most} degrees"
+            )
     own = raw.latitude is not None and raw.longitude is not None
     place = Place(raw.latitude, raw.longitude) if own else Place(latitude, longitude)
     columns, computed = _complete_irradiance(raw, place)

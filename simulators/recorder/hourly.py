@@ -13,8 +13,15 @@ HOURLY = "timeseries_hourly.csv"
 _RULES: dict[Over, str] = {"mean": "mean", "sum": "sum", "last": "last", "lowest": "min", "highest": "max"}
 
 
-def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) -> pd.DataFrame:
+def hourly(
+    timeseries: pd.DataFrame,
+    step_s: int,
+    timezones: Mapping[str, str],
+    units: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Rows of one hour (of UTC) and site, made of the steps that begin in it as the schema says.
+
+    Where steps reach over the end of an hour, a row is named after the start of its first step, not the full hour.
 
     Parameters
     ----------
@@ -24,6 +31,8 @@ def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) 
         Length of a step, s.
     timezones
         IANA name of each site's zone.
+    units
+        Of columns whose unit is of the run, not of the schema: prices in its currency.
 
     Returns
     -------
@@ -42,11 +51,15 @@ def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) 
     <BLANKLINE>
     """
     columns = [name for name in timeseries if name in BY_NAME]
-    groups = timeseries.assign(hour=timeseries["time"].dt.floor("h")).groupby(
-        ["hour", "site"], sort=False, observed=True
-    )
+    hour = timeseries["time"].dt.floor("h")
+    if bool((((timeseries["time"] - hour) // pd.Timedelta(seconds=1)) % step_s).any()) or 3600 % step_s:
+        hour = (
+            timeseries["time"].groupby(hour).transform("min")
+        )  # no step begins with the hour: rows say when they do
+    groups = timeseries.assign(hour=hour).groupby(["hour", "site"], sort=False, observed=True)
     found = groups[columns].agg({name: _RULES[BY_NAME[name].over_time] for name in columns})
-    found = found.rename(columns={name: f"{name}[{BY_NAME[name].unit}]" for name in columns})
+    own = units or {}
+    found = found.rename(columns={name: f"{name}[{own.get(name, BY_NAME[name].unit)}]" for name in columns})
     found.insert(0, "covered[s]", groups.size() * step_s)
     found = found.reset_index()
     local = [
@@ -59,7 +72,11 @@ def hourly(timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]) 
 
 
 def write_hourly(
-    path: Path | str, timeseries: pd.DataFrame, step_s: int, timezones: Mapping[str, str]
+    path: Path | str,
+    timeseries: pd.DataFrame,
+    step_s: int,
+    timezones: Mapping[str, str],
+    units: Mapping[str, str] | None = None,
 ) -> None:
     """Write `hourly` as CSV, with numbers that read back to the last bit."""
-    hourly(timeseries, step_s, timezones).to_csv(path, index=False, lineterminator="\n")
+    hourly(timeseries, step_s, timezones, units).to_csv(path, index=False, lineterminator="\n")

@@ -57,7 +57,7 @@ def bill(summary: Mapping[str, Any]) -> str:
 
 
 def _currency(cost: Mapping[str, Any]) -> str:
-    return "" if cost["unit"] == "1" else str(cost["unit"])
+    return str(cost["unit"])
 
 
 def _scope2(summary: Mapping[str, Any]) -> str:

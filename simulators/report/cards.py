@@ -101,7 +101,7 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     cost = summary.get("cost")
     if not cost:
         return []
-    unit = "" if cost["unit"] == "1" else cost["unit"]
+    unit = cost["unit"]
     per = summary.get("cost_per_million_output_tokens")
     tokens = "" if per is None else f"{number(per, unit)} per million output tokens; "
     detail = f"{tokens}energy {number(cost['energy'], unit)}, the rest is in the bill below; battery settled"

@@ -38,7 +38,11 @@ class ControlOptions(BaseModel):
         "persistence)",
     )
     forecast_error: float = Field(
-        0.1, ge=0, description="relative standard deviation of a noisy forecast a day ahead, 1"
+        0.1,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="relative standard deviation of a noisy forecast a day ahead, 1",
     )
 
     @field_validator("policy")

@@ -47,8 +47,10 @@ class StorageOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    battery_kwh: float | None = Field(None, gt=0, description="battery capacity, kWh  [default: the site's]")
-    battery_hours: float = Field(2.0, gt=0, description="capacity over power of the battery, h")
+    battery_kwh: float | None = Field(
+        None, gt=0, le=10**9, description="battery capacity, kWh  [default: the site's]"
+    )
+    battery_hours: float = Field(2.0, ge=1e-3, le=10**4, description="capacity over power of the battery, h")
     soc_start: float = Field(0.5, ge=0, le=1, description="state of charge at the start")
     soc_end: Literal["free", "start"] = Field(
         "free",
@@ -78,7 +80,7 @@ class StorageOptions(BaseModel):
         None, ge=0, lt=1, description="share of the charge lost per day of rest  [default: 0]"
     )
     battery_standby_w: float | None = Field(
-        None, ge=0, description="what the battery's control and cooling draw, W  [default: 0]"
+        None, ge=0, le=10**9, description="what the battery's control and cooling draw, W  [default: 0]"
     )
     battery_ageing: Literal["none", "lfp"] = Field(
         "none",
@@ -191,14 +193,21 @@ class ConnectionOptions(BaseModel):
     import_limit_kw: float | None = Field(
         None,
         ge=0,
+        le=10**9,
         description="most the grid gives, kW; beyond it the battery helps, then load is unserved  "
         "[default: no limit]",
     )
     export_limit_kw: float | None = Field(
-        None, ge=0, description="most the grid takes, kW; the rest is curtailed  [default: no limit]"
+        None,
+        ge=0,
+        le=10**9,
+        description="most the grid takes, kW; the rest is curtailed  [default: no limit]",
     )
     ramp_limit_kw: float | None = Field(
-        None, gt=0, description="most by which the exchange may change, kW per minute  [default: no limit]"
+        None,
+        gt=0,
+        le=10**9,
+        description="most by which the exchange may change, kW per minute  [default: no limit]",
     )
     outage: tuple[str, ...] = Field(
         (),
@@ -233,7 +242,9 @@ class ConnectionOptions(BaseModel):
         found = (outage_file(entry) for entry in self.outage)
         return [("outages", path) for path in found if path is not None]
 
-    def plain(self, start: datetime, timezone: str, step_s: int = 1) -> dict[str, Any]:
+    def plain(
+        self, start: datetime, timezone: str, step_s: int = 1, length_s: float | None = None
+    ) -> dict[str, Any]:
         """The connection as `Connection` takes it, for a run from `start` on in steps; times are local to `timezone`.
 
         Raises
@@ -248,7 +259,7 @@ class ConnectionOptions(BaseModel):
         }
         return {
             **{name: value * factor for name, (value, factor) in limits.items() if value is not None},
-            "outages": outages_s(self.outage, start, timezone, step_s),
+            "outages": outages_s(self.outage, start, timezone, step_s, length_s),
             "curtail_first": self.curtail_first,
             "no_paid_export": self.curtail_at_negative_price,
         }

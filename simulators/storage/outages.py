@@ -6,9 +6,10 @@ import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from simulators.errors import InputError
+from simulators.files import is_there, read_text
+from simulators.profiles.times import in_zone
 
 EXPECTED = (
     "expected START/END, e.g. 2023-06-05T14:00/2023-06-05T18:00, or a CSV file with the columns start and end"
@@ -21,7 +22,11 @@ def outage_file(entry: str) -> Path | None:
 
 
 def outages_s(
-    entries: Sequence[str], start: datetime, timezone: str, step_s: int = 1
+    entries: Sequence[str],
+    start: datetime,
+    timezone: str,
+    step_s: int = 1,
+    length_s: float | None = None,
 ) -> list[tuple[float, float]]:
     """Outages from the start of a run on, s.
 
@@ -33,6 +38,8 @@ def outages_s(
         Of the run.
     step_s
         Length of a step, s: in each the grid is there or away.
+    length_s
+        Of the run, s: an outage after it, or its part before the start, need not begin or end with a step.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def outages_s(
             if not begins < ends:
                 raise InputError(f"{where}: ends at {last}, expected a time after its start at {first}")
             for text, second in ((first, begins), (last, ends)):
-                if second % step_s:
+                if second > 0 and second % step_s and (length_s is None or begins < length_s):
                     raise InputError(
                         f"{where}: {text} is {second % step_s:g} s into a step of {step_s} s, expected whole steps "
                         "from the start of the run on; choose another --step or time"
@@ -72,12 +79,13 @@ def _window(entry: str) -> tuple[str, str] | None:
 
 
 def _read(path: Path) -> list[tuple[str, str, str]]:
+    if not is_there(path):
+        raise InputError(f"--outage {path}: no such file; {EXPECTED}")
+    text = read_text(path, f"--outage {path}", EXPECTED.removeprefix("expected "))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise InputError(f"--outage {path}: {reason}; {EXPECTED}") from None
+        rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    except csv.Error as error:
+        raise InputError(f"--outage {path}: {error}; {EXPECTED}") from None
     if not rows or not {"start", "end"} <= set(rows[0]):
         raise InputError(f"{path}: has no rows under the columns start and end; {EXPECTED}")
     return [(f"{path}, row {i}", row["start"] or "", row["end"] or "") for i, row in enumerate(rows, 1)]
@@ -88,5 +96,4 @@ def _seconds(where: str, text: str, start: datetime, timezone: str) -> float:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InputError(f"{where}: {text!r} given, expected a time such as 2023-06-05T14:00") from None
-    time = time if time.tzinfo else time.replace(tzinfo=ZoneInfo(timezone))
-    return (time - start.astimezone(UTC)).total_seconds()
+    return (in_zone(time, timezone, where) - start.astimezone(UTC)).total_seconds()

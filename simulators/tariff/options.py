@@ -26,6 +26,8 @@ class TariffOptions(BaseModel):
 
     energy_price: float | None = Field(
         None,
+        ge=-(10**5),
+        le=10**5,
         description="flat price of energy in the bill, per kWh, instead of the price series (which policies and "
         "battery rules still see)  [default: the price series]",
     )
@@ -34,18 +36,22 @@ class TariffOptions(BaseModel):
         description="a price per kWh and when it holds instead of --energy-price, local time, e.g. '0.42 16-21 mon-fri "
         "jun-sep'; the first that holds counts (repeatable)",
     )
-    fees_per_kwh: float = Field(0.0, description="fees and taxes on imported energy, per kWh")
+    fees_per_kwh: float = Field(
+        0.0, ge=-(10**5), le=10**5, description="fees and taxes on imported energy, per kWh"
+    )
     demand_per_kw: float = Field(
-        0.0, ge=0, description="demand charge, per kW of each month's highest import, per month; parts of months count "
-        "as such",
+        0.0, ge=0, le=10**6, description="demand charge, per kW of each month's highest import, per month; parts of "
+        "months count as such",
     )  # fmt: skip
     billing_minutes: int = Field(
         15, ge=1, le=1440, description="interval whose mean import makes the peak, min"
     )
     standing_per_month: float = Field(
-        0.0, ge=0, description="standing charge, per month; parts of months count as such"
+        0.0, ge=0, le=10**9, description="standing charge, per month; parts of months count as such"
     )
-    feed_in_per_kwh: float | None = Field(None, description="what exports earn, per kWh  [default: nothing]")
+    feed_in_per_kwh: float | None = Field(
+        None, ge=-(10**5), le=10**5, description="what exports earn, per kWh  [default: nothing]"
+    )
     export_at_price: bool = Field(False, description="exports earn the price series of their moment instead")
     currency: str | None = Field(
         None, pattern=r"^[A-Za-z]{2,6}$", description="of the tariff, e.g. EUR  [default: the price series']"

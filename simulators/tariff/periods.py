@@ -15,6 +15,9 @@ from simulators.tariff.local import LocalTimes
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 EXPECTED = "expected a price and when it holds, e.g. '0.42 16-21 mon-fri jun-sep'"
+MOST_PER_KWH = 1e5
+"""In any currency."""
+
 _CLOCK = r"(\d{1,2})(?::([0-5]\d))?"
 _HOURS = re.compile(rf"{_CLOCK}-{_CLOCK}")
 
@@ -54,10 +57,10 @@ class Period:
         """
         price_text, *rest = text.split() or [""]
         try:
-            price = float(price_text)
+            price = float("nan" if "_" in price_text or not price_text.isascii() else price_text)
         except ValueError:
             price = float("nan")
-        if not isfinite(price):
+        if not isfinite(price) or abs(price) > MOST_PER_KWH:
             raise ValueError(f"{text!r}: no price at its start, {EXPECTED}")
         hours: list[tuple[float, float]] = []
         weekdays: list[int] = []

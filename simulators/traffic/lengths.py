@@ -18,6 +18,10 @@ from simulators.errors import InputError
 
 Tokens = NDArray[np.int64]
 MAX_TOKENS = 2**31 - 1
+MOST_DRAWN = 10_000_000
+"""Of a law: the longest contexts that models are made for, in tokens."""
+
+_STEEPEST, _MOST_PER_DECODE = 100.0, 1e7
 
 
 class Lengths(Protocol):
@@ -29,14 +33,18 @@ class Lengths(Protocol):
 
 
 def _whole(what: str, value: float, least: int = 1) -> None:
-    if not (least <= value <= MAX_TOKENS and value == int(value)):
-        raise InputError(f"lengths: {what} must be a whole number of at least {least} tokens, got {value:g}")
+    if not (least <= value <= MOST_DRAWN and value == int(value)):
+        raise InputError(
+            f"lengths: {what} must be a whole number of at least {least} and at most {MOST_DRAWN} tokens, got {value:g}"
+        )
 
 
 def check_ratio(value: float) -> None:
     """Raise `InputError` for a prefill-to-decode ratio that is none."""
-    if not (np.isfinite(value) and value >= 0):
-        raise InputError(f"lengths: the prefill-to-decode ratio must be a number >= 0, got {value:g}")
+    if not 0 <= value <= _MOST_PER_DECODE:
+        raise InputError(
+            f"lengths: the prefill-to-decode ratio must be a number from 0 to {_MOST_PER_DECODE:g}, got {value:g}"
+        )
 
 
 def split(total: Tokens, prefill_to_decode: float) -> tuple[Tokens, Tokens]:
@@ -131,10 +139,8 @@ class Zipf:
     def __post_init__(self) -> None:
         _range(self.minimum, self.maximum)
         check_ratio(self.prefill_to_decode)
-        if not (np.isfinite(self.theta) and self.theta >= 0):
-            raise InputError(f"lengths: theta must be a number >= 0, got {self.theta:g}")
-        if self.maximum - self.minimum >= 10_000_000:
-            raise InputError("lengths: a Zipf range of more than 10 million tokens")
+        if not 0 <= self.theta <= _STEEPEST:
+            raise InputError(f"lengths: theta must be a number from 0 to {_STEEPEST:g}, got {self.theta:g}")
         ranks = np.arange(1, self.maximum - self.minimum + 2, dtype=np.float64)
         object.__setattr__(self, "_cumulative", cumulative_of(ranks**-self.theta))
 
@@ -180,11 +186,15 @@ class LogNormal:
 
     def __post_init__(self) -> None:
         for what, mean in (("prompt", self.prefill_mean), ("output", self.decode_mean)):
-            if not (np.isfinite(mean) and mean >= 1):
-                raise InputError(f"lengths: the mean {what} must be at least 1 token, got {mean:g}")
+            if not 1 <= mean <= MOST_DRAWN:
+                raise InputError(
+                    f"lengths: the mean {what} must be at least 1 token and at most {MOST_DRAWN}, got {mean:g}"
+                )
         for cv in (self.prefill_cv, self.decode_cv):
-            if not (np.isfinite(cv) and cv >= 0):
-                raise InputError(f"lengths: a coefficient of variation must be a number >= 0, got {cv:g}")
+            if not 0 <= cv <= _STEEPEST:
+                raise InputError(
+                    f"lengths: a coefficient of variation must be a number from 0 to {_STEEPEST:g}, got {cv:g}"
+                )
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[Tokens, Tokens]:
         """See `Lengths`."""

@@ -221,7 +221,7 @@ class TrafficOptions(BaseModel):
         None,
         description="request trace instead of synthetic traffic (CSV: arrived_at, prefill_tokens, decode_tokens)",
     )
-    rate: float = Field(1.5, gt=0, description="mean request rate, 1/s")
+    rate: float = Field(1.5, ge=1e-6, le=10**6, description="mean request rate, 1/s")
     lengths: str | None = Field(
         None,
         description="prompt and output lengths, e.g. zipf:1024:4096:0.6:20  [default: the daily shape's]",
@@ -233,7 +233,7 @@ class TrafficOptions(BaseModel):
         0.3, ge=0, le=1, description="share of the requests a policy may hold back"
     )
     defer_hours: float = Field(
-        8.0, gt=0, description="how long after its arrival a deferrable request must be complete, h"
+        8.0, gt=0, le=8760, description="how long after its arrival a deferrable request must be complete, h"
     )
     independent: int = Field(
         1,

@@ -19,7 +19,6 @@ A CSV file with t_s, req_per_s is a rate profile: it starts with the run and end
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.files import is_there, read_json
+from simulators.options import ODD_NUMBER, nearest
 from simulators.paths import DATA
 from simulators.traffic import lengths as laws
 from simulators.traffic import measured
@@ -42,6 +43,9 @@ _LAWS: dict[str, tuple[Callable[..., laws.Lengths], str]] = {
     "zipf": (laws.Zipf, "MIN:MAX:THETA:PREFILL_TO_DECODE"),
     "lognormal": (laws.LogNormal, "MEAN_PROMPT:CV_PROMPT:MEAN_OUTPUT:CV_OUTPUT"),
 }
+MOST_FACTOR = 1e6
+"""No hour of a day is so many times its mean."""
+
 _WHOLE_NUMBERS = {"fixed": 2, "uniform": 2, "zipf": 2, "lognormal": 0}
 
 
@@ -101,7 +105,7 @@ def lengths_files(spec: str) -> list[Path]:
 
 def _number(text: str, spec: str, form: str) -> float:
     try:
-        value = float(text)
+        value = np.nan if ODD_NUMBER.search(text) else float(text)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
@@ -110,18 +114,22 @@ def _number(text: str, spec: str, form: str) -> float:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    return read_json(path)
+
+
+def _all_numbers(values: Any) -> bool:
+    """Whether a list, or lists in it, holds numbers alone: NumPy would take text and true for some."""
+    if isinstance(values, list):
+        return all(map(_all_numbers, values))
+    return isinstance(values, int | float) and not isinstance(values, bool)
 
 
 def _cdf(path: Path, prefill_to_decode: float) -> measured.TotalCdf:
     document = _json(path)
     pairs = document.get("cdf") if isinstance(document, dict) else document
     try:
+        if not _all_numbers(pairs):
+            raise ValueError("text among the numbers")
         table = np.asarray(pairs, dtype=np.float64)
         tokens, cumulative = table.T
     except (TypeError, ValueError) as error:
@@ -155,12 +163,22 @@ def read_daily_shape(name: str | Path) -> DailyShape:
     (24, 20)
     """
     path, document = _shape_file(name)
-    try:
-        factors = np.asarray(document["hourly_factor"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f'{path}: expected {{"hourly_factor": [24 numbers]}}') from error
-    if factors.ndim != 1 or not len(factors) or not np.all(np.isfinite(factors) & (factors >= 0)):
-        raise InputError(f"{path}: hourly_factor must be a list of numbers >= 0")
+    told = document.get("hourly_factor") if isinstance(document, dict) else None
+    if not isinstance(told, list) or not _all_numbers(told):
+        raise InputError(f'{path}: expected {{"hourly_factor": [24 numbers]}}')
+    factors = np.asarray(told, dtype=np.float64)
+    if factors.shape != (24,):
+        raise InputError(
+            f"{path}: hourly_factor has {len(told)} entries, expected 24, one for each hour of a day"
+        )
+    if not np.all((factors >= 0) & (factors <= MOST_FACTOR)) or not factors.any():
+        raise InputError(
+            f"{path}: hourly_factor must be numbers from 0 to {MOST_FACTOR:g}, not all of them 0"
+        )
+    known = ("hourly_factor", "lengths", "quantile_percent")
+    for entry in document:
+        if not entry.startswith(known) and (hint := nearest(entry, known)):
+            raise InputError(f"{path}: unknown entry {entry[:40]!r}{hint}")
     lengths = document.get("lengths")
     if lengths is None:
         return DailyShape(factors, None)
@@ -179,12 +197,18 @@ def shape_files(name: str | Path) -> list[Path]:
 def _shape_file(name: str | Path) -> tuple[Path, Any]:
     """Path and content of a JSON file, or of the one of that name in ``data/traffic``."""
     path = Path(name)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not is_there(path):
         path = TRAFFIC_FOLDER / f"{name}.json"
         if not path.exists():
             known = ", ".join(sorted(file.stem for file in TRAFFIC_FOLDER.glob("*.json"))) or "none"
-            raise InputError(f"daily shape {name}: unknown (known: {known}); or give a .json or .csv file")
-    return path, _json(path)
+            hint = nearest(str(name), known.split(", "))
+            raise InputError(
+                f"daily shape {name}: unknown (known: {known}); or give a .json or .csv file{hint}"
+            )
+    document = _json(path)
+    if not isinstance(document, dict):
+        raise InputError(f'{path}: a list, expected {{"hourly_factor": [24 numbers]}} or lengths by name')
+    return path, document
 
 
 def _measured(document: Any, name: str | None, path: Path) -> measured.Quantiles:

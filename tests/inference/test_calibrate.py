@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from simulators.inference import calibrate
 from simulators.inference.catalogue import gpu, model
@@ -18,6 +17,7 @@ from simulators.inference.power.laws import law_for
 from simulators.inference.power.prices import prices
 from simulators.inference.power.terms import Coefficients
 
+from ..conftest import call_app
 from .power.points import TRUTH
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def runs(path: Path, models: int = 3) -> Path:
 
 def call(tmp_path: Path, *arguments: object):
     told = ["--gpu", "h100", "--plot", tmp_path / "p.png", *arguments]
-    return CliRunner().invoke(calibrate.app, [str(a) for a in told])
+    return call_app(calibrate.app, *told)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path, text: str, message:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     run = call(tmp_path, "--measurements", path)
-    assert run.exit_code == 2
-    lines = run.stderr.strip().splitlines()
+    assert run.code == 2
+    lines = run.err.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert re.search(message, lines[0])
@@ -70,8 +70,8 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path, text: str, message:
 @pytest.mark.parametrize("label", ["physics", "auto", "mfu", "table", "two words", "", "1st", "x" * 41])
 def test_a_set_of_prices_needs_a_name_of_its_own(tmp_path, label: str):
     run = call(tmp_path, "--measurements", runs(tmp_path / "m.csv"), "--name", label)
-    assert run.exit_code == 2
-    assert run.stderr.startswith("error: --name: ")
+    assert run.code == 2
+    assert run.err.startswith("error: --name: ")
 
 
 def test_the_command_writes_only_its_set_and_a_run_finds_it(tmp_path):
@@ -79,8 +79,8 @@ def test_the_command_writes_only_its_set_and_a_run_finds_it(tmp_path):
     sheet.write_text(SHEET)
     arguments = ("--measurements", file, "--out", sheet, "--name", "mine", "--source", "my servers")
     run = call(tmp_path, *arguments)
-    assert run.exit_code == 0, run.stderr
-    assert "use them with --power-law mine" in run.output
+    assert run.code == 0, run.err
+    assert "use them with --power-law mine" in run.out
     after = sheet.read_text()
     assert after.startswith(SHEET)
     written = tomllib.loads(after)["power"]["energy"]["mine"]
@@ -96,25 +96,23 @@ def test_the_command_writes_only_its_set_and_a_run_finds_it(tmp_path):
         auto.active_w == prices(gpu("h100"), "mlenergy_v3").active
     )  # the first of a sheet's sets stays the default
     assert 115.3 < busy_power_w(mine, 0.0, 0.0, 300.0) < 700
-    assert call(tmp_path, *arguments).exit_code == 0
+    assert call(tmp_path, *arguments).code == 0
     assert sheet.read_text() == after
 
 
 def test_the_report_shows_prices_errors_and_interval(tmp_path):
     run = call(tmp_path, "--measurements", runs(tmp_path / "m.csv"))
-    assert run.exit_code == 0, run.stderr
+    assert run.code == 0, run.err
     for term in Coefficients._fields:
-        assert re.search(rf"^{term} +[0-9.e+]+  (W|pJ)$", run.output, re.MULTILINE), term
-    assert "left_out_%" in run.output
-    assert re.search(
-        r"interval: 0\.\d\d to 1\.\d\d times the power above idle \(models of makers", run.output
-    )
+        assert re.search(rf"^{term} +[0-9.e+]+  (W|pJ)$", run.out, re.MULTILINE), term
+    assert "left_out_%" in run.out
+    assert re.search(r"interval: 0\.\d\d to 1\.\d\d times the power above idle \(models of makers", run.out)
 
 
 def test_out_must_be_a_data_sheet(tmp_path):
     run = call(tmp_path, "--measurements", runs(tmp_path / "m.csv"), "--out", tmp_path / "none.toml")
-    assert run.exit_code == 2
-    assert "none.toml" in run.stderr
+    assert run.code == 2
+    assert "none.toml" in run.err
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,27 @@ def test_a_folder_others_can_write_is_no_cache(tmp_path: Path):
     assert not compiled.private(linked)
 
 
+def test_a_cache_is_ours_from_the_root_down_with_all_that_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shared = tmp_path / "shared"
+    mine = shared / "mine"
+    assert compiled.private(mine)
+    shared.chmod(0o777)
+    assert not compiled.private(mine), "others could put a folder of theirs in its place"
+    shared.chmod(0o1777)
+    assert compiled.private(mine), "as in /tmp, where others may not rename what is ours"
+    shared.chmod(0o755)
+    left = mine / "loop.nbc"
+    left.write_bytes(b"")
+    left.chmod(0o666)
+    assert not compiled.private(mine), "others could have written the machine code"
+    left.chmod(0o644)
+    assert compiled.private(mine)
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert not compiled.private(mine), "made by another user"
+
+
 def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "getuid")
     assert compiled.cache_folder(ROOM, SOURCES) is not None

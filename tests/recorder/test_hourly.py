@@ -56,6 +56,20 @@ def test_energy_is_kept():
     )
 
 
+def test_where_steps_reach_over_the_hour_a_row_says_when_its_first_begins():
+    found = hourly(steps("2024-03-01T00:05Z", 12, 600), 600, {"a": "UTC"})
+    assert found["time[UTC]"].tolist() == ["2024-03-01T00:05Z", "2024-03-01T01:05Z"]
+    assert found["covered[s]"].tolist() == [3600, 3600]
+    found = hourly(steps("2024-03-01T00:20Z", 5, 1200), 1200, {"a": "UTC"})
+    assert found["time[UTC]"].tolist() == ["2024-03-01T00:00Z", "2024-03-01T01:00Z"]
+
+
+def test_a_price_is_in_the_currency_of_the_run():
+    frame = steps("2024-03-01T00:00Z", 2, 3600).assign(price_per_kwh=0.25)
+    assert "price_per_kwh[EUR/kWh]" in hourly(frame, 3600, {}, {"price_per_kwh": "EUR/kWh"})
+    assert "price_per_kwh[1/kWh]" in hourly(frame, 3600, {})
+
+
 def test_local_time_says_its_offset_where_clocks_change():
     found = hourly(steps("2024-10-26T23:00Z", 12, 900), 900, {"a": "Europe/Berlin"})
     assert found["time[local]"].tolist() == [

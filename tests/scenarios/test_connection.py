@@ -1,12 +1,14 @@
 """The connection in the closed loop: outages, limits, shedding, and what the summary says of them."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from scenarios import Study, simulate
 from simulators.errors import InputError
+from simulators.storage.outages import outages_s
 
 SMALL = Study().changed(
     site="germany", start="2023-06-05T06:00", days=0.25, step=300, model="meta-llama/Meta-Llama-3-8B", gpu="a100",
@@ -100,6 +102,14 @@ def test_outages_from_a_file_are_an_input(tmp_path):
 def test_bad_outages_are_named(text, message):
     with pytest.raises(InputError, match=message):
         simulate(SMALL.changed(outage=text))
+
+
+def test_an_outage_outside_the_run_need_not_fit_its_steps():
+    start = datetime(2023, 6, 5, 8, tzinfo=UTC)
+    for window in ("2023-06-05T07:00:30/2023-06-05T09:00", "2023-06-06T01:02:03/2023-06-06T02:00:01"):
+        assert len(outages_s([window], start, "UTC", 300, 86_400 / 2)) == 1
+    with pytest.raises(InputError, match="30 s into a step of 300 s"):
+        outages_s(["2023-06-05T07:00/2023-06-05T09:00:30"], start, "UTC", 300, 86_400 / 2)
 
 
 def test_a_broken_file_of_outages_is_named(tmp_path):

@@ -89,7 +89,7 @@ def test_droop_goes_by_what_is_connected():
 
 
 def test_droop_settles_where_following_at_once_would_swing():
-    """A network whose loading follows the cap one step late, steeply: from 85 % at the least cap to 130 % at the most."""
+    """A network whose loading follows the cap a step late, steeply: 85 % at the least cap, 130 % at the most."""
 
     def loadings(rise: float) -> np.ndarray:
         rule, loading, seen = Droop(rise=rise), 0.0, []

@@ -98,13 +98,13 @@ def test_rows_of_a_trace_stay_together():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Fixed(0, 5), "prompt must be a whole number of at least 1 token"),
+        (lambda: Fixed(0, 5), "prompt must be a whole number of at least 1 and"),
         (lambda: Fixed(5, 2.5), "output must be a whole number"),
         (lambda: Uniform(10, 9, 1.0), "maximum 9 is below the minimum 10"),
         (lambda: Uniform(1, 9, 1.0), "at least 2"),
         (lambda: Zipf(10, 20, -1.0, 1.0), "theta"),
         (lambda: Zipf(10, 20, 0.5, -1.0), "ratio"),
-        (lambda: Zipf(2, 20_000_000, 0.5, 1.0), "10 million"),
+        (lambda: Zipf(2, 20_000_000, 0.5, 1.0), "at most 10000000"),
         (lambda: LogNormal(0.0, 1.0, 5.0, 1.0), "mean prompt"),
         (lambda: LogNormal(5.0, -1.0, 5.0, 1.0), "coefficient of variation"),
         (lambda: Empirical([], [], [1], [1.0]), "prompt table"),

@@ -13,6 +13,8 @@ from simulators.errors import InputError
 _GATED = {"silu", "swiglu", "swish", "gelu_pytorch_tanh", "geglu"}
 # families whose MLP has no gate although the activation alone would not tell
 _UNGATED_TYPES = {"phi", "gpt_neox", "gpt2", "opt", "falcon", "bloom", "nemotron", "nemotron_h", "starcoder2"}
+# families whose own code takes 4 * hidden where the configuration says no width
+_FOUR_TIMES = {"gpt2", "gpt_bigcode", "gptj", "bloom", "falcon", "codegen", "mpt", "gpt_neo"}
 # nested text models of image and video models
 _NESTED = ("text_config", "llm_config", "language_config")
 # entries that change what a layer consists of in ways `Model` has no field for
@@ -22,6 +24,10 @@ _NOT_MODELLED = {
     "hybrid_layer_pattern": "attention heads that differ between layers",
     "compress_ratios": "compressed attention",
 }
+
+
+MOST = 10**8
+"""No width, no vocabulary and no context is greater, nor a count of layers."""
 
 
 def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
@@ -51,11 +57,22 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
     layers = _required(text, source, "num_hidden_layers", "n_layer", "num_layers")
     heads = _required(text, source, "num_attention_heads", "n_head")
     kv_heads = _integer(text, source, "num_key_value_heads", "num_kv_heads", default=heads)
-    ffn = _integer(text, source, "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
+    if heads % max(1, kv_heads) or kv_heads > heads or kv_heads < 1:
+        raise InputError(
+            f"{source}: {kv_heads} KV heads (num_key_value_heads) do not divide {heads} attention heads, expected a "
+            "divisor"
+        )
+    ffn = _width(text, source, hidden)
     model_type = str(text.get("model_type", ""))
     if model_type == "qwen":
         ffn //= 2  # Qwen 1 counts gate and up projection together
-    head_dim = _integer(text, source, "head_dim", "attention_head_dim", default=hidden // heads)
+    head_dim = _integer(text, source, "head_dim", "attention_head_dim", default=0)
+    if not head_dim:
+        if hidden % heads and not text.get("kv_lora_rank"):
+            raise InputError(
+                f"{source}: hidden_size {hidden} is no multiple of {heads} attention heads, expected head_dim as well"
+            )
+        head_dim = hidden // heads
     activation = str(text.get("hidden_act") or text.get("hidden_activation") or "silu").lower()
     fields: dict[str, Any] = {
         "num_layers": layers,
@@ -80,6 +97,29 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
     return fields
 
 
+def _width(text: dict[str, Any], source: str, hidden: int) -> int:
+    """Width of a dense MLP; 0 where every layer has experts with a width of their own.
+
+    Raises
+    ------
+    InputError
+        If it is nowhere said: no width is invented. Families whose own code takes 4 * hidden are known.
+    """
+    found = _integer(text, source, "intermediate_size", "ffn_dim", "n_inner", default=0)
+    if found:
+        return found
+    if str(text.get("model_type", "")) in _FOUR_TIMES:
+        return 4 * hidden
+    if text.get("hybrid_override_pattern") or any(
+        text.get(name) for name in ("moe_intermediate_size", "expert_ffn_hidden_size")
+    ):
+        return 0
+    raise InputError(
+        f"{source}: intermediate_size is missing, the width of a layer's MLP; expected the config.json of a "
+        "decoder-only model"
+    )
+
+
 def _required(text: dict[str, Any], source: str, *names: str) -> int:
     value = _integer(text, source, *names, default=0)
     if value < 1:
@@ -91,8 +131,10 @@ def _integer(text: dict[str, Any], source: str, *names: str, default: int) -> in
     for name in names:
         value = text.get(name)
         if value is not None:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(f"{source}: {name} is {value!r}, expected a whole number >= 0")
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+                raise InputError(
+                    f"{source}: {name} is {str(value)[:40]}, expected a whole number from 0 to {MOST:.0e}"
+                )
             return value
     return default
 
@@ -164,13 +206,20 @@ def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[s
     )
     if not shared:
         shared = moe_ffn * _integer(text, source, "n_shared_experts", "num_shared_experts", default=0)
+    each = _required(text, source, "num_experts_per_tok", "experts_per_token", "top_k_experts", "moe_topk")
+    if each > experts:
+        raise InputError(f"{source}: {each} experts per token of {experts} experts, expected at most as many")
+    if not 0 <= moe_layers <= layers:
+        raise InputError(f"{source}: {moe_layers} of {layers} layers with experts, expected 0 to {layers}")
+    if moe_layers and not moe_ffn:
+        raise InputError(f"{source}: moe_intermediate_size is missing, the width of an expert")
+    if layers - moe_layers and not ffn:
+        raise InputError(f"{source}: intermediate_size is missing, the width of a dense layer's MLP")
     fields: dict[str, Any] = {
         "dense_layers": layers - moe_layers,
         "moe_layers": moe_layers,
         "num_experts": experts,
-        "experts_per_token": _required(
-            text, source, "num_experts_per_tok", "experts_per_token", "top_k_experts", "moe_topk"
-        ),
+        "experts_per_token": each,
         "moe_ffn": moe_ffn,
         "shared_ffn": shared,
     }

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from simulators.errors import InputError
+from simulators.files import read_toml
 from simulators.inference.catalogue.precision import Precision
+from simulators.options import check_numbers, nearest
 from simulators.paths import DATA
 
 GPU_FOLDER = DATA / "gpus"
@@ -48,7 +49,7 @@ class Gpu(BaseModel):
         The file's `[power...]` tables as they are: parameters of power laws.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     title: str
@@ -89,19 +90,15 @@ def read_gpu(path: Path) -> Gpu:
     InputError
         If the file is missing, no TOML, or a field is missing, unknown or out of range.
     """
+    fields = read_toml(path, expected="the data sheet of a GPU")
+    check_numbers(Gpu, fields, str(path))
     try:
-        with path.open("rb") as file:
-            fields = tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    try:
-        return Gpu(name=path.stem, **fields)
+        return Gpu.model_validate({**fields, "name": path.stem})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {field}: {first['msg']}") from None
+        hint = nearest(field, list(Gpu.model_fields)) if first["type"] == "extra_forbidden" else ""
+        raise InputError(f"{path}: {field}: {first['msg']}{hint}") from None
 
 
 @functools.cache

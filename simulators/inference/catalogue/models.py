@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib.resources
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from simulators.errors import InputError
+from simulators.files import read_json
 from simulators.inference.catalogue.config import fields_from_config
 from simulators.inference.catalogue.precision import Precision
 from simulators.paths import DATA
@@ -182,12 +182,7 @@ def model_from_config(name: str, config: dict[str, Any], source: str, shipped: s
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
+    config = read_json(path, expected="a model's configuration", constants=True)
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a JSON object with a model's configuration")
     return config
@@ -226,6 +221,22 @@ def model_names() -> list[str]:
     return sorted(name for name, _, _ in _files().values())
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name, however odd it is."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_path(path: Path) -> bool:
+    """Whether a name means a file, be it one that is not there: the catalogue has none that begins like a path."""
+    try:
+        return path.suffix == ".json" or path.is_absolute() or path.exists()
+    except (OSError, ValueError):
+        return True
+
+
 def model(name: str | Path) -> Model:
     """The model called `name`, or the one a Hugging Face `config.json` (or its folder) describes.
 
@@ -235,9 +246,9 @@ def model(name: str | Path) -> Model:
         If there is none; near matches are listed.
     """
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         path = path / "config.json"
-    if path.is_file() or path.suffix == ".json":
+    if is_path(path):
         return model_from_config(str(name), _read_json(path), str(path))
     lowered = str(name).lower()
     target, precision = _aliases().get(lowered, (lowered, ""))
@@ -263,9 +274,9 @@ def model(name: str | Path) -> Model:
 def model_files(name: str | Path) -> list[Path]:
     """The files `model(name)` reads, those of the bundled catalogue among them."""
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         path = path / "config.json"
-    if path.is_file() or path.suffix == ".json":
+    if is_path(path):
         return [path]
     lowered = str(name).lower()
     aliases = [MODEL_FOLDER / "aliases.toml"] if lowered in _aliases() else []

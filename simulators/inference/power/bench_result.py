@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.files import once, read_text
 
 FloatArray = NDArray[np.float64]
 
@@ -90,17 +91,14 @@ def read_bench(path: Path) -> list[BenchRun]:
     InputError
         If the file cannot be read, is no JSON, or a field is missing or no number in range.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
-    decoder, at = json.JSONDecoder(), 0
+    text = read_text(path, expected="a result of vllm bench serve", most_bytes=1 << 29)
+    decoder, at = json.JSONDecoder(object_pairs_hook=once), 0
     runs: list[BenchRun] = []
     while at < len(text.rstrip()):
         at += len(text[at:]) - len(text[at:].lstrip())
         try:
             fields, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: no JSON, expected a result of vllm bench serve: {error}") from None
         if not isinstance(fields, dict):
             raise InputError(f"{path}: {type(fields).__name__}, expected a JSON object of vllm bench serve")

@@ -15,6 +15,7 @@ from simulators.inference.power.prices import loaded_idle_w, prices
 from simulators.inference.power.terms import Joules, amounts, joules
 from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
+from simulators.profiles.tables import plain_csv
 
 _NONE = np.zeros(0)
 BEND_SHARE = 0.03
@@ -112,10 +113,7 @@ def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
     InputError
         If the file cannot be read, a column is missing, or a row is out of range or order.
     """
-    try:
-        frame = pd.read_csv(path, comment="#")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
+    frame = plain_csv(Path(path), comment="#")
     for column in ("utilisation", "power_w"):
         if column not in frame:
             raise InputError(f"{path}: column {column!r} is missing, expected utilisation,power_w")

@@ -35,6 +35,7 @@ from simulators.inference.power.points import (
 )
 from simulators.inference.power.terms import SAMPLINGS
 from simulators.inference.timing.sampling import Sampling
+from simulators.profiles.tables import plain_csv
 
 MLENERGY = (
     "model_id", "task", "architecture", "total_params_b", "active_params_b", "precision", "gpu", "num_gpus",
@@ -76,10 +77,7 @@ def read_measurements(path: str | Path) -> pd.DataFrame:
     InputError
         If the file cannot be read, has none of the layouts, no rows, or a value that is no number or out of range.
     """
-    try:
-        frame = pd.read_csv(path, comment="#", dtype={"version": str})  # 0.10 is no 0.1
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
+    frame = plain_csv(Path(path), comment="#", dtype={"version": str})  # 0.10 is no 0.1
     layouts = {"ML.ENERGY": MLENERGY, "utilisation": UTILISATION, "generic": GENERIC}
     layout = next((name for name, needed in layouts.items() if set(needed) <= set(frame.columns)), None)
     if layout is None:

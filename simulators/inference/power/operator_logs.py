@@ -28,6 +28,7 @@ from simulators.inference.power.alignment import Drawn, drawn, find_window
 from simulators.inference.power.bench_result import BenchRun, read_bench
 from simulators.inference.power.deconvolve import WINDOW_S
 from simulators.inference.power.power_log import PowerLog, read_power_log
+from simulators.profiles.tables import plain_csv
 
 MANIFEST = ("power_log", "bench")
 OPTIONAL = ("gpus", "tp", "model", "precision")
@@ -61,10 +62,7 @@ def read_manifest(path: Path) -> list[Pair]:
     InputError
         If it cannot be read, a column is missing or unknown, or a cell is empty or no number.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#", skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
+    frame = plain_csv(path, dtype=str, keep_default_na=False, comment="#", skipinitialspace=True)
     frame.columns = frame.columns.str.strip()
     missing = [name for name in MANIFEST if name not in frame]
     unknown = [str(name) for name in frame.columns if name not in MANIFEST + OPTIONAL]

@@ -26,6 +26,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.files import read_text
+from simulators.profiles.tables import plain_csv
 
 FloatArray = NDArray[np.float64]
 Clock = Literal["local", "utc", "none"]
@@ -92,10 +94,7 @@ def read_power_log(path: Path) -> PowerLog:
     InputError
         If the file cannot be read, a column is missing, or a time or a power is none, or out of order.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
+    lines = read_text(path, expected="a power log", most_bytes=1 << 29).splitlines()
     if any("#Entity" in line for line in lines[:5]):
         frame = _dmon_frame(path, lines)
     else:
@@ -128,17 +127,9 @@ def read_power_log(path: Path) -> PowerLog:
 
 
 def _csv_frame(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(
-            path,
-            dtype=str,
-            index_col=False,
-            skipinitialspace=True,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
+    frame = plain_csv(
+        path, twice=True, dtype=str, index_col=False, skipinitialspace=True, keep_default_na=False
+    )
     named = {}
     for column in frame.columns:
         name, unit = re.fullmatch(r"(.*?)(?:\s*\[(.*)\])?", str(column).strip()).groups()  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from simulators.errors import InputError
+from simulators.files import read_text
 from simulators.inference.power.terms import Coefficients
 
 _MEANING = {
@@ -62,10 +62,5 @@ def write_prices(path: Path, name: str, table: str) -> None:
     InputError
         If there is no data sheet to put it into.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--out {path}: cannot be read ({error.strerror}), expected an existing data sheet"
-        ) from None
+    text = read_text(path, f"--out {path}", "an existing data sheet")
     path.write_text(with_table(text, name, table), encoding="utf-8")

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from simulators.errors import InputError
+from simulators.files import read_text
 from simulators.inference.catalogue import Gpu, Model, gpu, model
 from simulators.inference.timing.profile import find_file, read_csv
 
@@ -118,10 +119,7 @@ def _meta(folder: Path) -> dict[str, str]:
         for name in ("meta.yaml", "profile_meta.yaml"):
             path = place / name
             if path.is_file():
-                try:
-                    lines = path.read_text(encoding="utf-8").splitlines()
-                except (OSError, UnicodeDecodeError) as error:
-                    raise InputError(f"{path}: cannot be read: {error}") from None
+                lines = read_text(path).splitlines()
                 pairs = (line.partition(":") for line in lines if re.match(r"\w+:", line))
                 return {key: value.strip().strip("'\"") for key, _, value in pairs}
     return {}

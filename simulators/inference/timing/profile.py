@@ -21,6 +21,7 @@ from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision, check_parallelism
 from simulators.inference.timing.tables import LOOKUP, FloatArray, StageTables
 from simulators.inference.timing.work import stage_work
+from simulators.profiles.tables import plain_csv
 
 ROUND_TO = 8
 ALL_REDUCE_LAUNCH_MS = 0.02
@@ -48,10 +49,7 @@ def find_file(folder: Path, stem: str) -> Path | None:
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a CSV file that has to have these columns."""
-    try:
-        frame = pd.read_csv(path, comment="#")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {error}") from None
+    frame = plain_csv(path, comment="#")
     missing = [column for column in columns if column not in frame]
     if missing:
         raise InputError(

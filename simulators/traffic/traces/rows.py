@@ -95,7 +95,17 @@ def _lengths(
 
 
 def _numbers(column: pd.Series, path: Path, row: int) -> NDArray[np.float64]:
-    """A column as finite, non-negative numbers."""
+    """A column as finite, non-negative numbers; true is none."""
+    if pd.api.types.is_bool_dtype(column):
+        _refuse(np.ones(len(column), dtype=np.bool_), column, "a number >= 0", path, row)
+    if column.dtype == object:
+        _refuse(
+            column.map(lambda cell: isinstance(cell, bool)).to_numpy(dtype=np.bool_),
+            column,
+            "a number",
+            path,
+            row,
+        )
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     _refuse(~(np.isfinite(values) & (values >= 0)), column, "a number >= 0", path, row)
     return values

@@ -90,8 +90,8 @@ def dataset(path: Path) -> Path:
 def _windows(path: Path) -> list[tuple[float, float, GapLaw]]:
     """Start (s), rate (1/s) and gap law of every window with requests."""
     names = ["t_s", "rate", "cv", "family", "shape", "scale"]
-    with tables.readable(path):
-        table = pd.read_csv(path, header=None, names=names, index_col=False)
+    with tables.readable(path), tables.text(path) as source:
+        table = pd.read_csv(source, header=None, names=names, index_col=False)
     windows: list[tuple[float, float, GapLaw]] = []
     for row, (t_s, rate, family, shape) in enumerate(
         zip(table["t_s"], table["rate"], table["family"], table["shape"], strict=True), start=1
@@ -126,6 +126,8 @@ def _length_laws(path: Path) -> tuple[NDArray[np.float64], list[Empirical]]:
             windows = json.load(file)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}: not JSON: {error.msg} in line {error.lineno}") from error
+        except RecursionError:
+            raise InputError(f"{path}: nested too deeply, expected windows of distributions") from None
     found: list[tuple[float, Empirical]] = []
     try:
         for start, entry in windows.items():
@@ -133,7 +135,16 @@ def _length_laws(path: Path) -> tuple[NDArray[np.float64], list[Empirical]]:
             if prompt and output:
                 law = Empirical(list(prompt), list(prompt.values()), list(output), list(output.values()))
                 found.append((float(start), law))
-    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        SyntaxError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         expected = '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": ...}}'
         reason = error if isinstance(error, InputError) else f"expected {expected}"
         raise InputError(f"{path}: {reason}") from error

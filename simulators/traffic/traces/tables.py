@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from simulators.errors import InputError
+from simulators.files import check_file, once
 
 ROWS = 16_384
-_CSV: dict[str, Any] = {"encoding": "utf-8-sig", "skipinitialspace": True}
+MOST_BYTES = 1 << 40
+_MONSTER = re.compile(rb"\d[eE][+-]?\d{7,}")
 
 
 def kind(path: Path) -> str:
@@ -45,8 +50,7 @@ def row_name(path: Path, index: int) -> str:
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn whatever a broken file raises while it is read into an `InputError` that names it."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    check_file(path, most_bytes=MOST_BYTES)
     try:
         yield
     except (pd.errors.EmptyDataError, StopIteration) as error:
@@ -58,16 +62,44 @@ def readable(path: Path) -> Iterator[None]:
         EOFError,
         OSError,
         zlib.error,
+        OverflowError,
+        _NoText,
     ) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
+class _NoText(Exception):
+    """Bytes that no text has."""
+
+
+class _Checked(io.RawIOBase):
+    """Bytes of a file, unpacked; refuses what pandas would read as something else, or would crash on."""
+
+    def __init__(self, path: Path) -> None:
+        packed = path.name.lower().endswith(".gz")
+        self._file = cast("IO[bytes]", (gzip.open if packed else open)(path, "rb"))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._file.read(len(buffer))
+        if b"\0" in chunk:
+            raise _NoText("it is no text (NUL in it)")
+        if monster := _MONSTER.search(chunk):
+            raise _NoText(f"{monster[0].decode()[:40]} in it is out of range")
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def text(path: Path) -> IO[str]:
     """Open a text file, plain or gzip."""
-    if path.name.lower().endswith(".gz"):
-        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig"))
-    return open(path, encoding="utf-8-sig")
+    return io.TextIOWrapper(io.BufferedReader(_Checked(path), 1 << 18), encoding="utf-8-sig")
 
 
 def columns(path: Path) -> list[str]:
@@ -76,7 +108,11 @@ def columns(path: Path) -> list[str]:
         if kind(path) == "parquet":
             return [str(name) for name in pq.read_schema(path).names]
         if kind(path) == "csv":
-            return [str(c) for c in pd.read_csv(path, nrows=0, **_CSV).columns]
+            with text(path) as file:
+                names = [name.strip() for name in next(csv.reader([next(file)], skipinitialspace=True))]
+            if again := next((name for name in names if name and names.count(name) > 1), None):
+                raise InputError(f"{path}: two columns are called {again[:60]!r}, expected every name once")
+            return names
         with text(path) as file:
             return list(_object(path, next(file), 0))
 
@@ -94,13 +130,16 @@ def _frames(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
                     yield batch.to_pandas()
         elif kind(path) == "csv":
             # round_trip: the nearest double, so that a time written by us comes back bit by bit
-            with pd.read_csv(
-                path,
-                chunksize=rows,
-                float_precision="round_trip",
-                low_memory=False,
-                **_CSV,
-            ) as reader:
+            with (
+                text(path) as source,
+                pd.read_csv(
+                    source,
+                    chunksize=rows,
+                    float_precision="round_trip",
+                    low_memory=False,
+                    skipinitialspace=True,
+                ) as reader,
+            ):
                 # every column is read: with `usecols` pandas passes over rows that have too many fields
                 for frame in reader:
                     if not isinstance(frame.index, pd.RangeIndex):
@@ -123,11 +162,14 @@ def _values(entry: dict[str, Any], wanted: list[str]) -> list[Any]:
 
 def _object(path: Path, line: str, row: int) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
+        entry = json.loads(line, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: {row_name(path, row)}: not JSON: {error.msg} at character {error.pos + 1}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:120]
+        raise InputError(f"{path}: {row_name(path, row)}: {said}, expected an object") from None
     if not isinstance(entry, dict):
         raise InputError(f"{path}: {row_name(path, row)}: not a JSON object")
     return entry

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from simulators.errors import InputError
 from simulators.inference import calibrate
@@ -15,6 +14,7 @@ from simulators.inference.catalogue import gpu
 from simulators.inference.power.measurements import GENERIC, read_measurements
 from simulators.inference.power.operator_logs import Pair, read_manifest, rows_of
 
+from ...conftest import call_app
 from .server_logs import BEGINS, Wave, bench, smi
 
 H100 = gpu("h100")
@@ -233,9 +233,9 @@ def sweep(tmp_path) -> list[str]:
 
 
 def test_the_command_fits_a_sweep_of_logs(tmp_path):
-    run = CliRunner().invoke(calibrate.app, sweep(tmp_path))
-    assert run.exit_code == 0, run.output
-    assert run.output.count("found by date") == 9
+    run = call_app(calibrate.app, *sweep(tmp_path))
+    assert run.code == 0, run.out
+    assert run.out.count("found by date") == 9
     rows = pd.read_csv(tmp_path / "p.runs.csv")
     assert rows["power_w"].to_numpy() == pytest.approx(np.linspace(250, 620, 9), rel=0.01)
 
@@ -245,19 +245,19 @@ def test_the_command_fits_a_sweep_of_logs(tmp_path):
     [
         ([], "--measurements, --power-log with --bench, or --runs: none given"),
         (["--power-log", "a.csv"], "--power-log, --bench: 1 and 0 given"),
-        (["--power-log", "a.csv", "--bench", "b.json"], r"a\.csv: cannot be read"),
+        (["--power-log", "a.csv", "--bench", "b.json"], r"a\.csv: no such file"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, options: list[str], message: str):
     monkeypatch.chdir(tmp_path)
-    run = CliRunner().invoke(calibrate.app, ["--gpu", "h100", *options])
-    assert run.exit_code == 2
-    assert len(run.stderr.strip().splitlines()) == 1
-    assert re.search(message, run.stderr)
+    run = call_app(calibrate.app, "--gpu", "h100", *options)
+    assert run.code == 2
+    assert len(run.err.strip().splitlines()) == 1
+    assert re.search(message, run.err)
 
 
 def test_help_names_the_columns_of_every_layout():
-    told = CliRunner().invoke(calibrate.app, ["--help"], terminal_width=200).output
+    told = call_app(calibrate.app, "--help").out
     for name in (
         "avg_power_w_per_gpu", "tokens_per_s", "mbu", "power.draw", "DCGM_FI_DEV_POWER_USAGE", "total_output_tokens",
         "mean_tpot_ms", "power_log", "--power-log", "--bench", "--runs", "--save-detailed",
