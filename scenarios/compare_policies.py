@@ -58,6 +58,7 @@ class ComparePolicies(BaseModel):
     )
     starts: int = Field(1, ge=1, le=365, description="start dates to run from")
     apart_days: float = Field(70.0, gt=0, le=36_600, description="days from one start to the next")
+    seeds: int = Field(1, ge=1, le=1000, description="seeds of the requests, from --seed on, for every start")
     pool: WorkerOptions = WorkerOptions()
     out: Path = Field(Path("results/compare_policies"), description="folder for the results")
 
@@ -107,14 +108,15 @@ def run(options: ComparePolicies) -> None:
     study = together(options.study, policies)
     dates = starts(study, options.starts, options.apart_days)
     with RunFolder(options.out) as folder:
-        total = len(dates) * len(policies)
+        total = len(dates) * options.seeds * len(policies)
         with tqdm(total=total, unit="run", disable=None) as bar:
-            runs = against_baseline(run_all(study, policies, dates, options.pool, bar.update))
+            runs = against_baseline(run_all(study, policies, dates, options.seeds, options.pool, bar.update))
         means = over_starts(runs)
         bounds = _bounds(study, policies, dates)
         runs.to_csv(folder.path("runs.csv"), index=False)
         means.to_csv(folder.path("policies.csv"), index=False)
         detail = f"{study.run.days:g} days from {len(dates)} start{'s' if len(dates) > 1 else ''}"
+        detail += f" with {options.seeds} seeds each" if options.seeds > 1 else ""
         targets = study.site.cluster
         detail += f"; targets: TTFT p99 {targets.slo_ttft:g} s, TPOT p99 {1e3 * targets.slo_tpot:g} ms"
         with mpl.rc_context(style()):

@@ -116,7 +116,7 @@ def together(study: Study, policies: Sequence[str]) -> Study:
 def run_one(argument: Mapping[str, Any]) -> dict[str, Any]:
     """One policy's row from one start: what a worker does."""
     study, policy, start = opened(argument), str(argument["policy"]), str(argument["start"])
-    return {"policy": policy, "start": start, **row_of(simulate_plan(build(study)))}
+    return {"policy": policy, "start": start, "seed": study.run.seed, **row_of(simulate_plan(build(study)))}
 
 
 def row_of(result: Result) -> dict[str, Any]:
@@ -160,15 +160,16 @@ def run_all(
     study: Study,
     policies: Sequence[str],
     dates: Sequence[str],
+    seeds: int,
     pool: WorkerOptions,
     told: Callable[[], object],
 ) -> pd.DataFrame:
-    """Every policy from every start, several at a time.
+    """Every policy from every start with every seed, several at a time.
 
     Parameters
     ----------
-    study, policies, dates
-        What to run.
+    study, policies, dates, seeds
+        What to run; seeds count from that of the study.
     pool
         Where it runs.
     told
@@ -177,11 +178,12 @@ def run_all(
     Returns
     -------
     DataFrame
-        One row per run (`row_of`), ordered by start and policy whatever finished first.
+        One row per run (`row_of`), ordered by start, seed and policy whatever finished first.
     """
     jobs = [
-        job_of(under(study, policy).changed(start=start), policy=policy, start=start)
+        job_of(under(study, policy).changed(start=start, seed=seed), policy=policy, start=start)
         for start in dates
+        for seed in range(study.run.seed, study.run.seed + seeds)
         for policy in policies
     ]
     rows: dict[int, dict[str, Any]] = {}
@@ -192,39 +194,58 @@ def run_all(
 
 
 def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs with what each saved against the first policy from the same start.
+    """Runs with what each saved against the first policy from the same start with the same seed.
 
     At equal work: the baseline's kg and kWh are scaled by the output tokens of the run (they differ by what was not
     finished). What is saved is split: the energy part is the import saved at the baseline's mean intensity of import,
-    the carbon part what cleaner hours gave. ``oracle_share`` is the saving over the oracle's, where that was run.
+    the carbon part what cleaner hours gave. Shares of a baseline that emits nothing, or less, are NaN. ``oracle_share``
+    is the saving over the oracle's, where that was run; ``forecast_cost`` how much more a policy emits than with a
+    perfect forecast, where it ran with one too.
     """
     runs = runs.copy()
-    for name in ("kg_saved", "saved", "energy_part", "carbon_part", "kwh_saved", "oracle_share"):
+    for name in (
+        "kg_saved",
+        "saved",
+        "energy_part",
+        "carbon_part",
+        "kwh_saved",
+        "oracle_share",
+        "forecast_cost",
+    ):
         runs[name] = nan
-    for _, rows in runs.groupby("start", sort=False):
+    for _, rows in runs.groupby(["start", "seed"], sort=False):
         base = rows.iloc[0]
         work = rows["output_tokens"] / base["output_tokens"]
         before_kg, before_kwh = base["kg"] * work, base["import_kwh"] * work
+        runs.loc[rows.index, "kg_saved"] = before_kg - rows["kg"]
         before_kg = before_kg.where(before_kg > 0)  # a share of nothing, or of a credit, says nothing
         intensity = base["kg"] / base["import_kwh"] if base["import_kwh"] > 0 else nan
-        runs.loc[rows.index, "kg_saved"] = before_kg - rows["kg"]
         runs.loc[rows.index, "saved"] = (before_kg - rows["kg"]) / before_kg
         energy_kg = (before_kwh - rows["import_kwh"]) * intensity
         runs.loc[rows.index, "energy_part"] = energy_kg / before_kg
         runs.loc[rows.index, "carbon_part"] = (before_kg - rows["kg"] - energy_kg) / before_kg
         facility = base["facility_kwh"] * work
         runs.loc[rows.index, "kwh_saved"] = (facility - rows["facility_kwh"]) / facility
+        kg = rows["kg"] / work
+        known = dict(zip(rows["policy"], kg, strict=True))
+        for at, spec in rows["policy"].items():
+            best_kg = known.get(f"{entry(spec).policy}@perfect", nan)
+            if entry(spec).forecast is not None and best_kg > 0:
+                runs.loc[at, "forecast_cost"] = kg[at] / best_kg - 1.0
         bound = rows[rows["policy"].str.partition(":")[0] == BOUND]
         if len(bound):
-            best = (before_kg - rows["kg"])[bound.index[0]]
-            runs.loc[rows.index, "oracle_share"] = (before_kg - rows["kg"]) / best if best > 0 else nan
+            saved_kg = runs.loc[rows.index, "kg_saved"]
+            best = saved_kg[bound.index[0]]
+            runs.loc[rows.index, "oracle_share"] = saved_kg / best if best > 0 else nan
     return runs
 
 
 def over_starts(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means of every policy over the starts, and half the width of the saving's confidence interval.
+    """Means of every policy over starts and seeds, and half the width of the confidence intervals of what it saves.
 
-    Latency quantiles and whether the targets were kept are the worst of all starts.
+    The differences are paired, each from the same requests. Seeds of one start are averaged first, as they share its
+    weather and its grid; of one start alone the interval is over its seeds. Latency quantiles and whether the targets
+    were kept are the worst of all runs.
     """
     rows = []
     for policy, own in runs.groupby("policy", sort=False):
@@ -232,17 +253,24 @@ def over_starts(runs: pd.DataFrame) -> pd.DataFrame:
         worst = {
             name: float(own[name].max()) for name in own if str(name).endswith(("p50_s", "p95_s", "p99_s"))
         }
-        half = half_width(own["saved"].to_numpy())
+        by = "start" if own["start"].nunique() > 1 else "seed"
+        halves = {
+            f"{name}_half_width": half_width(own.groupby(by, sort=False)[name].mean().to_numpy())
+            for name in ("saved", "kg_saved", "forecast_cost")
+        }
         rows.append(
             {"policy": policy} | numbers | worst
-            | {"saved_half_width": half, "slo_kept": bool(own["slo_kept"].all()), "starts": len(own),
+            | halves
+            | {"slo_kept": bool(own["slo_kept"].all()), "starts": own["start"].nunique(), "runs": len(own),
                "deadlines_missed": float(own["deadlines_missed"].sum())}
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def half_width(values: Any) -> float:
-    """Half the width of the confidence interval of a mean (Student's t); NaN of fewer than two.
+    """Half the width of the confidence interval of a mean (Student's t); NaN of fewer than two values.
+
+    Values that are NaN do not count.
 
     Examples
     --------
@@ -250,6 +278,7 @@ def half_width(values: Any) -> float:
     2.484
     """
     known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
     if len(known) < 2:
         return nan
     share = student.ppf(0.5 + CONFIDENCE / 2, len(known) - 1)

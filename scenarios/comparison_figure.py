@@ -15,8 +15,8 @@ from simulators.report.canvas import WIDTH_IN, heading
 from simulators.report.labels import COLOURS, RunMeta
 
 HEADER = (
-    "policy", "kg", "saved", "+-", "energy", "carbon", "of oracle", "kWh", "cost", "ttft p99", "tpot p99", "slo",
-    "missed", "delay p95", "wakes", "cycles", "matched",
+    "policy", "kg", "saved", "+-", "energy", "carbon", "of oracle", "forecast", "kWh", "cost", "ttft p99", "tpot p99",
+    "slo", "missed", "delay p95", "wakes", "cycles", "matched",
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def terminal(means: pd.DataFrame) -> str:
                 _text(row["energy_part"], ".1%"),
                 _text(row["carbon_part"], ".1%"),
                 _text(row["oracle_share"], ".0%"),
+                _text(row["forecast_cost"], "+.1%"),
                 _text(row["facility_kwh"], ".0f"),
                 _text(row["cost"], ".2f"),
                 _text(row["interactive_ttft_p99_s"], ".2f", " s"),
@@ -75,9 +76,10 @@ def _savings(axes: Any, rows: pd.DataFrame) -> None:
         if sign > 0 or part.any():
             axes.barh(at, part, left=energy, color=colour, height=0.62, label=label)
     half = 100 * rows["saved_half_width"].fillna(0.0)
+    over = "starts" if rows["starts"].max() > 1 else "seeds"
     axes.errorbar(
         100 * rows["saved"], at, xerr=half, fmt="o", markersize=4, color=COLOURS["ink"], capsize=3, linewidth=1.0,
-        label="together, 95 % interval over starts",
+        label=f"together, 95 % interval over {over}" if half.any() else "together",
     )  # fmt: skip
     ends = np.maximum(np.maximum(100 * rows["saved"] + half, energy), 0.0)
     for y, (share, broken, missed, end) in enumerate(

@@ -81,7 +81,11 @@ def _client(count: int, options: WorkerOptions, stack: ExitStack) -> Client:
         if not client.scheduler_info()["workers"]:
             print(f"{options.scheduler}: no worker yet, waiting for the first", file=sys.stderr)
         return client
-    stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": options.retries}))
+    settings = {
+        "distributed.scheduler.allowed-failures": options.retries,
+        "distributed.scheduler.worker-ttl": None,  # one that is silent compiles; one that died is told by its nanny
+    }
+    stack.enter_context(dask.config.set(settings))
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",

@@ -32,7 +32,8 @@ SITE = Study().changed(
 
 def rows(**columns) -> pd.DataFrame:
     return pd.DataFrame(
-        {"policy": ["none", "mpc", "oracle"], "start": ["a"] * 3, "output_tokens": [1000.0] * 3, "slo_kept": [True] * 3,
+        {"policy": ["none", "mpc", "oracle"],
+         "start": ["a"] * 3, "seed": [1] * 3, "output_tokens": [1000.0] * 3, "slo_kept": [True] * 3,
          "deadlines_missed": [0.0] * 3, "facility_kwh": [300.0, 150.0, 120.0]} | columns
     )  # fmt: skip
 
@@ -65,6 +66,36 @@ def test_intervals_are_over_starts():
     assert means.saved.tolist() == pytest.approx([0.0, 0.5, 0.7])
     assert means.saved_half_width[1] == pytest.approx(half_width([0.6, 0.5, 0.4]))
     assert means.starts.tolist() == [3, 3, 3]
+
+
+def test_an_interval_is_of_paired_differences_and_seeds_of_one_start_are_one_of_its_values():
+    """By hand: 10, 20, 30 kg, whatever the level; mean 20, half width t(0.975, 2) s / sqrt(3), t = 4.30265, s = 10."""
+    frames = [
+        rows(kg=[level, level - saved - off, level], import_kwh=[200.0] * 3).assign(start=start, seed=seed)
+        for start, level, saved in (("a", 1000.0, 10.0), ("b", 100.0, 20.0), ("c", -400.0, 30.0))
+        for seed, off in ((1, 5.0), (2, -5.0))
+    ]
+    means = over_starts(against_baseline(pd.concat(frames, ignore_index=True))).set_index("policy")
+    assert means.kg_saved["mpc"] == pytest.approx(20.0)
+    assert means.kg_saved_half_width["mpc"] == pytest.approx(4.30265 * 10 / 3**0.5, rel=1e-5)
+    assert means.kg_saved_half_width["none"] == 0.0
+    # a share of a credit is none: that start has no part in the mean and its interval
+    assert means.saved["mpc"] == pytest.approx((0.01 + 0.2) / 2)
+    assert means.saved_half_width["mpc"] == pytest.approx(half_width([0.01, 0.2]))
+    assert (means.starts["mpc"], means.runs["mpc"]) == (3, 6)
+    alone = over_starts(against_baseline(pd.concat(frames[:2], ignore_index=True))).set_index("policy")
+    assert alone.kg_saved_half_width["mpc"] == pytest.approx(
+        12.7062 * 7.07107 / 2**0.5, rel=1e-5
+    )  # of its seeds
+    one = over_starts(against_baseline(frames[0])).set_index("policy")
+    assert one.kg_saved_half_width.isna().all()
+
+
+def test_what_forecast_error_costs_is_against_the_same_policy_with_a_perfect_one():
+    frame = rows(kg=[100.0, 50.0, 55.0], import_kwh=[200.0] * 3)
+    found = against_baseline(frame.assign(policy=["none", "mpc@perfect", "mpc@noisy=0.1"]))
+    assert found.forecast_cost.tolist()[1:] == pytest.approx([0.0, 0.1])
+    assert found.forecast_cost.isna().tolist() == [True, False, False]
 
 
 def test_starts_keep_their_time_of_day_through_the_year():

@@ -121,6 +121,28 @@ def test_a_site_that_dies_sends_its_share_elsewhere_and_nothing_is_lost(dispatch
     assert np.array_equal(got["ger"][12:24], arrived[12:24])
 
 
+def test_three_sites_one_of_them_a_users_own_with_residency_and_an_outage(tmp_path):
+    hours = "".join(f"2022-06-{day}T{hour:02}:00Z,30\n" for day in (20, 21) for hour in range(24))
+    (tmp_path / "carbon.csv").write_text(f"time,carbon_intensity[gCO2eq/kWh]\n{hours}")
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'title = "Own"\nlatitude = 59.9\nlongitude = 10.8\nstart = 2022-06-20T00:00:00Z\n'
+        'carbon = {file = "carbon.csv"}\n'
+    )
+    chosen = study(residency={"ger": ["ger", "own"]}, dispatcher="greedy", down_hours={"own": [[1, 2]]})
+    third = chosen.sites[0].model_dump() | {"name": "own", "place": {"site": str(own)}}
+    chosen = chosen.model_copy(update={"sites": (*chosen.sites, SiteStudy.model_validate(third))})
+    result = simulate(chosen, keep_requests=True)
+    assert set(result.requests[result.requests.tenant == 1].site) <= {"ger", "own"}
+    got = received(result)
+    assert not got["own"][12:24].any()
+    assert got["own"].sum() > got["cal"].sum() + got["ger"].sum()  # the cleanest, while it stands
+    served = result.figures.served
+    left = served.requests_running + served.requests_waiting
+    assert served.requests_completed + left == served.requests_arrived
+    assert served.requests_rejected == 0
+
+
 @pytest.mark.parametrize(
     ("geo", "said"),
     [

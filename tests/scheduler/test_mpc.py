@@ -92,6 +92,11 @@ def test_levers_that_are_not_to_be_used_are_left_alone():
     assert Awake not in commanded(JointMpc(), seen(unknown))
 
 
+def test_a_site_without_plants_discharges_no_more_than_it_draws():
+    found = commanded(JointMpc(), seen(facts(battery=BATTERY), generation_w=float("nan")))
+    assert found[BatteryPower].watts == pytest.approx(-3000.0)
+
+
 def test_the_battery_gives_in_dirty_hours_no_more_than_is_drawn():
     site = facts(battery=BATTERY)
     carbon = np.where(np.arange(BLOCKS) < 8, 900.0, 50.0)

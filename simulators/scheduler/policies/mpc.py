@@ -262,7 +262,8 @@ def _battery_w(seen: Observation, plan: Plan, block: int) -> float:
     battery = seen.facts.battery
     assert battery is not None
     planned = float(plan.solution.battery_w[block])
-    net = seen.load_w - seen.generation_w
+    generation_w = seen.generation_w if isfinite(seen.generation_w) else 0.0  # nan: the site has no plant
+    net = seen.load_w - generation_w
     from_grid = (
         plan.solution.import_w[block] > plan.solution.meter_w[block] - plan.problem.generation_w[block] + 1.0
     )
