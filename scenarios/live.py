@@ -27,7 +27,7 @@ if (
 ):  # imported where they are used: drawing takes a second to import, and most runs need none of it
     from simulators.report.live import LiveServer, Now
 
-HAND_OVERS = 500
+HAND_OVERS = 200
 """Into so many parts a run that is not held to real time is cut: enough to see it move, too few to cost."""
 
 

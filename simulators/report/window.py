@@ -49,16 +49,13 @@ class Window:
         self._most = most
         self._start = pd.Timestamp(0, tz="UTC")
         self._rows = pd.DataFrame()
-        self._fresh: list[pd.DataFrame] = []
+        self._fresh: list[Mapping[str, ArrayLike]] = []
         self._waiting = 0
 
     def add(self, columns: Mapping[str, ArrayLike]) -> None:
         """Take further rows, one per step and site."""
-        frame = series.all_sites(pd.DataFrame(dict(columns)))
-        if self._rows.empty and not self._fresh:
-            self._start = frame["time"].iloc[0]
-        self._fresh.append(frame)
-        self._waiting += len(frame)
+        self._fresh.append(columns)  # made a table only when somebody looks, or when there are many
+        self._waiting += len(np.asarray(columns["site"]))
         if self._waiting >= self._most // 2:
             self._settle()
 
@@ -70,7 +67,10 @@ class Window:
     def _settle(self) -> None:
         if not self._fresh:
             return
-        fresh = pd.concat(self._fresh, ignore_index=True).assign(steps=1)
+        parts = [pd.DataFrame(dict(columns)) for columns in self._fresh]
+        fresh = series.all_sites(pd.concat(parts, ignore_index=True)).assign(steps=1)
+        if self._rows.empty:
+            self._start = fresh["time"].iloc[0]
         self._fresh, self._waiting = [], 0
         self._rows = self._merged(pd.concat([self._rows, fresh], ignore_index=True))
         while len(self._rows) > self._most:
