@@ -1,8 +1,8 @@
 """What every command has in common: how it ends when something is wrong.
 
 What a user gave (`InputError`, an unknown option, a file that cannot be written) ends with one line on stderr and exit
-code 2; what stops a run from outside (`RunStopped`: a full disk, a lost simulator) with one line and 1. Anything else is
-a fault of WattLoop's own: two lines, the second with the path of a log that holds the traceback, and exit code 70
+code 2; what stops a run from outside (`RunStopped`: a full disk, a lost simulator) with one line and 1. Anything else
+is a fault of WattLoop's own: two lines, the second with the path of a log that holds the traceback, and exit code 70
 (``EX_SOFTWARE``). With ``WATTLOOP_DEBUG=1`` in the environment faults and refusals keep their traceback.
 """
 
