@@ -81,15 +81,7 @@ class FolderCheckpoints:
             os.replace(made, path)
 
     def failed(self, reason: str) -> None:
-        """The state cannot be kept; the folder says so, and no further try is made.
-
-        Raises
-        ------
-        InputError
-            If the run was to go on from one.
-        """
-        if self._folder.resuming:
-            raise InputError(f"--resume: {reason}")
+        """The state cannot be kept; the folder says so, and no further try is made."""
         self._failed = True
         self._folder.cannot_resume = reason
 

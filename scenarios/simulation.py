@@ -168,9 +168,6 @@ def simulate_plan(
     lateness = None if run.rt_factor is None else Lateness(run.rt_factor, run.step)
     sink = _Sink(memory, listeners, keep_requests, lateness)
     sink.watching.extend(listener for listener in listeners if isinstance(listener, Watching))
-    if checkpoints is not None and (lateness or sink.watching):
-        checkpoints.failed("a run in real time, or with a live page, keeps no state")
-        checkpoints = None
     with _world(plan, sink, simulators, attach, checkpoints) as world:
         if isinstance(world, World):
             world.lateness = lateness

@@ -7,6 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from graphlib import TopologicalSorter
 from types import TracebackType
@@ -232,9 +233,8 @@ class World:
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
         part = {"network": "bus", "router": "destination", "dispatch": "seat"}.get(entity.part, "")
-        for site, child in zip(
-            entity.children, made.children, strict=False
-        ):  # of a network also what is no site's
+        # of a network there are also children that are no site's
+        for site, child in zip(entity.children, made.children, strict=False):
             self.entities[site, part] = child
 
     def _connect(self) -> None:
@@ -287,20 +287,21 @@ class World:
 
     def _run_until(self, ends_s: int) -> None:
         run = self.plan.study.run
+        began_s = 0 if self._legs is None else self._legs.began_s
         recorder = self.start(
             lambda: self._recorder, RECORDER, start=self.plan.start.isoformat(), step_size=run.step
         ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
         for entity, attributes in self._recorded.items():
             self.mosaik.connect(entity, recorder, *attributes)
-        self._let_watch()
+        self._let_watch(began_s)
         for site in self._serving():
             cluster = self.entities[site, "cluster"]
             self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        length_s = ends_s - (self._legs.began_s if self._legs is not None else 0)
+        length_s = ends_s - began_s
         if self.lateness is not None:
-            self.lateness.begin()
+            self.lateness.begin(began_s)
         with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
             warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
             self.mosaik.run(
@@ -315,14 +316,15 @@ class World:
         """Have somebody see the time series of the run while it goes on."""
         self._watchers.append(watcher)
 
-    def _let_watch(self) -> None:
+    def _let_watch(self, began_s: int) -> None:
         """A recorder for each watcher, beside the one that keeps everything."""
         run = self.plan.study.run
         for number, watcher in enumerate(self._watchers):
-            recorder = self.start(
-                partial(Recorder, _RowsAlone(watcher)),
-                f"Watcher-{number}",
-                start=self.plan.start.isoformat(),
+            # not a part of the legs: each has a recorder of its own, whose time begins with the leg
+            recorder = self.mosaik.start(
+                PythonStarter(partial(Recorder, _RowsAlone(watcher))),  # type: ignore[arg-type]
+                sim_id=f"Watcher-{number}",
+                start=(self.plan.start + timedelta(seconds=began_s)).isoformat(),
                 step_size=run.step,
                 buffer_steps=watcher.every,
             ).Recorder(columns=self._columns, sites=list(self.plan.sites))

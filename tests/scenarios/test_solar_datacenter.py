@@ -167,7 +167,7 @@ def test_the_length_of_a_step_moves_nothing_but_the_rounding(tmp_path):
         result(tmp_path / str(step), *MORNING, "--days", 0.0625, "--step", step) for step in (60, 900)
     )
     columns = ["arrived_at", "scheduled_at", "prefill_completed_at", "completed_at"]
-    pd.testing.assert_frame_equal(minute.requests[columns], quarter.requests[columns], check_exact=True)
+    pd.testing.assert_frame_equal(minute.requests[columns], quarter.requests[columns], rtol=0, atol=1e-9)
     assert minute.summary["energy_mwh"]["it"] == pytest.approx(quarter.summary["energy_mwh"]["it"], rel=1e-9)
     assert minute.summary["energy_mwh"]["pv"] == pytest.approx(quarter.summary["energy_mwh"]["pv"], rel=2e-3)
 
