@@ -34,10 +34,7 @@ def record_to_plain(record: RunRecord) -> dict[str, Any]:
         **{name: float(getattr(record, name)) for name in _SUMS},
         **{name: asdict(getattr(record, name)) for name in _EXTREMES},
         **{name: getattr(record, name).tolist() for name in _ARRAYS},
-        "breaches": [
-            {"worst": asdict(breach.worst), "at_s": breach.at_s, "hours": breach.hours}
-            for breach in record.breaches.values()
-        ],
+        "breaches": [asdict(breach) for breach in record.breaches.values()],
     }
 
 
@@ -55,5 +52,5 @@ def record_from_plain(network: Network, plain: Mapping[str, Any]) -> RunRecord:
     for entry in plain["breaches"]:
         worst = Violation(**entry["worst"])
         key = (worst.element, worst.index, worst.kind)
-        record.breaches[key] = Breach(worst, entry["at_s"], entry["hours"])
+        record.breaches[key] = Breach(**{**entry, "worst": worst})
     return record

@@ -20,11 +20,24 @@ Array = NDArray[np.float64]
 
 @dataclass
 class Breach:
-    """One limit of one element over the run: for how long it was exceeded, and its worst moment."""
+    """One limit of one element over the run: for how long it was exceeded, and its worst moment.
+
+    Attributes
+    ----------
+    worst, at_s
+        What, and when, s.
+    hours, beyond_hours
+        How long, and the sum of value less limit times hours, in the violation's unit times h.
+    first_s, end_s
+        When it was exceeded for the first time, and until when for the last.
+    """
 
     worst: Violation
     at_s: int
     hours: float
+    beyond_hours: float
+    first_s: int
+    end_s: int
 
 
 @dataclass
@@ -110,7 +123,7 @@ class RunRecord:
         if result.violations:
             self.violation_hours += hours
         for violation in result.violations:
-            self._count(violation, at_s, hours)
+            self._count(violation, at_s, step_s)
         if not result.converged:
             self.unsolved_hours += hours
             return
@@ -131,13 +144,17 @@ class RunRecord:
         self.lowest_vm.raise_to(-result.vm_pu, at_s)
         self.highest_vm.raise_to(result.vm_pu, at_s)
 
-    def _count(self, violation: Violation, at_s: int, hours: float) -> None:
+    def _count(self, violation: Violation, at_s: int, step_s: int) -> None:
+        hours, end_s = step_s / SECONDS_PER_HOUR, at_s + step_s
+        beyond_hours = abs(violation.value - violation.limit) * hours
         key = (violation.element, violation.index, violation.kind)
         breach = self.breaches.get(key)
         if breach is None:
-            self.breaches[key] = Breach(violation, at_s, hours)
+            self.breaches[key] = Breach(violation, at_s, hours, beyond_hours, at_s, end_s)
             return
         breach.hours += hours
+        breach.beyond_hours += beyond_hours
+        breach.end_s = end_s
         if violation.rank > breach.worst.rank:
             breach.worst, breach.at_s = violation, at_s
 
@@ -206,6 +223,9 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
                 "limit": _number(breach.worst.limit),
                 "at_s": breach.at_s,
                 "hours": breach.hours,
+                "beyond_times_hours": _number(breach.beyond_hours),
+                "first_s": breach.first_s,
+                "end_s": breach.end_s,
             }
             for breach in worst_breaches(record)[:listed]
         ],

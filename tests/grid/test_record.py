@@ -50,6 +50,10 @@ def test_the_summary_says_what_where_and_when(run):
     unsolved, overload = summary["violations"]
     assert (unsolved["kind"], unsolved["hours"], unsolved["at_s"]) == ("no solution", 0.25, 2 * STEP_S)
     assert (overload["name"], overload["hours"], overload["at_s"]) == ("feeder", 0.5, STEP_S)
+    beyond = [max(0.0, result.line_loading_max - 100.0) for result in results if result.converged]
+    assert overload["beyond_times_hours"] == pytest.approx(0.25 * sum(beyond))
+    assert (overload["first_s"], overload["end_s"]) == (STEP_S, 4 * STEP_S)
+    assert unsolved["beyond_times_hours"] is None
     (site,) = summary["sites"]
     assert site["vm_pu_min"] == results[1].vm_pu[1]
     assert site["energy_mwh"] == pytest.approx(0.25 * 5043.0)
