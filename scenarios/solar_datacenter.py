@@ -115,8 +115,9 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
     if not chosen.compares:
         yield figures
         return
-    out = folder.path("comparison")
+    out, config = folder.path("comparison"), folder.path("comparison.json")
     if folder.resuming and (out / MANIFEST).is_file():  # it came to its end before this run stopped
+        config.unlink(missing_ok=True)
         yield figures
         figures.append(_figures(out))
         return
@@ -132,7 +133,6 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
         output=output,
         compare=False,
     )
-    config = folder.path("comparison.json")
     config.write_text(other.model_dump_json())
     arguments = [
         sys.executable,
