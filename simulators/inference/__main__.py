@@ -54,10 +54,10 @@ class RequestOptions(_Part):
         None, description="recorded requests; a CSV needs arrived_at (s), prefill_tokens, decode_tokens"
     )
     time_scale: float = Field(
-        1.0, ge=1e-6, le=10**6, description="stretches the recorded arrival times by this factor"
+        1.0, gt=0, le=10**6, description="stretches the recorded arrival times by this factor"
     )
     rate: float | None = Field(
-        None, ge=1e-6, le=10**6, description="mean arrival rate instead of --requests, 1/s"
+        None, gt=0, le=10**6, description="mean arrival rate instead of --requests, 1/s"
     )
     cv: float = Field(
         1.0, gt=0, le=100, description="coefficient of variation of the gaps between arrivals (1: Poisson)"

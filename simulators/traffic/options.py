@@ -221,7 +221,7 @@ class TrafficOptions(BaseModel):
         None,
         description="request trace instead of synthetic traffic (CSV: arrived_at, prefill_tokens, decode_tokens)",
     )
-    rate: float = Field(1.5, ge=1e-6, le=10**6, description="mean request rate, 1/s")
+    rate: float = Field(1.5, gt=0, le=10**6, description="mean request rate, 1/s")
     lengths: str | None = Field(
         None,
         description="prompt and output lengths, e.g. zipf:1024:4096:0.6:20  [default: the daily shape's]",

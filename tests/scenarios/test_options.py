@@ -115,7 +115,7 @@ def test_a_pue_that_no_building_has_is_refused():
 
 
 def test_an_impossible_size_is_found_within_arrays():
-    with pytest.raises(InputError, match="expected 0 or a size between"):
+    with pytest.raises(InputError, match="less than or equal to 100000000"):
         changed(pv_array=["kw=1e300"])
 
 

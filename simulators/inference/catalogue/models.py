@@ -230,9 +230,9 @@ def is_folder(path: Path) -> bool:
 
 
 def is_path(path: Path) -> bool:
-    """Whether a name means a file, be it one that is not there: the catalogue has none that begins like a path."""
+    """Whether a name means a file, be it a .json that is not there."""
     try:
-        return path.suffix == ".json" or path.is_absolute() or path.exists()
+        return path.suffix == ".json" or path.exists()
     except (OSError, ValueError):
         return True
 

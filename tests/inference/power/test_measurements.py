@@ -130,7 +130,7 @@ def test_a_bad_value_is_named_with_file_row_and_column(tmp_path, change, message
     [
         ("a,b\n1,2\n", "not a measurement file"),
         ("gpu,model,tp,batch,context,power_w\n", "the generic layout needs the column.s. tokens_per_s"),
-        ("", "cannot be read"),
+        ("", "the file is empty"),
         (f"{UTILISATION_HEADER}\n", "no rows"),
         (
             f"{UTILISATION_HEADER}\nh100,m,0.1,0.5,2,300\n",
@@ -160,5 +160,5 @@ def test_a_file_that_is_none_is_named_in_one_line(tmp_path, text: str, message: 
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_measurements(tmp_path / "none.csv")

@@ -201,7 +201,7 @@ def test_a_manifest_names_pairs_relative_to_itself(tmp_path):
         ("power_log,bench\na,\n", "data row 1, bench: empty"),
         ("power_log,bench,tp\na,b,two\n", "data row 1, tp: 'two', expected a whole number"),
         ("power_log,bench,tp\na,b,0\n", "data row 1, tp: '0'"),
-        ("", "cannot be read as CSV"),
+        ("", "the file is empty"),
     ],
 )
 def test_a_bad_manifest_is_one_line(tmp_path, text: str, message: str):

@@ -119,7 +119,7 @@ ROW = "2026/11/24 10:00:00.123, 0, 300.10 W\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "cannot be read as CSV"),
+        ("", "the file is empty"),
         (SMI, "no readings"),
         (ROW + ROW, "a time column is missing.*header"),
         ("timestamp, index\n2026/11/24 10:00:00, 0\n", "a power column is missing.*power.draw.instant"),
@@ -136,7 +136,7 @@ ROW = "2026/11/24 10:00:00.123, 0, 300.10 W\n"
         ("timestamp, metric, value\n1e9, DCGM_FI_DEV_GPU_TEMP, 30\n", "'metric' names no power"),
         ("#Entity POWER\nGPU 0 300\n", "line 2: no time, expected one before each GPU"),
         ("#Entity POWER TMPTR\n10:00 GPU 0 300\n", "line 2: 1 values, expected 2"),
-        ("\x00\xff", "cannot be read as"),
+        ("\x00\xff", "is no text there"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_file_row_and_column(tmp_path, text: str, message: str):
@@ -149,5 +149,5 @@ def test_what_is_wrong_is_one_line_with_file_row_and_column(tmp_path, text: str,
 
 
 def test_a_missing_log_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
         read_power_log(tmp_path / "none.csv")
