@@ -11,6 +11,8 @@ import pytest
 from scenarios import Study
 from scenarios.cli import COMMANDS
 
+from .benchmarks.truth.summary import written_into
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -48,7 +50,22 @@ def test_what_the_readme_names_exists():
 
 def test_commands_it_names_are_there():
     named = set(re.findall(r"^wattloop ([\w-]+)", TEXT, re.MULTILINE))
-    assert {"run", "grid", "sites"} <= named <= set(COMMANDS)
+    assert {"run", "grid", "compare-policies"} <= named <= set(COMMANDS)
+
+
+def test_every_command_has_its_line_in_the_guide():
+    guide = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"\| command \| question \|\n(.*?)\n\n", guide, re.DOTALL)
+    first = {
+        name
+        for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(?:wattloop )?([\w-]+)", cell)
+    }
+    assert set(COMMANDS) - first <= {"simulator"}
+
+
+def test_the_table_of_errors_is_that_of_the_benchmark():
+    assert written_into(TEXT) == TEXT
 
 
 GUIDES = sorted((ROOT / "simulators").glob("*/README.md"))
