@@ -100,9 +100,7 @@ def run(options: WhatIf) -> None:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(WhatIf, run))
-    return made
+    return App.of(command(WhatIf, run))
 
 
 if __name__ == "__main__":

@@ -135,9 +135,7 @@ def table(rows: Rows) -> str:
 
 def app(name: str) -> App:
     """The command of a list, or `simulator`."""
-    made = App()
-    made.command()(_simulator if name == "simulator" else _shower(name))
-    return made
+    return App.of(_simulator if name == "simulator" else _shower(name))
 
 
 def _shower(name: str) -> Callable[[], None]:

@@ -149,9 +149,7 @@ def _bounds(study: Study, policies: Sequence[str], dates: Sequence[str]) -> list
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(ComparePolicies, run, skip=SKIP))
-    return made
+    return App.of(command(ComparePolicies, run, skip=SKIP))
 
 
 if __name__ == "__main__":

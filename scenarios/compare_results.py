@@ -111,9 +111,7 @@ def _command(
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(_command)
-    return made
+    return App.of(_command)
 
 
 if __name__ == "__main__":

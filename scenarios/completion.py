@@ -131,9 +131,7 @@ def _command(shell: Annotated[str, typer.Argument(help="bash or zsh")] = "bash")
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(_command)
-    return made
+    return App.of(_command)
 
 
 if __name__ == "__main__":

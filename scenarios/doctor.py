@@ -200,9 +200,7 @@ def _command() -> None:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(_command)
-    return made
+    return App.of(_command)
 
 
 if __name__ == "__main__":

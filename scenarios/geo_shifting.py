@@ -201,9 +201,7 @@ def terminal(rows: pd.DataFrame) -> str:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(GeoShifting, run, GeoShifting(), SKIP))
-    return made
+    return App.of(command(GeoShifting, run, GeoShifting(), SKIP))
 
 
 if __name__ == "__main__":

@@ -102,9 +102,7 @@ def _main(
 
 def app() -> App:
     """The command."""
-    commands = App()
-    commands.command()(_main)
-    return commands
+    return App.of(_main)
 
 
 if __name__ == "__main__":

@@ -101,9 +101,7 @@ def terminal(rows: pd.DataFrame) -> str:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(Screening, run, skip=SKIP))
-    return made
+    return App.of(command(Screening, run, skip=SKIP))
 
 
 if __name__ == "__main__":

@@ -106,9 +106,7 @@ def run(chosen: SizingStudy) -> None:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(SizingStudy, run, skip=SKIP))
-    return made
+    return App.of(command(SizingStudy, run, skip=SKIP))
 
 
 if __name__ == "__main__":

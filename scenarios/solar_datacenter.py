@@ -165,9 +165,7 @@ def _figures(out: Path) -> Figures:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(SolarDatacenter, run, skip=SKIP))
-    return made
+    return App.of(command(SolarDatacenter, run, skip=SKIP))
 
 
 if __name__ == "__main__":

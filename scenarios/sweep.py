@@ -143,9 +143,7 @@ def terminal(found: pd.DataFrame, varied: list[str]) -> str:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(Sweep, run, skip=SKIP))
-    return made
+    return App.of(command(Sweep, run, skip=SKIP))
 
 
 if __name__ == "__main__":

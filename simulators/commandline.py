@@ -90,6 +90,4 @@ def main(
     skip: Sequence[str] = (),
 ) -> None:
     """Run a script that is one command."""
-    app = App()
-    app.command()(command(model, run, default, skip))
-    app()
+    App.of(command(model, run, default, skip))()

@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -50,6 +51,13 @@ class App(typer.Typer):
         super().__init__(
             add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=about
         )
+
+    @classmethod
+    def of(cls, function: Callable[..., None]) -> App:
+        """One that is a single command."""
+        made = cls()
+        made.command()(function)
+        return made
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Run what the command line says, and end the process."""

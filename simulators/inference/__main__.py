@@ -225,9 +225,7 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
 
 def app() -> App:
     """The command."""
-    made = App()
-    made.command()(command(RunOptions, run))
-    return made
+    return App.of(command(RunOptions, run))
 
 
 if __name__ == "__main__":
