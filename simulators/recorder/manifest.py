@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     sha256: str
 
 
-def write(folder: Path, written: Iterable[str] = (".",)) -> str:
+def write(folder: Path, written: Iterable[str] = (".",), passing: Iterable[str] = ()) -> str:
     """Write the manifest of what WattLoop wrote into a folder, itself left out; returns the manifest's SHA-256.
 
     Equal files give equal bytes.
@@ -32,12 +32,14 @@ def write(folder: Path, written: Iterable[str] = (".",)) -> str:
         A finished one.
     written
         Files and folders that were written in it; everything else in it is the user's. ``.``: all of it.
+    passing
+        Files of it that lie there only until the folder is in its place.
     """
-    of_ours = [Path(name) for name in written]
+    of_ours, left_out = [Path(name) for name in written], {MANIFEST, *passing}
     files = {
         name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
         for name in contents(folder)
-        if name != MANIFEST
+        if name not in left_out
         and (folder / name).is_file()
         and not (folder / name).is_symlink()
         and any(Path(name).is_relative_to(one) for one in of_ours)

@@ -306,7 +306,7 @@ class RunFolder:
             if not (self.folder / "config.json").exists():
                 self.write_json("config.json", {"versions": versions()})
             check_replaceable(self.target)
-            manifest.write(self.folder, [name for name in self._written if name not in incomplete.OF_A_RUN])
+            manifest.write(self.folder, self._written, passing=incomplete.OF_A_RUN)
             self._put(self.target)
             self._finished = True
         return self.target

@@ -82,7 +82,7 @@ def test_broken_files_are_named(text, message, tmp_path):
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"missing\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"missing\.json: no such file"):
         load_network(tmp_path / "missing.json")
     with pytest.raises(InputError, match="cannot be read"):
         load_network(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulators.commandline import one_line
+from simulators.console import one_line
 from simulators.errors import RunStopped
 from simulators.recorder.store import RunFolder
 

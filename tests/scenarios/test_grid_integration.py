@@ -112,6 +112,7 @@ def test_help_lists_what_a_command_reads():
     }
     expected |= {"--background-decimal", "--start", "--days", "--step", "--out", "--config", "--help"}
     of_all = {"--all-buses", "--no-all-buses", "--curtailed-percent", "--tolerance-mw"}
+    of_all |= {"--workers", "--scheduler", "--retries"}
     assert options_of("hosting") == expected | of_all | {"--bus"}
     control = {"--tap-control", "--reactive", "--reactive-mva"}
     assert options_of("year") == expected | control | {"--bus", "--mw", "--elements", "--no-elements"}

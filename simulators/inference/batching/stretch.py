@@ -189,8 +189,8 @@ def stretch(
     if n < SHORTEST:
         return refused
     last_s, last_cached = attention[0] + (n - 1) * attention[1], cached + (n - 1) * size
-    if min(attention[0], last_s) < 0.0:
-        return refused  # nowhere below 0: the line ends there
+    if attention[1] != 0.0 and min(attention[0], last_s) <= 0.0:
+        return refused  # continued below the tables, the line would go below 0: there it is level
     last = stage_cost(law, constants, rates, last_s, last_cached, last_cached)
     if not is_smooth(law, constants, first, last, (cached, last_cached)):
         return refused
