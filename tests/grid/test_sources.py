@@ -84,11 +84,11 @@ def test_broken_files_are_named(text, message, tmp_path):
 def test_missing_and_unreadable_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"missing\.json: no such file"):
         load_network(tmp_path / "missing.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         load_network(tmp_path)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no text"):
         load_network(binary)
 
 
