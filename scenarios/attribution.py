@@ -17,7 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from scenarios.attribution_figures import write_figures
-from scenarios.attribution_report import answer, terminal_table, write_html
+from scenarios.attribution_report import answer, cheapest, terminal_table, write_html
 from scenarios.what_if import Outcome, WhatIf, compare, evaluate, variant
 from simulators.commandline import command
 from simulators.console import App
@@ -77,7 +77,12 @@ def run(options: WhatIf) -> None:
                 for row in table.iloc[1:].to_dict("records")
             ],
             "carbon_intensity_g_per_kwh": ci_g_per_kwh,
-            "answer": answer(table, options.slo_ttft, options.slo_tpot),
+            "answer": " ".join(
+                filter(
+                    None,
+                    (answer(table, options.slo_ttft, options.slo_tpot), cheapest(table, options.currency)),
+                )
+            ),
             "largest_residual": float(table["residual"].abs().max()),
             "wall_s": time.perf_counter() - started,
         }

@@ -79,8 +79,8 @@ def tornado(table: pd.DataFrame) -> Figure:
             hatch="////" if note else "",
         )
         axes.annotate(
-            f"{change:+.1f} %", (change, label), (4 if change >= 0 else -4, 0), textcoords="offset points",
-            va="center", ha="left" if change >= 0 else "right", fontsize=9,
+            f"{round(change, 1) + 0.0:+.1f} %", (change, label), (4 if change >= 0 else -4, 0),
+            textcoords="offset points", va="center", ha="left" if change >= 0 else "right", fontsize=9,
         )  # fmt: skip
     axes.axvline(0.0, color=COLOURS["ink"], linewidth=0.8)
     axes.grid(visible=True, axis="x")

@@ -55,6 +55,17 @@ def answer(table: pd.DataFrame, slo_ttft_s: float, slo_tpot_s: float) -> str:
     return f"{words}. Least energy: {best['change']}, {told}, {best['energy_change']:+.0%} against the base{kept}."
 
 
+def cheapest(table: pd.DataFrame, currency: str) -> str:
+    """Which of the rows that hold costs least, in a sentence; empty without prices, or if none holds."""
+    rows = table[table["holds"] & table["cost_per_million_tokens"].notna()]
+    if rows.empty:
+        return ""
+    best = rows.sort_values("cost_per_million_tokens", kind="stable").iloc[0]
+    own, base = (float(row["cost_per_million_tokens"]) for row in (best, table.iloc[0]))
+    against = "" if best["change"] == "base" else f", {_relative(own, base)} against the base"
+    return f"Cheapest: {best['change']}, {number(own, currency)} per million output tokens{against}."
+
+
 def _relative(value: float | None, base: float | None) -> str:
     if value is None or not base or pd.isna(value):
         return "–"
@@ -64,10 +75,12 @@ def _relative(value: float | None, base: float | None) -> str:
     return f"{ratio - 1.0:+.0%}" if abs(ratio - 1.0) >= 0.005 else "0%"
 
 
-def _what_if(table: pd.DataFrame) -> str:
+def _what_if(table: pd.DataFrame, currency: str) -> str:
     base = table.iloc[0]
+    priced = bool(table["cost_per_million_tokens"].notna().any())
+    cost = (f"{currency or 'Cost'} / million",) if priced else ()
     header = (
-        "Change", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", "TTFT p50", "TTFT p99",
+        "Change", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", *cost, "TTFT p50", "TTFT p99",
         "TPOT p50", "TPOT p99", "Tokens/s", "Targets",
     )  # fmt: skip
     rows = []
@@ -85,6 +98,7 @@ def _what_if(table: pd.DataFrame) -> str:
                 else _relative(row["j_per_output_token"], base["j_per_output_token"]),
                 number(row["prefill_j_per_input_token"]),
                 number(row["g_per_1k_tokens"]),
+                *((number(row["cost_per_million_tokens"]),) if priced else ()),
                 *(seconds(row[name]) for name in _LATENCIES),
                 number(float(f"{row['tokens_per_s']:.4g}")),
                 _kept(row),
@@ -178,12 +192,13 @@ def write_html(
             page.text(
                 "Every row serves the same requests; what differs from the base is named. Energy is that of the GPUs, "
                 "idle time included, J per input token that of prefill; carbon is that of the facility at the meter, "
-                "per 1,000 output tokens. Targets are kept where a row carries the load with "
+                "per 1,000 output tokens; what it costs, where prices were given, is that of energy at the meter and "
+                "of the GPUs' hours, per million output tokens. Targets are kept where a row carries the load with "
                 f"{targets(options['slo_ttft'], options['slo_tpot'])}; on the front no other that keeps them is both "
                 "faster and thriftier. *: see the notes at the end.",
                 "note",
             ),
-            _what_if(table),
+            _what_if(table, options["currency"]),
         ),
         page.section("Where the energy goes", page.plot("phases")),
         page.section(
@@ -224,20 +239,14 @@ def write_html(
 def terminal_table(table: pd.DataFrame) -> str:
     """The table for the terminal; changes against the base in per cent."""
     base = table.iloc[0]
-    header = (
-        "change",
-        "J/out token",
-        "J/in token",
-        "gCO2/1k",
-        "TTFT p99",
-        "TPOT p50",
-        "TPOT p99",
-        "tokens/s",
-    )
-    names = (
-        "j_per_output_token", "prefill_j_per_input_token", "g_per_1k_tokens", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s",
-        "tokens_per_s",
-    )  # fmt: skip
+    shown = {
+        "J/out token": "j_per_output_token", "J/in token": "prefill_j_per_input_token", "gCO2/1k": "g_per_1k_tokens",
+        "cost/million": "cost_per_million_tokens", "TTFT p99, s": "ttft_p99_s", "TPOT p50, s": "tpot_p50_s",
+        "TPOT p99, s": "tpot_p99_s", "tokens/s": "tokens_per_s",
+    }  # fmt: skip
+    if not table["cost_per_million_tokens"].notna().any():
+        del shown["cost/million"]
+    header, names = ("change", *shown), tuple(shown.values())
     width = max(len(text) for text in table["change"])
     lines = [f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:]) + "  targets"]
     for row in table.to_dict("records"):

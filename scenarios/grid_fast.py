@@ -159,14 +159,14 @@ def _print(found: Fast, note: str, chosen: FastStudy) -> None:
     )
     if chosen.short_circuit_mva is None:
         print("the external grid holds its voltage; --short-circuit-mva gives the grid above its impedance")
-    print(f"  {'':<24}{'value':>10}{'limit':>10}   {'kept':<6}by")
+    print(f"  {'':<29}{'value':>10}{'limit':>10}   {'kept':<6}by")
     for verdict in verdicts(found):
         value = "-" if verdict.value is None else f"{verdict.value:.3f}"
         limit = "-" if verdict.limit is None else f"{verdict.limit:g}"
         kept = {True: "yes", False: "NO", None: "-"}[verdict.kept]
         name = verdict.name if verdict.unit == "1" else f"{verdict.name}, {verdict.unit}"
         source = "" if verdict.limit is None else verdict.source
-        print(f"  {name:<24}{value:>10}{limit:>10}   {kept:<6}{source}".rstrip())
+        print(f"  {name:<29}{value:>10}{limit:>10}   {kept:<6}{source}".rstrip())
     if found.why_not:
         print(found.why_not)
     elif power.length_s < 600.0:

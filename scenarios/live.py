@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.plan import Plan
+from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.store import RunFolder
 from simulators.report import series
 from simulators.report.labels import RunMeta
@@ -80,6 +82,9 @@ class Live:
         self._began = time.perf_counter()
         self._title = f"Live: {', '.join(site.title for site in plan.sites.values())}"
         self._window = Window(plan.study.run.step)
+        self._latencies = LatencyRecord(float(plan.study.length_s))
+        asked = plan.site.study.cluster
+        self._targets = {"ttft_s": asked.slo_ttft, "tpot_s": asked.slo_tpot} if plan.site.study.serves else {}
         self.every = 1 if plan.study.run.rt_factor else max(1, plan.study.steps // HAND_OVERS)
         after = f"The run is over. Its results lie in {self._out}."
         self.server = LiveServer(self, self._title, after, self._port)
@@ -90,7 +95,10 @@ class Live:
         self._record_of = network
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
-        """Take rows of the time series."""
+        """Take rows of the time series and of the finished requests."""
+        if table == "requests":
+            with self._lock:
+                self._latencies.add(columns)
         if table == "timeseries":
             with self._lock:
                 self._window.add(columns)
@@ -115,19 +123,25 @@ class Live:
             if self._version > self._drawn[0]:
                 with self._lock:
                     version, frame, width_s = self._version, self._window.frame(), self._window.width_s
-                self._drawn = (version, self._charts(frame, width_s))
+                    latencies = deepcopy(self._latencies)  # the run goes on while it is drawn
+                self._drawn = (version, self._charts(frame, width_s, latencies))
             version, charts = self._drawn
         told = charts if charts and version != seen else None
         return Now(version, said, done_s / study.length_s, told, bool(self._record))
 
-    def _charts(self, frame: Any, width_s: int) -> dict[str, tuple[str, str]]:
+    def _charts(self, frame: Any, width_s: int, latencies: LatencyRecord) -> dict[str, tuple[str, str]]:
         from simulators.report.charts import Charts
 
-        charts = Charts(frame, RunMeta(self._title, width_s, self._plan.site.timezone))
+        meta = RunMeta(self._title, width_s, self._plan.site.timezone, targets=self._targets)
+        charts = Charts(frame, meta)
         local = charts.local
         drawn = {"power_balance": ("Power balance", charts.power_balance())}
         if "arrived" in local:
             drawn["traffic"] = ("Requests", charts.traffic())
+        if latencies.sketch("e2e_s").count:
+            drawn["latency"] = ("Latency of all requests so far", charts.latency(latencies))
+            if len(list(latencies.over_time("e2e_s"))) > 1:
+                drawn["latency_over_time"] = ("Latency over time", charts.latency_over_time(latencies))
         if series.has_battery(local):
             drawn["battery"] = ("Battery", charts.battery())
         kinds = series.carbon_kinds(local)

@@ -76,6 +76,11 @@ class WhatIf(BaseModel):
         None, ge=0, le=5000, description="gCO2eq/kWh  [default: the mean of the site's record]"
     )
     pue: float = Field(1.2, ge=1, le=10, description="power usage effectiveness, facility / IT")
+    energy_price: float | None = Field(None, ge=0, le=1000, description="what a kWh at the meter costs")
+    gpu_price: float | None = Field(
+        None, ge=0, le=1e6, description="what a GPU costs per hour beside its energy, e.g. its rent"
+    )
+    currency: str = Field("", pattern=r"^([A-Za-z]{2,6})?$", description="of these prices, e.g. EUR")
     seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
     out: Path = Field(Path("results/attribution"), description="folder for the results")
 
@@ -83,6 +88,23 @@ class WhatIf(BaseModel):
     def names(self) -> list[str]:
         """Names of the tenants, in the order of their numbers."""
         return [entry.partition(":")[0] for entry in self.tenant]
+
+    @property
+    def priced(self) -> bool:
+        """Whether anything has a price."""
+        return self.energy_price is not None or self.gpu_price is not None
+
+    def cost_per(self, meter_kwh: float, gpu_hours: float, pieces: float) -> float | None:
+        """What energy and GPUs cost together, per piece; None if neither has a price.
+
+        Examples
+        --------
+        >>> WhatIf(energy_price=0.2, gpu_price=2.5).cost_per(meter_kwh=10.0, gpu_hours=4.0, pieces=2.0)
+        6.0
+        """
+        if not self.priced:
+            return None
+        return (meter_kwh * (self.energy_price or 0.0) + gpu_hours * (self.gpu_price or 0.0)) / pieces
 
     def workload(self) -> Workload:
         """The requests of all tenants; the same for every variant."""
@@ -192,6 +214,8 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
     embodied_kg = amortised_kg(gpu(serving.gpu).embodied_kg or 0.0, cluster.gpu_count, metrics.span_s)
     embodied_kg += amortised_kg(device("gpu-server").embodied_kg, servers, metrics.span_s)
     thousands = summary["decode_tokens"] / 1e3
+    meter_kwh = power.facility_w * metrics.span_s / J_PER_KWH
+    gpu_hours = cluster.gpu_count * metrics.span_s / 3600.0
     inputs, outputs = table["prefill_tokens"].sum(), table["decode_tokens"].sum()
     row = {
         "gpus": cluster.gpu_count,
@@ -200,7 +224,8 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
         "decode_j_per_output_token": meter["decode_j"] / outputs,
         "idle_j_per_output_token": (meter["idle_j"] + meter["transition_j"]) / outputs,
         "prefill_j_per_input_token": meter["prefill_j"] / inputs,
-        "g_per_1k_tokens": power.facility_w * metrics.span_s / J_PER_KWH * ci_g_per_kwh / thousands,
+        "g_per_1k_tokens": meter_kwh * ci_g_per_kwh / thousands,
+        "cost_per_million_tokens": options.cost_per(meter_kwh, gpu_hours, thousands / 1e3),
         "embodied_g_per_1k_tokens": 1e3 * embodied_kg / thousands,
         "ttft_p50_s": summary["ttft_s"]["p50"],
         "ttft_p95_s": summary["ttft_s"]["p95"],

@@ -313,7 +313,7 @@ class World:
             )
 
     def watch(self, watcher: Watcher) -> None:
-        """Have somebody see the time series of the run while it goes on."""
+        """Have somebody see the time series and the finished requests of the run while it goes on."""
         self._watchers.append(watcher)
 
     def _let_watch(self, began_s: int) -> None:
@@ -327,9 +327,11 @@ class World:
                 start=(self.plan.start + timedelta(seconds=began_s)).isoformat(),
                 step_size=run.step,
                 buffer_steps=watcher.every,
-            ).Recorder(columns=self._columns, sites=list(self.plan.sites))
+            ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
             for entity, attributes in self._recorded.items():
                 self.mosaik.connect(entity, recorder, *attributes)
+            for site in self._serving():
+                self.mosaik.connect(self.entities[site, "cluster"], recorder, "finished")
             grid = self._local.get("grid")
             watcher.watching(None if grid is None else partial(grid.record, "network"))
 

@@ -11,6 +11,12 @@ from simulators.report import page
 from simulators.report.labels import energy_text, mass_text, number, seconds, share
 
 PARTS = {"pv": "PV", "wind": "wind", "battery": "battery"}
+NEARLY_ALL = 0.9995
+"""A share that is told as 100.0 %."""
+TOLD_FROM = 0.1
+"""A part of the carbon from which on it is told by itself, of the whole."""
+NO_CURRENCY = "currency units"
+"""The unit of prices whose currency nobody named."""
 
 
 class Word(NamedTuple):
@@ -66,8 +72,9 @@ def saturation_text(found: Saturation) -> str:
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:
-    """What carried the load and what that cost; whether users were served in time, and what the policy bought."""
-    return [text for text in (_carried(summary), _kept(summary)) if text]
+    """What carried the load and what that cost; whether users were served in time; what the policy bought."""
+    found = (_carried(summary), _kept(summary), _policy(summary))
+    return [f"{text[:1].upper()}{text[1:]}." for text in found if text]
 
 
 def _carried(summary: Mapping[str, Any]) -> str:
@@ -75,17 +82,41 @@ def _carried(summary: Mapping[str, Any]) -> str:
     if energy.get("facility") is None:
         return ""
     matched = (summary.get("renewable") or {}).get("matched_ratio")
-    own = _own(summary)
-    within = f"In {seconds(float(span_s))} the site" if span_s else "The site"
-    who = f"its own {own} carried {share(matched)} of that" if own and matched is not None else ""
-    grid = energy.get("grid_import") or 0.0
-    if who:
-        told = f"{who}, the grid gave the rest" if grid else f"{who}, without the grid"
+    own, grid = _own(summary), energy.get("grid_import") or 0.0
+    within = f"in {duration(float(span_s))} the site" if span_s else "the site"
+    if own and matched is not None:
+        told = f"its own {own} carried {share(matched)} of that{_the_rest(summary, matched, grid)}"
+    elif energy.get("grid_import") is None:
+        told = "what gave it is not known"
     else:
         told = "all of it came from the grid" if grid else "nothing of it came from the grid"
     if energy.get("unserved"):
         told += f"; {energy_text(energy['unserved'])} could not be served"
-    return f"{within} used {energy_text(energy['facility'])}: {told}; that {_price(summary)}."
+    return f"{within} used {energy_text(energy['facility'])}: {told}. {_price(summary)}"
+
+
+def _the_rest(summary: Mapping[str, Any], matched: float, grid: float) -> str:
+    """Who carried what own supply did not."""
+    if grid:
+        return ", the grid the rest"
+    if matched < NEARLY_ALL and summary.get("storage"):
+        return ", what the battery held at the start the rest"
+    return ", nothing came from the grid"
+
+
+def duration(span_s: float) -> str:
+    """How long, in words.
+
+    Examples
+    --------
+    >>> duration(604800), duration(86400), duration(8640)
+    ('7 days', '1 day', '2.4 hours')
+    """
+    for each, word in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute")):
+        if span_s >= each:
+            many = number(span_s / each)
+            return f"{many} {word}{'' if many == '1' else 's'}"
+    return seconds(span_s)
 
 
 def _own(summary: Mapping[str, Any]) -> str:
@@ -102,27 +133,34 @@ def _own(summary: Mapping[str, Any]) -> str:
 
 
 def _price(summary: Mapping[str, Any]) -> str:
-    """Money and carbon, in a clause."""
+    """Money and carbon, in a sentence."""
     cost, carbon = summary.get("cost"), summary.get("carbon_kg") or {}
-    unit = "" if not cost or cost["unit"] == "1" else f" {cost['unit']}"
-    money = f"{number(cost['total'])}{unit}" if cost else "an unknown sum (no price was given)"
+    if cost:
+        unit = {"1": "", NO_CURRENCY: " in the currency of its prices"}.get(cost["unit"], f" {cost['unit']}")
+        money = f"electricity cost {number(cost['total'])}{unit}"
+    else:
+        money = "what electricity cost is not known (no price was given)"
     total, grid = carbon.get("total"), carbon.get("operational")
     if total is not None and grid is not None:
-        emitted = f"emitted {mass_text(total)} CO₂eq, {mass_text(grid)} of it by grid power"
+        emitted = f"the site emitted {mass_text(total)} CO₂eq, {mass_text(grid)} of it by grid power"
+        if (refill := carbon.get("battery_settlement") or 0.0) > TOLD_FROM * abs(total):
+            emitted += f" and {mass_text(refill)} for filling the battery up again"
     elif grid is not None:
-        emitted = f"emitted {mass_text(grid)} CO₂eq by grid power"
+        emitted = f"the site emitted {mass_text(grid)} CO₂eq by grid power"
     else:
         why = (carbon.get("reasons") or {}).get("operational", "no carbon intensity was given")
-        emitted = f"emitted an unknown mass of CO₂eq ({why})"
-    return f"cost {money} and {emitted}"
+        emitted = f"how much CO₂eq it emitted is not known ({why})"
+    return f"{money[:1].upper()}{money[1:]}; {emitted}"
 
 
 def _kept(summary: Mapping[str, Any]) -> str:
     served = summary.get("inference") or {}
     if not served:
         return ""
-    told = "; ".join(filter(None, (_targets(served), _keeps_up(summary), _policy(summary))))
-    return f"{told[:1].upper()}{told[1:]}." if told else ""
+    targets, flow, found = _targets(served), _keeps_up(summary), saturation(summary)
+    if targets and found and found.label != "stable":
+        return f"{targets}. {flow[:1].upper()}{flow[1:]}"
+    return ", and ".join(filter(None, (targets, flow)))
 
 
 def _targets(served: Mapping[str, Any]) -> str:
@@ -130,13 +168,14 @@ def _targets(served: Mapping[str, Any]) -> str:
     found = (served.get("classes") or {}).get("interactive") or {}
     if kept is None or not slo or not found:
         return ""
-    pairs = (("first token", "ttft_s"), ("each further one", "tpot_s"))
-    each = ", ".join(
-        f"{words} {seconds(found[key]['p99'])} of {seconds(slo[key])}"
+    pairs = (("the first token", "ttft_s"), ("each further one", "tpot_s"))
+    each = " and ".join(
+        f"{words} within {seconds(found[key]['p99'])} (target {seconds(slo[key])})"
         for words, key in pairs
         if found[key]["p99"] is not None
     )
-    return f"interactive requests {'kept' if kept else 'MISSED'} their targets (99th percentiles: {each})"
+    told = f": 99 of 100 had {each}" if each else ""
+    return f"interactive requests {'kept' if kept else 'MISSED'} their targets{told}"
 
 
 def _keeps_up(summary: Mapping[str, Any]) -> str:
@@ -153,7 +192,7 @@ def _keeps_up(summary: Mapping[str, Any]) -> str:
             f"at times requests came faster than they were served: in {share(found.above_share, 0)} of the run they "
             f"waited longer than {seconds(found.target_s)} for their first batch, at most {seconds(found.wait_peak_s)}"
         )
-    return "servers kept up with them throughout"
+    return "the servers kept up throughout"
 
 
 def _policy(summary: Mapping[str, Any]) -> str:

@@ -19,12 +19,14 @@ def cards(summary: Mapping[str, Any]) -> str:
         page.card(
             "Energy used by the site",
             energy_text(facility),
-            f"PUE {facility / it:.3f}, IT {energy_text(it)}" if it and facility else "",
+            f"{energy_text(it)} of it by the servers; site over servers (PUE) {facility / it:.3f}"
+            if it and facility
+            else "",
         ),
         page.card(
             "Load matched by own supply",
             share(renewable.get("matched_ratio")),
-            f"interval by interval; offset ratio {share(renewable.get('offset_ratio'))}",
+            f"interval by interval; with exports counted (offset ratio) {share(renewable.get('offset_ratio'))}",
         ),
         *_carbon(summary),
         *_cost(summary),
@@ -55,7 +57,8 @@ def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
         page.card(
             "Energy per output token, at the GPUs",
             number(served.get("energy_j_per_output_token"), "J"),
-            f"GPU mean {number(served.get('gpu_power_w_mean'), 'W')}, MFU {share(served.get('mfu_mean'))}",
+            f"a GPU draws {number(served.get('gpu_power_w_mean'), 'W')} on average and does "
+            f"{share(served.get('mfu_mean'))} of the arithmetic it could (MFU)",
         ),
         *_at_meter(summary),
         page.card(

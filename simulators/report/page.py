@@ -73,8 +73,10 @@ ul { margin:0; padding-left:20px; max-width:80ch; }
 @page { size:A4; margin:14mm 12mm; }
 @media print { html { font-size:12px; } body { background:#fff; font-size:12px; } main { padding:0; max-width:none; }
   section, .card { border-color:#ccc; } section { padding:12px 14px; margin-top:10px; border-radius:0; }
-  .cards { grid-template-columns:repeat(3,1fr); gap:8px; } .card { padding:10px 12px; }
-  .card .value { font-size:1.3rem; } .card, .plot, tr, img, .answer, .pair > div, p, li, .narrow { break-inside:avoid; }
+  .cards { grid-template-columns:repeat(4,1fr); gap:6px; } .card { padding:7px 9px; }
+  .card .value { font-size:1.15rem; } .card .detail, .card .label { font-size:.76rem; line-height:1.35; }
+  .lead, .answer { margin-bottom:10px; } .answer p { font-size:1rem; }
+  .card, .plot, tr, img, .answer, .pair > div, p, li, .narrow { break-inside:avoid; }
   h1, h2, h3, h2 + .note { break-after:avoid; } .note, .lead, p { max-width:none; }
   thead { display:table-header-group; }
   table, th { font-size:10px; } th, td { white-space:normal !important; padding-right:8px; }

@@ -113,7 +113,8 @@ def energy(summary: Mapping[str, Any]) -> str:
     residual = summary.get("balance", {}).get("max_relative_residual")
     words = "What was supplied, and where it went"
     if residual is not None:
-        words += f"; in no interval do the two differ by more than {residual:.1e} of the power that flowed"
+        most = f"by more than {residual:.1e} of the power that flowed" if residual else "at all"
+        words += f"; in no interval do the two differ {most}"
     return page.section(
         "Energy",
         page.text(words + ".", "note"),
@@ -153,11 +154,20 @@ def details(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested options as (dotted name, text), sorted."""
+    """Nested options as (dotted name, text), sorted; tables of a list are numbered from 1.
+
+    Examples
+    --------
+    >>> flat({"run": {"days": 2}, "sites": [{"name": "a"}, {"name": "b"}], "try": [1, 2]})
+    [('run.days', '2'), ('sites.1.name', 'a'), ('sites.2.name', 'b'), ('try', '[1, 2]')]
+    """
     rows: list[tuple[str, str]] = []
     for key in sorted(values):
         value = values[key]
-        if isinstance(value, Mapping):
+        if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
+            for place, each in enumerate(value, start=1):
+                rows += flat(each, f"{prefix}{key}.{place}.")
+        elif isinstance(value, Mapping):
             rows += flat(value, f"{prefix}{key}.")
         else:
             rows.append((f"{prefix}{key}", "–" if value is None else str(value)))

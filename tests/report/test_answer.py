@@ -37,15 +37,38 @@ def saturation(label, end_s, peak_s):
     return {"label": label, "wait_end_s": end_s, "wait_peak_s": peak_s, "above_share": 0.3, "target_s": 2.0}
 
 
-def test_two_sentences_say_what_carried_the_load_what_it_cost_and_what_the_policy_bought(day):
+def test_a_few_sentences_say_what_carried_the_load_what_it_cost_and_what_the_policy_bought(day):
     _, _, summary = day
-    first, second = answer.sentences(summary)
+    first, second, third = answer.sentences(summary)
     matched = f"{100 * summary['renewable']['matched_ratio']:.1f} %"
-    assert f"its own PV, wind and battery carried {matched} of that, the grid gave the rest" in first
-    assert "cost 12.5 USD and emitted" in first
-    assert "kept their targets" in second
-    assert "policy carbon saved 2.31 kg CO₂eq (4.3 %)" in second
-    assert [text.count(". ") for text in (first, second)] == [0, 0]
+    assert f"its own PV, wind and battery carried {matched} of that, the grid the rest. " in first
+    assert first.startswith("In 1 day the site used ")
+    assert "Electricity cost 12.5 USD; the site emitted" in first
+    assert second.startswith("Interactive requests kept their targets: 99 of 100 had the first token within ")
+    assert "(target 2 s)" in second
+    assert second.endswith(", and the servers kept up throughout.")
+    assert (
+        third
+        == "Policy carbon saved 2.31 kg CO₂eq (4.3 %) and held no request back, with no missed deadline."
+    )
+
+
+def test_what_the_battery_held_at_the_start_is_not_told_as_own_supply_or_grid(day):
+    summary = copy.deepcopy(day[2])
+    summary["storage"] = {"capacity_wh": 1.0}
+    summary["energy_mwh"]["grid_import"] = 0.0
+    summary["carbon_kg"] |= {"operational": 0.0, "total": 5.0, "battery_settlement": 4.0}
+    first = answer.sentences(summary)[0]
+    assert "what the battery held at the start the rest" in first
+    assert "0 g of it by grid power and 4 kg for filling the battery up again" in first
+    summary["renewable"]["matched_ratio"] = 1.0
+    assert "nothing came from the grid" in answer.sentences(summary)[0]
+
+
+def test_prices_without_a_currency_do_not_read_as_one(day):
+    summary = copy.deepcopy(day[2])
+    summary["cost"]["unit"] = answer.NO_CURRENCY
+    assert "Electricity cost 12.5 in the currency of its prices;" in answer.sentences(summary)[0]
 
 
 def test_an_overloaded_run_never_looks_green(day):
@@ -65,10 +88,10 @@ def test_what_is_not_known_is_said(day):
     summary = copy.deepcopy(day[2])
     del summary["cost"], summary["scheduling"]
     summary["carbon_kg"] = {"operational": None, "total": None, "reasons": {"operational": "it was left out"}}
-    first, second = answer.sentences(summary)
-    assert "an unknown sum (no price was given)" in first
-    assert "an unknown mass of CO₂eq (it was left out)" in first
-    assert "what policy carbon saves was not compared (--compare)" in second
+    first, _, third = answer.sentences(summary)
+    assert "What electricity cost is not known (no price was given)" in first
+    assert "how much CO₂eq it emitted is not known (it was left out)" in first
+    assert "What policy carbon saves was not compared (--compare)" in third
     energy = {**summary["energy_mwh"], "pv": 0.0, "wind": 0.0, "battery_discharge": 0.0}
     assert "all of it came from the grid" in answer.sentences({**summary, "energy_mwh": energy})[0]
 

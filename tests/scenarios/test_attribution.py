@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scenarios.attribution_report import answer
+from scenarios.attribution_report import answer, cheapest, terminal_table
 from scenarios.what_if import BASE, WhatIf, compare, evaluate, variant
 from simulators.errors import InputError
 from simulators.report.labels import seconds
@@ -38,6 +38,22 @@ def test_all_joules_are_in_the_table(options: WhatIf):
     # at the meter of the site: more than the GPUs alone, times PUE, and less than three times that
     gpus_g = row["j_per_output_token"] * 1e3 / 3.6e6 * 400.0
     assert 1.2 * gpus_g < row["g_per_1k_tokens"] < 3 * gpus_g
+
+
+def test_money_is_energy_at_the_meter_and_hours_of_gpus(options: WhatIf):
+    free = compare(evaluate(options.serving, options, 400.0), [], 2.0, 0.1)
+    assert cheapest(free, "EUR") == ""
+    assert "cost/million" not in terminal_table(free)
+    priced = options.model_copy(update={"energy_price": 0.25, "gpu_price": 3.0, "currency": "EUR"})
+    base = evaluate(priced.serving, priced, 400.0)
+    row = base.row
+    kwh_per_token = row["g_per_1k_tokens"] / 1e3 / 400.0
+    hours_per_token = row["gpus"] / row["tokens_per_s"] / 3600.0
+    expected = 1e6 * (0.25 * kwh_per_token + 3.0 * hours_per_token)
+    assert row["cost_per_million_tokens"] == pytest.approx(expected, rel=1e-6)
+    table = compare(base, [("tp=2", evaluate(variant(priced.serving, "tp=2"), priced, 400.0))], 2.0, 0.1)
+    assert cheapest(table, "EUR").startswith("Cheapest: base, ")  # twice the GPUs cost more than they bring
+    assert "cost/million" in terminal_table(table)
 
 
 def test_tenants_bear_what_they_ask_for(options: WhatIf):

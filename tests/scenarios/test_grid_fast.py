@@ -18,7 +18,7 @@ def test_a_fast_load_leaves_its_voltages_and_verdicts(tmp_path):
     out = tmp_path / "fast"
     done = run("--network", "cigre_mv", *load, "--short-circuit-mva", "5000", "--out", str(out))
     assert done.exit_code == 0, done.output
-    assert "P_st, highest" in done.output
+    assert "highest flicker (P_st)" in done.output
     assert "P_st is of 30 s" in done.output
     summary = json.loads((out / "summary.json").read_text())
     assert summary["p_st"][0] > 1.0

@@ -34,7 +34,7 @@ def connection_figure(series: pd.DataFrame, table: pd.DataFrame, firm_mw: float,
         grid = figure.add_gridspec(
             3,
             3,
-            hspace=0.5,
+            hspace=0.6,
             wspace=0.3,
             left=0.07,
             right=0.97,
@@ -49,7 +49,9 @@ def connection_figure(series: pd.DataFrame, table: pd.DataFrame, firm_mw: float,
         _duration(figure.add_subplot(grid[2, 0]), series, firm_mw)
         _latency(figure.add_subplot(grid[2, 1:]), table)
         figure.text(0.07, 0.955, title, fontsize=14, weight="bold", color=INK)
-        figure.text(0.07, 0.93, "red: without an answer; blue: with the policy", fontsize=9, color=MUTED)
+        figure.text(
+            0.07, 0.93, "red: without the policy, whatever the limit; blue: with it", fontsize=9, color=MUTED
+        )
     return figure
 
 
@@ -61,6 +63,7 @@ def _over_time(axes: Any, series: pd.DataFrame, column: str, title: str, limit: 
     locator = matplotlib.dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
+    axes.set_xlabel("UTC", fontsize=8, loc="left")
     axes.margins(x=0)
 
 

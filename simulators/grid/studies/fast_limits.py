@@ -52,11 +52,11 @@ def verdicts(found: Fast) -> list[Verdict]:
     moved = found.found
     d_c = None if moved.d_c_percent is None else moved.d_c_percent
     return [
-        Verdict("P_st, highest", found.highest_p_st, "1", p_st, source),
-        Verdict("P_lt, last two hours", found.p_lt, "1", p_lt, source),
-        Verdict("d_max", moved.d_max_percent, "%", _largest(at, found), source),
-        Verdict("d_c", d_c, "%", 3.3 if at == "LV" else None, source),
-        Verdict("T_max beyond 3.3 %", moved.t_max_s, "s", 0.5 if at == "LV" else None, source),
+        Verdict("highest flicker (P_st)", found.highest_p_st, "1", p_st, source),
+        Verdict("flicker of 2 h (P_lt)", found.p_lt, "1", p_lt, source),
+        Verdict("largest change (d_max)", moved.d_max_percent, "%", _largest(at, found), source),
+        Verdict("lasting change (d_c)", d_c, "%", 3.3 if at == "LV" else None, source),
+        Verdict("time beyond 3.3 % (T_max)", moved.t_max_s, "s", 0.5 if at == "LV" else None, source),
     ]
 
 

@@ -15,6 +15,8 @@ from simulators.grid.studies.year_figure import STYLE
 
 _SHADES = ("#0B2545", "#3E7CB1", "#F2C14E", "#E4572E", "#0B6E4F", "#8E6C8A", "#C9CED5")
 """For the limits named first; the last is for all others."""
+MOST_NAMED = 24
+"""So many buses have their number below their bar."""
 
 
 def hosting_figure(found: Hosting) -> Figure:
@@ -51,9 +53,12 @@ def _ranked(axes: Any, found: Hosting) -> None:
     axes.bar(at, [each.flexible_mw for each in ordered], color="#DCEBF7", width=1.0, label="flexible")
     axes.bar(at, [each.firm_mw for each in ordered], color="#3E7CB1", width=1.0, label="firm")
     axes.set_title("Load that violates nothing, MW, by bus", loc="left", fontsize=9.5)
-    axes.legend(frameon=False, fontsize=8)
-    axes.set_xticks([])
-    axes.margins(x=0)
+    axes.set_ylim(top=1.25 * max(ordered[0].flexible_mw, 1e-9))
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
+    named = len(ordered) <= MOST_NAMED
+    axes.set_xticks(at if named else [], [str(each.bus) for each in ordered] if named else None)
+    axes.set_xlabel("bus" if named else f"{len(ordered)} buses, the largest first", fontsize=8)
+    axes.margins(x=0 if len(ordered) > 1 else 1.0)
 
 
 def _duration(axes: Any, found: Hosting) -> None:

@@ -53,7 +53,7 @@ def test_a_load_that_moves_its_bus_by_the_standards_table_has_a_severity_of_one(
     assert found.p_st == [pytest.approx(1.0, abs=0.05)]
     assert found.found.d_max_percent == pytest.approx(level * percent, rel=0.02)
     named = {verdict.name: verdict for verdict in verdicts(found)}
-    assert named["P_st, highest"].kept is False  # 0.9 is planned with in medium voltage
+    assert named["highest flicker (P_st)"].kept is False  # 0.9 is planned with in medium voltage
     assert named["P_lt, last two hours"].value is None
 
 
