@@ -19,7 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
 from scenarios.bound import CURVE_ERROR, Bound, bound
-from scenarios.comparison import against_baseline, entry, over_starts, run_all, seeing, starts, together
+from scenarios.comparison import (
+    against_baseline,
+    best_known,
+    entry,
+    over_starts,
+    run_all,
+    seeing,
+    starts,
+    together,
+)
 from scenarios.comparison_figure import figure, terminal
 from scenarios.study import Study
 from scenarios.workers import WorkerOptions
@@ -132,6 +141,8 @@ def run(options: ComparePolicies) -> None:
         target = folder.finish()
     print(stated([study.site.serving]))
     print(terminal(means))
+    if told := best_known(means):
+        print(told)
     if bounds:
         kg, with_targets = (
             sum(getattr(one, name) for one in bounds) / len(bounds) for name in ("kg", "kg_with_targets")

@@ -25,8 +25,6 @@ from simulators.scheduler.policies import policy as named
 CONFIDENCE = 0.95
 """Of the intervals over start dates."""
 
-BASELINE, BOUND = "none", "oracle"
-
 
 def starts(study: Study, count: int, apart_days: float) -> list[str]:
     """Start dates, the study's own first, so many days apart.
@@ -198,9 +196,10 @@ def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
 
     At equal work: the baseline's kg and kWh are scaled by the output tokens of the run (they differ by what was not
     finished). What is saved is split: the energy part is the import saved at the baseline's mean intensity of import,
-    the carbon part what cleaner hours gave. Shares of a baseline that emits nothing, or less, are NaN. ``oracle_share``
-    is the saving over the oracle's, where that was run; ``forecast_cost`` how much more a policy emits than with a
-    perfect forecast, where it ran with one too.
+    the carbon part what cleaner hours gave. Shares of a baseline that emits nothing, or less, are NaN. ``best_share``
+    is the saving over that of the best known schedule: of the policies run, the one that saved most while it missed no
+    deadline and kept the targets of latency (``best_known`` is 1 for it). Who did not has no share.
+    ``forecast_cost`` is how much more a policy emits than with a perfect forecast, where it ran with one too.
     """
     runs = runs.copy()
     for name in (
@@ -209,7 +208,8 @@ def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
         "energy_part",
         "carbon_part",
         "kwh_saved",
-        "oracle_share",
+        "best_share",
+        "best_known",
         "forecast_cost",
     ):
         runs[name] = nan
@@ -232,12 +232,21 @@ def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
             best_kg = known.get(f"{entry(spec).policy}@perfect", nan)
             if entry(spec).forecast is not None and best_kg > 0:
                 runs.loc[at, "forecast_cost"] = kg[at] / best_kg - 1.0
-        bound = rows[rows["policy"].str.partition(":")[0] == BOUND]
-        if len(bound):
-            saved_kg = runs.loc[rows.index, "kg_saved"]
-            best = saved_kg[bound.index[0]]
-            runs.loc[rows.index, "oracle_share"] = saved_kg / best if best > 0 else nan
+        kept = rows["slo_kept"].astype(bool) & (rows["deadlines_missed"] == 0)
+        saved_kg = runs.loc[rows.index, "kg_saved"].where(kept)
+        if saved_kg.max() > 0:
+            runs.loc[rows.index, "best_share"] = saved_kg / saved_kg.max()
+            runs.loc[rows.index, "best_known"] = (rows.index == saved_kg.idxmax()).astype(float)
     return runs
+
+
+def best_known(means: pd.DataFrame) -> str:
+    """Which policies were the best known in how many of the runs of `over_starts`; nothing if none saved."""
+    found = means[means["best_known"] > 0].sort_values("best_known", ascending=False, kind="stable")
+    if not len(found):
+        return ""
+    told = ", ".join(f"{row['policy']} in {row['best_known']:.0%}" for _, row in found.iterrows())
+    return f"of best: of what the best of these runs saves with deadlines and targets kept ({told} of starts and seeds)"
 
 
 def over_starts(runs: pd.DataFrame) -> pd.DataFrame:

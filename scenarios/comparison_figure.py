@@ -15,7 +15,7 @@ from simulators.report.canvas import WIDTH_IN, heading
 from simulators.report.labels import COLOURS, RunMeta
 
 HEADER = (
-    "policy", "kg", "saved", "+-", "energy", "carbon", "of oracle", "forecast", "kWh", "cost", "ttft p99", "tpot p99",
+    "policy", "kg", "saved", "+-", "energy", "carbon", "of best", "forecast", "kWh", "cost", "ttft p99", "tpot p99",
     "slo", "missed", "delay p95", "wakes", "cycles", "matched",
 )  # fmt: skip
 
@@ -32,7 +32,7 @@ def terminal(means: pd.DataFrame) -> str:
                 _text(row["saved_half_width"], ".1%"),
                 _text(row["energy_part"], ".1%"),
                 _text(row["carbon_part"], ".1%"),
-                _text(row["oracle_share"], ".0%"),
+                _text(row["best_share"], ".0%"),
                 _text(row["forecast_cost"], "+.1%"),
                 _text(row["facility_kwh"], ".0f"),
                 _text(row["cost"], ".2f"),

@@ -119,6 +119,10 @@ SIGNALS: dict[str, tuple[Link, ...]] = {
         Link("cluster", "draining[1]", "controller", "draining[1]", first=0),
     ),
     "deadlines": (Link("traffic", "held_due[1]", "controller", "held_due[1]", first=[]),),
+    "tenants": (
+        Link("traffic", "tenants", "controller", "tenants", first={}),
+        Link("cluster", "tenants", "controller", "tenants", first={}),
+    ),
     "latency": (
         Link("cluster", "ttft_p99[s]", "controller", "ttft_p99[s]", first=None),
         Link("cluster", "tpot_p99[s]", "controller", "tpot_p99[s]", first=None),

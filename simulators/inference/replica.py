@@ -225,6 +225,13 @@ class Replica:
         """Requests that have arrived and hold no KV blocks."""
         return self.outstanding - self.running - int(self.counter("inbox_size"))
 
+    def waiting_records(self) -> Records:
+        """The requests that are `waiting`, in the order in which they will be served."""
+        counters, ring = self.state.counters.view(np.ndarray), self.state.queue
+        places = int(counters["queue_head"][0]) + np.arange(int(counters["queue_size"][0]))
+        found: Records = self.state.requests.view(np.ndarray)[ring[places % len(ring)]]
+        return found
+
     def requests_j(self, now: float) -> float:
         """Energy on the requests here that are not finished, that of the batches in flight up to `now` included, J."""
         return float(self._requests_j(self.state, self.limits, now))

@@ -47,7 +47,8 @@ class Inference(Adapter[Served]):
     `Serving` for each kind of replica. ``requests`` (`RequestBlock.to_plain`) are served from several sources;
     ``commands`` that a cluster takes hold from the step on, what it cannot do is in ``refused``. ``finished`` hands
     out the requests finished in the step as lists by column, with the round trip to their tenant (`network_s`, s, by
-    tenant) in when tokens come; ``P_series[MW]`` the power in `bins` parts of the step.
+    tenant) in when tokens come; ``P_series[MW]`` the power in `bins` parts of the step; ``tenants`` counts those that
+    wait by tenant, as columns.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = TAKES
@@ -64,7 +65,7 @@ class Inference(Adapter[Served]):
                 *("mfu[1]", "mbu[1]", "busy[1]", "kv_use[1]", "ttft_mean[s]", "e2e_mean[s]"),
                 *("received[1]", "completed[1]", "rejected[1]", "running[1]", "waiting[1]"),
                 *("prefill_tokens[1]", "decode_tokens[1]", "replicas[1]", "awake[1]", "slots[1]"),
-                *("waking[1]", "draining[1]", "hosts_off[1]", "ttft_p99[s]", "tpot_p99[s]"),
+                *("waking[1]", "draining[1]", "hosts_off[1]", "ttft_p99[s]", "tpot_p99[s]", "tenants"),
             ],
         }
     }
@@ -139,6 +140,8 @@ class Inference(Adapter[Served]):
                 return finished_columns(interval.finished, cluster.copies)
             case "refused":
                 return entity.refused
+            case "tenants":
+                return _waiting_by_tenant(cluster)
             case "replicas[1]":
                 return len(cluster.replicas)
             case "awake[1]" | "waking[1]" | "draining[1]":  # of one copy
@@ -169,6 +172,13 @@ def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{eid}: {name}: {first['input']!r} given, {first['msg'].lower()}") from None
+
+
+def _waiting_by_tenant(cluster: Cluster) -> dict[str, list[Any]]:
+    """Whose requests wait at the replicas, as columns; only those of whom some do."""
+    waiting = np.concatenate([replica.waiting_records()["tenant"] for replica in cluster.replicas])
+    tenants, counts = np.unique(waiting, return_counts=True)
+    return {"tenant": tenants.tolist(), "waiting": [count * cluster.copies for count in counts.tolist()]}
 
 
 def across(requests: Records, network_s: Sequence[float]) -> Records:

@@ -37,9 +37,11 @@ class Command:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers, which JSON does not know, as Python's."""
+    """NumPy's numbers, which JSON does not know, as Python's, and its lists for tuples."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -49,12 +51,16 @@ class Release(Command):
 
     New ones pass while nothing is kept back, unless they `queue` behind those held: then the rate is that of all that
     are deferrable.
+
+    With `tenants` it concerns theirs alone, and the rate is that of all of them together; other tenants go on as they
+    were told. Without, it concerns everybody, whatever single ones were told before.
     """
 
     kind: ClassVar[str] = "release"
     hold: bool
     rate_per_s: float = inf
     queue: bool = False
+    tenants: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ def command_from_plain(plain: Mapping[str, Any]) -> Command:
     known = [entry.name for entry in fields(COMMANDS[kind])]
     if unknown := sorted(set(entries) - set(known)):
         raise InputError(f"command {kind}: unknown field {unknown[0]!r}, expected {', '.join(known)}")
+    entries = {name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()}
     try:
         return COMMANDS[kind](**entries)
     except TypeError:

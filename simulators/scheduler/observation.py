@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "queue": ("held", "arrived", "deferrable", "completed", "waiting", "running", "awake", "slots"),
     "replicas": ("waking", "draining"),
     "deadlines": ("held_due",),
+    "tenants": ("tenants",),
     "latency": ("ttft_p99_s", "tpot_p99_s"),
     "voltage": ("vm_pu",),
     "loading": ("line_loading_percent", "vm_min_pu", "vm_max_pu"),
@@ -35,6 +38,47 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 def _none() -> NDArray[np.float64]:
     return np.empty(0)
+
+
+@dataclass(frozen=True)
+class TenantSeen:
+    """What a policy sees of one tenant; counts as those of the same names in `Observation`.
+
+    Attributes
+    ----------
+    arrived, deferrable
+        Requests that arrived in the step before, and those of them that may be held.
+    held, waiting
+        Requests held back at the gate, and queued at the replicas, at the end of the step before.
+    held_due
+        Those held by when they must leave at the latest: in each coming span of 900 s (`facts.DUE_S`); shape (96,).
+    """
+
+    arrived: float = 0.0
+    deferrable: float = 0.0
+    held: float = 0.0
+    waiting: float = 0.0
+    held_due: NDArray[np.float64] = field(default_factory=_none)
+
+
+def tenants_seen(tables: Sequence[Mapping[str, Sequence[Any]]]) -> dict[int, TenantSeen]:
+    """Tenants by number, ascending, from columns of counts that several give; what more than one counts adds up.
+
+    Examples
+    --------
+    >>> seen = tenants_seen([{"tenant": [7], "held": [3], "held_due": [[1, 2]]}, {"tenant": [4, 7], "waiting": [1, 5]}])
+    >>> list(seen), seen[7].held, seen[7].waiting, seen[4].held
+    ([4, 7], 3.0, 5.0, 0.0)
+    """
+    counts: dict[int, dict[str, Any]] = {}
+    for table in tables:
+        columns = {name: values for name, values in table.items() if name != "tenant"}
+        for row, tenant in enumerate(table.get("tenant", ())):
+            told = counts.setdefault(int(tenant), {})
+            for name, values in columns.items():
+                value = np.asarray(values[row], dtype=np.float64)
+                told[name] = told.get(name, 0.0) + (value if value.ndim else float(value))
+    return {tenant: TenantSeen(**told) for tenant, told in sorted(counts.items())}
 
 
 @dataclass(frozen=True)
@@ -72,6 +116,8 @@ class Observation:
         Replicas of one copy that load their model, and those that finish what they have to be parked then.
     held_due
         Held requests by when they must leave at the latest: in each coming span of 900 s (`facts.DUE_S`); shape (96,).
+    tenants
+        The same counts tenant by tenant, of those that have sent a request so far, by their numbers.
     ttft_p99_s, tpot_p99_s
         99th percentiles of the interactive requests finished in the last 900 s, s; NaN if there were none.
     price_per_kwh
@@ -119,6 +165,7 @@ class Observation:
     waking: float = 0.0
     draining: float = 0.0
     held_due: NDArray[np.float64] = field(default_factory=_none)
+    tenants: Mapping[int, TenantSeen] = field(default_factory=dict)
     ttft_p99_s: float = nan
     tpot_p99_s: float = nan
     price_per_kwh: float = nan

@@ -34,7 +34,7 @@ class Policy(Protocol):
     ...     def decide(self, observation):
     ...         yield Release(hold=observation.ci_g_per_kwh > 300)
     >>> list(Always().decide(Observation(time_s=0, step_s=60, ci_g_per_kwh=310.0)))
-    [Release(hold=True, rate_per_s=inf, queue=False)]
+    [Release(hold=True, rate_per_s=inf, queue=False, tenants=())]
     """
 
     @property
@@ -69,11 +69,11 @@ def release(seen: Observation, over_s: float, most_waiting: float = inf) -> Rele
     Examples
     --------
     >>> release(Observation(0, 60, held=90), 900.0)
-    Release(hold=False, rate_per_s=0.1, queue=False)
+    Release(hold=False, rate_per_s=0.1, queue=False, tenants=())
     >>> release(Observation(0, 60, held=90, waiting=5, slots=128), 900.0, most_waiting=0.03)
-    Release(hold=True, rate_per_s=0.0, queue=False)
+    Release(hold=True, rate_per_s=0.0, queue=False, tenants=())
     >>> release(Observation(0, 60, held=9000, arrived=60, completed=60, running=8, slots=128), 0.0, most_waiting=0.0)
-    Release(hold=False, rate_per_s=2.0, queue=False)
+    Release(hold=False, rate_per_s=2.0, queue=False, tenants=())
     """
     rate_per_s = seen.held / over_s if seen.held > 0 and over_s > 0 else inf
     if most_waiting == inf or isnan(seen.slots):

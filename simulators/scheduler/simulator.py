@@ -20,7 +20,7 @@ from simulators.quantities.commands import Command, Release
 from simulators.quantities.facts import SiteFacts
 from simulators.quantities.geography import Geography
 from simulators.scheduler.dispatch import Dispatcher, dispatcher
-from simulators.scheduler.observation import Observation
+from simulators.scheduler.observation import Observation, tenants_seen
 from simulators.scheduler.policies import policy as named
 from simulators.scheduler.policy import Policy
 
@@ -36,6 +36,7 @@ _FIELDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
     "float": ((Real,), "a number"),
     "ParkedState": ((str,), "a state's name"),
     "Mapping[str, float]": ((Mapping,), "shares by site"),
+    "tuple[int, ...]": ((tuple, list), "numbers in brackets"),
 }
 """What the fields of commands may hold, by their type."""
 
@@ -46,7 +47,7 @@ _ATTRIBUTES = [
     *("P_import[MW]", "P_export[MW]", "price_forecast[1/kWh]", "P_gen_forecast[MW]"),
     *("arrivals_forecast[1/s]", "deferrable_forecast[1/s]", "vm_min[1]", "vm_max[1]"),
     *("held[1]", "arrived[1]", "deferrable[1]", "completed[1]", "waiting[1]", "running[1]"),
-    *("awake[1]", "slots[1]", "waking[1]", "draining[1]", "held_due[1]"),
+    *("awake[1]", "slots[1]", "waking[1]", "draining[1]", "held_due[1]", "tenants"),
     *("ttft_p99[s]", "tpot_p99[s]", "refused"),
     *("commands", "hold[1]", "refused[1]"),
 ]
@@ -120,7 +121,7 @@ class Scheduler(Adapter[_Controller]):
     >>> scheduler.step(0, {"ber": {"vm_pu[1]": {"Grid-0.bus": 0.93}}}, 60)
     60
     >>> scheduler.get_data({"ber": ["commands"]})["ber"]["commands"]
-    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0, 'queue': False}]
+    [{'kind': 'release', 'hold': True, 'rate_per_s': 0.0, 'queue': False, 'tenants': []}]
     """
 
     MODELS = {
@@ -210,8 +211,8 @@ class Scheduler(Adapter[_Controller]):
         entity.commands = commands
         for command in entity.commands:
             entity.counts[command.kind] += 1
-            if isinstance(command, Release):
-                entity.holding = command.hold
+        if holds := [bool(command.hold) for command in commands if isinstance(command, Release)]:
+            entity.holding = any(holds)
 
     def _observe(self, entity: _Controller, given: Given) -> Observation:
         voltages = given.values("vm_pu[1]")
@@ -234,6 +235,7 @@ class Scheduler(Adapter[_Controller]):
             waking=given.total("waking[1]"),
             draining=given.total("draining[1]"),
             held_due=_array(given, "held_due[1]"),
+            tenants=tenants_seen([table for table in given.values("tenants") if table]),
             ttft_p99_s=_known(given.only("ttft_p99[s]")),
             tpot_p99_s=_known(given.only("tpot_p99[s]")),
             price_forecast_per_kwh=_array(given, "price_forecast[1/kWh]"),

@@ -76,9 +76,9 @@ class Sequence:
     >>> list(sequence.decide(load_w=900.0, available_w=1e6))
     []
     >>> list(sequence.decide(load_w=900.0, available_w=400.0))
-    [Release(hold=True, rate_per_s=0.0, queue=False)]
+    [Release(hold=True, rate_per_s=0.0, queue=False, tenants=())]
     >>> list(sequence.decide(load_w=900.0, available_w=400.0))
-    [Release(hold=True, rate_per_s=0.0, queue=False), BatchCap(requests=8)]
+    [Release(hold=True, rate_per_s=0.0, queue=False, tenants=()), BatchCap(requests=8)]
     """
 
     def __init__(self, batch_cap: int, replicas: int) -> None:

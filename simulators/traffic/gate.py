@@ -74,10 +74,7 @@ class Gate:
             latest = self._latest(arrivals)
             waits = arrivals.deferrable & (latest > arrivals.arrived_at)
             if waits.any():
-                waiting = arrivals[waits]
-                self._recent.append(waiting)
-                self._recent_earliest = min(self._recent_earliest, float(latest[waits].min()))
-                self.held += len(waiting)
+                self.put(arrivals[waits])
                 arrivals = arrivals[~waits]
         if not self.held:
             return arrivals
@@ -89,14 +86,28 @@ class Gate:
         both = RequestBlock.concatenate([arrivals, released])
         return both[np.argsort(both.released_at, kind="stable")]
 
-    def due(self, now: float, width_s: float, count: int) -> NDArray[np.int64]:
+    def due(self, now: float, width_s: float, count: int, tenant: int | None = None) -> NDArray[np.int64]:
         """How many of those held must leave in each coming span of `width_s` at the latest; shape (count,).
 
-        The last span counts those that may stay longer as well.
+        The last span counts those that may stay longer as well. Of all, or of one tenant.
         """
         self._put_in_order()
-        ahead = np.clip((self._latest(self._sorted) - now) / width_s, 0, count - 1)
+        held = self._sorted if tenant is None else self._sorted[self._sorted.tenant == tenant]
+        ahead = np.clip((self._latest(held) - now) / width_s, 0, count - 1)
         return np.bincount(ahead.astype(np.int64), minlength=count)
+
+    def put(self, block: RequestBlock) -> None:
+        """Hold requests, whatever comes of them later."""
+        if len(block):
+            self._recent.append(block)
+            self._recent_earliest = min(self._recent_earliest, float(self._latest(block).min()))
+            self.held += len(block)
+
+    def take_out(self) -> RequestBlock:
+        """All that are held, which are so no more."""
+        self._put_in_order()
+        held, self._sorted, self.held = self._sorted, self._sorted[:0], 0
+        return held
 
     def _put_in_order(self) -> None:
         if self._recent:

@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 from mosaik_api_v3.types import CreateResult, ModelDescription
 
 from simulators.adapter import Adapter, Given
@@ -61,9 +62,10 @@ class Origin:
         return cls(source, copies, workload_files(workload))
 
     def advance(self, given: Given, begins_at: float, until: float) -> None:
-        self._refused = _refusals(given.joined("commands"), Release.kind, self._take)
         before, deferrable_before = self._source.arrived, self._source.deferrable
         self._until = until
+        self._source.arrive(until)  # first, so that a tenant whose first requests these are can be named
+        self._refused = _refusals(given.joined("commands"), Release.kind, self._take)
         self._block = self._source.advance(begins_at, until)
         self._arrived = self._source.arrived - before
         self._deferrable = self._source.deferrable - deferrable_before
@@ -86,8 +88,26 @@ class Origin:
                 return [count * self._copies for count in spans]
             case "held[1]":
                 return self._source.held * self._copies
+            case "tenants":
+                return self._tenants()
             case _:
                 return self._refused
+
+    def _tenants(self) -> dict[str, list[Any]]:
+        """Counts by tenant, as columns."""
+        tenants, block = self._source.tenants, self._source.arrivals
+        rows = np.searchsorted(tenants, block.tenant)
+        came, may_wait = (
+            np.bincount(which, minlength=len(tenants)) for which in (rows, rows[block.deferrable])
+        )
+        due = [self._source.due(self._until, DUE_S, DUE_SPANS, tenant) for tenant in tenants]
+        return {
+            "tenant": tenants,
+            "arrived": [count * self._copies for count in came.tolist()],
+            "deferrable": [count * self._copies for count in may_wait.tolist()],
+            "held": [sum(spans) * self._copies for spans in due],
+            "held_due": [[count * self._copies for count in spans] for spans in due],
+        }
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -182,7 +202,8 @@ class Traffic(Adapter[_Part]):
     site its share at the child ``<router>-<site>``; the weights of an origin change by the command ``route`` of the
     controller named after it. Requests are columns as `RequestBlock.to_plain` makes them. Of a site that stands for
     `copies` of its cluster, each request stands for so many: counts are times the copies, and release rates of all.
-    ``held_due[1]`` counts those held by when they must leave, in spans of a quarter of an hour from the step's end on.
+    ``held_due[1]`` counts those held by when they must leave, in spans of a quarter of an hour from the step's end on;
+    ``tenants`` are columns of such counts, a row for each tenant that has sent a request so far.
     """
 
     TAKES: ClassVar[tuple[str, ...]] = (Release.kind, Route.kind)
@@ -191,7 +212,16 @@ class Traffic(Adapter[_Part]):
             "public": True,
             "params": ["workload", "span_s", "serve_s", "copies"],
             "attrs": [
-                *("commands", "requests", "arrived[1]", "deferrable[1]", "held[1]", "held_due[1]", "refused"),
+                *(
+                    "commands",
+                    "requests",
+                    "arrived[1]",
+                    "deferrable[1]",
+                    "held[1]",
+                    "held_due[1]",
+                    "tenants",
+                    "refused",
+                ),
             ],
         },
         "Router": {

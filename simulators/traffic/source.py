@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +13,15 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.quantities.commands import Command, Release
 from simulators.quantities.requests import RequestBlock, Workload
-from simulators.traffic.gate import Gate
+from simulators.traffic.lanes import Lanes
 
 SERVE_S = 900.0
 """A held request is let go a quarter of an hour before it must be complete. A choice: serving takes seconds while
 nothing queues, but a long answer takes minutes, and so does the queue of those that must leave together."""
+
+
+MOST_TOLD = 10
+"""Tenants that a refusal lists."""
 
 
 class LatestRelease:
@@ -67,8 +74,8 @@ class Source:
     ----------
     arrived, deferrable
         Requests so far, and those of them that may be held.
-    release
-        What holds now; at first everything passes.
+    arrivals
+        Requests that arrived in the present step.
 
     Examples
     --------
@@ -88,28 +95,42 @@ class Source:
         if not serve_s >= 0:
             raise InputError(f"traffic: the time left for serving is {serve_s!r} s, expected a number >= 0")
         self._workload = workload
-        self._gate = Gate(LatestRelease(np.inf if span_s is None else span_s, serve_s))
-        self.release = Release(hold=False)
+        self._lanes = Lanes(LatestRelease(np.inf if span_s is None else span_s, serve_s))
+        self.arrivals = RequestBlock.concatenate([])
         self.arrived = 0
         self.deferrable = 0
+        self._known: set[int] = set()
+        self._until = -np.inf
+
+    @property
+    def release(self) -> Release:
+        """What holds now for all that no other command named; at first everything passes."""
+        return self._lanes.rules[()]
 
     @property
     def held(self) -> int:
         """Requests that wait at the gate."""
-        return self._gate.held
+        return self._lanes.held
 
-    def due(self, now: float, width_s: float, count: int) -> list[int]:
+    @property
+    def tenants(self) -> list[int]:
+        """Who has sent requests so far, ascending."""
+        return sorted(self._known)
+
+    def due(self, now: float, width_s: float, count: int, tenant: int | None = None) -> list[int]:
         """How many of those held must leave in each coming span of `width_s`, s, at the latest; see `Gate.due`."""
-        found: list[int] = self._gate.due(now, width_s, count).tolist()
-        return found
+        return self._lanes.due(now, width_s, count, tenant)
 
     @property
     def exhausted(self) -> bool:
         """Whether nothing waits and nothing is to come."""
-        return self._gate.held == 0 and self._workload.exhausted
+        return self.held == 0 and self._workload.exhausted
 
     def command(self, command: Command) -> str | None:
-        """Hold or release from the next step on; None, or why the command is refused."""
+        """Hold or release from the next step on; None, or why the command is refused.
+
+        Tenants are known once they have sent a request, one that has arrived (`arrive`) but may yet be held included.
+        """
         if not isinstance(command, Release):
             return f"traffic does not take {command.kind}, expected {Release.kind}"
         for name in ("hold", "queue"):
@@ -119,14 +140,34 @@ class Source:
         rate = command.rate_per_s
         if not isinstance(rate, int | float) or not rate >= 0:
             return f"the release rate is {rate!r}, expected a number >= 0 in 1/s"
-        self.release = command
+        if reason := self._unknown(command.tenants):
+            return reason
+        self._lanes.rule(replace(command, tenants=tuple(int(tenant) for tenant in command.tenants)))
         return None
+
+    def _unknown(self, tenants: Any) -> str | None:
+        """What is wrong with the tenants that a command names."""
+        if not isinstance(tenants, Sequence) or isinstance(tenants, str):
+            return f"the tenants are {tenants!r}, expected their numbers"
+        for tenant in tenants:
+            if not isinstance(tenant, Integral) or tenant not in self._known:
+                known = [str(one) for one in self.tenants]
+                told = ", ".join(known[:MOST_TOLD]) + (", ..." if len(known) > MOST_TOLD else "")
+                return f"tenant {tenant!r} has sent no request so far, expected some of {told or 'none yet'}"
+        return None
+
+    def arrive(self, until: float) -> None:
+        """Let the requests come that arrive before `until`, s, if they have not; they are released by `advance`."""
+        if until <= self._until:
+            return
+        self._until = until
+        block = self._workload.take(until)
+        self.arrivals = replace(block, request_id=self.arrived + np.arange(len(block)))
+        self.arrived += len(block)
+        self.deferrable += int(np.count_nonzero(block.deferrable))
+        self._known.update(np.unique(block.tenant).tolist())
 
     def advance(self, begins_at: float, until: float) -> RequestBlock:
         """The requests released in [begins_at, until), s, in order of release."""
-        block = self._workload.take(until)
-        block = replace(block, request_id=self.arrived + np.arange(len(block)))
-        self.arrived += len(block)
-        self.deferrable += int(np.count_nonzero(block.deferrable))
-        hold, rate_per_s, queue = bool(self.release.hold), self.release.rate_per_s, bool(self.release.queue)
-        return self._gate.pass_through(block, begins_at, until, hold, rate_per_s, queue)
+        self.arrive(until)
+        return self._lanes.pass_through(self.arrivals, begins_at, until)

@@ -26,6 +26,7 @@ from simulators.quantities.commands import (
 EVERY = [
     Release(hold=True),
     Release(hold=False, rate_per_s=0.25),
+    Release(hold=True, tenants=(4, 7)),
     BatchCap(requests=16),
     ChunkBudget(tokens=1024),
     Awake(replicas=1, state="sleep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import nan
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from scenarios import Study, compare_policies
 from scenarios.compare_policies import ComparePolicies
 from scenarios.comparison import (
     against_baseline,
+    best_known,
     entry,
     half_width,
     over_starts,
@@ -45,8 +47,30 @@ def test_a_saving_is_that_of_energy_and_that_of_cleaner_hours():
     assert mpc.energy_part == pytest.approx(0.4)  # 80 of 200 kWh at 0.5 kg
     assert mpc.carbon_part == pytest.approx(0.2)
     assert mpc.kwh_saved == pytest.approx(0.5)
-    assert mpc.oracle_share == pytest.approx(60 / 70)
+    assert mpc.best_share == pytest.approx(60 / 70)
+    assert found.best_known.tolist() == [0.0, 0.0, 1.0]
     assert found.iloc[0][["saved", "energy_part", "carbon_part", "kwh_saved"]].tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("kept", "missed", "shares"),
+    [
+        ([True] * 3, [0, 0, 0], [0.0, 1.0, 0.8]),  # better than the oracle: then that is what is known best
+        ([True, False, True], [0, 0, 0], [0.0, None, 1.0]),
+        ([True, True, True], [0, 3, 0], [0.0, None, 1.0]),
+    ],
+)
+def test_a_share_is_of_the_best_that_kept_its_promises(kept, missed, shares):
+    frame = rows(kg=[100.0, 25.0, 40.0], import_kwh=[200.0] * 3, slo_kept=kept, deadlines_missed=missed)
+    means = over_starts(against_baseline(frame))
+    assert means.best_share.tolist() == pytest.approx(
+        [nan if one is None else one for one in shares], nan_ok=True
+    )
+    assert best_known(means).count(f"{'mpc' if shares[1] else 'oracle'} in 100%") == 1
+    for none in ({"kg": [1.0, 2.0, 3.0]}, {"kg": [3.0, 2.0, 1.0], "slo_kept": [False] * 3}):
+        means = over_starts(against_baseline(rows(import_kwh=[1.0] * 3, **none)))
+        assert means.best_share.isna().all()
+        assert best_known(means) == ""
 
 
 def test_what_did_half_the_work_has_saved_nothing_by_that():
@@ -140,7 +164,8 @@ def test_the_command_leaves_a_table_and_a_figure(tmp_path):
         "--apart-days", "30", "--workers", "1", "--out", out,
     )  # fmt: skip
     assert ended.code == 0, ended.err
-    assert [line.split()[0] for line in ended.out.splitlines()[:4]] == [
+    table = ended.out[ended.out.index("policy ") :].splitlines()
+    assert [line.split()[0] for line in table[:4]] == [
         "policy",
         "none",
         "bunch",
@@ -152,7 +177,8 @@ def test_the_command_leaves_a_table_and_a_figure(tmp_path):
     summary = json.loads((out / "summary.json").read_text())
     assert list(summary["policies"]) == ["bunch", "carbon:quantile=0.2,spread=false", "none"]
     assert summary["policies"]["none"]["saved"] == 0.0
-    assert summary["policies"]["bunch"]["oracle_share"] is None
+    shares = [row["best_share"] for row in summary["policies"].values()]
+    assert all(share is None or share <= 1 for share in shares)
     assert (out / "comparison.png").stat().st_size > 20_000
 
 

@@ -105,3 +105,31 @@ def test_gymnasium_accepts_it_and_an_agent_of_chance_runs_through():
     assert info["figures"].inference.requests_arrived > 0
 
     site.close()
+
+
+def test_one_tenant_is_held_and_each_is_seen(tmp_path):
+    """Counts of the tenants add up to the site's in every step, at the gate and in the replicas' queues."""
+    rows = [f"{n / 4},2000,300,{n % 2}" for n in range(1200)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(["arrived_at,prefill_tokens,decode_tokens,tenant", *rows]), encoding="utf-8")
+    study = SITE.changed(trace=str(trace), deferrable_share=0.8, days=0.0035, batch_cap=2, drain_hours=1.0)
+    refused = {}
+    with Environment(study, needs={"queue", "deadlines", "tenants"}) as site:
+        seen = site.reset()
+        assert seen.tenants == {}
+        while not site.done:
+            told = [Release(False), Release(seen.time_s < 240, tenants=(1,))]
+            told += [Release(True, tenants=(5,))] if seen.time_s == 120 else []
+            seen = site.step(told)
+            refused[seen.time_s] = seen.refused
+            for name in ("arrived", "deferrable", "held", "waiting"):
+                assert sum(getattr(one, name) for one in seen.tenants.values()) == getattr(seen, name), name
+            assert sum(one.held_due for one in seen.tenants.values()).tolist() == seen.held_due.tolist()
+            if 60 <= seen.time_s <= 240:
+                assert (seen.tenants[0].held, seen.tenants[1].held > 0) == (0, True)
+                assert seen.tenants[0].waiting > seen.tenants[1].waiting > 0
+    # tenant 1 is not known at the beginning of the first step, but once its first requests have come in it
+    assert {time_s: told for time_s, told in refused.items() if told} == {
+        180: (("release", "tenant 5 has sent no request so far, expected some of 0, 1"),)
+    }
+    assert site.result.figures.inference.requests_completed == 1200

@@ -34,6 +34,8 @@ def test_the_table_of_signals_is_that_of_the_room():
     unconnected = Observation(time_s=0, step_s=60)
     for _, attribute, field in table:
         value: Any = [7.0] if "forecast" in attribute or attribute == "held_due[1]" else 7.0
+        if attribute == "tenants":
+            value = {"tenant": [7], "held": [7.0]}
         if attribute == "refused":
             value = [{"kind": "battery", "reason": "full"}]
         seen = observed({attribute: {"Other.entity": value}})

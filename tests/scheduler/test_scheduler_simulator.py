@@ -58,11 +58,11 @@ def test_a_bundled_policy_from_plain_values():
         "CI_forecast[gCO2eq/kWh]": {"Carbon.Grid": [500.0, 200.0, 900.0]},
         "held[1]": {"Traffic.Source": 90},
     }
-    held = {"kind": "release", "hold": True, "rate_per_s": 0.0, "queue": False}
+    held = {"kind": "release", "hold": True, "rate_per_s": 0.0, "queue": False, "tenants": []}
     assert step(adapter, 0, given) == {"commands": [held], "hold[1]": 1, "refused[1]": 0}
     given["CI[gCO2eq/kWh]"] = {"Carbon.Grid": 200.0}
     given["CI_forecast[gCO2eq/kWh]"] = {"Carbon.Grid": [200.0, 900.0, 200.0]}
-    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S, "queue": False}
+    released = {"kind": "release", "hold": False, "rate_per_s": 90 / STEP_S, "queue": False, "tenants": []}
     assert step(adapter, 1, given) == {"commands": [released], "hold[1]": 0, "refused[1]": 0}
     summary = json.loads(json.dumps(adapter.summary("here")))
     assert summary == {
@@ -104,6 +104,11 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
             "waking[1]": {"a": 1},
             "draining[1]": {"a": 2},
             "held_due[1]": {"a": [1, 0, 4]},
+            "tenants": {
+                "a": {"tenant": [3], "arrived": [9], "deferrable": [5], "held": [2], "held_due": [[1, 1]]},
+                "b": {"tenant": [3, 8], "waiting": [4, 1]},
+                "c": None,
+            },
             "ttft_p99[s]": {"a": 0.7},
             "tpot_p99[s]": {"a": None},
             "price_forecast[1/kWh]": {"a": [0.1, 0.2]},
@@ -130,6 +135,9 @@ def test_what_is_connected_is_what_a_policy_sees(tmp_path):
         "held_due": [1, 0, 4],
     }
     assert isnan(values.pop("tpot_p99_s"))
+    tenants = values.pop("tenants")
+    assert {tenant: (one.arrived, one.deferrable, one.held, one.waiting, one.held_due.tolist())
+            for tenant, one in tenants.items()} == {3: (9, 5, 2, 4, [1, 1]), 8: (0, 0, 0, 1, [])}  # fmt: skip
     assert values == {
         "time_s": 3 * STEP_S,
         "step_s": STEP_S,
@@ -184,7 +192,7 @@ def test_every_kind_of_command_is_handed_on(tmp_path):
     spec = own(
         tmp_path,
         "import numpy as np\n"
-        "yield Release(np.float64(5) > 3, np.float32(0.5))\n"
+        "yield Release(np.float64(5) > 3, np.float32(0.5), tenants=(np.int32(4), 7))\n"
         "yield BatchCap(np.int64(16))\n"
         "yield Awake(2, 'sleep')\n"
         "yield PowerCap(420)\n"
@@ -197,7 +205,7 @@ def test_every_kind_of_command_is_handed_on(tmp_path):
     adapter = started(policy=spec)
     row = step(adapter, 0, {})
     assert row["commands"] == [
-        {"kind": "release", "hold": True, "rate_per_s": 0.5, "queue": False},
+        {"kind": "release", "hold": True, "rate_per_s": 0.5, "queue": False, "tenants": [4, 7]},
         {"kind": "batch_cap", "requests": 16},
         {"kind": "awake", "replicas": 2, "state": "sleep"},
         {"kind": "power_cap", "watts": 420},
@@ -235,6 +243,7 @@ def test_every_field_of_every_command_has_a_known_type():
         ("return [{'kind': 'release'}]", "returned {'kind': 'release'}, expected commands"),
         ("return [Release]", "returned <class .*Release'>, expected commands"),
         ("return [Release('yes')]", "hold of Release.* is 'yes', expected True or False"),
+        ("return [Release(False, tenants=3)]", "tenants of Release.* is 3, expected numbers in brackets"),
         ("return [Release(False, None)]", "rate_per_s of Release.* is None, expected a number"),
         ("return [BatteryPower('full')]", "watts of BatteryPower.* is 'full', expected a number"),
         ("return [Awake(1.5)]", "replicas of Awake.* is 1.5, expected a whole number"),

@@ -37,7 +37,8 @@ def test_the_adapter_tells_commands_and_how_long():
         out = shedding.get_data({"here": ["commands", "level[1]"]})["here"]
         levels_seen.append(out["level[1]"])
     assert levels_seen == [0, 1, 2, 1, 0]
-    assert out["commands"] == [{"kind": "release", "hold": False, "rate_per_s": float("inf"), "queue": False}]
+    released = {"hold": False, "rate_per_s": float("inf"), "queue": False, "tenants": []}
+    assert out["commands"] == [{"kind": "release", **released}]
     assert shedding.summary("here") == {"highest_level": 2, "shedding_s": 180}
 
 

@@ -107,11 +107,15 @@ def test_the_end_of_a_run_moves_the_release_and_not_the_deadline():
         (Release(hold=False, rate_per_s="fast"), "release rate is 'fast'"),
         (Release(hold="yes"), "hold is 'yes', expected true or false"),
         (Release(hold=2), "hold is 2"),
+        (Release(hold=True, tenants=(0, 5)), "tenant 5 has sent no request so far, expected some of 0"),
+        (Release(hold=True, tenants=(0.5,)), "tenant 0.5 has sent no request"),
+        (Release(hold=True, tenants="0"), "tenants are '0', expected their numbers"),
         (BatchCap(4), "traffic does not take batch_cap, expected release"),
     ],
 )
 def test_impossible_commands_are_refused_and_change_nothing(command, reason):
     source = Source(workload())
+    source.arrive(STEP_S)
     source.command(Release(hold=True, rate_per_s=3.0))
     assert reason in source.command(command)
     assert source.release == Release(hold=True, rate_per_s=3.0)
