@@ -54,6 +54,8 @@ class Solver:
         The network on arrays; None where it holds what these do not, and `why` then says what.
     nodes
         Where its elements are on them.
+    sizes
+        How many buses, lines and transformers there are.
     solution
         The last power flow on arrays; None where the last one was pandapower's.
 
@@ -85,7 +87,7 @@ class Solver:
         self.nodes: NodePower | None = None
         self.why = ""
         self.enforced = bool(net["_options"]["enforce_q_lims"])
-        self._sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
+        self.sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
         self._at = {bus: at for at, bus in enumerate(net.bus.index.tolist())}
         self.taps = taps
         self.solution: Solution | None = None
@@ -195,7 +197,7 @@ class Solver:
         self._write(powers, sites)
         if self.tables.solve():
             return self.reader.of_tables(self.tables.net, p_mw, q_mvar, powers)
-        return unsolved(*self._sizes, p_mw, q_mvar)
+        return unsolved(*self.sizes, p_mw, q_mvar)
 
     def place_of(self, bus: int) -> int:
         """Where a bus is in the network's order."""
