@@ -98,12 +98,21 @@ def test_a_simbench_network_with_its_profiles_and_set_points():
     assert changed != {(0.0, 0.0)}
 
 
-def test_left_to_pandapower_the_rule_is_the_same():
+def test_left_to_pandapower_and_with_other_switches_the_rule_is_the_same():
     on_arrays, on_tables = (Network(with_taps(), tap_control=1.02, arrays=arrays) for arrays in (True, False))
-    for scaling in (0.2, 1.0, 0.5):
-        one, other = (network.step([], load_scaling=scaling) for network in (on_arrays, on_tables))
-        assert one.tap_pos.tolist() == other.tap_pos.tolist()
-        np.testing.assert_allclose(one.vm_pu, other.vm_pu, rtol=0, atol=1e-8)
+    line = int(on_arrays.net.switch.index[on_arrays.net.switch.closed][-1])
+    been = set()
+    for scaling, closed in ((0.2, True), (1.0, False), (0.5, True), (1.0, True)):
+        both = []
+        for network in (on_arrays, on_tables):
+            network.switch({line: closed})
+            both.append(network.step([], load_scaling=scaling))
+        assert both[0].tap_pos.tolist() == both[1].tap_pos.tolist()
+        np.testing.assert_allclose(both[0].vm_pu, both[1].vm_pu, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(both[0].p_loss_mw, both[1].p_loss_mw, rtol=1e-7, atol=1e-9)
+        assert on_arrays.solver.solution is not None
+        been.add(tuple(both[0].tap_pos))
+    assert len(been) > 2
 
 
 def test_a_step_wider_than_its_band_comes_back_and_stays(monkeypatch):
