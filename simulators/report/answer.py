@@ -66,8 +66,15 @@ def saturation_text(found: Saturation) -> str:
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:
-    """What carried the load and what that cost; whether users were served in time, and what the policy bought."""
-    return [text for text in (_carried(summary), _kept(summary)) if text]
+    """What a network did; what carried the load and what that cost; whether users were served in time; the policy."""
+    return [text for text in (_network(summary), _carried(summary), _kept(summary)) if text]
+
+
+def _network(summary: Mapping[str, Any]) -> str:
+    """What breaks first, how often, and what it would take."""
+    found = summary.get("network") or {}
+    told = "; ".join(text for text in (found.get("headline"), found.get("takes")) if text)
+    return f"{told}." if told else ""
 
 
 def _carried(summary: Mapping[str, Any]) -> str:
