@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -42,7 +43,7 @@ VOLTAGE = LinearSegmentedColormap.from_list(
 """Blue below 1 p.u., magenta above."""
 
 _LISTED = 8
-_WIDTH = 0.275
+_WIDTH = 0.265
 """Of the text, as a part of the page's width."""
 
 
@@ -107,6 +108,8 @@ def _text(figure: Figure, top: float, paragraphs: Sequence[str], size: float) ->
     lines = [line for words in paragraphs for line in broken(words, _WIDTH * width, size)]
     step = 1.6 * size / height
     room = int((top - 0.01) / step)
+    if room < 1:
+        return top
     if len(lines) > room:
         lines = [*lines[: room - 1], "..."]
     figure.text(0.71, top, "\n".join(lines), va="top", fontsize=size, linespacing=1.6 / 1.2, color=INK)
@@ -141,9 +144,22 @@ def broken(text: str, width_points: float, size: float) -> list[str]:
 
 def _points(text: str, size: float) -> float:
     """Width of a text, points."""
-    if not text.strip():
-        return 0.0
-    return float(TextPath((0.0, 0.0), text.replace("$", "S"), size=size, usetex=False).get_extents().x1)
+    return size * sum(map(_letter_width, text))
+
+
+@cache
+def _letter_width(letter: str) -> float:
+    """Of a letter of size 1, with the room that it takes between others."""
+    framed, frame = (
+        TextPath((0.0, 0.0), words.replace("$", "S"), size=100.0).get_extents().width
+        for words in (f"|{letter}|", "||")
+    )
+    return float(framed - frame) / 100.0
+
+
+def _shorten(name: str, most: int = 40) -> str:
+    """A name cut to `most` characters."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _scale(
@@ -171,9 +187,9 @@ def _numbers(network: Network, record: RunRecord) -> list[str]:
     ):
         if (extreme := summary[key]) is not None:
             digits = 1 if unit == "%" else 4
-            rows.append(f"{label}: {extreme['value']:.{digits}f} {unit} ({extreme['element']})")
+            rows.append(f"{label}: {extreme['value']:.{digits}f} {unit} ({_shorten(extreme['element'])})")
     rows[2:2] = [
-        f"Lowest at {site['name']}: {site['vm_pu_min']:.4f} p.u. ({site['bus_name']})"
+        f"Lowest at {_shorten(site['name'])}: {site['vm_pu_min']:.4f} p.u. ({_shorten(site['bus_name'])})"
         for site in summary["sites"][:2]
         if site["vm_pu_min"] is not None
     ]
