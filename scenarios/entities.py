@@ -15,6 +15,7 @@ from scenarios.series import SiteSeries
 from scenarios.span import Span
 from scenarios.study import SiteStudy, Study
 from simulators.errors import InputError
+from simulators.grid.shares import At, buses_of
 from simulators.profiles.site import Site
 from simulators.quantities.facts import SiteFacts
 from simulators.tariff.local import LocalTimes
@@ -162,18 +163,22 @@ def _ahead(
 
 
 def network_entities(study: Study, span: Span, timezone: str) -> list[Entity]:
-    """The power network, with one bus for each site."""
+    """The power network, with the bus or buses of each site."""
     network = study.network
     if network is None:
         return []
-    buses = [site.connection.bus for site in study.sites]
-    for site, bus in zip(study.sites, buses, strict=True):
-        if bus is None:
-            which = "" if len(buses) == 1 else f" for site {site.name}"
+    at: list[tuple[str, At]] = []
+    for site in study.sites:
+        if site.connection.bus is None:
+            which = "" if len(study.sites) == 1 else f" for site {site.name}"
             raise InputError(f"--bus: not given{which}, expected the index or name of a bus of the network")
+        at += [(site.name, one) for one in buses_of(site.connection.bus)]
     config = {
         "network": network.network,
-        "buses": buses,
+        "buses": [one.bus for _, one in at],
+        "sites": [name for name, _ in at],
+        "shares": [one.share for _, one in at],
+        "elements": network.elements,
         "voltage_limits": network.voltage_limits,
         "power_factor": network.power_factor,
         "enforce_q_lims": network.enforce_q_lims,
@@ -191,5 +196,5 @@ def network_entities(study: Study, span: Span, timezone: str) -> list[Entity]:
             "steps": span.steps,
         },
     }
-    names = tuple(site.name for site in study.sites)
+    names = tuple(name for name, _ in at)
     return [Entity(NETWORK, "network", "grid", "Grid", "network", config, children=names)]

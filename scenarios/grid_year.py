@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.grid_window import Window, opened, write
 from simulators.errors import InputError
+from simulators.grid.feeder_plot import feeder_figure
 from simulators.grid.options import NetworkOptions
 from simulators.grid.plot import network_figure
 from simulators.grid.reactive import rule_of
@@ -29,9 +29,6 @@ class YearStudy(BaseModel):
     window: Window = Window()
     bus: str | None = Field(None, description="bus of a constant load: index or name  [default: none]")
     mw: float | None = Field(None, ge=-(10**5), le=10**5, description="its power, MW; negative: it feeds in")
-    elements: bool = Field(
-        False, description="also write voltage and loading of every element and step (elements.parquet)"
-    )
     out: Path = Field(Path("results/grid_year"), description="folder for the results")
 
 
@@ -51,8 +48,8 @@ def _year(chosen: YearStudy, folder: RunFolder) -> None:
     if chosen.bus is not None:
         network.attach(chosen.bus, "load", rule_of(control.reactive, control.reactive_mva))
     p_mw = np.full((steps.steps, len(network.sites)), chosen.mw or 0.0)
-    found = run_year(network, background, steps, p_mw, chosen.elements)
-    events = found.event_frame()
+    found = run_year(network, background, steps, p_mw, chosen.network.elements)
+    violations = found.record.spells.frame(network, steps.start)
     summary = network_summary(found.record) | {
         "background": background.note,
         "start": steps.start.isoformat(),
@@ -60,24 +57,16 @@ def _year(chosen: YearStudy, folder: RunFolder) -> None:
         "steps": steps.steps,
         "headline": found.headline(),
     }
-    tables = {"timeseries": found.frame(), "violations": events}
-    if chosen.elements:
-        tables["elements"] = _elements(found)
-    figures = {"year": year_figure(found), "network": network_figure(network, found.record)}
+    tables = {"timeseries": found.frame(), "violations": violations}
+    if found.record.series is not None:
+        tables["elements"] = found.record.series.frame(network, steps.start)
+    figures = {
+        "year": year_figure(found),
+        "network": network_figure(network, found.record),
+        "feeder": feeder_figure(network, found.record),
+    }
     _print(found, background.note)
     write(folder, chosen, chosen.network, summary, tables, figures)
-
-
-def _elements(found: Year) -> pd.DataFrame:
-    """One column per bus, line and transformer."""
-    network = found.network
-    names = {
-        "vm_pu": [f"bus {bus} vm[pu]" for bus in network.buses.tolist()],
-        "line_percent": [f"line {line} loading[%]" for line in network.lines],
-        "trafo_percent": [f"{kind} {index} loading[%]" for kind, index in network.trafos],
-    }
-    parts = [pd.DataFrame(found.elements[key], columns=columns) for key, columns in names.items()]
-    return pd.concat([found.frame()[["time"]], *parts], axis=1)
 
 
 def _print(found: Year, note: str) -> None:

@@ -242,6 +242,12 @@ def _beside(result: Result, requests: bool) -> dict[str, str]:
         "timeseries.parquet": "one row per step and site; unit and label in each column's metadata",
         HOURLY: "the same by the hour, UTC and local time",
     }
+    if result.network:
+        found["violations.parquet"] = (
+            "every limit of the network that was exceeded, from when to when and how far"
+        )
+    if result.network_series:
+        found["elements.parquet"] = "voltage and loading of every element of the network and step"
     if study.serves and requests:
         found["requests.parquet"] = "one row for each finished request, with its energy"
     if study.serves and study.run.power_resolution_s is not None:

@@ -36,7 +36,8 @@ class Entity:
     silent
         Attributes of its model that it does not give.
     children
-        Sites whose bus (of a network) or destination (of a router) its children are, in order.
+        Sites whose bus (of a network) or destination (of a router) its children are, in order; of a network those of
+        every entry of its buses, so that a site may come several times, and a bus too.
     """
 
     site: str

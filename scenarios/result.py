@@ -217,8 +217,10 @@ class Result:
     requests
         One row per finished request (`schema.REQUESTS`) if they were kept, else None.
     network
-        What a run did to the network, plain values (`simulators.grid.record.network_summary`), and what its map is
-        drawn from; empty without one.
+        What a run did to the network, plain values (`simulators.grid.record.network_summary`); empty without one.
+    network_record, network_series
+        What its map is drawn from (`simulators.grid.plain.record_from_plain`), and voltage and loading of every element
+        and step (`simulators.grid.element_series.ElementSeries.from_plain`); empty where there are none.
     facts
         What was built, by site: GPUs, kernels, KV blocks.
     notes
@@ -247,6 +249,7 @@ class Result:
     notes: tuple[str, ...]
     network: Mapping[str, Any] = field(default_factory=dict)
     network_record: Mapping[str, Any] = field(default_factory=dict)
+    network_series: Mapping[str, Any] = field(default_factory=dict)
     real_time: Mapping[str, float] | None = field(default=None, compare=False)
 
     @property

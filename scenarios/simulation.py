@@ -205,6 +205,7 @@ def simulate_plan(
         notes=_notes(plan, summaries, figures),
         network=world.answers.get("summary", {}),
         network_record=world.answers.get("record", {}),
+        network_series=world.answers.get("series", {}),
         real_time=None if lateness is None else lateness.figures(),
     )
 
@@ -242,7 +243,8 @@ def _summaries(world: World | EnergyChain, plan: Plan) -> dict[str, dict[str, di
     """What every part of every site says of the run; of the network into `world.answers`."""
     if (NETWORK, "network") in world.entities:
         world.answers["summary"] = world.ask(NETWORK, "network")
-        world.answers["record"] = world.ask(NETWORK, "network", "record")
+        for method in ("record", "series"):
+            world.answers[method] = world.ask(NETWORK, "network", method)
     parts = ("cluster", "storage", "traffic", "controller", "shedding")
     return {
         name: {part: world.ask(name, part) for part in parts}

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from graphlib import TopologicalSorter
+from operator import mul
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -125,6 +126,7 @@ class World:
         self._factories: dict[Simulator, Any] = {}
         self._joints: dict[str, Joint | None] = {}
         self._made: dict[tuple[str, str], tuple[Any, str]] = {}
+        self._buses: dict[str, list[tuple[Any, float]]] = defaultdict(list)
         self._columns: list[list[str]] = []
         self._recorded: dict[Any, list[str]] = defaultdict(list)
         try:
@@ -232,13 +234,23 @@ class World:
         made = getattr(factory, model)(name=entity.name, **config)
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
-        part = {"network": "bus", "router": "destination", "dispatch": "seat"}.get(entity.part, "")
-        # of a network there are also children that are no site's
-        for site, child in zip(entity.children, made.children, strict=False):
+        if entity.part == "network":
+            at = [made.children_dict[eid] for eid in made.extra_info["at"]]
+            for site, bus, share in zip(entity.children, at, entity.config["shares"], strict=True):
+                self.entities.setdefault((site, "bus"), bus)
+                self._buses[site].append((bus, share))
+            return
+        part = {"router": "destination", "dispatch": "seat"}.get(entity.part, "")
+        for site, child in zip(entity.children, made.children, strict=True):
             self.entities[site, part] = child
 
     def _connect(self) -> None:
         for source, target, link in links(self.plan, self.entities):
+            if target[1] == "bus":
+                for bus, share in self._buses[target[0]]:
+                    ends = (link.output, link.input)
+                    self.mosaik.connect(self.entities[source], bus, ends, transform=partial(mul, share))
+                continue
             self._link(self.entities[source], self.entities[target], link)
         if (NETWORK, "router") in self.entities:
             router = self.entities[NETWORK, "router"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy as shallow_copy
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +26,9 @@ from simulators.grid.damage import refuse_damage
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR
 from simulators.grid.draws import Draws, Given, Powers
 from simulators.grid.limits import Limits, Violation, VoltageLimits
-from simulators.grid.reactive import Characteristic, settle
-from simulators.grid.result import Result, unsolved
+from simulators.grid.reactive import Characteristic
+from simulators.grid.result import Result
+from simulators.grid.sites import Site, SitesFlow
 from simulators.grid.solver import Solver
 from simulators.grid.sources import load_network
 from simulators.grid.tables_solver import Drawn
@@ -36,17 +37,6 @@ from simulators.grid.taps import TapChangers
 __all__ = ["Network", "Result", "Site", "load_network"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Site:
-    """What `Network.attach` put on a bus: a load for consumption and a static generator for export."""
-
-    name: str
-    bus: int
-    load: int
-    sgen: int
-    reactive: Characteristic | None = None
 
 
 class Network:
@@ -306,62 +296,27 @@ class Network:
         own = own if not given else self.draws.given(own, given)
         ruled = [n for n, one in enumerate(asked) if one is None and self.sites[n].reactive is not None]
         result = self._flow(own, p, q.astype(np.float64), ruled)
-        if self.taps is not None:
-            been = {tuple(self.taps.position.tolist())}
-            while self.solver.retap(result):
-                result = self._flow(own, p, q.astype(np.float64), ruled)
-                if (
-                    now := tuple(self.taps.position.tolist())
-                ) in been:  # a step is wider than the band: it would go on
-                    break
-                been.add(now)
-            result = replace(result, tap_pos=self.taps.position)
         self._last = (key, result) if kept else None
         self.last_result = result
         return result
 
-    def _flow(self, own: Powers, p: Array, q: Array, ruled: list[int]) -> Result:
-        """One power flow, in which the sites that are `ruled` draw what their characteristics ask for."""
-        buses = [site.bus for site in self.sites]
-        result: Result | None = None
+    def _flow(self, own: Powers, p_mw: Array, q_mvar: Array, ruled: Sequence[int]) -> Result:
+        """One power flow; tap changers move until they are content."""
 
-        def by_rule(vm_pu: Array) -> Array:
-            now = q.copy()
-            for n in ruled:
-                rule, at = self.sites[n].reactive, self.solver.place_of(buses[n])
-                assert rule is not None
-                vm = float(vm_pu[at])
-                now[n] = rule.drawn_mvar(float(p[n]), vm) if self.solver.supplied[buses[n]] else 0.0
-            return now
+        def solved() -> Result:
+            flow = SitesFlow(self.solver, self.sites, own, p_mw, q_mvar, ruled)
+            result = flow.solve()
+            self.last_drawn = own, flow.drawn
+            return result
 
-        def at(now: Array) -> Array:
-            nonlocal result
-            drawn = [
-                Drawn(site.load, site.sgen, *power)
-                for site, power in zip(self.sites, zip(p.tolist(), now.tolist(), strict=True), strict=True)
-            ]
-            self.last_drawn = (own, drawn)
-            result = self.solver.step(own, drawn, buses, p, now)
-            return by_rule(result.vm_pu)
-
-        start = by_rule(np.ones(len(self.net.bus)))
-        if not any(self._by_voltage(n) for n in ruled):
-            at(start)
-        elif (settled := self._settled(at, start, by_rule(np.zeros(len(self.net.bus))))) is None:
-            result = unsolved(len(self.buses), len(self.lines), len(self.trafos), p, start)
-        else:
-            at(settled)
-        assert result is not None
-        return result
-
-    @staticmethod
-    def _settled(at: Callable[[Array], Array], *starts: Array) -> Array | None:
-        """Reactive powers that settle, from the first start with a solution: at nominal voltage, else at the lowest."""
-        for start in starts:
-            if np.isfinite(at(start)).all():
-                return settle(at, start)
-        return None
-
-    def _by_voltage(self, site: int) -> bool:
-        rule = self.sites[site].reactive
-        return rule is not None and rule.kind == "qv"
+        result = solved()
+        if self.taps is None:
+            return result
+        been = {tuple(self.taps.position.tolist())}
+        while self.solver.retap(result):
+            result = solved()
+            now = tuple(self.taps.position.tolist())
+            if now in been:  # a step is wider than the band: it would go on
+                break
+            been.add(now)
+        return replace(result, tap_pos=self.taps.position)

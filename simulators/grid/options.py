@@ -106,6 +106,10 @@ class NetworkOptions(BaseModel):
         1.0, ge=0, le=1000, description="factor on all static generators of the network"
     )
 
+    elements: bool = Field(
+        False, description="also write voltage and loading of every element and step (elements.parquet)"
+    )
+
     voltage_control: VoltageControl = VoltageControl()
 
     def files(self) -> list[tuple[str, Path]]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from simulators.grid.limits import Violation
 from simulators.grid.network import Network
-from simulators.grid.record import Breach, Extreme, RunRecord
+from simulators.grid.record import Extreme, RunRecord
+from simulators.grid.spells import Spell, Spells
 
 _SUMS = ("hours", "unsolved_hours", "violation_hours", "losses_mwh", "slack_mwh", "unsupplied_mwh")
 _EXTREMES = ("highest_line", "highest_trafo", "lowest_vm", "highest_vm")
@@ -28,13 +29,13 @@ _ARRAYS = (
 
 
 def record_to_plain(record: RunRecord) -> dict[str, Any]:
-    """The record as numbers, lists and dictionaries; what nobody could compute is NaN."""
+    """The record as numbers, lists and dictionaries, without its series; what nobody could compute is NaN."""
     return {
         "sites": [{"bus": int(site.bus), "name": site.name} for site in record.network.sites],
         **{name: float(getattr(record, name)) for name in _SUMS},
         **{name: asdict(getattr(record, name)) for name in _EXTREMES},
         **{name: getattr(record, name).tolist() for name in _ARRAYS},
-        "breaches": [asdict(breach) for breach in record.breaches.values()],
+        "spells": [asdict(spell) for spell in record.spells.found],
     }
 
 
@@ -49,8 +50,6 @@ def record_from_plain(network: Network, plain: Mapping[str, Any]) -> RunRecord:
         setattr(record, name, Extreme(**plain[name]))
     for name in _ARRAYS:
         setattr(record, name, np.array(plain[name], dtype=np.float64))
-    for entry in plain["breaches"]:
-        worst = Violation(**entry["worst"])
-        key = (worst.element, worst.index, worst.kind)
-        record.breaches[key] = Breach(**{**entry, "worst": worst})
+    spells = [Spell(**{**entry, "worst": Violation(**entry["worst"])}) for entry in plain["spells"]]
+    record.spells = Spells(spells)
     return record

@@ -22,6 +22,7 @@ from simulators.grid.plot_side import (
     PALE,
     SITE,
     VOLTAGE,
+    furthest_vm,
     loading_norm,
     side,
     voltage_norm,
@@ -32,7 +33,7 @@ Array = NDArray[np.float64]
 
 
 def network_figure(network: Network, record: RunRecord, title: str = "") -> Figure:
-    """Map (or tree, without coordinates) of the network with its highest loadings and lowest voltages.
+    """Map (or tree, without coordinates) of the network with its highest loadings and the voltages furthest from 1.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def _set_window(axes: Any, places: Layout) -> None:
 
 
 def _draw_lines(axes: Any, network: Network, record: RunRecord, places: Layout) -> None:
-    opened = _opened_lines(network.net)
+    opened = opened_lines(network.net)
     links = _links(network.net, places)
     used, values, over, unused = [], [], [], []
     for position, line in enumerate(network.lines):
@@ -126,7 +127,7 @@ def _draw_lines(axes: Any, network: Network, record: RunRecord, places: Layout) 
     axes.add_collection(loading_map)
 
 
-def _opened_lines(net: Any) -> set[int]:
+def opened_lines(net: Any) -> set[int]:
     """Lines out of service or with an open switch at either end."""
     switches = net.switch[(net.switch.et == "l") & ~net.switch.closed.astype(bool)]
     return {int(i) for i in switches.element} | {
@@ -188,13 +189,14 @@ def _draw_buses(axes: Any, network: Network, record: RunRecord, places: Layout) 
     points = np.array([places.buses[bus] for bus in drawn])
     at = [bus_at[bus] for bus in drawn]
     low, high = record.vm_min[at], record.vm_max[at]
+    furthest = furthest_vm(record)[at]
     beyond = (low < network.limits.vm_min_pu[at]) | (high > network.limits.vm_max_pu[at])
     size = float(np.clip(3000.0 / len(drawn), 6.0, 42.0))
     axes.scatter(*points[beyond].T, s=size + 60.0, color=ALARM, alpha=0.3, linewidths=0.0, zorder=4)
     axes.scatter(
         *points.T,
         s=size,
-        c=low,
+        c=furthest,
         cmap=VOLTAGE,
         norm=voltage_norm(record),
         edgecolors=INK,

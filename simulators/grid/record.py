@@ -9,35 +9,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.grid.element_series import ElementSeries
 from simulators.grid.limits import Violation
 from simulators.grid.network import Network
 from simulators.grid.result import Result
-
-SECONDS_PER_HOUR = 3600.0
+from simulators.grid.spells import SECONDS_PER_HOUR, Key, Spell, Spells
 
 Array = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Breach:
-    """One limit of one element over the run: for how long it was exceeded, and its worst moment.
+    """One limit of one element over the run.
 
     Attributes
     ----------
-    worst, at_s
-        What, and when, s.
-    hours, beyond_hours
-        How long, and the sum of value less limit times hours, in the violation's unit times h.
-    first_s, end_s
-        When it was exceeded for the first time, and until when for the last.
+    spells
+        From when to when.
     """
 
-    worst: Violation
-    at_s: int
-    hours: float
-    beyond_hours: float
-    first_s: int
-    end_s: int
+    spells: list[Spell]
+
+    @property
+    def _worst(self) -> Spell:
+        return max(self.spells, key=lambda spell: spell.worst.rank)
+
+    @property
+    def worst(self) -> Violation:
+        """The limit at its worst."""
+        return self._worst.worst
+
+    @property
+    def at_s(self) -> int:
+        """When that was, s."""
+        return self._worst.at_s
+
+    @property
+    def key(self) -> Key:
+        """Which limit of which element."""
+        return self.spells[0].key
+
+    @property
+    def hours(self) -> float:
+        """How long it was exceeded in all."""
+        return sum(spell.hours for spell in self.spells)
+
+    @property
+    def beyond_hours(self) -> float:
+        """Sum of value less limit times hours, in the violation's unit times h."""
+        return sum(spell.beyond_hours for spell in self.spells)
+
+    @property
+    def first_s(self) -> int:
+        """When it was exceeded for the first time."""
+        return self.spells[0].first_s
+
+    @property
+    def end_s(self) -> int:
+        """Until when for the last."""
+        return self.spells[-1].end_s
 
 
 @dataclass
@@ -69,6 +99,10 @@ class RunRecord:
         Of all buses; its value is negated, so that one class serves both directions.
     tap_least, tap_most, tap_moves
         Positions of tap changers that hold a voltage, and how many steps of theirs they took between power flows.
+    spells
+        What was exceeded, from when to when.
+    series
+        Voltage and loading of every element and step, where they are to be kept.
     violation_hours, unsolved_hours, hours
         Time with at least one violation (a step without solution is one), without solution, in all.
     """
@@ -80,7 +114,8 @@ class RunRecord:
     losses_mwh: float = 0.0
     slack_mwh: float = 0.0
     unsupplied_mwh: float = 0.0
-    breaches: dict[tuple[str, int, str], Breach] = field(default_factory=dict)
+    spells: Spells = field(default_factory=Spells)
+    series: ElementSeries | None = None
     highest_line: Extreme = field(default_factory=Extreme)
     highest_trafo: Extreme = field(default_factory=Extreme)
     lowest_vm: Extreme = field(default_factory=Extreme)
@@ -122,8 +157,9 @@ class RunRecord:
         self.site_p_max_mw = np.fmax(self.site_p_max_mw, result.site_p_mw)
         if result.violations:
             self.violation_hours += hours
-        for violation in result.violations:
-            self._count(violation, at_s, step_s)
+        self.spells.see(result.violations, at_s, step_s)
+        if self.series is not None:
+            self.series.add(result, at_s)
         if not result.converged:
             self.unsolved_hours += hours
             return
@@ -144,19 +180,10 @@ class RunRecord:
         self.lowest_vm.raise_to(-result.vm_pu, at_s)
         self.highest_vm.raise_to(result.vm_pu, at_s)
 
-    def _count(self, violation: Violation, at_s: int, step_s: int) -> None:
-        hours, end_s = step_s / SECONDS_PER_HOUR, at_s + step_s
-        beyond_hours = abs(violation.value - violation.limit) * hours
-        key = (violation.element, violation.index, violation.kind)
-        breach = self.breaches.get(key)
-        if breach is None:
-            self.breaches[key] = Breach(violation, at_s, hours, beyond_hours, at_s, end_s)
-            return
-        breach.hours += hours
-        breach.beyond_hours += beyond_hours
-        breach.end_s = end_s
-        if violation.rank > breach.worst.rank:
-            breach.worst, breach.at_s = violation, at_s
+    @property
+    def breaches(self) -> list[Breach]:
+        """Every limit that was exceeded, in the order of the first time."""
+        return [Breach(spells) for spells in self.spells.by_limit()]
 
 
 def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
@@ -178,7 +205,7 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
     >>> network_summary(record)["sites"][0]["energy_mwh"]
     0.03
     """
-    network = record.network
+    network, worst = record.network, worst_breaches(record)
     at = {bus: position for position, bus in enumerate(network.buses.tolist())}
     sites = [
         {
@@ -208,12 +235,12 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
         **_taps(record),
         "losses_mwh": record.losses_mwh,
         "external_grid_mwh": record.slack_mwh,
-        "unsupplied_buses": sum(breach.worst.kind == "no supply" for breach in record.breaches.values()),
+        "unsupplied_buses": sum(breach.worst.kind == "no supply" for breach in worst),
         "unsupplied_mwh": record.unsupplied_mwh,
         "hours": record.hours,
         "violation_hours": record.violation_hours,
         "converged_share": 1.0 - record.unsolved_hours / record.hours if record.hours else None,
-        "violated_limits": len(record.breaches),
+        "violated_limits": len(worst),
         "violations": [
             {
                 "element": breach.worst.element,
@@ -227,7 +254,7 @@ def network_summary(record: RunRecord, listed: int = 20) -> dict[str, Any]:
                 "first_s": breach.first_s,
                 "end_s": breach.end_s,
             }
-            for breach in worst_breaches(record)[:listed]
+            for breach in worst[:listed]
         ],
     }
 
@@ -253,7 +280,7 @@ def _taps(record: RunRecord) -> dict[str, Any]:
 
 def worst_breaches(record: RunRecord) -> list[Breach]:
     """All breaches: first no supply (most load first) or solution, then by how far beyond the limit, then by name."""
-    by_name = sorted(record.breaches.values(), key=lambda b: (b.worst.element, b.worst.index, b.worst.kind))
+    by_name = sorted(record.breaches, key=lambda b: (b.worst.element, b.worst.index, b.worst.kind))
     return sorted(by_name, key=lambda b: b.worst.rank, reverse=True)
 
 

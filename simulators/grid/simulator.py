@@ -15,7 +15,9 @@ from simulators.errors import InputError
 from simulators.grid.background.background import Background
 from simulators.grid.background.reading import Asked, Steps, open_network
 from simulators.grid.defaults import background_note
+from simulators.grid.element_series import ElementSeries
 from simulators.grid.elements import KINDS, Elements
+from simulators.grid.headline import headline
 from simulators.grid.network import Network
 from simulators.grid.plain import record_to_plain
 from simulators.grid.reactive import rule_of
@@ -40,23 +42,28 @@ _REACTIVE = ("Q[MVar]", "Q_load[MVar]", "Q_gen[MVar]")
 
 @dataclass
 class _Grid:
-    """A network, its elements, its sites' buses (entity ids in order) and what a run did to it."""
+    """A network, its elements, its sites' buses (entity ids, each once), and what a run did to it.
+
+    `at` holds the bus of every entry of `buses` that it was made with.
+    """
 
     network: Network
     elements: Elements
     record: RunRecord
     background: Background | None = None
     buses: list[str] = field(default_factory=list)
+    at: list[str] = field(default_factory=list)
     result: Result | None = None
 
 
 class PowerGrid(Adapter[_Grid]):
     """Power flow of a distribution or transmission network, one per step.
 
-    ``Grid(network="mv_oberrhein", buses=[100])`` returns a ``Grid`` whose ``children`` are first one ``Bus`` per entry
-    of `buses`, in that order, then every other element of the network, ``Bus``, ``Line``, ``Trafo``, ``Load``, and so
-    on (`simulators.grid.elements.KINDS`), each related to the buses it stands at. Anything may be connected to any of
-    them, whether or not its bus is in `buses`:
+    ``Grid(network="mv_oberrhein", buses=[100])`` returns a ``Grid`` whose ``children`` are first the ``Bus`` of each
+    entry of `buses`, in that order and each once (``extra_info["at"]`` names that of every entry; `sites` may name who
+    is there, and `shares` which part of its converters), then every other element of the network, ``Bus``, ``Line``,
+    ``Trafo``, ``Load``, and so on (`simulators.grid.elements.KINDS`), each related to the buses it stands at. Anything
+    may be connected to any of them, whether or not its bus is in `buses`:
 
     - a bus: ``P[MW]`` (consumption positive, export negative; several sources add up) and, if known, ``Q[MVar]``;
       without a connected Q the site's power factor, or its `reactive` characteristic, gives it; ``P_load[MW]``,
@@ -90,7 +97,7 @@ class PowerGrid(Adapter[_Grid]):
             "public": True,
             "params": [
                 *("network", "buses", "voltage_limits", "power_factor", "enforce_q_lims", "background"),
-                *("tap_control", "reactive", "reactive_mva"),
+                *("tap_control", "reactive", "reactive_mva", "elements", "sites", "shares"),
             ],
             "attrs": ["load_scaling[1]", "gen_scaling[1]", *_OUTPUTS],
         },
@@ -99,7 +106,7 @@ class PowerGrid(Adapter[_Grid]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.meta["extra_methods"].append("record")
+        self.meta["extra_methods"] += ["record", "series"]
         self._part_of: dict[str, tuple[str, str, int]] = {}
         self._connected: dict[str, list[str]] = {}
         self._inputs: InputData = {}
@@ -113,24 +120,34 @@ class PowerGrid(Adapter[_Grid]):
         background: Mapping[str, Any] | None = None,
         reactive: str | None = None,
         reactive_mva: float | None = None,
+        elements: bool = False,
+        sites: Sequence[str] = (),
+        shares: Sequence[float] = (),
         **options: Any,
     ) -> _Grid:
         made, moving = _opened(network, background, self.step_size, options)
-        elements = Elements(made)
-        names: list[str] = []
-        for number, bus in enumerate(buses):
-            index = made.bus_index(bus)
-            name = f"{eid}-Bus-{index}"
-            if name in names:
-                raise InputError(f"grid: bus {bus!r} given twice; expected different buses")
-            rule = rule_of(reactive, reactive_mva)
-            made.attach(index, f"site {number + 1}" if len(buses) > 1 else "site", rule)
-            names.append(name)
-        for kind, rows in elements.rows.items():
+        parts = Elements(made)
+        at = [made.bus_index(bus) for bus in buses]
+        sites = sites or [f"site {number + 1}" if len(at) > 1 else "site" for number in range(len(at))]
+        shares = shares or [1.0] * len(at)
+        if not len(at) == len(sites) == len(shares):
+            raise InputError(
+                f"grid: {len(at)} buses, {len(sites)} sites, {len(shares)} shares; expected as many of each"
+            )
+        together: dict[int, list[int]] = {}
+        for number, index in enumerate(at):
+            together.setdefault(index, []).append(number)
+        for index, numbers in together.items():
+            rated_mva = None if reactive_mva is None else reactive_mva * sum(shares[n] for n in numbers)
+            rule = rule_of(reactive, rated_mva)
+            made.attach(index, _unlike(made, " and ".join(sites[n] for n in numbers), index), rule)
+        for kind, rows in parts.rows.items():
             self._part_of |= {f"{eid}-{kind}-{index}": (eid, kind, index) for index in rows}
-        return _Grid(made, elements, RunRecord(made), moving, names)
+        record = RunRecord(made, series=ElementSeries() if elements else None)
+        names = [f"{eid}-Bus-{index}" for index in together]
+        return _Grid(made, parts, record, moving, names, [f"{eid}-Bus-{index}" for index in at])
 
-    def children(self, eid: str) -> dict[str, list[CreateResult]]:
+    def children(self, eid: str) -> dict[str, Any]:
         grid = self.entities[eid]
         parts: dict[str, CreateResult] = {
             f"{eid}-{kind}-{index}": {
@@ -142,7 +159,7 @@ class PowerGrid(Adapter[_Grid]):
             for index in rows
         }
         first = [parts.pop(name) for name in grid.buses]
-        return {"children": [*first, *parts.values()]}
+        return {"children": [*first, *parts.values()], "extra_info": {"at": grid.at}}
 
     def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
         """Solve every network for [time, time + step size)."""
@@ -208,11 +225,21 @@ class PowerGrid(Adapter[_Grid]):
     def summarise(self, eid: str, entity: _Grid) -> dict[str, Any]:
         moving = entity.background
         note = background_note(None, 1.0, 1.0) if moving is None else moving.note
-        return network_summary(entity.record) | {"background": note}
+        return {"headline": headline(entity.record), **network_summary(entity.record), "background": note}
 
     def record(self, eid: str) -> dict[str, Any]:
         """What a run did to the network, element by element (`plain.record_from_plain`)."""
         return record_to_plain(self.entities[eid].record)
+
+    def series(self, eid: str) -> dict[str, Any]:
+        """Voltage and loading of every element and step (`ElementSeries.from_plain`); empty where not kept."""
+        kept = self.entities[eid].record.series
+        return {} if kept is None else kept.plain()
+
+
+def _unlike(network: Network, name: str, bus: int) -> str:
+    """A name that no site of the network has yet: of a site at several buses, each says which."""
+    return f"{name} at bus {bus}" if any(site.name == name for site in network.sites) else name
 
 
 def _drawn(bus: Given, names: tuple[str, str, str]) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.grid.draws import Draws, NodePower, Powers
 from simulators.grid.flow.model import Flow, Solution, Unsupported, flow_of
+from simulators.grid.flow.retap import Retap
 from simulators.grid.limits import Limits, Violation
 from simulators.grid.readout import Reader
 from simulators.grid.result import Result, unsolved
@@ -54,6 +55,8 @@ class Solver:
         The network on arrays; None where it holds what these do not, and `why` then says what.
     nodes
         Where its elements are on them.
+    sizes
+        How many buses, lines and transformers there are.
     solution
         The last power flow on arrays; None where the last one was pandapower's.
 
@@ -73,9 +76,11 @@ class Solver:
         taps: TapChangers | None = None,
         draws: Draws | None = None,
     ) -> None:
-        self.tables = TablesSolver(net, enforce_q_lims)
+        self.tables, self.taps = TablesSolver(net, enforce_q_lims), taps
         if draws is not None:
             self.tables.write(draws.own, [])
+        if taps is not None:
+            taps.write(net)
         if not _first(self.tables, name):
             raise InputError(f"network {name}: its power flow has no solution even without a site")
         self.draws = Draws.of(net) if draws is None else draws
@@ -85,19 +90,19 @@ class Solver:
         self.nodes: NodePower | None = None
         self.why = ""
         self.enforced = bool(net["_options"]["enforce_q_lims"])
-        self._sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
+        self.sizes = (len(net.bus), len(net.line), len(net.trafo) + len(net.trafo3w))
         self._at = {bus: at for at, bus in enumerate(net.bus.index.tolist())}
-        self.taps = taps
         self.solution: Solution | None = None
-        self._flows: dict[tuple[float, ...], Flow | None] = {}
+        self._retap: Retap | None = None
         try:
             if not arrays:
                 raise Unsupported("arrays are not wanted")
-            self.flow, self.nodes = self._build(net)
+            flow, self.nodes = self._build(net)
+            self._retap = None if taps is None else Retap(net, flow, taps.rows)
+            self.flow = flow
         except Unsupported as reason:
-            self.flow, self.why = None, str(reason)
-        if taps is not None:
-            self._flows[tuple(taps.position.tolist())] = self.flow
+            self.why = str(reason)
+        self._tapped = None if taps is None else taps.position
         self._last_pu: Complexes | None = None
         self.forget()
 
@@ -105,7 +110,7 @@ class Solver:
         """The same for a copy of its network, as if it had not been used."""
         twin = shallow_copy(self)
         twin.tables = TablesSolver(net, self.tables._enforce_q_lims)
-        twin.taps, twin._flows = shallow_copy(self.taps), dict(self._flows)
+        twin.taps = shallow_copy(self.taps)
         twin.forget()
         return twin
 
@@ -113,11 +118,12 @@ class Solver:
         """Start the next power flow from nothing."""
         self.tables.forget()
         self.solution = None
+        self._set_taps()
         self._last_pu = None if self.flow is None else self.flow.v_pu
 
     def forget_arrays(self) -> None:
         """Leave every power flow to pandapower."""
-        self.flow, self.why, self._flows = None, "arrays are not wanted", {}
+        self.flow, self.why, self._retap = None, "arrays are not wanted", None
         self.forget()
 
     def step(
@@ -141,10 +147,7 @@ class Solver:
         return self._step(powers, sites, buses, p_mw, q_mvar)
 
     def retap(self, result: Result) -> bool:
-        """Let tap changers move by what a power flow says; whether any did.
-
-        The network on arrays is made anew for positions that were not there before, and kept.
-        """
+        """Let tap changers move by what a power flow says; whether any did."""
         taps = self.taps
         if taps is None or not result.converged:
             return False
@@ -152,28 +155,15 @@ class Solver:
         if not moves.any():
             return False
         taps.position = taps.position + moves
-        last = self._last_pu
         self.tables.forget()
-        key = tuple(taps.position.tolist())
-        if key not in self._flows:
-            self._flows[key] = self._tapped()
-        before, self.flow = self.flow, self._flows[key]
-        if self.flow is not None:
-            same = before is not None and np.array_equal(before.node, self.flow.node) and last is not None
-            self._last_pu = last if same else self.flow.v_pu
+        self._set_taps()
         return True
 
-    def _tapped(self) -> Flow | None:
-        """The network on arrays with its present taps; None where arrays do not do."""
-        if self.why:
-            return None
-        self._write(self.draws.own, [])
-        try:
-            return self._build(self.tables.net)[0] if self.tables.solve() else None
-        except Unsupported:
-            return None
-        finally:
-            self.tables.forget()
+    def _set_taps(self) -> None:
+        """Bring the network on arrays to the positions of the tap changers, which other solvers may have moved."""
+        if self._retap is None or self.taps is None or self.taps.position is self._tapped:
+            return
+        self.flow, self._tapped = self._retap.at(self.taps.position), self.taps.position
 
     def again_on_tables(self, powers: Powers, sites: list[Drawn]) -> bool:
         """A power flow that was on arrays once more by pandapower, for its result tables; whether it has a solution."""
@@ -195,7 +185,7 @@ class Solver:
         self._write(powers, sites)
         if self.tables.solve():
             return self.reader.of_tables(self.tables.net, p_mw, q_mvar, powers)
-        return unsolved(*self._sizes, p_mw, q_mvar)
+        return unsolved(*self.sizes, p_mw, q_mvar)
 
     def place_of(self, bus: int) -> int:
         """Where a bus is in the network's order."""

@@ -72,9 +72,15 @@ def saturation_text(found: Saturation) -> str:
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:
-    """What carried the load and what that cost; whether users were served in time; what the policy bought."""
-    found = (_carried(summary), _kept(summary), _policy(summary))
+    """What a network did; what carried the load and its price; whether users were served in time; the policy."""
+    found = (_network(summary), _carried(summary), _kept(summary), _policy(summary))
     return [f"{text[:1].upper()}{text[1:]}." for text in found if text]
+
+
+def _network(summary: Mapping[str, Any]) -> str:
+    """What breaks first, how often, and what it would take."""
+    found = summary.get("network") or {}
+    return "; ".join(text for text in (found.get("headline"), found.get("takes")) if text)
 
 
 def _carried(summary: Mapping[str, Any]) -> str:

@@ -53,7 +53,10 @@ def write_report(
     """
     charts = Charts(timeseries, meta)
     drawn: dict[str, go.Figure] = {}
+    network = sections.network(charts, drawn, summary, pictures or {})
+    first, later = (network, "") if summary.get("network") else ("", network)
     parts = [
+        first,
         sections.power(charts, drawn),
         uncertainty.section(summary),
         sections.carbon(charts, drawn, summary),
@@ -62,7 +65,7 @@ def write_report(
         sections.latency(charts, drawn, latencies),
         tables.classes(summary),
         tables.scheduling(summary.get("scheduling")),
-        sections.network(charts, drawn, summary, pictures or {}),
+        later,
         tables.energy(summary),
         facility.section(summary),
         page.section("Data of this run", page.links(files)) if files else "",

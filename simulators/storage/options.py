@@ -225,7 +225,11 @@ class ConnectionOptions(BaseModel):
         description="where the connection is limited: shed load while it lacks power: deferrable requests wait, then "
         "batches shrink, then replicas park",
     )
-    bus: str | None = Field(None, description="bus of the network the site is at: index or name")
+    bus: str | None = Field(
+        None,
+        description="bus of the network the site is at: index or name, or several with the share of its power at "
+        "each, e.g. 100:0.6,80:0.4",
+    )
 
     @field_validator("outage", mode="before")
     @classmethod

@@ -32,6 +32,11 @@ def fresh_net(name: str) -> Any:
     return deepcopy(_loaded(name))
 
 
-def shipped(name: str) -> Network:
-    """A shipped network without sites."""
+@cache
+def _made(name: str) -> Network:
     return Network(_loaded(name), name=name)
+
+
+def shipped(name: str) -> Network:
+    """A shipped network without sites, for a test to change: solved once, then copied."""
+    return _made(name).copy()

@@ -90,7 +90,7 @@ def test_two_sites_settle_where_pandapowers_controllers_do():
     ]
     curve = QVCurve(*(tuple(column) for column in zip(*points, strict=True)))
     DERController(net, made, q_model=QModelQVCurve(curve), pqv_area=None, max_q_error=1e-9)
-    pandapower.runpp(net, run_control=True, max_iter=100)
+    pandapower.runpp(net, numba=False, run_control=True, max_iter=100)
     np.testing.assert_allclose(found.vm_pu, net.res_bus.vm_pu, rtol=0, atol=1e-8)
     np.testing.assert_allclose(-found.site_q_mvar, net.res_sgen.q_mvar[made], rtol=0, atol=1e-6)
     for number, site in enumerate(network.sites):

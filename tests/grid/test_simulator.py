@@ -128,7 +128,7 @@ def test_the_networks_own_load_follows_a_profile():
     [
         ({"network": "nowhere", "buses": [1]}, "network 'nowhere'"),
         ({"network": "cigre_mv", "buses": [99]}, "bus '99'"),
-        ({"network": "cigre_mv", "buses": [3, "3"]}, "bus '3' given twice"),
+        ({"network": "cigre_mv", "buses": [3], "sites": ["a", "b"]}, "1 buses, 2 sites, 1 shares"),
         ({"network": "cigre_mv", "buses": [3], "power_factor": 0.0}, "power factor"),
         ({"network": "cigre_mv", "buses": [3], "voltage_limits": [1.1, 0.9]}, "voltage limits"),
     ],

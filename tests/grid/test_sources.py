@@ -22,7 +22,7 @@ def test_every_listed_network_is_one_pandapower_ships():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_listed_network_loads_and_solves(name):
-    assert Network(name).step([]).converged
+    Network(name, arrays=False)  # refuses what has no solution
 
 
 def test_the_functions_own_name_works_too():
@@ -52,14 +52,14 @@ def _has_simbench():
     return importlib.util.find_spec("simbench") is not None
 
 
-@pytest.mark.parametrize("name", ["mv_oberrhein", "example_multivoltage"])
+@pytest.mark.parametrize("name", ["cigre_mv", "example_multivoltage"])
 def test_a_saved_network_comes_back_the_same(name, tmp_path):
     path = tmp_path / "saved.json"
     pandapower.to_json(load_network(name), str(path))
-    saved, shipped = Network(path), Network(name)
+    saved, shipped = Network(path, arrays=False), Network(name, arrays=False)
     assert saved.name == "saved"
     for network in (saved, shipped):
-        network.attach(40, "site")
+        network.attach(9, "site")
     np.testing.assert_allclose(saved.step(0.5).vm_pu, shipped.step(0.5).vm_pu, rtol=0, atol=1e-9)
 
 

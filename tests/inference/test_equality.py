@@ -163,7 +163,15 @@ def test_any_workload_under_a_cap_set_later(scheduler: str, data: st.DataObject)
 def test_attention_does_not_go_below_nothing_where_tables_are_continued() -> None:
     """Contexts below the first of the tables, whose straight line would give a negative time there."""
     tables = random_tables(17379, INTERPOLATE, grid=False)
-    both([(0.0, 1, 38)], tables, LAWS[0], "static", total_blocks=160, max_model_len=64, drive={"step_s": 1024.0})
+    both(
+        [(0.0, 1, 38)],
+        tables,
+        LAWS[0],
+        "static",
+        total_blocks=160,
+        max_model_len=64,
+        drive={"step_s": 1024.0},
+    )
 
 
 @pytest.mark.parametrize("scheduler", POLICIES)

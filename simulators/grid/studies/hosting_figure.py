@@ -7,9 +7,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from simulators.grid.plot_side import INK, LOADING, MUTED
+from simulators.grid.plot_side import INK, MUTED
 from simulators.grid.studies.hosting_year import Hosting
 from simulators.grid.studies.year_figure import STYLE
 
@@ -17,6 +18,9 @@ _SHADES = ("#0B2545", "#3E7CB1", "#F2C14E", "#E4572E", "#0B6E4F", "#8E6C8A", "#C
 """For the limits named first; the last is for all others."""
 MOST_NAMED = 24
 """So many buses have their number below their bar."""
+
+_ROOM = LinearSegmentedColormap.from_list("room", ["#E4572E", "#F2C14E", "#C8CDD3"])
+"""From no room for a load to much."""
 
 
 def hosting_figure(found: Hosting) -> Figure:
@@ -112,7 +116,7 @@ def _heat(figure: Figure, axes: Any, found: Hosting) -> None:
         {"month": time.strftime("%Y-%m"), "hour": time.hour, "mw": np.nan_to_num(best.most_mw)}
     )
     matrix = table.pivot_table(index="hour", columns="month", values="mw", aggfunc="min")
-    image = axes.imshow(matrix.to_numpy(), aspect="auto", origin="lower", cmap=LOADING.reversed(), vmin=0.0)
+    image = axes.imshow(matrix.to_numpy(), aspect="auto", origin="lower", cmap=_ROOM, vmin=0.0)
     axes.set_xticks(range(matrix.shape[1]), matrix.columns, rotation=45, fontsize=7)
     name = found.network.element_name("bus", best.bus)
     axes.set_title(f"Least load possible at {name}, MW, by month and hour (UTC)", loc="left", fontsize=9.5)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from simulators.grid.plot_side import ALARM, INK, LOADING, MUTED
+from simulators.grid.plot_side import ALARM, INK, LOADING, MOST_LOADED, MUTED, broken
 from simulators.grid.studies.year import Year
 
 STYLE = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9}
@@ -91,7 +91,13 @@ def _heat(figure: Figure, axes: Any, frame: pd.DataFrame) -> None:
     matrix = table.pivot_table(index="hour", columns="day", values="loading", aggfunc="max")
     extent = (0.0, float(matrix.shape[1]), 0.0, 24.0)
     image = axes.imshow(
-        matrix.to_numpy(), aspect="auto", origin="lower", cmap=LOADING, vmin=0.0, vmax=100.0, extent=extent
+        matrix.to_numpy(),
+        aspect="auto",
+        origin="lower",
+        cmap=LOADING,
+        vmin=0.0,
+        vmax=MOST_LOADED,
+        extent=extent,
     )
     axes.set_title("Highest loading of a line or transformer, % (UTC hour by day)", loc="left", fontsize=9.5)
     axes.set_xlabel("day of the run", fontsize=8)
@@ -103,7 +109,7 @@ def _events(axes: Any, year: Year) -> None:
     """Hours beyond each limit, the longest first."""
     axes.set_title("Hours beyond a limit", loc="left", fontsize=9.5)
     hours: dict[str, float] = {}
-    for breach in year.record.breaches.values():
+    for breach in year.record.breaches:
         name = f"{year.network.violation_name(breach.worst)}: {breach.worst.kind}"
         hours[name] = hours.get(name, 0.0) + breach.hours
     longest = sorted(hours.items(), key=lambda item: item[1], reverse=True)[:_LISTED]
@@ -114,6 +120,9 @@ def _events(axes: Any, year: Year) -> None:
     names, values = zip(*longest, strict=True)
     axes.barh(range(len(names)), values, color=ALARM, height=0.6)
     axes.set_yticks([])
+    width = axes.get_position().width * axes.figure.get_size_inches()[0] * 72.0
     for at, (name, value) in enumerate(longest):
-        axes.text(0.0, at - 0.36, f"{name}, {value:,.4g} h", fontsize=7, color=INK, va="bottom")
+        words = broken(f"{name}, {value:,.4g} h", width, 7.0)
+        line = words[0] if len(words) == 1 else f"{words[0][:-1]}…"
+        axes.text(0.0, at - 0.36, line, fontsize=7, color=INK, va="bottom")
     axes.set_ylim(len(names) - 0.3, -0.9)

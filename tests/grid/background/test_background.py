@@ -112,7 +112,7 @@ def test_every_element_is_addressed_by_index_or_name(tmp_path):
     plain = fresh_net("cigre_mv_pv_wind")
     for table in ("load", "sgen"):
         plain[table]["p_mw"], plain[table]["q_mvar"], plain[table]["scaling"] = *powers[table], 1.0
-    pandapower.runpp(plain)
+    pandapower.runpp(plain, numba=False)
     np.testing.assert_allclose(network.step([], powers=powers).vm_pu, plain.res_bus.vm_pu, atol=1e-8)
 
 

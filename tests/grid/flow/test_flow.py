@@ -66,9 +66,9 @@ def test_every_step_equals_plain_pandapower(name):
         result = network.step(p_mw, [0.05, 0.0], powers=powers_of(net, network))
         for site, p, q in zip(network.sites, p_mw, [0.05, 0.0], strict=True):
             pandapower.create_load(net, site.bus, p, q)
-        pandapower.runpp(net, **EXACT)
+        pandapower.runpp(net, numba=False, **EXACT)
         assert_equal(result, net)
-        pandapower.runpp(net)
+        pandapower.runpp(net, numba=False)
         np.testing.assert_allclose(result.vm_pu, net.res_bus.vm_pu, rtol=0, atol=1e-8)
 
 
@@ -78,7 +78,7 @@ def test_a_simbench_network_equals_plain_pandapower():
     network, rng = Network(net), np.random.default_rng(2)
     changed = at_random(network.copy().net, rng)
     result = network.step([], powers=powers_of(changed, network))
-    pandapower.runpp(changed, **EXACT)
+    pandapower.runpp(changed, numba=False, **EXACT)
     assert_equal(result, changed)
 
 
@@ -92,7 +92,7 @@ def test_every_shipped_network_is_equal_or_says_why_it_is_left_to_pandapower(nam
         return
     net = at_random(shipped, np.random.default_rng(3), least=0.95)
     result = network.step([], powers=powers_of(net, network))
-    pandapower.runpp(net)
+    pandapower.runpp(net, numba=False)
     assert_equal(result, net, atol=1e-6)  # as far as pandapower goes
     by_tables = Network(net, arrays=False).step([])
     assert {(v.element, v.index, v.kind) for v in result.violations} == {
@@ -126,7 +126,7 @@ def test_a_generator_at_its_limit_is_left_to_pandapower():
     result = tight.step(50.0, 0.0)
     assert calls == [True]
     pandapower.create_load(net, 10, 50.0)
-    pandapower.runpp(net, enforce_q_lims=True)
+    pandapower.runpp(net, numba=False, enforce_q_lims=True)
     np.testing.assert_allclose(result.vm_pu, net.res_bus.vm_pu, rtol=0, atol=1e-8)
 
 
@@ -161,7 +161,7 @@ def test_low_voltages_are_pandapowers_to_judge():
     result = network.step(41.0)
     assert calls == [True]
     pandapower.create_load(net, 1, 41.0)
-    pandapower.runpp(net, max_iteration=50)
+    pandapower.runpp(net, numba=False, max_iteration=50)
     assert net.res_bus.vm_pu[1] < 0.8
     np.testing.assert_allclose(result.vm_pu, net.res_bus.vm_pu, rtol=0, atol=1e-8)
 
@@ -188,7 +188,7 @@ def test_what_arrays_do_not_hold_is_named_and_left_to_pandapower(build, why):
     network.attach(1, "site")
     net = build()
     pandapower.create_load(net, 1, 0.5, 0.1)
-    pandapower.runpp(net)
+    pandapower.runpp(net, numba=False)
     np.testing.assert_allclose(network.step(0.5, 0.1).vm_pu, net.res_bus.vm_pu, rtol=0, atol=1e-8)
 
 
@@ -202,7 +202,7 @@ def test_switches_open_ends_and_parallel_elements():
     net.trafo["parallel"] = 2
     network = Network(net)
     assert network.solver.flow is not None
-    pandapower.runpp(net, **EXACT)
+    pandapower.runpp(net, numba=False, **EXACT)
     assert_equal(network.step([]), net)
 
 
@@ -220,5 +220,5 @@ def test_lines_without_resistance_or_nearly_without_reactance(r_ohm, x_ohm):
         pandapower.create_load(net, bus, 0.3, 0.05)
     network = Network(net)
     assert network.solver.flow is not None
-    pandapower.runpp(net, **EXACT)
+    pandapower.runpp(net, numba=False, **EXACT)
     assert_equal(network.step([]), net)

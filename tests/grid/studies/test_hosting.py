@@ -113,11 +113,11 @@ def hosting_edges_hold(network: Network, bus: str, tolerance_mw: float):
 def test_what_the_slack_can_give_limits_hosting():
     """case118: its slack can give 805.2 MW, whatever lines carry."""
     network = Network(fresh_net("case118"), enforce_q_lims=True)
-    found = hosting_capacity_mw(network, 10, tolerance_mw=0.1)
+    found = hosting_capacity_mw(network, 10, tolerance_mw=2.0)
     assert (found.limited_by.element, found.limited_by.kind) == ("ext_grid", "high active power")
     network.attach(10, "site")
     at = network.step(found.capacity_mw)
-    assert at.p_slack_mw <= 805.2 < network.step(found.capacity_mw + 0.2).p_slack_mw
+    assert at.p_slack_mw <= 805.2 < network.step(found.capacity_mw + 4.0).p_slack_mw
     assert all("reactive" not in violation.kind for violation in at.violations)
 
 

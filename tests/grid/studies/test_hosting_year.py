@@ -33,7 +33,7 @@ def oberrhein(tmp_path_factory):
 def test_every_answer_holds_and_breaks_just_above_in_plain_pandapower(oberrhein):
     _, background, found = oberrhein
     for each in found.buses:
-        for step in range(0, 24, 5):
+        for step in (0, 10):
             for load_mw, fine in ((each.most_mw[step], True), (each.most_mw[step] + 0.005, False)):
                 net = fresh_net("mv_oberrhein")
                 powers = background.at(step)
@@ -41,7 +41,7 @@ def test_every_answer_holds_and_breaks_just_above_in_plain_pandapower(oberrhein)
                     net[table]["p_mw"], net[table]["q_mvar"] = powers[table]
                     net[table]["scaling"] = 1.0
                 pandapower.create_load(net, each.bus, load_mw, load_mw * np.tan(np.arccos(0.98)))
-                pandapower.runpp(net)
+                pandapower.runpp(net, numba=False)
                 held = (
                     net.res_line.loading_percent.max() <= 100 + 1e-6
                     and net.res_trafo.loading_percent.max() <= 100 + 1e-6
