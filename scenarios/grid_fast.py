@@ -41,6 +41,11 @@ class Modulation(BaseModel):
     def _in_order(self) -> Self:
         if self.low_mw > self.high_mw:
             raise ValueError(f"--low-mw: {self.low_mw:g} is above --high-mw {self.high_mw:g}")
+        if self.period_s < 2 * self.sample_s:
+            raise ValueError(
+                f"--period-s: {self.period_s:g} s has fewer than two samples of {self.sample_s:g} s, so that nothing "
+                "of it would be seen; expected a longer period or a shorter --sample-s"
+            )
         return self
 
     def made(self) -> FastPower:

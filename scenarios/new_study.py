@@ -160,6 +160,8 @@ def write_study(given: Path) -> Path:
     InputError
         If its name is none for a site, or the file is there or cannot be written.
     """
+    if not given.name:
+        raise InputError(f"new: {str(given)!r} given, expected a name of letters, digits, - and _")
     path = given if given.suffix == ".toml" else given.with_name(f"{given.name}.toml")
     name = path.stem
     if not re.fullmatch(r"[\w-]+", name):

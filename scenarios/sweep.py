@@ -68,7 +68,7 @@ def run(chosen: Sweep) -> None:
 
     Writes sweep.parquet, sweep.csv and summary.json. What is done is kept: the same command goes on where one was
     stopped, and simulates only what is new. A study that fails is told in column `error` and ends the command with
-    exit code 1, when all others are done.
+    exit code 1, when all others are done; with 2 if every one of them was refused.
     """
     started = time.perf_counter()
     todo = variants(chosen.study, chosen.vary, chosen.studies)
@@ -77,6 +77,7 @@ def run(chosen: Sweep) -> None:
         digests = [digest(job) for job in jobs]
         kept = Kept(chosen.out, chosen.fresh)
         errors: dict[str, str] = {}
+        wrong = 0
         first = {name: at for at, name in reversed(list(enumerate(digests)))}
         waiting = [
             at for name, at in sorted(first.items(), key=lambda item: item[1]) if name not in kept.rows
@@ -88,6 +89,7 @@ def run(chosen: Sweep) -> None:
                     name = digests[waiting[outcome.at]]
                     if outcome.error:
                         errors[name] = outcome.error
+                        wrong += outcome.wrong_input
                     else:
                         kept.add(name, outcome.value)
                     bar.update()
@@ -117,7 +119,7 @@ def run(chosen: Sweep) -> None:
     if errors:
         failed = found[found["error"] != ""].iloc[0]
         print(f"error: study {failed['study']}: {one_line(failed['error'])}", file=sys.stderr)
-        raise typer.Exit(1)
+        raise typer.Exit(2 if wrong == len(first) else 1)  # where nothing could be right, the input is wrong
 
 
 def _table(todo: list[Variant], digests: list[str], kept: Kept, errors: Mapping[str, str]) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, get_origin
 from scenarios.sizes import PLANTS, resized
 from scenarios.study import Study
 from simulators.errors import InputError
-from simulators.options import Leaf, Tree, kinds
+from simulators.files import checked, once, read_text
+from simulators.options import ODD_NUMBER, Leaf, Tree, kinds
 
 MOST = 1_000_000
 """Studies of one sweep: more are a slip of the hand."""
@@ -105,8 +106,10 @@ def _changed(study: Study, tree: Tree, changes: Mapping[str, Any], where: str) -
 
 
 def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, bool) or ODD_NUMBER.search(str(value)):
+        return None
     try:
-        return None if value is None or isinstance(value, bool) else float(value)
+        return float(value)
     except (TypeError, ValueError):
         return None
 
@@ -125,11 +128,7 @@ def read_studies(file: Path) -> list[Changes]:
     InputError
         If it cannot be read, or an entry is no table.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise InputError(f"--studies {file}: {reason}, expected a CSV or JSON file of studies") from None
+    text = read_text(file, f"--studies {file}", "a CSV or JSON file of studies")
     found = _rows(file, text) if file.suffix.lower() == ".csv" else _tables(file, text)
     if not found:
         raise InputError(f"--studies {file}: no study in it, expected at least one")
@@ -153,17 +152,22 @@ def _rows(file: Path, text: str) -> list[Changes]:
     return found
 
 
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=once)
+
+
 def _tables(file: Path, text: str) -> list[Changes]:
     lines = text.lstrip().startswith("{")
     found = []
     try:
-        parsed = (
-            [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
-        )
-    except (ValueError, RecursionError) as error:
+        parsed = [_parsed(line) for line in text.splitlines() if line.strip()] if lines else _parsed(text)
+    except RecursionError:
+        raise InputError(f"--studies {file}: nested too deeply, expected a JSON list of tables") from None
+    except ValueError as error:
         raise InputError(
-            f"--studies {file}: {error}, expected a JSON list of tables, or one table a line"
+            f"--studies {file}: {str(error)[:120]}, expected a JSON list of tables, or one table a line"
         ) from None
+    checked(parsed, f"--studies {file}")
     for number, entry in enumerate(parsed if isinstance(parsed, list) else [parsed], 1):
         if not isinstance(entry, dict):
             raise InputError(

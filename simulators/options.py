@@ -243,6 +243,10 @@ class Tree:
             meant = set(kinds(leaf.field))
             number = bool(meant & {int, float}) and not meant & {bool, str}
             for given in _given(tree, leaf.path):
+                if isinstance(given, str) and not given.strip() and leaf.default != given:
+                    raise InputError(
+                        f"{option_name(leaf.name)}: {given!r} given{where}, expected a value, or the option left out"
+                    )
                 if isinstance(given, str) and control(given):
                     shown = "".join(letter if letter.isprintable() else "?" for letter in given)[:60]
                     raise InputError(

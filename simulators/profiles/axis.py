@@ -47,9 +47,13 @@ def read_axis(
     label: Label,
     fill: FillRule | None,
     start: datetime | None = None,
+    stated: bool = False,
 ) -> Axis:
-    """Read and check the time column of `table`; rows may run backward in time, all of them."""
-    stamps = read_times(table, time_column, timezone, start, zone_of(time_column))
+    """Read and check the time column of `table`; rows may run backward in time, all of them.
+
+    `stated`: whether a person said the time zone, which offsets in the cells may then not contradict.
+    """
+    stamps = read_times(table, time_column, timezone, start, zone_of(time_column), stated)
     odd = np.flatnonzero(stamps.isna() | (stamps.year < _YEARS[0]) | (stamps.year > _YEARS[1]))
     if len(odd):
         what = "no time" if pd.isna(stamps[odd[0]]) else f"{stamps[odd[0]]:%Y-%m-%d %H:%M}"

@@ -28,7 +28,14 @@ from simulators.profiles.registry import series_format
 from simulators.profiles.tables import Table
 from simulators.profiles.times import zone
 from simulators.profiles.units import conversion, split_header
-from simulators.profiles.values import PER_UNIT, converted, mark_implausible, power_w, stated_unit
+from simulators.profiles.values import (
+    PER_UNIT,
+    check_thousands,
+    converted,
+    mark_implausible,
+    power_w,
+    stated_unit,
+)
 
 OPTIONS = {
     "carbon": "carbon",
@@ -44,6 +51,9 @@ OPTIONS = {
 
 OFTEN_ABOVE_ONE = 0.05
 """Share of values above 1 from which on a bare column is no output per unit of a plant: few pass their rating."""
+
+ABOVE_RATING = 1.05
+"""More than a plant that is held to its rating gives, measured within a few percent."""
 
 
 def read_csv_profile(
@@ -126,7 +136,7 @@ def read_csv_profile(
     sheet = _own_rows(sheet, name)
     table = sheet.table
     label = label or sheet.label or ("end" if ends_at_midnight(table, sheet.time) else label_of(sheet.time))
-    axis = read_axis(table, sheet.time, timezone or sheet.timezone, label, rule, start)
+    axis = read_axis(table, sheet.time, timezone or sheet.timezone, label, rule, start, timezone is not None)
     said_kind = _kind(table, wanted, found, kind)
     values, result_unit, note = _values(table, name, wanted, found, unit, axis.step_s, implausible, rating)
     values, holes = on_axis(table, name, axis, values, rule)
@@ -179,6 +189,7 @@ def _values(
 ) -> tuple[NDArray[np.float64], str, str]:
     """Values in the quantity's unit, that unit, and what was done to them."""
     numbers = table.numbers(name)
+    check_thousands(table, name, wanted, unit, numbers)
     is_load = wanted is LOAD
     if rating and not is_load and wanted.label not in PER_UNIT:
         raise InputError(
@@ -198,6 +209,13 @@ def _values(
     if is_load and rating and stated and conversion(wanted, stated) is not None:
         raise InputError(f"{table.path}: rating {rating} given for a load in {stated}, expected none")
     values, result = converted(table, name, wanted, stated, numbers, step_s, rated_w)
+    above = float(np.mean(values > ABOVE_RATING))
+    if wanted.label in PER_UNIT and above > OFTEN_ABOVE_ONE and not (implausible or (unit and not rating)):
+        raise InputError(
+            f"{table.path}: column '{name}' is above its plant's rating in {above:.0%} of the rows, up to "
+            f"{np.nanmax(values):.3g} times it; expected values per unit of it, or a greater one: "
+            f"{table.advice('rating', '10kW')}"
+        )
     values, note = mark_implausible(table, name, wanted, values, implausible)
     return values, result, note
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import (
     AwareDatetime,
@@ -18,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from simulators.errors import InputError
@@ -91,6 +92,20 @@ class Site(BaseModel):
         zone(value)
         return value
 
+    @model_validator(mode="after")
+    def _where_the_clock_says(self) -> Self:
+        """A longitude without its sign puts the sun at the wrong hour."""
+        offset = self.start.astimezone(zone(self.timezone)).utcoffset()
+        if offset is None or self.timezone.upper() in ("UTC", "GMT", "Z") or self.timezone.startswith("Etc/"):
+            return self
+        off_h = (offset.total_seconds() / 3600.0 - self.longitude / 15.0 + 12.0) % 24.0 - 12.0
+        if abs(off_h) > CLOCK_FROM_SUN_H:
+            raise ValueError(
+                f"longitude {self.longitude:g} is {abs(off_h):.1f} h of sun from the clock of {self.timezone}, "
+                "expected degrees east, those in the west negative"
+            )
+        return self
+
     @property
     def path(self) -> Path:
         """The file it was read from."""
@@ -116,6 +131,8 @@ class Site(BaseModel):
 
 
 EARTH_KM = 6371.0
+CLOCK_FROM_SUN_H = 4.5
+"""No clock is further from the mean sun: in the west of Xinjiang it is 3.1 h, and summer time adds one."""
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
@@ -172,7 +189,9 @@ def load_site(name_or_path: str | Path) -> Site:
         entry = ".".join(str(part) for part in first["loc"])
         names = [*Site.model_fields] if len(first["loc"]) == 1 else [*FileRef.model_fields]
         hint = nearest(str(first["loc"][-1]), names) if first["type"] == "extra_forbidden" else ""
-        raise InputError(f"{path}: entry '{entry}': {first['msg'].lower()}{hint}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        where = f"entry '{entry}': " if entry else ""
+        raise InputError(f"{path}: {where}{said[:1].lower()}{said[1:]}{hint}") from error
     refs = {name: ref.resolved(path.parent) for name in FILES if (ref := getattr(read, name)) is not None}
     site = read.model_copy(update=refs)
     site._path = path.resolve()

@@ -55,6 +55,8 @@ class Table:
         Whether it was made of a long table: an absent cell is then no row of that column.
     twice
         Columns whose header stands twice.
+    separator
+        Between its cells.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Table:
     descending: bool = False
     pivoted: bool = False
     twice: frozenset[str] = frozenset()
+    separator: str = ","
 
     def advice(self, field: str, value: str) -> str:
         """How to say something about the file: on the command line and in a study, or in Python."""
@@ -240,7 +243,7 @@ def parse_text(path: Path, text: str, digest: str) -> Table:
     frame.columns = [str(name).strip() for name in frame.columns]
     names = [name.strip() for name in next(csv.reader([lines[header]], delimiter=separator))]
     twice = frozenset(name for name in names if name and names.count(name) > 1)
-    return Table(path, frame, header + 2, comments, digest, twice=twice)
+    return Table(path, frame, header + 2, comments, digest, twice=twice, separator=separator)
 
 
 def plain_csv(path: Path, *, twice: bool = False, **options: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,8 @@ _HOURS_OF = {
     "EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
 }  # fmt: skip
 """Zones behind a time that mean one offset everywhere."""
+MOST_OFFSETS = 4
+"""UTC offsets in one column: two of a zone with daylight saving time, more if its rules changed over the years."""
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
@@ -62,8 +64,9 @@ def zone(name: str) -> tzinfo:
     if name.upper() in {"UTC", "Z", "GMT"}:
         return UTC
     try:
+        pd.Timestamp(0, tz=name)  # pandas keeps a list of its own, without what only this machine knows
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError) as error:
         raise InputError(
             f"unknown time zone '{name}': expected an IANA name such as Europe/Berlin"
         ) from error
@@ -112,7 +115,12 @@ def looks_like_time(text: str) -> bool:
 
 
 def read_times(
-    table: Table, column: str, timezone: str | None, start: datetime | None, named: str | None = None
+    table: Table,
+    column: str,
+    timezone: str | None,
+    start: datetime | None,
+    named: str | None = None,
+    stated: bool = False,
 ) -> pd.DatetimeIndex:
     """Parse the time column into UTC; order and spacing are not checked yet.
 
@@ -124,15 +132,16 @@ def read_times(
         Meaning of 0 in a column that counts seconds.
     named
         The zone the column's header names, see `clock.zone_of`.
+    stated
+        Whether a person said `timezone`: offsets in the cells that are not that zone's are then refused.
     """
     cells = table.frame[column]
     if pd.api.types.is_datetime64_any_dtype(cells):
         stamps = pd.DatetimeIndex(cells)
-        return (
-            stamps.tz_convert("UTC")
-            if stamps.tz is not None
-            else _localise(table, stamps, timezone, column, named)
-        )
+        if stamps.tz is None:
+            return _localise(table, stamps, timezone, column, named, stated)
+        _check_zone(table, column, stamps, stamps.tz_localize(None), timezone if stated else None)
+        return stamps.tz_convert("UTC")
     text = cells.astype("string").str.strip().fillna("")
     first = str(text.iloc[0])
     layout = _digits_format(first)
@@ -156,7 +165,43 @@ def read_times(
             f"'{text.iloc[mixed[0]]}' has {'no' if has_offset else 'a'} UTC offset, unlike the rows above"
         )
         raise table.error(int(mixed[0]), problem, "an offset in every row or in none")
-    return stamps if has_offset else _localise(table, stamps.tz_localize(None), timezone, column, named)
+    if not has_offset:
+        return _localise(table, stamps.tz_localize(None), timezone, column, named, stated)
+    _check_offsets(table, column, text)
+    clock = text.str.replace(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", regex=True)
+    written = pd.DatetimeIndex(pd.to_datetime(clock, format=layout, errors="coerce"))
+    _check_zone(table, column, stamps, written, timezone if stated else None)
+    return stamps
+
+
+def _check_offsets(table: Table, column: str, text: pd.Series[str]) -> None:
+    """Refuse ``00:00-01:00``, which says from when to when and reads like a time with an offset."""
+    offsets = text.str.extract(r"(Z|[+-]\d\d(?::?\d\d)?)$")[0]
+    if offsets.nunique() > MOST_OFFSETS:
+        odd = int(np.flatnonzero((offsets != offsets.iloc[0]).to_numpy(dtype=bool))[0])
+        raise table.error(
+            odd,
+            f"'{text.iloc[odd]}' in column '{column}' has another UTC offset, {offsets.nunique()} in all: the end of "
+            "an interval?",
+            "the start alone",
+        )
+
+
+def _check_zone(
+    table: Table, column: str, stamps: pd.DatetimeIndex, written: pd.DatetimeIndex, timezone: str | None
+) -> None:
+    """Refuse a zone that was stated where the times carry offsets that are not that zone's."""
+    if timezone is None:
+        return
+    name = "UTC" if zone(timezone) is UTC else timezone
+    differs = np.asarray(stamps.tz_convert(name).tz_localize(None) != written, dtype=bool)
+    other = np.flatnonzero(differs & np.asarray(written.notna(), dtype=bool))
+    if len(other):
+        raise table.error(
+            int(other[0]),
+            f"{written[other[0]]:%Y-%m-%d %H:%M} in column '{column}' has a UTC offset that is not that of {timezone}",
+            "no time zone said, or times without an offset",
+        )
 
 
 def _counted(table: Table, column: str, start: datetime | None) -> pd.DatetimeIndex:
@@ -224,9 +269,14 @@ def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
 
 
 def _localise(
-    table: Table, stamps: pd.DatetimeIndex, timezone: str | None, column: str, named: str | None
+    table: Table, stamps: pd.DatetimeIndex, timezone: str | None, column: str, named: str | None, stated: bool
 ) -> pd.DatetimeIndex:
     if named == "UTC":
+        if timezone is not None and stated and zone(timezone) is not UTC:
+            raise InputError(
+                f"{table.path}: times in '{column}' are UTC by their name, {timezone} was said; expected no time zone "
+                "said, or another name of the column"
+            )
         return stamps.tz_localize("UTC")
     if named == "local" and timezone is None:
         raise InputError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from simulators.profiles.currencies import money
 from simulators.profiles.quantities import ENERGY_WH, QUANTITIES, Quantity
 
 _MONEY = (
@@ -22,6 +23,7 @@ _LAST = tuple(
     for unit in (
         rf"(?P<top>(?:mg|g|kg|t|lbs?)(?:[\s_]?co2(?:eq|e)?)?){_PER}(?P<below>{_ENERGY})",
         rf"(?P<top>{_MONEY}|1){_PER}(?P<below>{_ENERGY})",
+        rf"(?P<top>p|c|cts|ore|rp)[\s_]?(?:per|/)[\s_]?(?P<below>{_ENERGY})",
         rf"(?P<one>per)[\s_](?P<below>{_ENERGY})",
         rf"(?P<top>k?wh?){_PER}(?P<below>m[2²])",
         rf"(?P<top>km|m){_PER}(?P<below>[sh])",
@@ -47,6 +49,8 @@ def normalise_unit(text: str) -> str:
     """Fold spellings of one unit together: case, subscripts, blanks, ``kg_CO2`` and ``kgCO2``."""
     folded = text.strip().replace("₂", "2").replace("²", "2").replace("^2", "2").lower()
     bare = re.sub(r"[\s_]", "", folded)
+    if re.match(r"\s*Mg(?![a-z])", text):
+        bare = "t" + bare.removeprefix("mg")  # a megagram, not a milligram
     return _WORDS.get(bare.replace("-", ""), bare)
 
 
@@ -103,17 +107,12 @@ def conversion(quantity: Quantity, unit: str) -> tuple[float, float, str] | None
 
 
 def _price_unit(unit: str) -> tuple[float, float, str] | None:
-    match = re.fullmatch(r"(1|[a-z]{2,6}|[€$£¥])/(k|m)wh", normalise_unit(unit))
-    if not match:
+    match = re.fullmatch(r"(.{1,9}?)(?:/|per)([km])wh", re.sub(r"[\s_]", "", unit), re.IGNORECASE)
+    found = money(match[1]) if match else None
+    if match is None or found is None:
         return None
-    money, prefix = match[1], match[2]
-    factor = 1.0 if prefix == "k" else 1e-3
-    if money in {"ct", "cent", "cents", "pence"}:
-        return factor / 100, 0.0, "1/kWh"
-    if money == "eurct":
-        return factor / 100, 0.0, "EUR/kWh"
-    signs = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
-    return factor, 0.0, f"{signs.get(money, money.upper())}/kWh"
+    share, currency = found
+    return (share if match[2] in "kK" else share * 1e-3), 0.0, f"{currency}/kWh"
 
 
 def accepted_units(quantity: Quantity) -> str:

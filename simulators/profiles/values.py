@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.profiles.currencies import dearest_per_kwh
 from simulators.profiles.formats.base import Column, Implausible
 from simulators.profiles.formats.headers import MOER
 from simulators.profiles.quantities import (
@@ -33,6 +35,13 @@ PER_AREA = ("wh/m2", "kwh/m2", "j/cm2", "j/m2", "kj/m2", "mj/m2")
 MOST_IMPLAUSIBLE = 0.01
 """Share of values that a rule may mend; with more of them the unit is wrong, or the file."""
 
+LEAST_OF_METER = 24
+METER_ROWS = 12
+METER_RESET = 0.05
+"""A column of energies with at least so many rows, of which at most one in so many falls, to at most that share of the
+row before, is a meter's reading."""
+_METER = re.compile(r"meter|counter|z[äa]hler|reading|register|stand|cumul|total|lifetime", re.IGNORECASE)
+
 BARE_IRRADIANCE = 3.0
 """Irradiance whose largest value is below is in kW/m2, or of a night: the sun gives more than 3 W/m2 when it rises."""
 
@@ -51,14 +60,44 @@ def stated_unit(
         If it names none and could have several.
     """
     unit = found.unit if found and found.unit else table.units.get(column) or split_header(column)[1]
-    if unit is None:
-        unit = _unit_beside(table)
+    beside = _unit_beside(table)
+    if unit is not None and beside is not None and _contradict(quantity, unit, beside):
+        raise InputError(
+            f"{table.path}: column '{column}' is in {unit} by its header, in {beside[:20]} by what stands beside it; "
+            f"expected one unit, {table.advice('unit', unit)}"
+        )
+    unit = unit or beside
     if unit is not None:
         return unit
+    _check_remark(table, column, quantity)
     if quantity in (CARBON, MARGINAL):
         return _bare_carbon(table, column, quantity, numbers)
     check_bare(table, column, quantity, numbers)
     return None
+
+
+def _contradict(quantity: Quantity, unit: str, other: str) -> bool:
+    """Whether two units of one quantity are not the same."""
+    powers = POWER_W | ENERGY_WH
+    if quantity in (LOAD, CONTRACT):
+        both = powers.get(normalise_unit(unit)), powers.get(normalise_unit(other))
+        return None not in both and normalise_unit(unit) != normalise_unit(other)
+    one, two = conversion(quantity, unit), conversion(quantity, other)
+    return one is not None and two is not None and one[:2] != two[:2]
+
+
+def _check_remark(table: Table, column: str, quantity: Quantity) -> None:
+    """Refuse square brackets in a header with a unit in them that is none."""
+    if (remark := re.search(r"\[([^\]]*)\]", column)) is None or quantity.bare_mean is None:
+        return
+    told = remark[1].strip()
+    if (told == "-" and quantity.unit == "1") or re.search(r"\d|[a-z]+/[A-Z]|per|_", told):
+        return  # no dimension; a name of a place or of a zone
+    raise InputError(
+        f"{table.path}: column '{column}' has {'no unit' if not told else repr(told[:20])} in its brackets; expected "
+        f"one of {accepted_units(quantity)}"
+        + (f", or {table.advice('unit', quantity.unit)}" if table.option != "weather" else "")
+    )
 
 
 def _unit_beside(table: Table) -> str | None:
@@ -98,10 +137,47 @@ def _whole_pounds(numbers: Array) -> bool:
     )
 
 
+def check_thousands(table: Table, column: str, quantity: Quantity, unit: str | None, numbers: Array) -> None:
+    """Refuse ``1.215`` between semicolons, as files with decimal commas have them, where it may be a thousand.
+
+    Raises
+    ------
+    InputError
+        If all cells with a point have three digits behind it, and thousands are as plausible.
+    """
+    if (
+        table.separator != ";"
+        or table.decimal is not None
+        or pd.api.types.is_numeric_dtype(table.frame[column])
+    ):
+        return
+    cells = table.frame[column].astype("string").str.strip()
+    pointed = cells.str.contains(".", regex=False, na=False)
+    if bool(cells.str.contains(",", regex=False, na=False).any()):
+        return  # a comma tells
+    grouped = cells.str.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", na=False)
+    if not bool(pointed.any()) or not bool((pointed == grouped).all()):
+        return
+    named = unit or split_header(column)[1]
+    known = conversion(quantity, named) if named else None
+    factor, offset, _ = known or (1.0, 0.0, "")
+    thousands = np.where(pointed.to_numpy(dtype=bool), numbers * 1e3, numbers) * factor + offset
+    if quantity is not LOAD and float(np.nanmax(thousands)) > quantity.high:
+        return
+    row = int(np.flatnonzero(pointed.to_numpy(dtype=bool))[0])
+    cell = str(cells.iloc[row])
+    raise table.error(
+        row,
+        f"'{cell}' may be {cell.replace('.', '')} or {cell.replace('.', ',')} in column '{column}'",
+        f"one convention, {table.advice('decimal', 'point')} or comma",
+    )
+
+
 def check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) -> None:
     """Refuse a column without a unit whose values are implausible in the canonical one."""
     if np.isnan(numbers).all():
         return
+    _check_remark(table, column, quantity)
     if quantity.bare_mean is None:
         raise InputError(
             f"{table.path}: column '{column}' names no unit and may be in any; expected "
@@ -126,7 +202,7 @@ def check_bare(table: Table, column: str, quantity: Quantity, numbers: Array) ->
 
 def power_w(table: Table, text: str) -> float:
     """A rated power such as ``10 kW`` or ``1.5MW``, W."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(\w+)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(\w+)\s*", text)
     factor = POWER_W.get(match[2].lower().removesuffix("p")) if match else None
     if match is None or factor is None or float(match[1]) <= 0:
         raise InputError(f"{table.path}: rating '{text}' given, expected a power such as 10 kW")
@@ -145,6 +221,12 @@ def converted(
     """Numbers of a column in the quantity's unit, and that unit; energies become mean powers of their interval."""
     if unit is None:
         return numbers, quantity.unit
+    if re.fullmatch(r"\s*mWh?\s*", unit):
+        big = unit.strip().replace("m", "M")
+        raise InputError(
+            f"{table.path}: column '{column}' is in {unit.strip()}, which may be thousandths of a {big[1:]}; expected "
+            f"{table.advice('unit', big)}, or values in {big[1:]}"
+        )
     folded = normalise_unit(unit)
     per_hour = 3600.0 / step_s
     if folded in PER_AREA and conversion(quantity, unit) is not None:
@@ -152,10 +234,13 @@ def converted(
         return numbers * factor * per_hour + offset, result
     watts = POWER_W.get(folded) or (ENERGY_WH[folded] * per_hour if folded in ENERGY_WH else None)
     is_load = quantity in (LOAD, CONTRACT)
+    if folded in ENERGY_WH and (is_load or quantity.label in PER_UNIT):
+        _check_meter(table, column, unit, numbers)
     if is_load and watts is not None:
         return numbers * watts, quantity.unit
     if is_load and rated_w is not None and (share := conversion(QUANTITIES["per_unit"], unit)) is not None:
-        return numbers * share[0] * rated_w, quantity.unit
+        shares, _ = mark_implausible(table, column, QUANTITIES["per_unit"], numbers * share[0], None)
+        return shares * rated_w, quantity.unit
     if watts is not None and quantity.label in PER_UNIT:
         if rated_w is None:
             raise InputError(
@@ -171,7 +256,39 @@ def converted(
             f"expected one of {accepted_units(quantity)} for {quantity.label}{where}"
         )
     factor, offset, result = found
-    return numbers * factor + offset, result
+    values = numbers * factor + offset
+    if quantity.label == "price":
+        _check_dear(table, column, result, values)
+    return values, result
+
+
+def _check_meter(table: Table, column: str, unit: str, numbers: Array) -> None:
+    """Refuse what a meter shows, which only rises, where the energy of each interval is meant."""
+    held = numbers[~np.isnan(numbers)]
+    held = held if len(held) == 0 or held[0] <= held[-1] else held[::-1]  # rows may run backward
+    steps = np.diff(held)
+    falls = np.flatnonzero(steps < 0)
+    rising = len(held) >= LEAST_OF_METER and int((steps > 0).sum()) * 3 >= len(steps)
+    to_nothing = bool((held[falls + 1] <= METER_RESET * held[falls]).all())
+    # what rises evenly is made up, and no fault, unless it says what it is
+    even = not _METER.search(column) and bool(np.ptp(steps) < 1e-9 * np.ptp(held)) if rising else False
+    if rising and not even and len(falls) * METER_ROWS <= len(steps) and to_nothing:
+        raise table.error(
+            0,
+            f"the {unit.strip()} in column '{column}' rise from row to row: what a meter shows, or the sum of a day",
+            "the energy of each interval, or its mean power",
+        )
+
+
+def _check_dear(table: Table, column: str, unit: str, values: Array) -> None:
+    """Refuse a price per kWh that is one per MWh."""
+    mean = float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+    most = dearest_per_kwh(unit.split("/")[0])
+    if abs(mean) > most:
+        raise InputError(
+            f"{table.path}: the mean of column '{column}' is {mean:.4g} {unit}; expected at most {most:g}, or its own "
+            f"unit: {table.advice('unit', unit.replace('kWh', 'MWh'))}"
+        )
 
 
 def mark_implausible(

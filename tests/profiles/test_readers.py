@@ -63,11 +63,15 @@ def test_labels_and_resolution(tmp_path: Path) -> None:
     assert read_csv_profile(named, "load").start == datetime(2023, 1, 1, tzinfo=UTC)
 
 
-def test_offsets_and_header_zone_go_before_the_option(tmp_path: Path) -> None:
+def test_a_zone_that_offsets_or_a_header_contradict_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "time,load[W]", "2023-01-01T01:00:00+01:00,1", "2023-01-01T02:00:00+01:00,2")
-    assert read_csv_profile(path, "load", timezone="Asia/Tokyo").start == datetime(2023, 1, 1, tzinfo=UTC)
+    assert read_csv_profile(path, "load", timezone="Europe/Berlin").start == datetime(2023, 1, 1, tzinfo=UTC)
+    with pytest.raises(InputError, match="not that of Asia/Tokyo"):
+        read_csv_profile(path, "load", timezone="Asia/Tokyo")
     path = write(tmp_path, "Datetime (UTC),load[W]", "2023-01-01 00:00,1", "2023-01-01 01:00,2")
-    assert read_csv_profile(path, "load", timezone="Asia/Tokyo").start == datetime(2023, 1, 1, tzinfo=UTC)
+    assert read_csv_profile(path, "load", timezone="UTC").start == datetime(2023, 1, 1, tzinfo=UTC)
+    with pytest.raises(InputError, match="are UTC by their name"):
+        read_csv_profile(path, "load", timezone="Asia/Tokyo")
 
 
 def test_local_time_through_both_clock_changes(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ _TIMES = ("time", "time_s", "time[s]", "t", "t_s", "seconds", "timestamp")
 _POWERS = re.compile(r"^(?:gpu|power|p|load|it|facility)(?:_|\s*\[)(w|kw|mw)\]?$", re.IGNORECASE)
 _TO_MW = {"w": 1e-6, "kw": 1e-3, "mw": 1.0}
 _UNEVEN = 0.01
+_UNIX_MS = 1e11
+"""Seconds since 1970 reach this in the year 5138; thousandths passed it in 1973."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ def read_fast(path: Path) -> FastPower:
     time_s = _seconds(table, names[times[0]])
     found = _POWERS.match(powers[0])
     assert found is not None
+    if found[1] == "mW":
+        raise InputError(
+            f"{path}: column '{powers[0]}' is in mW, thousandths of a W; expected it in W, kW or MW"
+        )
     p_mw = table.numbers(names[powers[0]]) * _TO_MW[found[1].lower()]
     bad = np.flatnonzero(~np.isfinite(p_mw))
     if len(bad):
@@ -152,6 +158,10 @@ def _seconds(table: Table, column: object) -> Array:
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise table.error(int(bad[0]), f"no time in column '{column}'", "seconds")
+    if abs(values[0]) >= _UNIX_MS:
+        raise table.error(
+            0, f"{values[0]:.0f} in column '{column}' counts thousandths of a second or finer", "seconds"
+        )
     return np.asarray(values - values[0])
 
 

@@ -26,6 +26,19 @@ _NOT_MODELLED = {
 }
 
 
+_NO_DECODERS = frozenset({
+    "bert", "roberta", "xlm-roberta", "distilbert", "albert", "electra", "deberta", "deberta-v2", "modernbert", "vit",
+    "clip", "siglip", "whisper", "t5", "mt5", "umt5", "bart", "mbart", "marian", "pegasus", "mamba", "mamba2",
+    "falcon_mamba", "rwkv", "rwkv5",
+})  # fmt: skip
+_NO_DECODER_ENDS = (
+    "ForMaskedLM",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+)
+"""Encoders, and models without attention: what their config.json says reads like a decoder's."""
+
 MOST = 10**8
 """No width, no vocabulary and no context is greater, nor a count of layers."""
 
@@ -53,6 +66,7 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
     for key, what in _NOT_MODELLED.items():
         if text.get(key):
             raise InputError(f"{source}: {key}: {what} are not modelled; choose another model")
+    _check_decoder(config, text, source)
     hidden = _required(text, source, "hidden_size", "n_embd", "d_model")
     layers = _required(text, source, "num_hidden_layers", "n_layer", "num_layers")
     heads = _required(text, source, "num_attention_heads", "n_head")
@@ -93,7 +107,7 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
     fields |= _experts(text, source, layers, ffn)
     if "hybrid_override_pattern" in text:
         fields |= _pattern(text, source)
-    fields |= _precision({**config, **text})
+    fields |= _precision({**config, **text}, source)
     return fields
 
 
@@ -253,23 +267,49 @@ def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
     }
 
 
-def _precision(config: dict[str, Any]) -> dict[str, Any]:
+def _check_decoder(config: dict[str, Any], text: dict[str, Any], source: str) -> None:
+    """Refuse a model that is no decoder, or whose layers have no attention: its fields have the same names."""
+    kind = str(text.get("model_type", "")).lower()
+    if text.get("is_encoder_decoder") or kind in _NO_DECODERS:
+        what = kind or "an encoder with a decoder"
+        raise InputError(f"{source}: model_type is {what}; expected the config.json of a decoder-only model")
+    for name in config.get("architectures") or ():
+        if str(name).endswith(_NO_DECODER_ENDS):
+            raise InputError(
+                f"{source}: architectures is {name}; expected that of a decoder, such as LlamaForCausalLM"
+            )
+
+
+def _precision(config: dict[str, Any], source: str) -> dict[str, Any]:
     """Format of the weights, from the checkpoint's quantisation entry; bf16 without one."""
     entry = config.get("quantization_config")
-    if not isinstance(entry, dict):
+    if entry in (None, {}):
         return {}
+    if not isinstance(entry, dict):
+        raise InputError(f"{source}: quantization_config is {str(entry)[:40]!r}, expected a table of its own")
     words = f"{entry.get('quant_method', '')} {entry.get('quant_algo', '')} {entry.get('format', '')}".lower()
     kept = " ".join(
         str(module) for module in entry.get("modules_to_not_convert") or entry.get("ignore") or []
     )
+    if "mixed_precision" in words:
+        words = str(entry).lower()  # layers differ; most weights are in the narrowest of their formats
     if "mxfp4" in words or "nvfp4" in words:
         precision = "fp4"
     elif "fp8" in words or "float-quantized" in words:
         precision = "fp8"
-    elif "pack-quantized" in words or "awq" in words or "gptq" in words or entry.get("bits") == 4:
-        precision = "int4"
-    elif entry.get("load_in_8bit") or entry.get("bits") == 8:
+    elif entry.get("load_in_8bit") or entry.get("bits") == 8 or "int-quantized" in words:
         precision = "int8"
+    elif (
+        "pack-quantized" in words
+        or "awq" in words
+        or "gptq" in words
+        or entry.get("bits") == 4
+        or entry.get("load_in_4bit")
+    ):
+        precision = "int4"
     else:
-        return {}
+        raise InputError(
+            f"{source}: quantization_config is {' '.join(words.split())[:40] or 'without a method'!r}; expected fp8, "
+            "mxfp4, nvfp4, awq, gptq, bits or load_in_4bit (without the entry: bf16)"
+        )
     return {"precision": precision, "attention_quantised": "self_attn" not in kept}

@@ -16,7 +16,7 @@ from simulators.profiles.axis import Axis, on_axis
 from simulators.profiles.formats.base import Content, Said, first_line
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.tables import Table
-from simulators.profiles.values import check_bare, converted, mark_implausible
+from simulators.profiles.values import check_bare, check_thousands, converted, mark_implausible
 
 NOMINAL_YEAR = 1990
 """Of typical years; not a leap year."""
@@ -69,6 +69,7 @@ def on_axes(
         wanted = quantity_named(quantity)
         try:
             numbers = table.numbers(header)
+            check_thousands(table, header, wanted, unit, numbers)
             if unit is None:
                 check_bare(table, header, wanted, numbers)
             values, _ = converted(table, header, wanted, unit, numbers, axis.step_s)

@@ -72,7 +72,7 @@ def _weather(content: Content, said: Said) -> RawWeather:
             f"pressure, found {table.columns()}"
         )
     label = said.label or ("end" if ends_at_midnight(table, time_column) else label_of(time_column))
-    axis = read_axis(table, time_column, said.timezone, label, said.fill)
+    axis = read_axis(table, time_column, said.timezone, label, said.fill, stated=said.timezone is not None)
     present = {name: (header, split_header(header)[1]) for name, header in found.items()}
     columns, note = on_axes(table, present, axis, said)
     place = {key: _number(table, key) for key in ("latitude", "longitude", "altitude", "wind height")}

@@ -15,6 +15,9 @@ from simulators.quantities.requests import RequestBlock
 from simulators.traffic.lengths import MAX_TOKENS
 from simulators.traffic.traces.formats import Layout, find
 
+SINCE_1970_S = 1e9
+"""Thirty years: no trace begins so late, all that count from 1970 do."""
+
 
 def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[RequestBlock]:
     """The trace's requests, block by block, as they are in the file.
@@ -41,6 +44,11 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
             arrived_s = (stamps - origin) / np.timedelta64(1, "s")
         else:
             arrived_s = _numbers(arrival, path, row) * layout.unit_s
+        if float(arrived_s[0]) >= SINCE_1970_S:
+            raise InputError(
+                f"{path}: {tables.row_name(path, row)}: arrives after {arrived_s[0]:.0f} s, which counts from 1970; "
+                "expected seconds from the start of the trace"
+            )
         _check_order(arrived_s, last_s, path, row)
         last_s = float(arrived_s[-1])
         prefill, decode, kept = _lengths(prompt, output, layout, path, row)
