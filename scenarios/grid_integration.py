@@ -31,8 +31,9 @@ from scenarios.grid_flexibility import FlexibilityStudy, flexibility
 from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_year import YearStudy, year
-from scenarios.live import LiveOptions, live
-from scenarios.output import Bar, Disk, OutputOptions, write_results
+from scenarios.live import live
+from scenarios.output import Bar, Disk, write_results
+from scenarios.output_options import LiveOptions, OutputOptions
 from scenarios.own_supply import with_own_supply
 from scenarios.simulation import Listener, simulate
 from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
