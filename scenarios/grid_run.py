@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from scenarios.build import build
 from scenarios.checkpoints import FolderCheckpoints
 from scenarios.effort import Pace, announcement
-from scenarios.live import LiveOptions, live
-from scenarios.output import Bar, Disk, OutputOptions, write_results
+from scenarios.live import live
+from scenarios.output import Bar, Disk, write_results
+from scenarios.output_options import LiveOptions, OutputOptions
 from scenarios.own_supply import with_own_supply
 from scenarios.plan import Plan
 from scenarios.result import Result

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
 
+from scenarios.output_options import LiveOptions
 from scenarios.plan import Plan
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.store import RunFolder
@@ -31,15 +31,6 @@ if (
 
 HAND_OVERS = 200
 """Into so many parts a run that is not held to real time is cut: enough to see it move, too few to cost."""
-
-
-class LiveOptions(BaseModel):
-    """A page that shows the run while it goes on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    live: bool = Field(False, description="show the run on a page at http://127.0.0.1 while it goes on")
-    live_port: int = Field(8750, ge=0, le=65535, description="port of that page  [0: any that is free]")
 
 
 class Live:

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import pandas as pd
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios import real_time
 from scenarios.checkpoints import check_same
@@ -26,29 +25,6 @@ from simulators.recorder.summary import plain, versions
 from simulators.report import series
 from simulators.report.labels import RunMeta
 from simulators.report.progress import Progress, summary_table
-
-
-class OutputOptions(BaseModel):
-    """Where results go, and which."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    report: bool = Field(True, description="draw the figures and write report.html")
-    requests: bool = Field(
-        True,
-        description="write requests.parquet, one row for each finished request: the largest file of most runs",
-    )
-    out: Path = Field(Path("results/solar_datacenter"), description="folder for the results")
-    resume: bool = Field(
-        False,
-        exclude=True,  # not an option of the result: who starts from its config.json starts anew
-        description="go on from the last checkpoint of a run that did not finish; the result is the same, byte by byte",
-    )
-    checkpoint_hours: float | None = Field(
-        None,
-        gt=0,
-        description="simulated hours between two checkpoints  [default: days, as many as take 20 s to simulate]",
-    )
 
 
 class Disk(FolderSink):

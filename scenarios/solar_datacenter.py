@@ -12,27 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scenarios.checkpoints import FolderCheckpoints
-from scenarios.effort import Pace, announcement, effort_of
-from scenarios.live import LiveOptions, live
-from scenarios.output import Bar, Disk, OutputOptions, write_results
-from scenarios.own_supply import with_own_supply
-from scenarios.result import Figures
-from scenarios.simulation import Listener, simulate
+from scenarios.output_options import LiveOptions, OutputOptions
 from scenarios.study import Study
-from scenarios.summary import compare
 from simulators.commandline import command
 from simulators.console import App
-from simulators.orphans import belonging, end_with_parent
-from simulators.recorder.manifest import MANIFEST
-from simulators.recorder.store import RunFolder
-from simulators.recorder.target import discard_incomplete
+
+if TYPE_CHECKING:  # imported where they are used: --help needs none of it
+    from scenarios.result import Figures
+    from simulators.recorder.store import RunFolder
 
 COMPARE_UP_TO_S = 60.0
 """Unless asked for, a comparison comes with runs that are expected to take this long at most, s."""
@@ -58,6 +52,8 @@ class SolarDatacenter(BaseModel):
     @property
     def compares(self) -> bool:
         """Whether the other policy is run too: as asked, else where that takes little time."""
+        from scenarios.effort import effort_of
+
         site = self.study.site
         possible = "carbon" not in site.without and self.study.serves
         asked = self.compare
@@ -71,6 +67,16 @@ class SolarDatacenter(BaseModel):
 
 def run(chosen: SolarDatacenter) -> None:
     """Simulate a site with PV, wind and a battery that serves LLM requests, and report what it drew and emitted."""
+    from scenarios.checkpoints import FolderCheckpoints
+    from scenarios.effort import Pace
+    from scenarios.live import live
+    from scenarios.output import Bar, Disk, write_results
+    from scenarios.own_supply import with_own_supply
+    from scenarios.simulation import Listener, simulate
+    from scenarios.summary import compare
+    from simulators.orphans import end_with_parent
+    from simulators.recorder.store import RunFolder
+
     started = time.perf_counter()
     chosen = chosen.model_copy(update={"study": with_own_supply(chosen.study)})
     study, options = chosen.study, chosen.model_dump(mode="json")
@@ -101,6 +107,8 @@ def run(chosen: SolarDatacenter) -> None:
 
 def announced(chosen: SolarDatacenter) -> str:
     """How long the run takes and how large its files become, if it is long."""
+    from scenarios.effort import announcement
+
     output = chosen.output
     told = announcement(chosen.study, output.requests, output.report)
     if told and chosen.compare is None and chosen.study.serves:
@@ -111,6 +119,10 @@ def announced(chosen: SolarDatacenter) -> str:
 @contextmanager
 def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[list[Figures]]:
     """The same requests under the other policy, in a process of its own; once left, the list holds its figures."""
+    from simulators.orphans import belonging
+    from simulators.recorder.manifest import MANIFEST
+    from simulators.recorder.target import discard_incomplete
+
     figures: list[Figures] = []
     if not chosen.compares:
         yield figures
@@ -159,6 +171,8 @@ def other_policy_beside(chosen: SolarDatacenter, folder: RunFolder) -> Iterator[
 
 
 def _figures(out: Path) -> Figures:
+    from scenarios.result import Figures
+
     entries = json.loads((out / "summary.json").read_text())
     return Figures.model_validate({k: v for k, v in entries.items() if k in Figures.model_fields})
 

@@ -34,8 +34,8 @@ from simulators.files import parse_toml
 from simulators.generation.options import GenerationOptions
 from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
+from simulators.inference.options import Serving
 from simulators.inference.routing import INDEPENDENT
-from simulators.inference.serving import Serving
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
 from simulators.profiles.times import in_zone

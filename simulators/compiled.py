@@ -18,7 +18,11 @@ from typing import Protocol, TypeVar, cast
 import numba
 from numba.extending import register_jitable
 
+from simulators.loops import in_loops_from_now_on
+
 F = TypeVar("F", bound=Callable[..., object])
+
+in_loops_from_now_on(register_jitable)
 
 
 class Compiler(Protocol):
@@ -94,11 +98,6 @@ def _has_home() -> bool:
         return Path.home().is_dir()
     except RuntimeError:
         return False
-
-
-def in_loops(function: F) -> F:
-    """Let compiled functions call `function`, which stays plain Python for everybody else; both give the same bits."""
-    return cast(F, register_jitable(function))
 
 
 def compiler(room: Path, sources: Sequence[Path]) -> Compiler:

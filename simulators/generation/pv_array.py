@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pvlib
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -42,6 +41,8 @@ class Mounting:
         From irradiance on the plane and what of it passes the glass, W/m2, air temperature, degrees Celsius, and wind,
         m/s.
         """
+        import pvlib
+
         if self.sandia is not None:
             sets = pvlib.temperature.TEMPERATURE_MODEL_PARAMETERS["sapm"]
             found = pvlib.temperature.sapm_cell(plane_w_m2, air_c, wind_m_s, **sets[self.sandia])

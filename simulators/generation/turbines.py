@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import windpowerlib
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -65,6 +64,8 @@ that is not larger than the plant, else the smallest."""
 @lru_cache
 def turbine_names() -> tuple[str, ...]:
     """Every turbine that has a power curve."""
+    import windpowerlib
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # pandas' remark on windpowerlib's own code
         table = windpowerlib.get_turbine_types(print_out=False)
@@ -85,6 +86,8 @@ def turbine(name: str) -> Turbine:
     >>> turbine("Excel 10").nominal_w
     12555.0
     """
+    import windpowerlib
+
     if name in _small():
         return _small()[name]
     if name not in turbine_names():

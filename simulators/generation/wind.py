@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import windpowerlib
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import InputError
@@ -112,6 +111,8 @@ def wind_power_w(
     InputError
         If a weather value is missing or negative, or the wind was measured within the roughness of the ground.
     """
+    import windpowerlib
+
     if plant.shear_exponent is None and not plant.roughness_m < wind_height_m < np.inf:
         raise InputError(
             f"wind: roughness length is {plant.roughness_m} m, expected above 0 and below the wind's height, "
@@ -150,6 +151,8 @@ def _checked_weather(
 
 def _at_hub(wind: Array, wind_height_m: float, plant: WindPlant) -> Array:
     """Wind speed at hub height, m/s, by the logarithmic profile or, with an exponent, the power law."""
+    import windpowerlib
+
     if plant.shear_exponent is None:
         speed = windpowerlib.wind_speed.logarithmic_profile(
             wind, wind_height_m, plant.hub_height_m, plant.roughness_m

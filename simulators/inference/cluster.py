@@ -20,6 +20,7 @@ from simulators.inference.actuators import actuate, check_command, in_numbers
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.hosts import GPUS_PER_HOST
 from simulators.inference.interval import Interval
+from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
@@ -89,7 +90,7 @@ class Cluster:
     (2, 128, 0)
     """
 
-    REBUILT: ClassVar[tuple[str, ...]] = ("_env",)
+    REBUILT: ClassVar[tuple[str, ...]] = ("_env", "_one_by_one")
 
     def __init__(
         self,
@@ -110,6 +111,7 @@ class Cluster:
         self.hosts_off = 0.0
         self._report = Report(self.replicas, self.parking, bins_per_interval)
         self._env = simpy.Environment()
+        self._one_by_one = OneByOne(self.replicas, self.parking)
         self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
         self._interval = (0.0, 0.0)
         self._orders: list[tuple[float, Command]] = []
@@ -282,19 +284,34 @@ class Cluster:
     def _serve(self, records: Records, one_by_one: bool) -> Process:
         """Route one interval's requests: at once, or each at its own time if the replicas must be looked at."""
         if one_by_one:
-            for i, at in enumerate(records["released_at"].tolist()):
-                yield self._env.timeout(max(0.0, at - self._env.now))
-                for number in range(len(self.replicas)):
-                    self._bring(number, at)
-                chosen = self.parking.choose(self.router, self._loading)
-                self.wake(chosen, at)
-                self._admit(chosen, records, i, i + 1)
+            yield from self._send(records)
             return
         numbers = self._assigned(records["released_at"])
         for number in range(len(self.replicas)):
             routed = records[numbers == number] if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
+
+    def _send(self, records: Records) -> Process:
+        """Send requests one by one; other events of the interval come in between at their time."""
+        candidates, i = self.router.candidates(len(records)), 0
+        while i < len(records):
+            meters = self._bins, self._interval[0], self._width_s
+            args = (records, i, self._env.peek(), candidates, self._loading, *meters)
+            (i, why, number), refused = self._one_by_one.send(*args)
+            self.rejected += refused
+            if i == len(records):
+                return
+            at = float(records["released_at"][i])
+            yield self._env.timeout(max(0.0, at - self._env.now))
+            if why == AHEAD:
+                continue
+            for each in range(len(self.replicas)):
+                self._bring(each, at)
+            if why == WAKE:
+                self.wake(number, at)
+                self._admit(number, records, i, i + 1)
+                i += 1
 
     def _assigned(self, released_at: NDArray[np.float64]) -> NDArray[np.int64]:
         """The replica of each request: one of those that serve when it comes; one that loads has none sent before."""
@@ -336,6 +353,7 @@ class Cluster:
     def rebuild(self, before: Mapping[str, Any]) -> None:
         """The event loop at the end of an interval, when all that can be pending is that models load."""
         self._env = simpy.Environment(self.now)
+        self._one_by_one = OneByOne(self.replicas, self.parking)
         for number, ready_at in self._loads:
             self._env.process(self._load(number, ready_at))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from simulators.inference.hosts import GPUS_PER_HOST, Hosts
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
-from simulators.inference.routing import Router
 
 
 class Parking:
@@ -97,19 +96,3 @@ class Parking:
         ready_at = replica.standby.wake(powered_at)
         replica.serve_from(ready_at)
         return ready_at
-
-    def choose(self, router: Router, loading: Set[int]) -> int:
-        """Replica of the request that arrives now; one that is `loading` its model only if no other has room."""
-        outstanding = np.array([r.outstanding for r in self._replicas])
-        absent = self.away
-        away = np.array([n in absent for n in range(len(self._replicas))])
-        wanted = ~away
-        if absent or loading:
-            has_room = outstanding < np.array([r.limits.max_requests for r in self._replicas])
-            ready = np.array([n not in loading for n in range(len(self._replicas))])
-            room = wanted & has_room & ready
-            room = room if room.any() else wanted & has_room
-            may_wake = np.array([n in absent and n not in self.asleep for n in range(len(self._replicas))])
-            wanted = room if room.any() else may_wake if may_wake.any() else wanted
-        number = router.choose(np.where(wanted, outstanding, np.iinfo(np.int64).max))
-        return int((number + np.argmax(np.roll(wanted, -number))) % len(wanted))  # or the next one wanted

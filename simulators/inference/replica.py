@@ -178,7 +178,7 @@ class Replica:
         limits = with_batch_cap(self.limits, requests)
         room = capacity_for(limits).batch
         if room > self.capacity.batch:
-            self._collect()
+            self.collect()
             if self.tables_up_to is not None:
                 self.tables = _uniform(self.tables_up_to(room))
             self.state = widened(self.state, room)
@@ -269,14 +269,17 @@ class Replica:
         int
             Requests taken; the others could never run and are refused.
         """
-        state = self.state
         live = self.enqueued - self.completed
-        if live + last - first > len(state.requests):
-            self._collect()
-            self.state = state = grown(state, max(2 * len(state.requests), live + last - first))
-        taken = self._enqueue(state, self.limits, readable(requests), first, last)
+        if live + last - first > len(self.state.requests):
+            self.grow(live + last - first)
+        taken = self._enqueue(self.state, self.limits, readable(requests), first, last)
         self.enqueued += taken
         return taken
+
+    def grow(self, least: int = 0) -> None:
+        """Have room for twice as many requests, and for `least`."""
+        self.collect()
+        self.state = grown(self.state, max(2 * len(self.state.requests), least))
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
@@ -287,13 +290,14 @@ class Replica:
                 *(bins, begins_at, width_s, until),
             )
             if status == loop.COLLECT:
-                self._collect()
+                self.collect()
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""
         self._meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Make room in the buffers of finished requests and of logged iterations."""
         counters = self.state.counters.view(np.ndarray)
         logs = ("finished", self.state.finished, self._finished), ("logged", self.state.log, self._log)
         for name, buffer, kept in logs:
@@ -303,14 +307,14 @@ class Replica:
 
     def take_finished(self) -> Records:
         """Requests finished since the last call, in order of completion (`REQUEST` records)."""
-        self._collect()
+        self.collect()
         parts = self._finished.copy()
         self._finished.clear()
         return np.concatenate(parts) if parts else np.zeros(0, REQUEST)
 
     def take_log(self) -> Records:
         """Iterations since the last call (`ITERATION` records), if they are kept."""
-        self._collect()
+        self.collect()
         parts = self._log.copy()
         self._log.clear()
         return np.concatenate(parts) if parts else np.zeros(0, ITERATION)

@@ -1,8 +1,8 @@
 """Which replica a request goes to.
 
 A router that does not look at the replicas assigns requests beforehand: `assign(count, among)` spreads the next ones
-over so many replicas. One that `looks` is asked at the moment of each arrival: `choose(outstanding)` gets the
-unfinished requests of each replica, queued and running, shape (replicas,). Every router can be asked one by one.
+over so many replicas. One that `looks` names `candidates`, of which the one with the fewest unfinished requests, queued
+and running, when the request comes gets it; so does any router where replicas may sleep (`batching/route.py`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,20 @@ class Router(Protocol):
         """Which of `among` replicas each of the next `count` requests goes to, whatever they do; shape (count,)."""
         ...
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        """Replica of the next request."""
+    def candidates(self, count: int) -> NDArray[np.int64]:
+        """Two replicas for each of the next `count` requests, of which the less loaded gets it; shape (count, 2).
+
+        Twice the same where nothing is to be compared, `ANY` (-1) for all of them.
+        """
         ...
+
+
+ANY = -1
+"""A candidate that stands for all replicas."""
+
+
+def _twice(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.column_stack((numbers, numbers))
 
 
 class RoundRobin:
@@ -44,8 +55,8 @@ class RoundRobin:
         self._next = (self._next + count) % among
         return chosen
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(self.assign(1, self._replicas)[0])
+    def candidates(self, count: int) -> NDArray[np.int64]:
+        return _twice(self.assign(count, self._replicas))
 
 
 class Independent:
@@ -86,8 +97,8 @@ class Independent:
         )
         return places
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(self.assign(1, self._replicas)[0])
+    def candidates(self, count: int) -> NDArray[np.int64]:
+        return _twice(self.assign(count, self._replicas))
 
 
 class Random:
@@ -102,8 +113,8 @@ class Random:
     def assign(self, count: int, among: int) -> NDArray[np.int64]:
         return self._rng.integers(among, size=count)
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(self.assign(1, self._replicas)[0])
+    def candidates(self, count: int) -> NDArray[np.int64]:
+        return _twice(self.assign(count, self._replicas))
 
 
 class _Looking:
@@ -116,8 +127,8 @@ class _Looking:
 class LeastOutstanding(_Looking):
     """The replica with the fewest unfinished requests, running ones included; the first of equals."""
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
-        return int(np.argmin(outstanding))
+    def candidates(self, count: int) -> NDArray[np.int64]:
+        return np.full((count, 2), ANY, dtype=np.int64)
 
 
 class PowerOfTwo(_Looking):
@@ -127,11 +138,13 @@ class PowerOfTwo(_Looking):
         self._replicas = replicas
         self._rng = rng
 
-    def choose(self, outstanding: NDArray[np.int64]) -> int:
+    def candidates(self, count: int) -> NDArray[np.int64]:
         if self._replicas == 1:
-            return 0
-        first, second = self._rng.choice(self._replicas, size=2, replace=False)
-        return int(first if outstanding[first] <= outstanding[second] else second)
+            return np.zeros((count, 2), dtype=np.int64)
+        # the second among the others; row by row, so that it is the same however requests come in portions
+        pairs = self._rng.integers([self._replicas, self._replicas - 1], size=(count, 2))
+        pairs[:, 1] += pairs[:, 1] >= pairs[:, 0]
+        return pairs
 
 
 INDEPENDENT = "independent"

@@ -7,11 +7,13 @@ both occur, or which could be either, is refused.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Decimal = Literal["point", "comma"]
 
@@ -86,6 +88,8 @@ def parsed(cells: pd.Series[str], said: Decimal | None) -> tuple[NDArray[np.floa
 
 def _plain(text: pd.Series[str], empty: pd.Series[bool]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Numbers with a decimal point, and the rows that are none."""
+    import pandas as pd
+
     numbers = pd.to_numeric(text.mask(empty, ""), errors="coerce")
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.isnan(values) & ~empty.to_numpy(dtype=bool)

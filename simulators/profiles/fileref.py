@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,9 +25,10 @@ from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import parse_fill
 from simulators.profiles.formats.base import Implausible, Label
 from simulators.profiles.profile import Align, Kind, Profile
-from simulators.profiles.readers import read_csv_profile
 from simulators.profiles.times import zone
-from simulators.profiles.weather import Weather, read_weather
+
+if TYPE_CHECKING:
+    from simulators.profiles.weather import Weather
 
 
 class FileRef(BaseModel):
@@ -186,6 +187,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 # many studies in one process read the same few files, which takes longer than a short study itself
 @lru_cache(maxsize=64)
 def _series(ref: FileRef, quantity: str, stamp: tuple[int, int] | None) -> Profile:
+    from simulators.profiles.readers import read_csv_profile  # with it pandas, which --help does not need
+
     return read_csv_profile(
         ref.path,
         quantity,
@@ -213,6 +216,8 @@ def _weather(
     altitude_m: float | None,
     stamp: tuple[int, int] | None,
 ) -> Weather:
+    from simulators.profiles.weather import read_weather
+
     return read_weather(
         ref.path,
         latitude=latitude,

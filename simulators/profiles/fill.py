@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -53,6 +52,8 @@ def filled(
     >>> filled(np.array([1.0, np.nan, 3.0]), FillRule("interpolate"), 3600)[0].tolist()
     [1.0, 2.0, 3.0]
     """
+    import pandas as pd
+
     series = pd.Series(values)
     holes = series.isna().to_numpy()
     if rule.limit_s is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["average", "marginal"]
 """Of a carbon intensity: of the mix, or of what a change in demand brings about; one never stands for the other."""
@@ -133,6 +135,8 @@ class Profile:
 
     def _moved(self, start: datetime, length_s: int) -> Profile:
         """The profile with the run's dates: every interval of the run takes the value of its counterpart."""
+        import pandas as pd
+
         begin = self.start + timedelta(
             seconds=np.floor((start - self.start).total_seconds() / self.step_s) * self.step_s
         )
@@ -162,6 +166,8 @@ class Profile:
 
     def _counterparts(self, slots: pd.DatetimeIndex, year: int, offset: int) -> NDArray[np.int64]:
         """Positions in the profile of the run's intervals, its first year being `year` + `offset` there."""
+        import pandas as pd
+
         first = slots[0]
         if self.align == "weekday":
             moved = _same_date(slots[:1], year + offset)[0]
@@ -174,6 +180,8 @@ class Profile:
 
 def _same_date(slots: pd.DatetimeIndex, year: int | NDArray[np.int64]) -> pd.DatetimeIndex:
     """The same month, day and time in another year; 29 February becomes the 28th where there is none."""
+    import pandas as pd
+
     years = np.broadcast_to(np.asarray(year), len(slots))
     leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
     days = np.where((slots.month == 2) & (slots.day == 29) & ~leap, 28, slots.day)

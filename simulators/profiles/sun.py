@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pvlib import solarposition
 
 from simulators.errors import InputError
 from simulators.profiles.formats.base import RawWeather
@@ -213,5 +212,7 @@ def _midpoints(raw: RawWeather) -> pd.DatetimeIndex:
 
 
 def _cosine(times: pd.DatetimeIndex, place: Place) -> Array:
+    from pvlib import solarposition
+
     found = solarposition.get_solarposition(times, place.latitude, place.longitude)
     return np.asarray(np.cos(np.radians(found["zenith"].to_numpy())))

@@ -9,17 +9,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.profiles.archives import read_bytes
 from simulators.profiles.decimals import Ambiguous, Decimal, parsed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_COLUMNS = 2000
 _LONGEST = 200
@@ -98,6 +98,8 @@ class Table:
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Read a column as numbers; an empty cell or ``NaN`` is NaN, other text an InputError."""
+        import pandas as pd
+
         if column in self.twice:
             raise InputError(f"{self.path}: two columns are called '{column}'; expected every name once")
         cells = self.frame[column]
@@ -183,6 +185,10 @@ def decode(path: Path, raw: bytes) -> str:
 
 def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
     """Parse a parquet file; `path` is for messages."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         held = pq.read_table(io.BytesIO(raw))
         frame = held.to_pandas()
@@ -211,6 +217,8 @@ def parse_parquet(path: Path, raw: bytes, digest: str) -> Table:
 
 def parse_text(path: Path, text: str, digest: str) -> Table:
     """Parse the text of a CSV; `path` is for messages."""
+    import pandas as pd
+
     lines = text.splitlines()
     while lines and not lines[-1].strip():
         lines.pop()  # and no more: the last cells of the last row may be empty
@@ -263,6 +271,8 @@ def plain_csv(path: Path, *, twice: bool = False, **options: Any) -> pd.DataFram
     InputError
         As `archives.read_bytes` and `decode`, or if it is no table with one header.
     """
+    import pandas as pd
+
     raw, _ = read_bytes(path)
     text = decode(path, raw)
     try:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.profiles.tables import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMATS = (
     (r"\d{4}-\d\d-\d\d \d\d?:\d\d [AP]M$", "%Y-%m-%d %I:%M %p"),
@@ -135,6 +137,8 @@ def read_times(
     stated
         Whether a person said `timezone`: offsets in the cells that are not that zone's are then refused.
     """
+    import pandas as pd
+
     cells = table.frame[column]
     if pd.api.types.is_datetime64_any_dtype(cells):
         stamps = pd.DatetimeIndex(cells)
@@ -206,6 +210,8 @@ def _check_zone(
 
 def _counted(table: Table, column: str, start: datetime | None) -> pd.DatetimeIndex:
     """Times of a column of numbers: Unix times, or seconds from `start`."""
+    import pandas as pd
+
     counts = table.numbers(column)
     least = float(np.nanmin(counts))
     for above, unit in _UNIX:
@@ -230,6 +236,8 @@ def _counted(table: Table, column: str, start: datetime | None) -> pd.DatetimeIn
 
 def _rewritten(text: pd.Series[str], first: str) -> pd.Series[str]:
     """Times in the layouts known: a zone's name as its offset, slashes for dashes, 24:00 as the next day's 00:00."""
+    import pandas as pd
+
     for name, hours in _HOURS_OF.items():
         if bool(text.str.contains(name, regex=False).any()):
             text = text.str.replace(rf" ?\(?\b{name}\)?$", f"{hours:+03d}:00", regex=True)
@@ -258,6 +266,8 @@ def _format_of(text: str) -> str | None:
 
 def _slashed_format(table: Table, text: pd.Series[str]) -> str | None:
     """Decide between month first and day first by which of them fits every row."""
+    import pandas as pd
+
     if not re.match(r"\d\d?/\d\d?/\d{4}", str(text.iloc[0])):
         return None
     layouts = [

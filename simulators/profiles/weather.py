@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pvlib import irradiance, solarposition
 
 from simulators.errors import InputError
 from simulators.profiles.decimals import Decimal
@@ -247,6 +246,8 @@ def read_weather(
 
 def _complete_irradiance(raw: RawWeather, place: Place) -> tuple[dict[str, NDArray[np.float64]], str]:
     """All columns, with the irradiance components that are missing computed; and a note for the source."""
+    from pvlib import irradiance, solarposition
+
     columns = dict(raw.columns)
     present = [name for name in ("ghi", "dni", "dhi") if name in columns]
     if len(present) in (0, 3) or present in (["dni"], ["dhi"]):

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from simulators.errors import InputError
 from simulators.options import nearest
@@ -89,6 +88,8 @@ def cheapest(rates: Array, costs: Array, most: Array, allowed: NDArray[np.bool_]
     ...     np.array([[0.0, 1.0], [1.0, 0.0]])).sum(axis=0).round(6).tolist()
     [1.0, 4.0]
     """
+    from scipy.optimize import linprog
+
     origins, sites = allowed.shape
     scale = float(np.abs(costs).max()) or 1.0
     tie = ties / (float(ties.max()) or 1.0)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import linprog
 
 from simulators.quantities.facts import BatteryFacts
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Array = NDArray[np.float64]
 
@@ -103,6 +105,8 @@ def solve(problem: Problem) -> Solution:
     >>> found.released_per_s.round(6).tolist(), round(found.objective, 6)
     ([0.0, 1.0], 300.0)
     """
+    from scipy.optimize import linprog
+
     blocks, hours = len(problem.signal), problem.block_s / 3600.0
     released, due = _reachable(problem)
     signal = np.maximum(problem.signal, 0.0) if np.any(problem.signal < 0) else problem.signal
@@ -172,6 +176,8 @@ def _balance(
     problem: Problem, at: dict[str, NDArray[np.intp]], hours: float
 ) -> tuple[sparse.csr_array, Array]:
     """Supply is use in every block, and what the battery holds follows from what it held."""
+    from scipy import sparse
+
     blocks = len(problem.signal)
     battery = problem.battery
     here = np.arange(blocks)
@@ -206,6 +212,8 @@ def _balance(
 
 def _power(problem: Problem, at: dict[str, NDArray[np.intp]]) -> tuple[sparse.csr_array, Array]:
     """The site draws at least what each line says at its rate, and its rate stays below the highest."""
+    from scipy import sparse
+
     blocks, block_s = len(problem.signal), problem.block_s
     here = np.arange(blocks)
     rows, columns, values, right = [], [], [], []

@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import exp, sqrt
 from typing import NamedTuple
 
-from simulators.compiled import in_loops
+from simulators.loops import in_loops
 from simulators.quantities.factor import Assumption, Factor
 from simulators.storage.battery import Spec, Store, stepped
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from math import exp, inf, log1p, sqrt
 from typing import NamedTuple
 
-from simulators.compiled import in_loops
 from simulators.errors import InputError
+from simulators.loops import in_loops
 
 ROUND_TRIP_EFFICIENCY = 0.85
 """AC-to-AC round trip of utility-scale lithium-ion storage.

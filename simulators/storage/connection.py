@@ -23,8 +23,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.compiled import in_loops
 from simulators.errors import InputError
+from simulators.loops import in_loops
 from simulators.storage.battery import Return, Spec, Store, possible_w, returning_w
 from simulators.storage.exchange import ROUNDING, Exchange
 

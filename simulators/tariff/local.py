@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 BILLING_S = 900
@@ -75,6 +74,8 @@ class LocalTimes:
         >>> len(set(times.slot.tolist()))
         3
         """
+        import pandas as pd
+
         begin = pd.Timestamp(start).tz_convert("UTC")
         utc = pd.date_range(begin, periods=steps, freq=pd.Timedelta(seconds=step_s))
         local = utc.tz_convert(timezone)
@@ -101,6 +102,8 @@ class LocalTimes:
 
 
 def _month_s(number: int, timezone: str) -> float:
+    import pandas as pd
+
     begin, end = (
         pd.Timestamp(year=at // 12, month=at % 12 + 1, day=1, tz=timezone) for at in (number, number + 1)
     )

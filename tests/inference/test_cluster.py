@@ -147,9 +147,10 @@ def test_least_outstanding_counts_those_that_run():
 
 def test_power_of_two_compares_the_two_it_drew():
     done = requests(finish(cluster(busy_jobs(2), replicas=4, router_name="power_of_two", seed=8)))
-    random = np.random.default_rng(8)
+    pairs = router("power_of_two", 4, np.random.default_rng(8)).candidates(len(done))
     for i, chosen in enumerate(done.replica):
-        first, second = random.choice(4, size=2, replace=False)
+        first, second = pairs[i]
+        assert first != second
         load = outstanding_before(done, i, 4)
         assert chosen == (first if load[first] <= load[second] else second)
 

@@ -132,10 +132,10 @@ def test_parked_replicas_cost_no_turn_of_the_event_loop(monkeypatch):
     c = h100s(4)
     assert c.command(Awake(2)) is None
 
-    def one_at_a_time(router, loading):
+    def one_at_a_time(records):
         raise AssertionError("a request was routed by itself")
 
-    monkeypatch.setattr(c.parking, "choose", one_at_a_time)
+    monkeypatch.setattr(c, "_send", one_at_a_time)
     assert c.advance(60.0, one_by_one(60, 1.0)).completed >= 59
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.routing import ROUTERS, LeastOutstanding, PowerOfTwo, Random, RoundRobin, router
+from simulators.inference.batching.route import Board, choose
+from simulators.inference.routing import (
+    ROUTERS,
+    LeastOutstanding,
+    PowerOfTwo,
+    Random,
+    RoundRobin,
+    Router,
+    router,
+)
 
 
 def test_round_robin_goes_on_where_it_stopped():
@@ -27,33 +37,42 @@ def test_random_shares_out_evenly_and_follows_its_seed():
     assert np.bincount(chosen) / count == pytest.approx([1 / 3] * 3, abs=4 * np.sqrt(2 / 9 / count))
 
 
+def chosen_by(named: Router, count: int, loads: list[int]) -> NDArray[np.int64]:
+    """The replicas of `count` requests when the replicas always have these loads."""
+    some = len(loads)
+    kinds = [np.int64] * 3 + [np.float64] * 4 + [np.int64] * 2 + [np.bool_]
+    board = Board(*(np.zeros(some, kind) for kind in kinds))
+    board.outstanding[:] = loads
+    return np.array([choose(board, first, second) for first, second in named.candidates(count)])
+
+
 def test_least_outstanding_takes_the_first_of_equals():
-    choose = LeastOutstanding().choose
-    assert choose(np.array([3, 1, 2])) == 1
-    assert choose(np.array([2, 1, 1])) == 1
-    assert choose(np.array([0, 0, 0])) == 0
+    for loads, first in (([3, 1, 2], 1), ([2, 1, 1], 1), ([0, 0, 0], 0)):
+        assert chosen_by(LeastOutstanding(), 1, loads).tolist() == [first]
 
 
 def test_power_of_two_never_takes_the_most_loaded_and_every_other_by_its_odds():
     """Of four replicas with loads 0 < 1 < 2 < 3, the k-th least loaded wins 3, 2, 1, 0 of the 6 pairs."""
-    draw = PowerOfTwo(4, np.random.default_rng(5))
     count = 12_000
-    chosen = np.array([draw.choose(np.array([2, 0, 3, 1])) for _ in range(count)])
+    chosen = chosen_by(PowerOfTwo(4, np.random.default_rng(5)), count, [2, 0, 3, 1])
     shares = np.bincount(chosen, minlength=4) / count
     assert shares == pytest.approx([1 / 6, 3 / 6, 0, 2 / 6], abs=4 * np.sqrt(0.25 / count))
 
 
-def test_power_of_two_is_even_among_equals():
-    draw = PowerOfTwo(3, np.random.default_rng(5))
+def test_power_of_two_is_even_among_equals_and_draws_the_same_in_portions():
     count = 9_000
-    shares = np.bincount([draw.choose(np.zeros(3, np.int64)) for _ in range(count)]) / count
+    draw = PowerOfTwo(3, np.random.default_rng(5))
+    shares = np.bincount(chosen_by(draw, count, [0, 0, 0])) / count
     assert shares == pytest.approx([1 / 3] * 3, abs=4 * np.sqrt(2 / 9 / count))
+    whole, parts = (PowerOfTwo(3, np.random.default_rng(5)) for _ in range(2))
+    cut = np.concatenate([parts.candidates(n) for n in (1, 0, 7, 42)])
+    assert cut.tolist() == whole.candidates(50).tolist()
 
 
 @pytest.mark.parametrize("name", ROUTERS)
 def test_one_replica_gets_everything(name):
     only = router(name, 1, np.random.default_rng(0))
-    assert [only.choose(np.array([k])) for k in range(5)] == [0] * 5
+    assert chosen_by(only, 5, [3]).tolist() == [0] * 5
     if not only.looks:
         assert only.assign(5, 1).tolist() == [0] * 5
 

@@ -142,7 +142,8 @@ def test_steps_do_not_touch_who_sleeps(data):
         now = max(now, whole[-1].ends_at) if now < whole[-1].ends_at else now + 1e5
         intervals.append(cut.advance(now))
     ours, theirs = requests(intervals), requests(whole)
-    assert ours["completed_at"].tolist() == theirs["completed_at"].tolist()
+    # a stretch of iterations that is cut in two adds up to the same but for rounding
+    np.testing.assert_allclose(ours["completed_at"], theirs["completed_at"], rtol=1e-12)
     assert ours["replica"].tolist() == theirs["replica"].tolist()
     if now == whole[-1].ends_at:
         for name in ("idle_j", "transition_j"):

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
@@ -21,6 +20,9 @@ from simulators.profiles.decimals import Decimal
 from simulators.profiles.fill import FillRule
 from simulators.profiles.profile import Kind
 from simulators.profiles.tables import Table, decode, parse_parquet, parse_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Label = Literal["start", "end", "instant"]
 Basis = Literal["direct", "life cycle"]

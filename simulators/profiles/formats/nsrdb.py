@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
-from pvlib import iotools
 
 from simulators.errors import InputError
 from simulators.profiles.axis import read_axis
@@ -30,6 +29,8 @@ _WIND_M = 2.0
 
 def _native(content: Content, said: Said) -> RawWeather:
     """Rows are instants: each stands for the interval centred on it."""
+    from pvlib import iotools
+
     check_lengths(content.path, content.tidy.rstrip().splitlines(), header=2)
     frame, meta = pvlib_read(content, "NSRDB PSM", iotools.read_nsrdb_psm4, io.StringIO(content.tidy))
     index = pd.DatetimeIndex(frame.index)

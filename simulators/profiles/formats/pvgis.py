@@ -6,7 +6,6 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
-from pvlib import iotools
 
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked, pvlib_read
@@ -14,6 +13,8 @@ from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked
 
 def _pvgis_tmy(content: Content, said: Said) -> RawWeather:
     """PVGIS values hold `irradiance_time_offset` after the hour; a row stands for the hour around that."""
+    from pvlib import iotools
+
     if content.json is None:
         text: io.BytesIO | io.StringIO = io.BytesIO(content.tidy.encode())
         lines = content.tidy.splitlines()

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-from pvlib import iotools
 
 from simulators.errors import InputError
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said
@@ -21,6 +20,8 @@ _OFFSET_W_M2 = 30.0
 
 def _surfrad(content: Content, said: Said) -> RawWeather:
     """A day of one station: means of one minute (three before 2009) that end at the label, UTC."""
+    from pvlib import iotools
+
     with tempfile.TemporaryDirectory() as folder:  # pvlib's reader wants a name
         file = Path(folder) / "day.dat"
         file.write_text(content.text, encoding="utf-8")
@@ -46,6 +47,8 @@ def _surfrad(content: Content, said: Said) -> RawWeather:
 
 def _cams(content: Content, said: Said) -> RawWeather:
     """CAMS radiation service: Wh/m2 of each period; clear-sky files (McClear) hold no weather."""
+    from pvlib import iotools
+
     reference = re.search(r"^# ?Time reference:(.*)$", content.head, re.MULTILINE)
     if reference and "universal" not in reference[1].lower():
         raise InputError(

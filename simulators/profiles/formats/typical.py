@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from pvlib import iotools
 
 from simulators.errors import InputError
 from simulators.profiles.formats.base import Content, Format, RawWeather, Said, first_line
@@ -18,6 +17,8 @@ from simulators.profiles.tables import check_lengths
 
 
 def _tmy3(content: Content, said: Said) -> RawWeather:
+    from pvlib import iotools
+
     check_lengths(content.path, content.tidy.rstrip().splitlines(), header=1)
     frame, meta = pvlib_read(
         content, "TMY3", iotools.read_tmy3, io.StringIO(content.tidy), coerce_year=NOMINAL_YEAR
@@ -41,6 +42,8 @@ _EPW_MISSING = {
 
 
 def _epw(content: Content, said: Said) -> RawWeather:
+    from pvlib import iotools
+
     _epw_row_length(content)
     frame, meta = pvlib_read(content, "EPW", iotools.read_epw, io.StringIO(content.tidy))
     check_year(content.path, pd.DatetimeIndex(frame.index), "EPW", 9)

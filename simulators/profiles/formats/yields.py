@@ -8,7 +8,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
-from pvlib import iotools
 
 from simulators.errors import InputError
 from simulators.profiles.clock import find_time_column
@@ -45,6 +44,8 @@ def _ninja(content: Content) -> Sheet:
 
 def _pvgis_hourly(content: Content) -> Sheet:
     """PVGIS hourly: values at an instant, which stand for the hour around it; P in W of a plant of so many kWp."""
+    from pvlib import iotools
+
     if content.json is None:
         frame, _ = pvlib_read(
             content, "PVGIS hourly", iotools.read_pvgis_hourly, io.StringIO(content.tidy), pvgis_format="csv"

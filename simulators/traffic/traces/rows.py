@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 import simulators.traffic.traces.tables as tables
@@ -14,6 +14,9 @@ from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.lengths import MAX_TOKENS
 from simulators.traffic.traces.formats import Layout, find
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SINCE_1970_S = 1e9
 """Thirty years: no trace begins so late, all that count from 1970 do."""
@@ -104,6 +107,8 @@ def _lengths(
 
 def _numbers(column: pd.Series, path: Path, row: int) -> NDArray[np.float64]:
     """A column as finite, non-negative numbers; true is none."""
+    import pandas as pd
+
     if pd.api.types.is_bool_dtype(column):
         _refuse(np.ones(len(column), dtype=np.bool_), column, "a number >= 0", path, row)
     if column.dtype == object:
@@ -129,6 +134,8 @@ def _tokens(column: pd.Series, path: Path, row: int) -> NDArray[np.int64]:
 
 def _calendar(column: pd.Series, path: Path, row: int) -> NDArray[np.datetime64]:
     """A column of calendar times; UTC where no zone is given."""
+    import pandas as pd
+
     stamps = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
     _refuse(stamps.isna().to_numpy(), column, "a time such as 2023-11-16 18:15:46.68", path, row)
     return stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
@@ -136,6 +143,8 @@ def _calendar(column: pd.Series, path: Path, row: int) -> NDArray[np.datetime64]
 
 def _refuse(bad: NDArray[np.bool_], column: pd.Series, expected: str, path: Path, row: int) -> None:
     """Name the first bad row of a column."""
+    import pandas as pd
+
     if bad.any():
         at = int(np.argmax(bad))
         value = "missing" if pd.isna(column.iloc[at]) else str(column.iloc[at])[:40]

@@ -20,7 +20,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 import simulators.traffic.traces.tables as tables
@@ -89,6 +88,8 @@ def dataset(path: Path) -> Path:
 
 def _windows(path: Path) -> list[tuple[float, float, GapLaw]]:
     """Start (s), rate (1/s) and gap law of every window with requests."""
+    import pandas as pd
+
     names = ["t_s", "rate", "cv", "family", "shape", "scale"]
     with tables.readable(path), tables.text(path) as source:
         table = pd.read_csv(source, header=None, names=names, index_col=False)

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from simulators.errors import InputError
 from simulators.files import check_file, once
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS = 16_384
 MOST_BYTES = 1 << 40
@@ -50,6 +49,9 @@ def row_name(path: Path, index: int) -> str:
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn whatever a broken file raises while it is read into an `InputError` that names it."""
+    import pandas as pd
+    import pyarrow as pa
+
     check_file(path, most_bytes=MOST_BYTES)
     try:
         yield
@@ -104,6 +106,8 @@ def text(path: Path) -> IO[str]:
 
 def columns(path: Path) -> list[str]:
     """Names of a table's columns (JSON lines: those of the first line)."""
+    import pyarrow.parquet as pq
+
     with readable(path):
         if kind(path) == "parquet":
             return [str(name) for name in pq.read_schema(path).names]
@@ -123,6 +127,9 @@ def frames(path: Path, wanted: list[str], *, rows: int = ROWS) -> Iterator[pd.Da
 
 
 def _frames(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
     with readable(path):
         if kind(path) == "parquet":
             with pq.ParquetFile(path) as file:
@@ -150,6 +157,8 @@ def _frames(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
 
 
 def _json_lines(path: Path, wanted: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
     with text(path) as file:
         lines = enumerate(line for line in file if not line.isspace())
         while values := [_values(_object(path, line, row), wanted) for row, line in islice(lines, rows)]:

@@ -1,0 +1,285 @@
+"""Requests sent to replicas one by one, as they come, by how many each replica has unfinished: one compiled loop.
+
+A replica is brought forward only when it may have finished something since: how many tokens each of its requests is
+still to get, times the shortest iteration there is, bounds from below when the next one is done. So the counts at every
+arrival are those of replicas that are all brought to it, at the cost of a few visits a request.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.typed import List
+from numpy.typing import NDArray
+
+from simulators.inference.batching.intake import enqueue
+from simulators.inference.batching.loop import COLLECT as TO_COLLECT
+from simulators.inference.batching.loop import advance, next_event_s
+from simulators.inference.batching.state import Limits, RecordArray, State
+from simulators.inference.compiled import compiled
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.routing import ANY
+from simulators.inference.timing.tables import StageTables
+
+AHEAD, SETTLE, WAKE, COLLECT, GROW = range(5)
+"""Why `route` returns: the rest is not due yet; a replica is to be parked, or woken for this request; a buffer is to be
+collected; a replica needs room for this request."""
+
+SERVES, LOADS, AWAY, ASLEEP = range(4)
+"""What a replica does: it serves; will, once it has loaded; is parked or to be; is so until a controller wakes it."""
+
+WALKED = 64
+"""Waiting requests up to which each is looked at for when the next one may be done."""
+
+Entries = Any
+"""A list of numba's, of what the loop needs of each replica."""
+
+
+class Board(NamedTuple):
+    """What is known of the replicas; arrays of shape (replicas,), changed in place.
+
+    Attributes
+    ----------
+    outstanding
+        Requests sent there and not finished.
+    most
+        Batch cap: who has fewer outstanding has room.
+    does
+        `SERVES`, `LOADS`, `AWAY` or `ASLEEP`.
+    idle_for_s
+        How long a replica is idle until it parks; inf: it does not.
+    idle_since
+        s; of those that have nothing to do.
+    shortest_s
+        No iteration is shorter, s.
+    done_from
+        Before, nothing more is finished there, s.
+    taken, refused
+        Requests.
+    wanted
+        Scratch.
+    """
+
+    outstanding: NDArray[np.int64]
+    most: NDArray[np.int64]
+    does: NDArray[np.int64]
+    idle_for_s: NDArray[np.float64]
+    idle_since: NDArray[np.float64]
+    shortest_s: NDArray[np.float64]
+    done_from: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    refused: NDArray[np.int64]
+    wanted: NDArray[np.bool_]
+
+
+@compiled
+def listed(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+) -> Entries:
+    """A list with the first replica."""
+    entries = List()
+    entries.append((state, limits, tables, law, split, gpus))
+    return entries
+
+
+@compiled
+def put(
+    entries: Entries,
+    at: int,
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+) -> None:
+    """Replace a replica, or add one at the end."""
+    if at < len(entries):
+        entries[at] = (state, limits, tables, law, split, gpus)
+    else:
+        entries.append((state, limits, tables, law, split, gpus))
+
+
+@compiled
+def tokens_left(state: State, slot: int) -> int:
+    """Iterations that a request needs at least."""
+    r = state.requests[slot]
+    whole = r.prefill_tokens + r.decode_tokens
+    return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
+
+
+@compiled
+def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
+    """A time before which no request of the replica is finished, s; inf if nothing is known to come."""
+    c = state.counters[0]
+    if c.forming == 1:
+        return float(c.now)
+    at, next_end = next_event_s(state)
+    if at == np.inf:
+        return np.inf
+    never = np.iinfo(np.int64).max
+    running, waiting = never, never
+    for k in range(c.flights):
+        flight = (c.flight_head + k) % limits.stages
+        for i in range(state.flights[flight].members):
+            running = min(running, tokens_left(state, state.members[flight, i]))
+    for i in range(c.ready_size):
+        waiting = min(waiting, tokens_left(state, state.ready[i]))
+    if c.queue_size + c.inbox_size > WALKED:
+        waiting = 1
+    else:
+        for i in range(c.queue_size):
+            waiting = min(waiting, tokens_left(state, state.queue[(c.queue_head + i) % len(state.queue)]))
+        for i in range(c.inbox_size):
+            waiting = min(waiting, tokens_left(state, state.inbox[(c.inbox_head + i) % len(state.inbox)]))
+    from_s = np.inf
+    if running < never:
+        from_s = next_end + (running - 1) * shortest_s
+    if waiting < never:
+        from_s = min(from_s, at + waiting * shortest_s)
+    return float(from_s)
+
+
+@compiled
+def mark_wanted(board: Board) -> None:
+    """Who may get a request: who serves and has room; else who loads and has; else who can be woken; else all."""
+    outstanding, most, does, wanted = board.outstanding, board.most, board.does, board.wanted
+    everybody = True
+    for n in range(len(does)):
+        wanted[n] = True
+        everybody = everybody and does[n] == SERVES
+    if everybody:
+        return
+    for choice in range(4):
+        some = False
+        for n in range(len(does)):
+            room = outstanding[n] < most[n]
+            if choice == 0:
+                wanted[n] = does[n] == SERVES and room
+            elif choice == 1:
+                wanted[n] = does[n] <= LOADS and room
+            elif choice == 2:
+                wanted[n] = does[n] == AWAY
+            else:
+                wanted[n] = does[n] <= LOADS
+            some = some or wanted[n]
+        if some:
+            return
+
+
+@compiled
+def choose(board: Board, first: int, second: int) -> int:
+    """The less loaded of two candidates, or of all; if it is not wanted, the next one that is."""
+    mark_wanted(board)
+    outstanding, wanted = board.outstanding, board.wanted
+    count = len(wanted)
+    number = 0
+    if first == ANY:
+        for n in range(count):
+            if wanted[n] and (not wanted[number] or outstanding[n] < outstanding[number]):
+                number = n
+    else:
+        number = first
+        if wanted[second] and (not wanted[first] or outstanding[second] < outstanding[first]):
+            number = second
+    for k in range(count):
+        n = (number + k) % count
+        if wanted[n]:
+            return n
+    return number
+
+
+@compiled
+def bring(
+    entries: Entries,
+    board: Board,
+    n: int,
+    at: float,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+) -> bool:
+    """Carry a replica to a time; False if a buffer is to be collected first."""
+    state, limits, tables, law, split, gpus = entries[n]
+    c = state.counters[0]
+    before = c.completed
+    status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
+    board.outstanding[n] -= c.completed - before
+    if status == TO_COLLECT:
+        return False
+    board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
+    board.idle_since[n] = max(c.last_completion, c.serves_from)
+    return True
+
+
+@compiled
+def route(
+    entries: Entries,
+    board: Board,
+    requests: RecordArray,
+    first: int,
+    before: float,
+    candidates: NDArray[np.int64],
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+) -> tuple[int, int, int]:
+    """Send the requests from `first` on that are released before a time to the replicas, each as it comes.
+
+    Parameters
+    ----------
+    entries, board
+        The replicas. `done_from`, `idle_since` are made here.
+    requests
+        In order of release; who serves each is written into them.
+    first
+        The first that is not sent.
+    before
+        Later ones are left: something else happens then, s.
+    candidates
+        Of each request, shape (requests, 2): two replicas of which the less loaded gets it, or `ANY`.
+    bins, begins_at, width_s
+        See `loop.advance`; shape of the bins (replicas, bins, 5).
+
+    Returns
+    -------
+    tuple
+        The first request that is not sent, why, and the replica it is about.
+    """
+    for n in range(len(entries)):
+        state, limits, _, _, _, _ = entries[n]
+        c = state.counters[0]
+        board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
+        board.idle_since[n] = max(c.last_completion, c.serves_from)
+    for i in range(first, len(requests)):
+        at = requests[i].released_at
+        if at >= before:
+            return i, AHEAD, 0
+        for n in range(len(entries)):
+            if board.done_from[n] < at and not bring(entries, board, n, at, bins, begins_at, width_s):
+                return i, COLLECT, n
+            idle = board.outstanding[n] == 0 and board.does[n] <= LOADS
+            if idle and board.idle_since[n] + board.idle_for_s[n] <= at:
+                return i, SETTLE, n
+        n = choose(board, candidates[i, 0], candidates[i, 1])
+        if board.does[n] >= AWAY:
+            return i, WAKE, n
+        state, limits, _, _, _, _ = entries[n]
+        if state.counters[0].free_slots == 0:
+            return i, GROW, n
+        requests[i].replica = n
+        if enqueue(state, limits, requests, i, i + 1) == 0:
+            board.refused[n] += 1
+            continue
+        board.taken[n] += 1
+        board.outstanding[n] += 1
+        soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
+        own = at + requests[i].decode_tokens * board.shortest_s[n]
+        board.done_from[n] = min(board.done_from[n], soonest, own)
+    return len(requests), AHEAD, 0
