@@ -69,14 +69,17 @@ def test_packages_and_catalogues_are_there(elsewhere):
 
 def test_the_commands_run_and_write_only_where_told(elsewhere):
     work, environment = elsewhere
+    environment = environment | {
+        "NUMBA_DISABLE_JIT": "1"
+    }  # few requests: compiling everything anew takes longer
     out = call(
-        "-m", "scenarios.cli", "run", "--site", "germany", "--days", "0.1", "--no-report", "--out", "there",
-        cwd=work, **environment,
+        "-m", "scenarios.cli", "run", "--site", "germany", "--days", "0.02", "--rate", "0.02", "--no-report", "--out",
+        "there", "--drain-hours", "0", cwd=work, **environment,
     )  # fmt: skip
     assert "there" in out
     assert (work / "there" / "summary.json").is_file()
     call(
-        "-m", "simulators.inference", "--model", "meta-llama/Meta-Llama-3-8B", "--num-requests", "50",
+        "-m", "simulators.inference", "--model", "meta-llama/Meta-Llama-3-8B", "--num-requests", "20",
         "--rate", "5", "--lengths", "fixed:128:32", "--out", "alone", cwd=work, **environment,
     )  # fmt: skip
     assert (work / "alone" / "requests.csv").is_file()

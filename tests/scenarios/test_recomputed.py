@@ -1,10 +1,13 @@
-"""The default week worked out again from its files alone: parquet, config.json, pandas and NumPy, none of our own code.
+"""The default site worked out again from its files alone: parquet, config.json, pandas and NumPy, none of our own code.
+
+Two days of it, so that the suite stays quick; `WATTLOOP_DAYS=7` for its whole week.
 
 Constants stand here a second time, from their sources; what a study says is read from config.json.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ BOOKS = (
     "--standing-per-month", 90, "--feed-in-per-kwh", 0.03, "--building",
 )  # fmt: skip
 """Contracts and a tariff: they change nothing of what is simulated."""
+DAYS = int(os.environ.get("WATTLOOP_DAYS", "2"))
 YEAR_S = 365.25 * 86400
 EFFICIENCY = 0.85  # of the battery, there and back: `storage.battery`
 
@@ -72,7 +76,7 @@ class Week:
 @pytest.fixture(scope="session")
 def week(tmp_path_factory) -> Week:
     out = tmp_path_factory.mktemp("week") / "run"
-    ended = main_scenario("--no-report", "--no-compare", *BOOKS, "--out", out)
+    ended = main_scenario("--no-report", "--no-compare", *BOOKS, "--days", DAYS, "--out", out)
     assert ended.code == 0, ended.err
     return Week(out)
 
@@ -81,8 +85,8 @@ def same(found: float | None, expected: float) -> None:
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_it_is_the_default_week(week):
-    assert len(week.rows) == 7 * 1440
+def test_it_is_the_default_site(week):
+    assert len(week.rows) == DAYS * 1440
     assert week.requests.index.is_unique
     assert (week.options["rate"], week.options["pv_kw"], week.options["battery_kwh"]) != (None, None, None)
 
@@ -261,7 +265,7 @@ def test_every_column_says_its_unit_and_what_it_is(week):
 
 def test_the_hourly_table_adds_up_to_the_same_energy(week):
     table = pd.read_csv(week.folder / "timeseries_hourly.csv", float_precision="round_trip")
-    assert len(table) == 168
+    assert len(table) == 24 * DAYS
     assert table["time[local]"].iloc[0] == "2017-06-05T00:00-07:00"
     same((table["facility_mw[MW]"] * table["covered[s]"] / 3600).sum(), week.kwh["facility_mw"].sum() / 1e3)
     assert table["completed[1]"].sum() == week.rows.completed.sum()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.special import expit
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu
@@ -152,7 +153,21 @@ def fit_prices(points: pd.DataFrame) -> dict[str, Coefficients]:
         robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
         return np.concatenate([robust, x])
 
-    found = least_squares(residuals, np.zeros(count * (1 + len(names))))
+    def slopes(x: FloatArray) -> FloatArray:
+        """Derivatives of the residuals; of power bent below the limit that is a logistic curve."""
+        price = priced(x)[index]
+        above_w = (units * price).sum(axis=1)
+        watts = bent_w(above_w, idle_w, limit_w)
+        error = (np.log(watts) - measured) / ROBUST_SCALE
+        root = np.sqrt(1.0 + error**2)
+        pull = np.sqrt((1.0 + 1.0 / root) / (2.0 * root))  # of the robust residual against the error
+        unbent = np.where(watts > idle_w, expit((limit_w - idle_w - above_w) / (BEND_SHARE * limit_w)), 0.0)
+        each = (pull * unbent / (watts * ROBUST_SCALE))[:, None] * units * price
+        own = (index[:, None] == np.arange(len(names)))[:, :, None] * each[:, None, :]
+        of_data = np.hstack([SPREAD * each, OWN_SPREAD * own.reshape(len(each), -1)])
+        return np.asarray(np.vstack([of_data, np.eye(len(x))]))
+
+    found = least_squares(residuals, np.zeros(count * (1 + len(names))), jac=slopes, method="lm")
     return {name: Coefficients(*map(float, row)) for name, row in zip(names, priced(found.x), strict=True)}
 
 
