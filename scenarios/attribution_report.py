@@ -45,7 +45,8 @@ def answer(table: pd.DataFrame, slo_ttft_s: float, slo_tpot_s: float) -> str:
     """In one or two sentences: how many rows hold the targets, and which of them needs least energy."""
     ran = int(table["j_per_output_token"].notna().sum())
     base, best = table.iloc[0], least(table)
-    words = f"{int(table['holds'].sum())} of {ran} keep the load's pace and {targets(slo_ttft_s, slo_tpot_s)}"
+    kept = f"carry the load within the targets ({targets(slo_ttft_s, slo_tpot_s)})"
+    words = f"{int(table['holds'].sum())} of {ran} configurations {kept}"
     if best is None:
         return f"{words}."
     told = f"{number(best['j_per_output_token'], 'J')} per output token on {best['gpus']:.0f} GPUs"
@@ -80,8 +81,8 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
     priced = bool(table["cost_per_million_tokens"].notna().any())
     cost = (f"{currency or 'Cost'} / million",) if priced else ()
     header = (
-        "Change", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", *cost, "TTFT p50", "TTFT p99",
-        "TPOT p50", "TPOT p99", "Tokens/s", "Targets",
+        "Change", "Targets", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", *cost,
+        "TTFT p50", "TTFT p99", "TPOT p50", "TPOT p99", "Tokens/s",
     )  # fmt: skip
     rows = []
     for row in table.to_dict("records"):
@@ -91,6 +92,7 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
         rows.append(
             [
                 f"{row['change']} *" if row["note"] else row["change"],
+                _kept(row),
                 number(int(row["gpus"])),
                 number(row["j_per_output_token"]),
                 ""
@@ -101,10 +103,9 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
                 *((number(row["cost_per_million_tokens"]),) if priced else ()),
                 *(seconds(row[name]) for name in _LATENCIES),
                 number(float(f"{row['tokens_per_s']:.4g}")),
-                _kept(row),
             ]
         )
-    kinds = ("", *["number"] * (len(header) - 2), "")
+    kinds = ("", "", *["number"] * (len(header) - 2))
     return page.table(header, rows, kinds, ["sum"])
 
 
@@ -185,8 +186,6 @@ def write_html(
     """The report: headline numbers, the table, its pictures, and the attribution of the base."""
     options = config["options"]
     sections = [
-        page.text(summary["answer"]),
-        _cards(table, summary, options["pue"]),
         page.section(
             "What if",
             page.text(
@@ -231,9 +230,12 @@ def write_html(
         f"{serving['model'].split('/')[-1]} on {summary['base']['gpus']} {serving['gpu']}, {len(table) - 1} variants, "
         f"requests of {number(options['minutes'], 'min')}"
     )
-    path.write_text(
-        page.page("What if", lead, sections, charts(table, options["slo_tpot"])), encoding="utf-8"
-    )
+    kind = "warn" if least(table) is None else "good"
+    told = page.text(page.kept_together(summary["answer"]))
+    head = f'<section class="answer {kind}" id="answer" aria-label="In short">{told}</section>'
+    head += _cards(table, summary, options["pue"])
+    html = page.page("What if", lead, sections, charts(table, options["slo_tpot"]), head)
+    path.write_text(html, encoding="utf-8")
 
 
 def terminal_table(table: pd.DataFrame) -> str:

@@ -153,10 +153,8 @@ def _print(
         for row in rows.itertuples():
             verdict = "pass" if row.passed else "fail"
             numbers = f"{row.kw:>8,.1f}{row.percent:>7.1f}{row.response_s:>10.1f}{row.hold_s:>8,.0f}"
-            print(
-                f"  {lever:<9}{row.product:<8}{numbers}{row.rebound_kwh:>13,.2f}{row.ttft_p99_s:>10.3f}  {verdict}"
-                f"  {row.setting}"
-            )
+            line = f"{numbers}{row.rebound_kwh:>13,.2f}{row.ttft_p99_s:>10.3f}".replace(" nan", "   -")
+            print(f"  {lever:<9}{row.product:<8}{line}  {verdict}  {row.setting}")
     for row in trials.itertuples():
         if getattr(row, "refused", None) and isinstance(row.refused, str):
             print(f"{row.trial}: refused: {row.refused}")

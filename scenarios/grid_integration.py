@@ -1,14 +1,14 @@
 """An inference site of a given size at a bus of a distribution network.
 
-python scenarios/grid_integration.py run --network mv_oberrhein --bus 100 --mw 5 --days 2
-python scenarios/grid_integration.py connection --network mv_oberrhein --bus 100 --mw 7.5 --days 2
-python scenarios/grid_integration.py flexibility --gpus 1000 --gpu h100
-python scenarios/grid_integration.py hosting --network mv_oberrhein --bus 100
-python scenarios/grid_integration.py hosting --network 1-MV-rural--0-sw --background simbench --all-buses
-python scenarios/grid_integration.py year --network 1-MV-rural--0-sw --background simbench
-python scenarios/grid_integration.py n-1 --network mv_oberrhein
-python scenarios/grid_integration.py event --network mv_oberrhein --bus 100 --event dip
-python scenarios/grid_integration.py fast --network mv_oberrhein --bus 100 --period-s 2
+wattloop grid run --network mv_oberrhein --bus 100 --mw 5 --days 2
+wattloop grid connection --network mv_oberrhein --bus 100 --mw 7.5 --days 2
+wattloop grid flexibility --gpus 1000 --gpu h100
+wattloop grid hosting --network mv_oberrhein --bus 100
+wattloop grid hosting --network 1-MV-rural--0-sw --background simbench --all-buses
+wattloop grid year --network 1-MV-rural--0-sw --background simbench
+wattloop grid n-1 --network mv_oberrhein
+wattloop grid event --network mv_oberrhein --bus 100 --event dip
+wattloop grid fast --network mv_oberrhein --bus 100 --period-s 2
 """
 
 from __future__ import annotations

@@ -45,11 +45,15 @@ def one_line(error: BaseException | str) -> str:
 
 
 class App(typer.Typer):
-    """A command, or several, that end as this module says."""
+    """A command, or several, that end as this module says.
+
+    What follows the first paragraph of `about` keeps its lines.
+    """
 
     def __init__(self, about: str | None = None) -> None:
+        kept = about and about.replace("\n\n", "\n\n\b\n")  # else lines of examples are run together
         super().__init__(
-            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=about
+            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=kept
         )
 
     @classmethod

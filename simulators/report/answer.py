@@ -198,6 +198,11 @@ def _keeps_up(summary: Mapping[str, Any]) -> str:
             f"at times requests came faster than they were served: in {share(found.above_share, 0)} of the run they "
             f"waited longer than {seconds(found.target_s)} for their first batch, at most {seconds(found.wait_peak_s)}"
         )
+    if found.wait_peak_s > found.target_s:
+        return (
+            f"the servers kept up but for bursts, in which requests waited {seconds(found.wait_peak_s)} on average for "
+            "their first batch"
+        )
     return "the servers kept up throughout"
 
 

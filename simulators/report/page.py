@@ -66,7 +66,7 @@ td.hash { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:.78rem; c
   word-break:break-all; min-width:200px; }
 code { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:.86em; }
 details summary { cursor:pointer; font-weight:600; }
-details > .scroll { margin-top:12px; }
+details .scroll { margin-top:12px; }
 img { max-width:100%; height:auto; border-radius:6px; background:#fff; }
 ul { margin:0; padding-left:20px; max-width:80ch; }
 .plot .js-line.gridlayer path, .plot .gridlayer path { stroke:var(--grid) !important; }
@@ -81,6 +81,7 @@ ul { margin:0; padding-left:20px; max-width:80ch; }
   thead { display:table-header-group; }
   table, th { font-size:10px; } th, td { white-space:normal !important; padding-right:8px; }
   td.hash { font-size:8px; min-width:120px; } .scroll { overflow:visible; } .narrow { max-width:none; }
+  .pairs .scroll { columns:2; } .pairs td { padding:1px 8px 1px 0; font-size:8.5px; word-break:break-word; }
   .toc, .anchor, .modebar { display:none !important; } details > summary { list-style:none; } }
 @media print { details::details-content { content-visibility:visible; display:block; height:auto; } }
 @media (max-width:640px) { main { padding:20px 12px 40px; } section { padding:16px 14px; }

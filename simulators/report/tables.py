@@ -150,7 +150,7 @@ def details(title: str, rows: Sequence[tuple[str, str]]) -> str:
     """A folded table of names and values."""
     if not rows:
         return ""
-    return page.folded(title, page.table(("", ""), rows))
+    return page.folded(title, f'<div class="pairs">{page.table(("", ""), rows)}</div>')
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

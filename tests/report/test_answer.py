@@ -71,6 +71,14 @@ def test_prices_without_a_currency_do_not_read_as_one(day):
     assert "Electricity cost 12.5 in the currency of its prices;" in answer.sentences(summary)[0]
 
 
+def test_servers_that_kept_up_but_for_a_burst_are_not_said_to_have_done_so_throughout(day):
+    summary = copy.deepcopy(day[2])
+    summary["inference"]["saturation"] = saturation("stable", 0.02, 78.9)
+    assert (
+        "kept up but for bursts, in which requests waited 78.9 s on average" in answer.sentences(summary)[1]
+    )
+
+
 def test_an_overloaded_run_never_looks_green(day):
     summary = copy.deepcopy(day[2])
     summary["inference"] |= {"saturation": saturation("overloaded", 900.0, 900.0), "slo_kept": False}

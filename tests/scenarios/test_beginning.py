@@ -104,7 +104,8 @@ def test_bash_completes_commands_options_and_names(tmp_path: Path):
     assert "--pv-kw" in completed("wattloop", "run", "--days", "2", "--pv")
     assert "--no-report" in completed("wattloop", "run", "--no-")
     assert completed("wattloop", "run", "--gpu", "h2") == {"h200"}
-    assert completed("wattloop", "grid", "") == {"run", "hosting", "year", "n-1", "--help"}
+    studies = {"run", "hosting", "connection", "flexibility", "event", "fast", "year", "n-1", "--help"}
+    assert completed("wattloop", "grid", "") == studies
     assert "--bus" in completed("wattloop", "grid", "run", "--b")
     assert completed("wattloop", "run", "--out", "res") == set()  # left to the shell: files
     assert "bashcompinit" in completion.script("zsh")
@@ -127,3 +128,28 @@ def test_the_container_holds_what_it_names_and_runs_as_nobody_special():
     words = [line.split(maxsplit=1)[0] for line in lines]
     assert words.index("USER") < words.index("ENTRYPOINT")
     assert 'CMD ["run"]' in lines
+
+
+GUIDES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "simulators").glob("**/README.md")]
+GUIDES += [ROOT / "data" / "README.md", *(ROOT / "scenarios").glob("**/README.md")]
+FOREIGN = {"--host", "--port", "--nworkers", "--nthreads"}  # Dask's
+CALIBRATE = {"--power-log", "--runs", "--bench", "--gpu", "--out", "--name", "--help"}
+
+
+def test_every_command_line_of_the_guides_uses_options_that_are_there():
+    known = completion.options()
+    wrong = []
+    for guide in GUIDES:
+        text = guide.read_text(encoding="utf-8")
+        for line in re.findall(r"wattloop ([a-z][^`\n]*)", text):
+            first, _, rest = line.partition(" ")
+            command = next((name for name in (f"{first} {rest.split(' ')[0]}", first) if name in known), "")
+            asked = re.findall(r"(?<![\w-])--[a-z][\w-]*", line)
+            wrong += [
+                (guide.parent.name, command, option) for option in asked if option not in known[command]
+            ]
+        anywhere = {option for options in known.values() for option in options} | FOREIGN | CALIBRATE
+        theirs = re.sub(r"^.*(?:nvidia-smi|vllm bench|--save-detailed).*$", "", text, flags=re.MULTILINE)
+        asked = re.findall(r"`[^`]*?(--[a-z][\w-]*)", theirs)
+        wrong += [(guide.parent.name, "", option) for option in asked if option not in anywhere]
+    assert wrong == []
