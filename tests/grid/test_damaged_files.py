@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 import pandapower
+import pandapower.toolbox
 import pytest
 
 from simulators.errors import InputError
@@ -19,8 +20,8 @@ CIGRE, SPARSE, IEEE = "cigre_mv", "cigre_mv, numbered with gaps", "case14"
 def whole(name):
     net = fresh_net(name.partition(",")[0])
     if name == SPARSE:
-        pandapower.reindex_elements(net, "line", [10 + 3 * line for line in net.line.index])
-        pandapower.reindex_elements(net, "switch", [5 + 2 * switch for switch in net.switch.index])
+        pandapower.toolbox.reindex_elements(net, "line", [10 + 3 * line for line in net.line.index])
+        pandapower.toolbox.reindex_elements(net, "switch", [5 + 2 * switch for switch in net.switch.index])
     if name == CIGRE:
         for column, value in {
             "tap_side": "hv",
@@ -88,7 +89,7 @@ CASES = [
     *((SPARSE, cell("line", 3, "to_bus", v), "line {3}, to_bus") for v in (99_999, -1, 0.5, "x")),
     (SPARSE, ("line", to_itself), "line {0}, to_bus"),
     (IEEE, cell("load", 4, "bus", 1e20), "load 4, bus: 1e+20"),
-    (IEEE, cell("gen", 4, "bus", 4711), "gen 4, bus: 4711"),
+    (IEEE, cell("gen", 3, "bus", 4711), "gen 3, bus: 4711"),
     (IEEE, cell("ext_grid", 0, "bus", None), "ext_grid 0, bus: None"),
     (IEEE, cell("trafo", 2, "hv_bus", 4711), "trafo 2, hv_bus: 4711"),
     (SPARSE, cell("switch", 1, "element", 99_999), "switch {1}, element: 99999"),

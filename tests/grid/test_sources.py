@@ -19,12 +19,6 @@ def test_every_listed_network_is_one_pandapower_ships():
         assert callable(getattr(pandapower.networks, function))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_every_listed_network_loads_and_solves(name):
-    Network(name, arrays=False)  # refuses what has no solution
-
-
 def test_the_functions_own_name_works_too():
     assert len(load_network("create_cigre_network_mv").bus) == len(load_network("cigre_mv").bus) == 15
 

@@ -79,16 +79,16 @@ def test_a_simbench_network_with_its_profiles_and_set_points():
 
     from simulators.profiles.fileref import FileRef
 
-    steps = Steps(datetime(2016, 6, 6, tzinfo=UTC), 12 * 3600, 4)
+    steps = Steps(datetime(2016, 6, 6, tzinfo=UTC), 6 * 3600, 8)
     ours, background = open_network(
-        "1-MV-rural--0-sw", Asked(FileRef(path="simbench"), load=3.0), steps, tap_control="own"
+        fresh_net("1-MV-rural--0-sw"), Asked(FileRef(path="simbench"), load=3.0), steps, tap_control="own"
     )
     theirs = deepcopy(ours.net)
     reference(theirs, theirs.trafo.autoTapSetp.to_dict())
     for table in ("load", "sgen", "storage"):
         theirs[table]["scaling"] = 1.0
     changed = set()
-    for step, found in enumerate(results(ours, background, np.zeros((4, 0)))):
+    for step, found in enumerate(results(ours, background, np.zeros((8, 0)))):
         for table in ("load", "sgen", "storage"):
             theirs[table]["p_mw"], theirs[table]["q_mvar"] = background.at(step)[table]
         pandapower.runpp(theirs, numba=False, run_control=True)

@@ -10,7 +10,6 @@ import pytest
 from simulators.errors import InputError
 from simulators.grid.background.reading import Asked, Steps, open_network
 from simulators.grid.background.simbench import START
-from simulators.grid.sources import load_network
 from simulators.profiles.fileref import FileRef
 from tests.grid.networks import fresh_net
 
@@ -26,7 +25,7 @@ def write(path, columns, freq="1h", rows=24, start="2023-06-01T00:00+00:00"):
 
 def test_simbench_profiles_are_simbenchs_own_absolute_values():
     simbench = pytest.importorskip("simbench")
-    net = load_network("1-MV-rural--0-sw")
+    net = fresh_net("1-MV-rural--0-sw")
     network, background = open_network(net, Asked(FileRef(path="simbench")), Steps(START, 900, 35136))
     assert network.solver.nodes is not None
     expected = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)
@@ -44,7 +43,7 @@ def test_simbench_profiles_are_simbenchs_own_absolute_values():
 
 def test_profiles_of_15_minutes_are_held_or_averaged():
     pytest.importorskip("simbench")
-    net = load_network("1-MV-rural--0-sw")
+    net = fresh_net("1-MV-rural--0-sw")
     asked, june = Asked(FileRef(path="simbench")), datetime(2016, 6, 6, 10, tzinfo=UTC)
     quarter, minutes, hour = (
         open_network(net, asked, Steps(june, step_s, steps))[1].series

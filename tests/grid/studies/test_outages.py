@@ -11,7 +11,7 @@ from tests.grid.networks import fresh_net, two_buses
 
 
 @pytest.mark.parametrize(
-    ("name", "every"), [("cigre_mv", 1), ("case33bw", 3), ("mv_oberrhein", 20), ("case118", 30)]
+    ("name", "every"), [("cigre_mv", 1), ("case33bw", 8), ("mv_oberrhein", 60), ("case118", 30)]
 )
 def test_an_outage_is_the_element_out_of_service(name, every):
     network = Network(fresh_net(name))
