@@ -6,6 +6,7 @@ from math import inf
 
 from simulators.errors import InputError
 from simulators.inference.options import Serving
+from simulators.options import plain_number
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, Command, PowerCap
 
 
@@ -30,9 +31,9 @@ def shed_lever(text: str) -> Command | None:
             case "batch-cap":
                 return BatchCap(int(value))
             case "power-cap-w":
-                return PowerCap(float(value))
+                return PowerCap(plain_number(value))
             case "clock":
-                return ClockLimit(float(value))
+                return ClockLimit(plain_number(value))
     except ValueError:
         pass
     raise InputError(

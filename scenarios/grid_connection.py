@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,13 @@ def connection(chosen: ConnectionStudy) -> None:
 def _starts(chosen: ConnectionStudy, study: Study) -> list[str | None]:
     if chosen.starts is None:
         return [study.run.start]
-    starts = [part.strip() for part in chosen.starts.split(",") if part.strip()]
-    if not starts or study.run.start is not None:
+    starts = [part.strip() for part in chosen.starts.split(",")]
+    if not all(starts) or study.run.start is not None:
         raise InputError("--starts: expected dates with commas between, and no --start beside them")
+    for start in starts:  # each before the first of them is simulated
+        study.run.model_copy(update={"start": start}).starts_at(datetime(2000, 1, 1, tzinfo=UTC), "UTC")
+    if len(set(starts)) < len(starts):
+        raise InputError(f"--starts: {chosen.starts!r} has a date twice, expected each once")
     return list(starts)
 
 

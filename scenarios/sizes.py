@@ -17,6 +17,7 @@ from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from scenarios.workers import HERE, WorkerOptions, each
+from simulators.options import plain_number
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
 
@@ -38,7 +39,7 @@ def parse_sizes(text: str) -> list[float]:
     [0.0, 10.0, 20.0]
     """
     try:
-        found = list(dict.fromkeys(float(part) for part in text.split(",")))
+        found = list(dict.fromkeys(plain_number(part) for part in text.split(",")))
     except ValueError:
         found = []
     if not found or not all(0 <= size < float("inf") for size in found):

@@ -25,7 +25,7 @@ from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
-from simulators.options import nearest
+from simulators.options import nearest, plain_number
 from simulators.quantities.requests import Workload
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Merged
@@ -113,7 +113,7 @@ class WhatIf(BaseModel):
             name, _, rest = entry.partition(":")
             rate, _, lengths = rest.partition(":")
             try:
-                rate_per_s = float(rate)
+                rate_per_s = plain_number(rate)
             except ValueError:
                 rate_per_s = np.nan
             if not (name and rate_per_s > 0 and np.isfinite(rate_per_s) and lengths):

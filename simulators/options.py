@@ -54,6 +54,24 @@ def option_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def plain_number(text: str) -> float:
+    """A number as people write it, in a text that holds several.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or one that only Python reads, such as ``1_000``.
+
+    Examples
+    --------
+    >>> plain_number(" 12.5")
+    12.5
+    """
+    if ODD_NUMBER.search(text):
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """A hint at the nearest known name, or nothing.
 

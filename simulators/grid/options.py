@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR, SEASON, SIMBENCH, background_note
-from simulators.options import HIDDEN
+from simulators.options import HIDDEN, plain_number
 from simulators.profiles.fileref import FileRef
 
 
@@ -45,7 +45,7 @@ class VoltageControl(BaseModel):
         if value is None or value == "own":
             return value
         try:
-            fits = 0.8 <= float(value) <= 1.2
+            fits = 0.8 <= plain_number(value) <= 1.2
         except ValueError:
             fits = False
         if not fits:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import root
 
 from simulators.errors import InputError
+from simulators.options import plain_number
 
 Array = NDArray[np.float64]
 Kind = Literal["qv", "qp", "cosphi"]
@@ -132,7 +133,7 @@ def characteristic(text: str, rated_mva: float) -> Characteristic:
         return Characteristic(kind, KNOWN[kind, rest], rated_mva)  # type: ignore[arg-type, index]
     try:
         pairs = [point.split(":") for point in rest.split(",")]
-        points = tuple((float(at), float(value)) for at, value in pairs)
+        points = tuple((plain_number(at), plain_number(value)) for at, value in pairs)
     except ValueError:
         raise InputError(f"--reactive: {text!r} given, {expected}") from None
     return Characteristic(kind, points, rated_mva)  # type: ignore[arg-type]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from scenarios.grid_connection import ConnectionStudy, _starts
 from scenarios.grid_fast import Modulation
 from scenarios.new_study import write_study
+from scenarios.sizes import parse_sizes
 from scenarios.study import Study
 from scenarios.sweep_grid import read_studies, variants
 from simulators.errors import InputError
@@ -64,6 +66,18 @@ def test_studies_are_not_waited_for(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe.csv", tmp_path, Path("/dev/null")):
         with pytest.raises(InputError, match=r"is a (pipe|folder)"):
             read_studies(path)
+
+
+def test_sizes_and_starts_are_read_before_anything_is_simulated() -> None:
+    with pytest.raises(ValueError, match="expected numbers"):
+        parse_sizes("0,1_000")
+    for starts, said in {
+        "2016-01-11,2016-13-11": "'2016-13-11' given",
+        "2016-01-11,2016-01-11": "a date twice",
+        "2016-01-11,": "dates with commas between",
+    }.items():
+        with pytest.raises(InputError, match=said):
+            _starts(ConnectionStudy(starts=starts), Study())
 
 
 def test_a_modulation_that_its_samples_cannot_show_is_refused() -> None:
