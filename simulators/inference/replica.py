@@ -45,7 +45,10 @@ Tables = TypeVar("Tables", StageTables, PowerLaw)
 
 
 def _uniform(tables: Tables) -> Tables:
-    """The same tuple with plain ints, floats and contiguous arrays, so that one compiled loop fits all."""
+    """The same tuple with plain ints, floats and contiguous arrays, so that one compiled loop fits all.
+
+    Arrays that are so already are shared: thousands of equal replicas have one set of tables.
+    """
     hints = get_type_hints(type(tables))
 
     def plain(hint: Any, value: Any) -> Any:
@@ -53,7 +56,7 @@ def _uniform(tables: Tables) -> Tables:
             return hint(value)
         if isinstance(value, tuple):
             return tuple(float(number) for number in value)
-        return np.array(value, np.float64, order="C")
+        return np.require(value, np.float64, ["C", "A", "W"])
 
     fields: dict[str, Any] = {name: plain(hints[name], value) for name, value in tables._asdict().items()}
     return tables._replace(**fields)

@@ -257,11 +257,15 @@ def route(
         c = state.counters[0]
         board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
         board.idle_since[n] = max(c.last_completion, c.serves_from)
+    # where nobody sleeps or parks, nobody else counts
+    only_candidates = (board.does == SERVES).all() and (board.idle_for_s == np.inf).all()
     for i in range(first, len(requests)):
         at = requests[i].released_at
         if at >= before:
             return i, AHEAD, 0
-        for n in range(len(entries)):
+        two = only_candidates and candidates[i, 0] != ANY
+        for k in range(2 if two else len(entries)):
+            n = candidates[i, k] if two else k
             if board.done_from[n] < at and not bring(entries, board, n, at, bins, begins_at, width_s):
                 return i, COLLECT, n
             idle = board.outstanding[n] == 0 and board.does[n] <= LOADS
