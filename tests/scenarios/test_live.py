@@ -148,17 +148,17 @@ def test_a_browser_draws_the_page_during_a_run(tmp_path: Path):
 def test_a_csv_that_grows_stands_in_for_the_carbon_intensity(tmp_path: Path):
     growing = tmp_path / "now.csv"
     growing.write_text("time,CI[gCO2eq/kWh]\nx,100\n")
-    study = STUDY.changed(days=0.02, step=120, live_carbon=str(growing), policy="carbon", rt_factor=0.0005)
+    study = STUDY.changed(days=0.03, step=120, live_carbon=str(growing), policy="carbon", rt_factor=0.0005)
 
     class Grows:
-        """Appends a row in the middle of the run."""
+        """Appends a row early in the run: a busy machine reads it late, but reads it."""
 
         def started(self, plan: Any) -> None: ...
 
         def rows(self, table: str, columns: Any) -> None: ...
 
         def reached(self, simulated_s: int) -> None:
-            if simulated_s == 600:
+            if simulated_s == 120:
                 with growing.open("a") as file:
                     file.write("y,900\n")
 
