@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
+from simulators.inference.batching.prefix import enlarged
 from simulators.inference.batching.state import (
     ITERATION,
     REQUEST,
+    UNLIMITED,
     Limits,
     Records,
     capacity_for,
     grown,
     new_state,
     widened,
+    with_room,
 )
 from simulators.inference.compiled import readable, resolved
 from simulators.inference.power.cap import check_cap, check_clock
@@ -40,6 +43,9 @@ def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
         return 1.0, 0.0
     raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
 
+
+NO_HASHES = np.zeros(1, np.int64)
+"""Of requests of which nobody knows what is in them."""
 
 Tables = TypeVar("Tables", StageTables, PowerLaw)
 
@@ -128,7 +134,7 @@ class Replica:
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
-        self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
+        self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), NO_HASHES, 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
         self._requests_j = resolved(meter.requests_j, self.state, limits, 0.0)
         self._finished: list[Records] = []
@@ -254,8 +260,11 @@ class Replica:
         live: Records = requests[used]
         return live
 
-    def enqueue(self, requests: Records, first: int, last: int) -> int:
+    def enqueue(self, requests: Records, first: int, last: int, hashes: NDArray[np.int64] = NO_HASHES) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.
+
+        For a prefix cache, `hashes` has those of each request from its `table_at` on, one for every `hash_tokens` of
+        its `hashed_tokens`.
 
         Returns
         -------
@@ -267,7 +276,13 @@ class Replica:
         if live + last - first > len(state.requests):
             self._collect()
             self.state = state = grown(state, max(2 * len(state.requests), live + last - first))
-        taken = self._enqueue(state, self.limits, readable(requests), first, last)
+        if self.capacity.cache:
+            r = requests[first:last]
+            tokens = r["prefill_tokens"] + r["decode_tokens"]
+            rows = int(np.sum(intake.table_rows(self.limits, r["hashed_tokens"], tokens)))
+            if int(self.counter("table_end")) + rows > len(state.spare):
+                self.state = state = with_room(state, rows)
+        taken = self._enqueue(state, self.limits, readable(requests), hashes, first, last)
         self.enqueued += taken
         return taken
 
@@ -281,6 +296,8 @@ class Replica:
             )
             if status == loop.COLLECT:
                 self._collect()
+                if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
+                    self.state = enlarged(self.state, 2 * int(self.counter("blocks")))
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""
