@@ -47,7 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trace", type=Path)
     block = open_trace(parser.parse_args().trace, check=False).take(np.inf)
-    served(block[:100], "on", 2000)  # compiles
+    for mode in ("on", "unlimited"):  # compiles
+        served(block[:300], mode, 300)
     print(f"{'cache':>10} {'blocks':>8} {'hit':>7} {'evictions':>10} {'kWh':>8} {'requests per CPU s':>20}")
     for mode, blocks, tokens in [
         ("off", 3000, 512),

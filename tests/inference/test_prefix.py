@@ -176,6 +176,7 @@ def replayed(block: RequestBlock, mode: str, total_blocks: int) -> Replica:
     return replica
 
 
+@pytest.mark.shared
 def test_a_recorded_trace_hits_as_often_as_counted_by_hand(conversation: RequestBlock) -> None:
     """36.6 % of the blocks with an unlimited cache; counted with a set, but for last blocks, which are not full."""
     seen: set[int] = set()
@@ -197,6 +198,7 @@ def test_a_recorded_trace_hits_as_often_as_counted_by_hand(conversation: Request
     assert np.count_nonzero(known != NO_KEY) >= len(full) == len(np.unique(known[known != NO_KEY]))
 
 
+@pytest.mark.shared
 def test_hits_grow_with_the_capacity_up_to_the_bound(conversation: RequestBlock) -> None:
     bound = replayed(conversation, "unlimited", 400).counter("hit_blocks")
     hits = [

@@ -162,6 +162,8 @@ def run_decodes(
             else:
                 # all are taken before any is asked for, so it does not matter who took which
                 slot = state.members[flight, i]
-                take(state, limits, slot, blocks - r.blocks)
-                fill(state, limits, slot, r.processed - done, r.processed - 1)
+                if blocks > r.blocks:
+                    take(state, limits, slot, blocks - r.blocks)
+                if (r.processed - done) // limits.block_tokens < (r.processed - 1) // limits.block_tokens:
+                    fill(state, limits, slot, r.processed - done, r.processed - 1)
     return done

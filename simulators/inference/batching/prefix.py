@@ -27,6 +27,7 @@ from simulators.inference.batching.state import (
     REFS,
     UNLIMITED,
     Limits,
+    RecordArray,
     State,
     empty_cache,
 )
@@ -44,18 +45,24 @@ def cache_of(state: State) -> Cache:
 
 
 @compiled
-def key_of(state: State, limits: Limits, slot: int, number: int) -> int:
-    """What block `number` of a request is known by, once it is full.
+def known_by(state: State, slot: int) -> tuple[int, int, int]:
+    """What the keys of a request are made of: where its hashes stand, how many tokens they cover, its number."""
+    r = state.requests[slot]
+    return r.table_at, r.hashed_tokens, r.serial
+
+
+@compiled
+def key_of(spare: NDArray[np.int64], of: tuple[int, int, int], limits: Limits, number: int) -> int:
+    """What block `number` of a request (`known_by`) is known by, once it is full.
 
     From the request's hashes as far as they go; the blocks behind are known to the request alone, which finds them
     again after an eviction.
     """
-    r = state.requests[slot]
-    end = (number + 1) * limits.block_tokens
-    if end <= r.hashed_tokens:
+    table_at, hashed_tokens, serial = of
+    if (number + 1) * limits.block_tokens <= hashed_tokens:
         each = limits.hash_tokens // limits.block_tokens
-        return int(state.spare[r.table_at + number // each] * each + number % each)
-    return int(-1 - (r.serial * PRIVATE + number))
+        return int(spare[table_at + number // each] * each + number % each)
+    return int(-1 - (serial * PRIVATE + number))
 
 
 @compiled
@@ -104,9 +111,9 @@ def forget(cache: Cache, block: int) -> None:
 
 
 @compiled
-def line_up(state: State, cache: Cache, block: int) -> None:
+def line_up(counters: RecordArray, cache: Cache, block: int) -> None:
     """Put a block behind all others that may be reused."""
-    c = state.counters[0]
+    c = counters[0]
     cache[block, BEFORE] = c.reuse_last
     cache[block, AFTER] = -1
     if c.reuse_last >= 0:
@@ -118,9 +125,9 @@ def line_up(state: State, cache: Cache, block: int) -> None:
 
 
 @compiled
-def take_out(state: State, cache: Cache, block: int) -> None:
+def take_out(counters: RecordArray, cache: Cache, block: int) -> None:
     """Take a block out of those that may be reused, wherever it stands."""
-    c = state.counters[0]
+    c = counters[0]
     before, after = cache[block, BEFORE], cache[block, AFTER]
     if before >= 0:
         cache[before, AFTER] = after
@@ -136,10 +143,10 @@ def take_out(state: State, cache: Cache, block: int) -> None:
 @compiled
 def matched(state: State, limits: Limits, slot: int) -> tuple[int, int]:
     """Blocks at the start of a waiting request that are known, and how many of them somebody holds."""
-    cache = cache_of(state)
+    cache, of = cache_of(state), known_by(state, slot)
     known, held = 0, 0
     for number in range((state.requests[slot].target - 1) // limits.block_tokens):
-        block = find(cache, key_of(state, limits, slot, number))
+        block = find(cache, key_of(state.spare, of, limits, number))
         if block < 0:
             break
         known += 1
@@ -152,13 +159,14 @@ def matched(state: State, limits: Limits, slot: int) -> tuple[int, int]:
 def share(state: State, limits: Limits, slot: int, known: int) -> None:
     """Give a request the first `known` blocks of its prompt, which are known; count them when it first comes."""
     c = state.counters[0]
+    of = known_by(state, slot)
     r = state.requests[slot]
     cache, table = cache_of(state), table_of(state, limits, slot)
     for number in range(known):
-        block = find(cache, key_of(state, limits, slot, number))
+        block = find(cache, key_of(state.spare, of, limits, number))
         if cache[block, REFS] == 0:
             if limits.cache != UNLIMITED:
-                take_out(state, cache, block)
+                take_out(state.counters, cache, block)
             c.free_blocks -= 1
         cache[block, REFS] += 1
         state.spare[table + number] = block
@@ -181,7 +189,7 @@ def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
     cache, table = cache_of(state), table_of(state, limits, slot)
     for _ in range(blocks):
         block = c.reuse_first
-        take_out(state, cache, block)
+        take_out(state.counters, cache, block)
         if cache[block, KEY] != NO_KEY:
             forget(cache, block)
             c.overwritten += 1
@@ -195,8 +203,9 @@ def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
 def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> None:
     """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens."""
     cache, table = cache_of(state), table_of(state, limits, slot)
+    of = known_by(state, slot)
     for number in range(before // limits.block_tokens, after // limits.block_tokens):
-        remember(cache, state.spare[table + number], key_of(state, limits, slot, number))
+        remember(cache, state.spare[table + number], key_of(state.spare, of, limits, number))
 
 
 @compiled
@@ -216,7 +225,7 @@ def give_back(state: State, limits: Limits, slot: int, ended: bool) -> None:
                 forget(cache, block)
             if cache[block, KEY] != NO_KEY:
                 continue
-        line_up(state, cache, block)
+        line_up(state.counters, cache, block)
     r.blocks = 0
 
 
@@ -231,7 +240,7 @@ def move(old: Cache, state: State) -> None:
             remember(cache, block, old[block, KEY])
             block = old[block, CHAINED]
     for block in range(len(old), len(cache)):
-        line_up(state, cache, block)
+        line_up(state.counters, cache, block)
 
 
 def enlarged(state: State, blocks: int) -> State:

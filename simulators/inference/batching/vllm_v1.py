@@ -83,7 +83,8 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 break
         if not evicted:
             if limits.cache != OFF:
-                grow(state, limits, slot, blocks, 0 if r.prefilled == 1 else chunk)
+                if blocks > 0 or r.prefilled == 0 or r.processed % limits.block_tokens == 0:
+                    grow(state, limits, slot, blocks, 0 if r.prefilled == 1 else chunk)
             else:
                 r.blocks += blocks
                 c.free_blocks -= blocks
