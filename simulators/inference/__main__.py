@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulators.commandline import command
 from simulators.console import App
+from simulators.errors import InputError
 from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
+from simulators.inference.paired import compare
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
@@ -22,6 +24,8 @@ from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
 from simulators.traffic.options import workload_files, workload_from_plain
 
+WITHOUT = "without_prefix_cache"
+"""Folder, in that of a run, of the same run without a prefix cache."""
 BINS = 600
 """Rows of power.csv made in one go."""
 
@@ -101,6 +105,11 @@ class OutputOptions(_Part):
     slo_tpot: float = Field(0.1, gt=0, le=10**6, description="... and a time per output token up to this, s")
     power_interval: float = Field(1.0, ge=0.01, le=3600, description="resolution of power.csv, s")
     iterations: bool = Field(False, description="also write iterations.csv: one row per batch and stage")
+    compare_uncached: bool = Field(
+        False,
+        description="with a prefix cache: also serve the same requests without it, into without_prefix_cache, and "
+        "write what each request saves to prefix_savings.csv, J",
+    )
     out: Path = Field(Path("results/inference"), description="folder for the results")
 
 
@@ -137,15 +146,10 @@ def run(options: RunOptions) -> None:
     chosen, output = options.cluster, options.output
     groups = read_groups(chosen.fleet, options.serving) if chosen.fleet else [options.serving]
     plain = options.traffic.workload(options.seed)
+    if output.compare_uncached and all(serving.prefix_cache == "off" for serving in groups):
+        raise InputError("--compare-uncached: expected with --prefix-cache on or unlimited")
     workload = workload_from_plain(plain)
-    build = build_fleet if chosen.fleet else _build_one
-    cluster, facts = build(
-        groups,
-        router_name=chosen.router,
-        seed=options.seed,
-        bins_per_interval=BINS,
-        log=output.iterations,
-    )
+    cluster, facts = _build(options, groups)
     config = {
         "options": options.model_dump(mode="json"),
         "facts": facts,
@@ -154,20 +158,44 @@ def run(options: RunOptions) -> None:
     }
     with RunFolder(output.out) as folder:
         folder.write_json("config.json", config)
-        summary = run_to_end(
-            Driver(cluster, workload),
-            BINS * output.power_interval,
-            folder.path("."),
-            slo_ttft_s=output.slo_ttft,
-            slo_tpot_s=output.slo_tpot,
-            total_requests=options.traffic.count,
-            reached=folder.reached,
-        )
+        summary = _to_end(options, Driver(cluster, workload), folder, ".")
+        if output.compare_uncached:
+            uncached = [serving.model_copy(update={"prefix_cache": "off"}) for serving in groups]
+            again = Driver(_build(options, uncached)[0], workload_from_plain(plain))
+            without = _to_end(options, again, folder, WITHOUT)
+            saved = compare(folder.path("."), folder.path(WITHOUT), summary, without)
+            summary["prefix_cache"]["saved"] = saved
+            folder.write_json(f"{WITHOUT}/summary.json", without)
         summary["wall_s"] = time.perf_counter() - started
         folder.write_json("summary.json", summary)
         target = folder.finish()
     print(_table(summary, facts))
     print(f"results: {target}")
+
+
+def _build(options: RunOptions, groups: list[Serving]) -> tuple[Cluster, dict[str, Any]]:
+    build = build_fleet if options.cluster.fleet else _build_one
+    return build(
+        groups,
+        router_name=options.cluster.router,
+        seed=options.seed,
+        bins_per_interval=BINS,
+        log=options.output.iterations,
+    )
+
+
+def _to_end(options: RunOptions, driver: Driver, folder: RunFolder, name: str) -> dict[str, Any]:
+    """Run to the end, with the tables in the folder `name` of the run's."""
+    output = options.output
+    return run_to_end(
+        driver,
+        BINS * output.power_interval,
+        folder.path(name),
+        slo_ttft_s=output.slo_ttft,
+        slo_tpot_s=output.slo_tpot,
+        total_requests=options.traffic.count,
+        reached=folder.reached,
+    )
 
 
 def _build_one(groups: list[Serving], **settings: Any) -> tuple[Cluster, dict[str, Any]]:
@@ -209,6 +237,13 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             f"{energy['total'] / 3.6e6:.4g} kWh, {figure(s['energy_j_per_output_token'], 'J per output token')}",
         ),
     ]
+    if cache := s["prefix_cache"]:
+        ratios = [
+            0.0 if cache[name] is None else cache[name] for name in ("block_hit_ratio", "token_hit_ratio")
+        ]
+        rows.append(("prefix cache", f"{ratios[0]:.1%} of blocks hit, {ratios[1]:.1%} of prompt tokens"))
+        if "saved" in cache:
+            rows.append(("saved by it", f"{cache['saved']['saved_meter_j'] / 3.6e6:.4g} kWh of GPU energy"))
     if found := s["saturation"]:
         label = found["label"].upper() if found["label"] == "overloaded" else found["label"]
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"

@@ -16,6 +16,12 @@ a large prompt bears little of them. Restarted requests bear what they cost agai
 parking and waking took. `spread_idle` puts it on requests in proportion to the busy energy they caused, which leaves
 every ratio between them as it was; the alternative, by time in the system, would charge requests for queueing.
 
+**Prefix cache.** What a hit saves cannot be told from the run with hits alone: other requests run beside it, and
+batches fall differently. So the same requests are run twice, without and with the cache, and a request's saving is what
+it costs less (`savings`; below zero where it now shares its batches with fewer). With what idle costs less the savings
+are the difference of the two meters. What is spent on reading blocks that were found is `cached_j` of a request: of its
+prefill energy the part that attention to those tokens bears under the rule (nothing under ``tokens``).
+
 **Sum.** Requests finished and unfinished plus idle are the meter, to rounding (`residual`)."""
 
 from __future__ import annotations
@@ -127,3 +133,45 @@ def residual(table: pd.DataFrame, meter: Mapping[str, float]) -> float:
     """Requests plus idle minus the meter, relative to the meter, 1."""
     handed_out_j = float(table["busy_j"].sum()) + meter["idle_j"] + meter["transition_j"]
     return (handed_out_j - meter["meter_j"]) / meter["meter_j"] if meter["meter_j"] else handed_out_j
+
+
+def savings(
+    without: pd.DataFrame,
+    with_cache: pd.DataFrame,
+    meter_without: Mapping[str, float],
+    meter_with: Mapping[str, float],
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """What each request, and everything together, saves by the prefix cache: two runs of the same requests.
+
+    Parameters
+    ----------
+    without, with_cache
+        Of `request_table`.
+    meter_without, meter_with
+        Of `phases`.
+
+    Returns
+    -------
+    DataFrame
+        request_id, saved_prefill_j, saved_decode_j, saved_j.
+    dict
+        Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long) and
+        ``saved_meter_j``, the difference of the meters, which is their sum to rounding.
+
+    Raises
+    ------
+    ValueError
+        If the requests are not the same.
+    """
+    same = ["request_id", "prefill_tokens", "decode_tokens"]
+    if not without[same].reset_index(drop=True).equals(with_cache[same].reset_index(drop=True)):
+        raise ValueError("the two runs served different requests")
+    saved = pd.DataFrame({"request_id": without["request_id"].to_numpy()})
+    for name in ("prefill_j", "decode_j"):
+        saved[f"saved_{name}"] = without[name].to_numpy() - with_cache[name].to_numpy()
+    saved["saved_j"] = saved["saved_prefill_j"] + saved["saved_decode_j"]
+    sums = {name: float(saved[name].sum()) for name in ("saved_prefill_j", "saved_decode_j", "saved_j")}
+    idle = [meter["idle_j"] + meter["transition_j"] for meter in (meter_without, meter_with)]
+    sums["saved_idle_j"] = idle[0] - idle[1]
+    sums["saved_meter_j"] = meter_without["meter_j"] - meter_with["meter_j"]
+    return saved, sums

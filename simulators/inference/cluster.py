@@ -24,7 +24,7 @@ from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
-from simulators.inference.replica import Replica
+from simulators.inference.replica import NO_HASHES, Replica
 from simulators.inference.report import Report
 from simulators.inference.routing import Independent, Router
 from simulators.inference.threads import in_threads
@@ -55,6 +55,21 @@ def records_of(block: RequestBlock) -> Records:
         records[name] = np.nan
     records["target"] = block.prefill_tokens
     return records
+
+
+def hashes_of(block: RequestBlock, records: Records, hash_tokens: int) -> NDArray[np.int64]:
+    """The hashes of a block's requests one after the other; its records are told where theirs are.
+
+    A hash stands for `hash_tokens` tokens; the last one of a prompt for what is left of it.
+    """
+    if block.hash_ids is None or not len(block):
+        return NO_HASHES
+    counts = np.array([len(hashes) for hashes in block.hash_ids])
+    total = block.prefill_tokens + block.decode_tokens
+    beyond = counts * hash_tokens >= block.prefill_tokens + hash_tokens
+    records["table_at"] = np.cumsum(counts) - counts
+    records["hashed_tokens"] = np.minimum(counts * hash_tokens, np.where(beyond, total, block.prefill_tokens))
+    return np.concatenate((*block.hash_ids, NO_HASHES))
 
 
 class Cluster:
@@ -114,6 +129,7 @@ class Cluster:
         self._one_by_one = OneByOne(self.replicas, self.parking)
         self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
         self._interval = (0.0, 0.0)
+        self._hashes = NO_HASHES
         self._orders: list[tuple[float, Command]] = []
         self._loading: set[int] = set()
         self._loads: list[tuple[int, float]] = []
@@ -250,6 +266,9 @@ class Cluster:
             self._env.process(self._change(at, command))
         one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
         records = records_of(requests)
+        cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache]
+        if cached:
+            self._hashes = hashes_of(requests, records, cached[0])
         self.received += len(records)
         self._env.run(until=self._env.process(self._serve(records, one_by_one)))
         if self._env.now < until:
@@ -297,7 +316,7 @@ class Cluster:
         candidates, i = self.router.candidates(len(records)), 0
         while i < len(records):
             meters = self._bins, self._interval[0], self._width_s
-            args = (records, i, self._env.peek(), candidates, self._loading, *meters)
+            args = (records, self._hashes, i, self._env.peek(), candidates, self._loading, *meters)
             (i, why, number), refused = self._one_by_one.send(*args)
             self.rejected += refused
             if i == len(records):
@@ -364,5 +383,5 @@ class Cluster:
     def _admit(self, number: int, records: Records, first: int, last: int) -> None:
         """Queue `records[first:last]` at a replica; what could never run there is rejected."""
         records["replica"][first:last] = number
-        taken = self.replicas[number].enqueue(records, first, last)
+        taken = self.replicas[number].enqueue(records, first, last, self._hashes)
         self.rejected += last - first - taken

@@ -46,7 +46,18 @@ class Metrics:
         self.record = LatencyRecord(span_s)
         self._copies = int(copies) if copies == int(copies) else copies
         self._sums: dict[str, float] = dict.fromkeys(
-            ("prefill_j", "decode_j", "idle_j", "transition_j", "mfu_s", "mbu_s", "kv_s", "busy_s", "span_s"),
+            (
+                "prefill_j",
+                "decode_j",
+                "idle_j",
+                "transition_j",
+                "mfu_s",
+                "mbu_s",
+                "kv_s",
+                "busy_s",
+                "span_s",
+                "cached_j",
+            ),
             0.0,
         )
         self._counts: dict[str, float] = dict.fromkeys(
@@ -73,6 +84,7 @@ class Metrics:
         ):
             self._sums[name] += value
         finished = interval.finished
+        self._sums["cached_j"] += float(finished["cached_j"].sum())
         times = latencies(finished)
         self.record.add(finished, self._copies, times)
         self._wait(finished["released_at"], times["queueing_s"], finished["deferrable"])
@@ -182,6 +194,27 @@ class Metrics:
             },
             "energy_j_per_output_token": energy_j / n["decode_tokens"] if n["decode_tokens"] else None,
             "groups": self._groups(cluster),
+            "prefix_cache": self._prefix_cache(cluster),
+        }
+
+    def _prefix_cache(self, cluster: Cluster) -> dict[str, Any] | None:
+        """What the replicas' prefix caches spared; None without any.
+
+        A request counts once, when it is first admitted. Blocks are those that a hash stands for, the last one of a
+        prompt, which may not be full, among them.
+        """
+        cached = [r for r in cluster.replicas if r.capacity.cache]
+        if not cached:
+            return None
+        names = ("prompt_blocks", "hit_blocks", "prompt_tokens", "hit_tokens", "overwritten")
+        n = {name: sum(r.counter(name) for r in cached) for name in names}
+        return {
+            "block_tokens": cached[0].limits.hash_tokens,
+            "block_hit_ratio": n["hit_blocks"] / n["prompt_blocks"] if n["prompt_blocks"] else None,
+            "token_hit_ratio": n["hit_tokens"] / n["prompt_tokens"] if n["prompt_tokens"] else None,
+            "hit_tokens": n["hit_tokens"] * self._copies,
+            "evictions": n["overwritten"] * self._copies,
+            "reading_j": self._sums["cached_j"] * self._copies,
         }
 
     def _by_class(self, cluster: Cluster) -> dict[str, Any]:

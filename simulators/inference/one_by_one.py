@@ -81,6 +81,7 @@ class OneByOne:
     def send(
         self,
         records: Records,
+        hashes: NDArray[np.int64],
         first: int,
         before: float,
         candidates: NDArray[np.int64],
@@ -95,7 +96,7 @@ class OneByOne:
         ----------
         records
             In order of release; what could never run is left out.
-        first, before, candidates, bins, begins_at, width_s
+        hashes, first, before, candidates, bins, begins_at, width_s
             See `route.route`.
         loading
             Replicas that load their model.
@@ -111,10 +112,10 @@ class OneByOne:
             self._list()
             board = self._board(loading)
             if self._route is None:
-                arguments = (board, requests, 0, 0.0, candidates, bins, 0.0, 0.0)
+                arguments = (board, requests, hashes, 0, 0.0, candidates, bins, 0.0, 0.0)
                 self._route = resolved(route.route, self._entries, *arguments)
             upto, why, number = self._route(
-                self._entries, board, requests, first, before, candidates, bins, begins_at, width_s
+                self._entries, board, requests, hashes, first, before, candidates, bins, begins_at, width_s
             )
             for n, replica in enumerate(self._replicas):
                 replica.enqueued += int(board.taken[n])
@@ -122,9 +123,9 @@ class OneByOne:
             refused += int(board.refused.sum())
             first = upto
             if why == COLLECT:
-                self._replicas[number].collect()
+                self._replicas[number].relieve()
             elif why == GROW:
-                self._replicas[number].grow()
+                self._replicas[number].make_room(records, upto, upto + 1)
             else:
                 return Sent(upto, why, number), refused
 

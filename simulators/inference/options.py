@@ -57,6 +57,18 @@ class Serving(BaseModel):
         description="form a batch while the one before it runs, as vLLM does from 0.14 on: a new request waits for one "
         "more batch (vllm_v1)",
     )
+    prefix_cache: Literal["off", "on", "unlimited"] = Field(
+        "off",
+        description="reuse of what earlier requests left in the KV cache (vllm_v1; requests with hash_ids, as "
+        "Mooncake's): on as vLLM does it, the least recently used overwritten; unlimited: nothing known is ever "
+        "overwritten, a bound",
+    )
+    hash_tokens: int = Field(
+        512,
+        ge=1,
+        le=1_048_576,
+        description="tokens that one of a request's hash_ids stands for (Mooncake: 512), a multiple of --block-tokens",
+    )
     kv_blocks: int | None = Field(
         None, ge=1, le=10**9, description="KV blocks of a replica  [default: what the GPU's memory holds]"
     )

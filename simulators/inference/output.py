@@ -110,6 +110,7 @@ class _Files:
         self._power = _Csv(out / "power.csv")
         self._iterations = _Csv(out / "iterations.csv", lazy=True)
         self._waiting: Records = np.zeros(0, REQUEST)  # finished, but not all that arrived before are
+        self._cached = False
 
     def __enter__(self) -> _Files:
         return self
@@ -117,6 +118,7 @@ class _Files:
     def add(self, driver: Driver, interval: Interval, rows: int, width_s: float) -> None:
         """Write an interval: its first `rows` bins of `width_s`, its iterations and the requests whose turn it is."""
         cluster = driver.cluster
+        self._cached = any(r.capacity.cache for r in cluster.replicas)
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
         columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
@@ -139,6 +141,8 @@ class _Files:
         columns = {name: requests[name] for name in REQUEST_COLUMNS}
         columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
         columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
+        if self._cached:
+            columns |= {name: requests[name] for name in ("cached_tokens", "cached_j")}
         self._requests.write(columns)
 
     def __exit__(self, *_: object) -> None:

@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
+from simulators.inference.batching.prefix import enlarged
 from simulators.inference.batching.state import (
     ITERATION,
     REQUEST,
+    UNLIMITED,
     Limits,
     Records,
     capacity_for,
     grown,
     new_state,
     widened,
+    with_room,
 )
 from simulators.inference.compiled import readable, resolved
 from simulators.inference.power.cap import check_cap, check_clock
@@ -40,6 +43,9 @@ def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
         return 1.0, 0.0
     raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
 
+
+NO_HASHES = np.zeros(1, np.int64)
+"""Of requests of which nobody knows what is in them."""
 
 Tables = TypeVar("Tables", StageTables, PowerLaw)
 
@@ -131,7 +137,7 @@ class Replica:
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
-        self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), 0, 0)
+        self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), NO_HASHES, 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
         self._requests_j = resolved(meter.requests_j, self.state, limits, 0.0)
         self._finished: list[Records] = []
@@ -264,25 +270,40 @@ class Replica:
         live: Records = requests[used]
         return live
 
-    def enqueue(self, requests: Records, first: int, last: int) -> int:
+    def enqueue(self, requests: Records, first: int, last: int, hashes: NDArray[np.int64] = NO_HASHES) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.
+
+        For a prefix cache, `hashes` has those of each request from its `table_at` on, one for every `hash_tokens` of
+        its `hashed_tokens`.
 
         Returns
         -------
         int
             Requests taken; the others could never run and are refused.
         """
-        live = self.enqueued - self.completed
-        if live + last - first > len(self.state.requests):
-            self.grow(live + last - first)
-        taken = self._enqueue(self.state, self.limits, readable(requests), first, last)
+        self.make_room(requests, first, last)
+        taken = self._enqueue(self.state, self.limits, readable(requests), hashes, first, last)
         self.enqueued += taken
         return taken
 
-    def grow(self, least: int = 0) -> None:
-        """Have room for twice as many requests, and for `least`."""
+    def make_room(self, requests: Records, first: int, last: int) -> None:
+        """Have room for `requests[first:last]`, and for their tables if there is a prefix cache."""
+        least = self.enqueued - self.completed + last - first
+        if least > len(self.state.requests):
+            self.collect()
+            self.state = grown(self.state, max(2 * len(self.state.requests), least))
+        if self.capacity.cache:
+            r = requests[first:last]
+            tokens = r["prefill_tokens"] + r["decode_tokens"]
+            rows = int(np.sum(intake.table_rows(self.limits, r["hashed_tokens"], tokens)))
+            if int(self.counter("table_end")) + rows > len(self.state.spare):
+                self.state = with_room(self.state, rows)
+
+    def relieve(self) -> None:
+        """Empty the buffers that the loop found full; an unlimited prefix cache gets more blocks if it lacks some."""
         self.collect()
-        self.state = grown(self.state, max(2 * len(self.state.requests), least))
+        if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
+            self.state = enlarged(self.state, 2 * int(self.counter("blocks")))
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
@@ -293,7 +314,7 @@ class Replica:
                 *(bins, begins_at, width_s, until),
             )
             if status == loop.COLLECT:
-                self.collect()
+                self.relieve()
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""

@@ -127,6 +127,8 @@ def _limits(serving: Serving, blocks: int) -> Limits:
         watermark=serving.watermark,
         max_model_len=serving.max_model_len,
         ahead=serving.async_scheduling,
+        prefix_cache=serving.prefix_cache,
+        hash_tokens=serving.hash_tokens,
     )
 
 

@@ -32,6 +32,10 @@ class RequestBlock:
         Number in order of arrival at its source; -1 before it has one.
     released_at
         When it was let go to a cluster, s; its arrival unless a gate held it back.
+    hash_ids
+        What is in each prompt, for a prefix cache: arrays of whole numbers, each standing for equally many tokens and
+        all before them, the last one perhaps for fewer; where they go on beyond the prompt, for the output. None: not
+        known of any.
 
     Examples
     --------
@@ -50,6 +54,7 @@ class RequestBlock:
     tenant: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     request_id: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     released_at: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    hash_ids: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.arrived_at)
@@ -78,6 +83,7 @@ class RequestBlock:
             self.tenant[rows],
             self.request_id[rows],
             self.released_at[rows],
+            None if self.hash_ids is None else self.hash_ids[rows],
         )
 
     @classmethod
@@ -113,17 +119,32 @@ class RequestBlock:
             np.concatenate([b.tenant for b in blocks]),
             np.concatenate([b.request_id for b in blocks]),
             np.concatenate([b.released_at for b in blocks]),
+            None
+            if all(b.hash_ids is None for b in blocks)
+            else np.concatenate(
+                [ragged([_NONE] * len(b)) if b.hash_ids is None else b.hash_ids for b in blocks]
+            ),
         )
 
     def to_plain(self) -> dict[str, list[Any]]:
         """Columns as lists, to cross mosaik; an empty dictionary for no request."""
-        return {name: getattr(self, name).tolist() for name in _DTYPES} if len(self) else {}
+        if not len(self):
+            return {}
+        plain: dict[str, list[Any]] = {name: getattr(self, name).tolist() for name in _DTYPES}
+        if self.hash_ids is not None:
+            plain["hash_ids"] = [hashes.tolist() for hashes in self.hash_ids]
+        return plain
 
     @classmethod
     def from_plain(cls, parts: Sequence[Mapping[str, Sequence[Any]] | None]) -> RequestBlock:
         """The requests of several sources (`to_plain`), in order of their release."""
         blocks = [
-            cls(**{name: np.asarray(part[name], dtype=dtype) for name, dtype in _DTYPES.items()})
+            cls(
+                **{name: np.asarray(part[name], dtype=dtype) for name, dtype in _DTYPES.items()},
+                hash_ids=ragged([np.array(h, dtype=np.int64) for h in part["hash_ids"]])
+                if "hash_ids" in part
+                else None,
+            )
             for part in parts
             if part
         ]
@@ -133,6 +154,15 @@ class RequestBlock:
         return together[np.argsort(together.released_at, kind="stable")]
 
 
+def ragged(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.object_]:
+    """Arrays of different lengths as an array of them; shape (n,)."""
+    made = np.empty(len(rows), dtype=np.object_)
+    for number, row in enumerate(rows):  # not at once: NumPy would make rows of equal length one array
+        made[number] = row
+    return made
+
+
+_NONE = np.zeros(0, dtype=np.int64)
 _DTYPES: dict[str, Any] = {
     "arrived_at": np.float64,
     "prefill_tokens": np.int64,

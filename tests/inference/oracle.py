@@ -15,7 +15,7 @@ flight as there are stages, or nothing can be scheduled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 
 import simpy
@@ -23,6 +23,7 @@ import simpy
 from simulators.inference.timing.tables import StageTables
 
 from .oracle_clock import Busy, Clock, Part, line
+from .oracle_prefix import Block, Blocks
 
 
 @dataclass(eq=False)
@@ -43,6 +44,11 @@ class Request:
     completed_at: float = math.nan
     prefill_j: float = 0.0
     decode_j: float = 0.0
+    hashes: tuple[int, ...] = ()
+    hashed_tokens: int = 0
+    hit_tokens: int = 0
+    cached_tokens: int = 0
+    cached_j: float = 0.0
 
     def __post_init__(self) -> None:
         self.target = self.prompt
@@ -92,6 +98,8 @@ class Server:
     max_model_len: int = 4096
     chunked: bool = True
     ahead: bool = False
+    prefix_cache: str = "off"
+    hash_tokens: int = 512
     gpus: int = 1
     attribution: str = "work"
     queue: list[Request] = field(default_factory=list)
@@ -103,6 +111,10 @@ class Server:
 
     def __post_init__(self) -> None:
         self.free_blocks = self.total_blocks
+        self.cache: Blocks | None = None
+        if self.prefix_cache != "off":
+            unlimited = self.prefix_cache == "unlimited"
+            self.cache = Blocks(self.total_blocks, self.block_tokens, self.hash_tokens, unlimited)
         self.kept_free = 0
         if self.scheduler in ("vllm", "sarathi"):
             self.kept_free = int(self.watermark * self.total_blocks)
@@ -220,6 +232,9 @@ class Server:
             request.processed += part.tokens
             if part.is_prefill:
                 request.prefill_j += batch_j * self.work(part) / whole
+                if self.attribution == "work":
+                    pairs = part.tokens * request.hit_tokens
+                    request.cached_j += batch_j * self.tables.flops_per_pair * pairs / whole
                 if request.processed == request.target:
                     request.prefilled = True
                     request.processed += 1
@@ -251,10 +266,18 @@ class Server:
         if request.blocks == 0:
             self.holders += 1
         request.blocks += blocks
-        self.free_blocks -= blocks
+        if self.cache:
+            self.cache.take(request, blocks)
+            self.free_blocks = self.cache.free
+        else:
+            self.free_blocks -= blocks
 
     def give_back(self, request: Request) -> None:
-        self.free_blocks += request.blocks
+        if self.cache:
+            self.cache.give_back(request)
+            self.free_blocks = self.cache.free
+        else:
+            self.free_blocks += request.blocks
         request.blocks = 0
         self.holders -= 1
 
@@ -266,6 +289,32 @@ class Server:
         request.prefilled = False
         request.restarts += 1
         self.queue.insert(0, request)
+
+    def keys(self, request: Request, blocks: int) -> list[Hashable]:
+        assert self.cache
+        given = (request, request.hashes, request.hashed_tokens)
+        return [self.cache.key(*given, number) for number in range(blocks)]
+
+    def found(self, request: Request) -> list[Block]:
+        """The blocks at its start that are known; its last token is always computed."""
+        if not self.cache:
+            return []
+        return self.cache.prefix(self.keys(request, (request.target - 1) // self.block_tokens))
+
+    def share(self, request: Request, found: list[Block]) -> None:
+        if not self.cache:
+            return
+        self.cache.touch(request, found)
+        self.free_blocks = self.cache.free
+        self.holders += 1 if found else 0
+        request.blocks = len(found)
+        request.processed = request.hit_tokens = len(found) * self.block_tokens
+        if math.isnan(request.scheduled_at):
+            request.cached_tokens = request.hit_tokens
+
+    def fill(self, request: Request, written: int) -> None:
+        if self.cache:
+            self.cache.fill(request, self.keys(request, written // self.block_tokens))
 
     def admit_head(self, blocks: int) -> Request:
         request = self.queue.pop(0)
@@ -356,6 +405,7 @@ class Server:
                     break
             else:
                 self.take(request, needed)
+                self.fill(request, written)
                 batch.append((request, chunk))
                 budget -= chunk
         seen_until, slots = math.inf, self.batch_cap
@@ -370,16 +420,23 @@ class Server:
             and len(batch) < self.micro_batch
             and self.holders < slots
         ):
-            length = self.queue[0].target
+            found = self.found(self.queue[0])
+            hit = len(found) * self.block_tokens
+            length = self.queue[0].target - hit
             if self.chunked:
                 chunk = min(length, budget)
             elif length <= budget or not batch:
                 chunk = length
             else:
                 break
-            if self.blocks_of(chunk) > self.free_blocks:
+            needed = self.blocks_of(hit + chunk) - len(found)
+            if needed + sum(block.holders == 0 for block in found) > self.free_blocks:
                 break
-            batch.append((self.admit_head(self.blocks_of(chunk)), chunk))
+            request = self.queue.pop(0)
+            self.share(request, found)
+            self.take(request, needed)
+            self.fill(request, hit + chunk)
+            batch.append((request, chunk))
             budget -= chunk
         return batch
 

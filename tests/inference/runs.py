@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from simulators.inference.batching.policies import limits_for
-from simulators.inference.batching.state import REQUEST, RecordArray
+from simulators.inference.batching.prefix import cache_of
+from simulators.inference.batching.state import OFF, REFS, REQUEST, RecordArray
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
 from simulators.inference.power.law import ENERGY, PowerLaw, busy_power_w
 from simulators.inference.power.laws import constant_law
-from simulators.inference.replica import Replica
+from simulators.inference.replica import NO_HASHES, Replica
 from simulators.inference.timing.seconds import along
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.quantities.commands import Release
@@ -46,7 +47,18 @@ class Run:
     """Bounds of the bins, s."""
 
 
-def records(jobs: Sequence[Job]) -> RecordArray:
+@dataclass(frozen=True)
+class Hashes:
+    """What is known of each job's content, for the prefix cache: hashes, and the tokens they stand for."""
+
+    of: Sequence[tuple[int, ...]]
+    tokens: Sequence[int]
+
+    def flat(self) -> np.ndarray:
+        return np.array([h for hashes in self.of for h in hashes] or [0], np.int64)
+
+
+def records(jobs: Sequence[Job], hashes: Hashes | None = None) -> RecordArray:
     """Jobs as `REQUEST` records, numbered in order."""
     rows = np.zeros(len(jobs), REQUEST).view(np.recarray)
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
@@ -57,6 +69,10 @@ def records(jobs: Sequence[Job]) -> RecordArray:
         rows[i]["arrived_at"] = rows[i]["released_at"] = arrived_at
         rows[i]["prefill_tokens"] = rows[i]["target"] = prompt
         rows[i]["decode_tokens"] = output
+    if hashes:
+        counts = [len(h) for h in hashes.of]
+        rows["table_at"] = np.cumsum(counts) - counts
+        rows["hashed_tokens"] = hashes.tokens
     return rows
 
 
@@ -68,25 +84,27 @@ def run_replica(
     cuts: Iterable[float] = (),
     just_in_time: bool = False,
     last_step: int = 10**6,
+    hashes: Hashes | None = None,
 ) -> Run:
     """Run until all jobs are done, step by step.
 
     `width_s` is the width of the meter's bins, which divides `step_s`; `cuts` are further times at which `advance`
     returns; with `just_in_time` a job is handed over only in the step in which it arrives.
     """
-    rows = records(jobs)
+    rows = records(jobs, hashes)
+    flat = hashes.flat() if hashes else NO_HASHES
     count = 1 if width_s is None else round(step_s / width_s)
     width = step_s if width_s is None else width_s
     cuts = sorted(cuts)
     meters = []
     metered_j = 0.0
-    taken = 0 if just_in_time else replica.enqueue(rows, 0, len(rows))
+    taken = 0 if just_in_time else replica.enqueue(rows, 0, len(rows), flat)
     for step in range(last_step + 1):
         assert step < last_step, "something waits for ever"
         begin, end = step * step_s, (step + 1) * step_s
         if just_in_time:
             first, last = np.searchsorted(rows["arrived_at"], (begin, end))
-            taken += replica.enqueue(rows, int(first), int(last))
+            taken += replica.enqueue(rows, int(first), int(last), flat)
         bins = np.zeros((count, 5))
         for until in [t for t in cuts if begin < t < end] + [end]:
             replica.advance(until, bins, begin, width)
@@ -115,13 +133,24 @@ def assert_conserved(replica: Replica, taken: int, metered_j: float, now: float)
     replica._finished.append(finished)
     on_finished_j = finished["prefill_j"].sum() + finished["decode_j"].sum()
     np.testing.assert_allclose(on_finished_j + replica.requests_j(now), metered_j, rtol=1e-12, atol=0)
-    assert state.requests["blocks"].sum() == replica.limits.total_blocks - c.free_blocks
+    in_use = replica.limits.total_blocks - c.free_blocks
+    if replica.limits.cache == OFF:
+        assert state.requests["blocks"].sum() == in_use
+    else:
+        refs = cache_of(state)[:, REFS]
+        assert state.requests["blocks"].sum() == refs.sum()
+        assert np.count_nonzero(refs) == in_use
     assert replica.enqueued == taken == replica.completed + replica.running + replica.waiting + c.inbox_size
 
 
-def run_oracle(server: Server, jobs: Sequence[Job]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def run_oracle(
+    server: Server, jobs: Sequence[Job], hashes: Hashes | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and iterations, in the form of `Run`'s."""
     requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    if hashes:
+        for request, known, tokens in zip(requests, hashes.of, hashes.tokens, strict=True):
+            request.hashes, request.hashed_tokens = known, tokens
     requests = [r for r in requests if server.could_run(r)]
     done = server.run(requests)
     assert len(done) == len(requests), "something waits for ever"
@@ -158,6 +187,7 @@ def both(
     attribution: str = "work",
     drive: dict[str, Any] | None = None,
     built_with: int | None = None,
+    hashes: Hashes | None = None,
     **options: Any,
 ) -> tuple[Run, Server]:
     """Run both, assert that they agree in everything, and return them for further questions.
@@ -177,8 +207,8 @@ def both(
         attribution=attribution,
         **options,
     )
-    run = run_replica(replica, jobs, **(drive or {}))
-    requests, iterations = run_oracle(server, jobs)
+    run = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
+    requests, iterations = run_oracle(server, jobs, hashes)
     assert list(run.requests.index) == list(requests.index)
     if len(requests) == 0:
         return run, server
@@ -189,7 +219,7 @@ def both(
     replica = Replica(limits, tables, law, gpus=gpus, attribution=attribution)
     if built_with:
         replica.batch_cap = options["batch_cap"]
-    quick = run_replica(replica, jobs, **(drive or {}))
+    quick = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
     assert_same_requests(quick.requests, requests)
     assert_same_totals(quick, server, iterations)
     return run, server
@@ -207,7 +237,8 @@ def assert_same_iterations(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
 def assert_same_requests(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
     assert list(ours.index) == list(theirs.index)
     assert list(ours.restarts) == list(theirs.restarts)
-    for name in ("scheduled_at", "prefill_completed_at", "completed_at", "prefill_j", "decode_j"):
+    assert list(ours.cached_tokens) == list(theirs.cached_tokens)
+    for name in ("scheduled_at", "prefill_completed_at", "completed_at", "prefill_j", "decode_j", "cached_j"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
@@ -228,6 +259,9 @@ def assert_same_totals(run: Run, server: Server, iterations: pd.DataFrame) -> No
     assert c.evictions == run.requests.restarts.sum()
     assert c.batches == server.batches
     assert c.batch_sizes == by_batch.batch_size.sum()
+    if server.cache:
+        assert c.overwritten == server.cache.overwritten
+        assert c.hit_tokens == run.requests.cached_tokens.sum()
     assert c.prefill_tokens == by_batch.prefill_tokens.sum()
     assert run.replica.outstanding == run.replica.running == run.replica.waiting == 0
 

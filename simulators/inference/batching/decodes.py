@@ -9,7 +9,8 @@ from simulators.inference.batching.cost import cell_of, on_line, stage_constants
 from simulators.inference.batching.intake import take_arrivals
 from simulators.inference.batching.meter import log_iteration, meter
 from simulators.inference.batching.moves import blocks_for
-from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, Limits, State
+from simulators.inference.batching.prefix import fill, take
+from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, OFF, Limits, State
 from simulators.inference.batching.stretch import (
     SHORTEST,
     blocks_on_the_way,
@@ -143,7 +144,8 @@ def run_decodes(
     c.formed_at = began
     c.landed_at = c.now
     c.landed = 0
-    c.free_blocks -= used
+    if limits.cache == OFF:
+        c.free_blocks -= used
     c.decode_tokens += done * size
     c.batch_sizes += done * size
     c.attributed_j += energy_j
@@ -154,5 +156,14 @@ def run_decodes(
         r.processed += done
         if limits.reserve_blocks == 0:
             # the blocks of iterations 2..done; the one after takes its own when it is formed
-            r.blocks = max(r.blocks, blocks_for(r.processed - 1, limits))
+            blocks = max(r.blocks, blocks_for(r.processed - 1, limits))
+            if limits.cache == OFF:
+                r.blocks = blocks
+            else:
+                # all are taken before any is asked for, so it does not matter who took which
+                slot = state.members[flight, i]
+                if blocks > r.blocks:
+                    take(state, limits, slot, blocks - r.blocks)
+                if (r.processed - done) // limits.block_tokens < (r.processed - 1) // limits.block_tokens:
+                    fill(state, limits, slot, r.processed - done, r.processed - 1)
     return done

@@ -7,7 +7,8 @@ import numpy as np
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import release
-from simulators.inference.batching.state import Limits, State
+from simulators.inference.batching.prefix import give_back
+from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
@@ -71,7 +72,7 @@ def launch(
 
 
 @compiled
-def land(state: State, split: tuple[float, float], flight: int) -> None:
+def land(state: State, limits: Limits, split: tuple[float, float], flight: int) -> None:
     """End a batch: every member has its tokens and its energy; finished ones leave, the others are ready again."""
     c = state.counters[0]
     f = state.flights[flight]
@@ -89,6 +90,8 @@ def land(state: State, split: tuple[float, float], flight: int) -> None:
             c.decode_tokens += 1
         else:
             r.prefill_j += joules
+            if r.hit_tokens > 0:
+                r.cached_j += per_weight * split[1] * q * r.hit_tokens
             c.prefill_tokens += q
             if r.processed == r.target:
                 r.prefilled = 1
@@ -98,6 +101,8 @@ def land(state: State, split: tuple[float, float], flight: int) -> None:
                     r.prefill_completed_at = c.now
         if r.processed == r.prefill_tokens + r.decode_tokens:
             r.completed_at = c.now
+            if limits.cache != OFF:
+                give_back(state, limits, slot, True)
             release(state, slot)
             state.finished[c.finished] = r
             c.finished += 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from simulators.inference.batching.moves import blocks_for, queue_push
-from simulators.inference.batching.state import Limits, RecordArray, State
+from simulators.inference.batching.state import OFF, Limits, RecordArray, State
 from simulators.inference.compiled import compiled
 
 
@@ -22,8 +25,45 @@ def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> boo
 
 
 @compiled
-def enqueue(state: State, limits: Limits, requests: RecordArray, first: int, last: int) -> int:
+def table_rows(limits: Limits, hashed_tokens: Any, tokens: Any) -> Any:
+    """Rows of `spare` that requests of `tokens` tokens take with a prefix cache: their hashes, their blocks."""
+    return -(-hashed_tokens // limits.hash_tokens) - (-tokens // limits.block_tokens)
+
+
+@compiled
+def has_room(state: State, limits: Limits, requests: RecordArray, i: int) -> bool:
+    """Whether `enqueue` has room for a request, and for its table if there is a prefix cache."""
+    c = state.counters[0]
+    if c.free_slots == 0:
+        return False
+    if limits.cache == OFF:
+        return True
+    r = requests[i]
+    rows = table_rows(limits, r.hashed_tokens, r.prefill_tokens + r.decode_tokens)
+    return bool(c.table_end + rows <= len(state.spare))
+
+
+@compiled
+def begin_table(state: State, limits: Limits, slot: int, hashes: NDArray[np.int64]) -> None:
+    """Put a request's hashes into `spare`, and leave room for its blocks."""
+    c = state.counters[0]
+    r = state.requests[slot]
+    for i in range(-(-r.hashed_tokens // limits.hash_tokens)):
+        state.spare[c.table_end + i] = hashes[r.table_at + i]
+    r.table_at = c.table_end
+    r.table_rows = table_rows(limits, r.hashed_tokens, r.prefill_tokens + r.decode_tokens)
+    c.table_end += r.table_rows
+    r.serial = c.serial
+    c.serial += 1
+
+
+@compiled
+def enqueue(
+    state: State, limits: Limits, requests: RecordArray, hashes: NDArray[np.int64], first: int, last: int
+) -> int:
     """Put `requests[first:last]` into the inbox, which must have room; refuse what can never run.
+
+    With a prefix cache the hashes of a request stand in `hashes` from its `table_at` on, and `spare` must have room.
 
     Returns
     -------
@@ -37,6 +77,8 @@ def enqueue(state: State, limits: Limits, requests: RecordArray, first: int, las
             c.free_slots -= 1
             slot = state.free[c.free_slots]
             state.requests[slot] = requests[i]
+            if limits.cache != OFF:
+                begin_table(state, limits, slot, hashes)
             state.inbox[(c.inbox_head + c.inbox_size) % len(state.inbox)] = slot
             c.inbox_size += 1
             taken += 1

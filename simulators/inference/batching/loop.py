@@ -18,7 +18,7 @@ from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
 from simulators.inference.batching.policies import ORCA, SARATHI, STATIC, VLLM, VLLM_V1
 from simulators.inference.batching.sarathi import form_sarathi
-from simulators.inference.batching.state import Limits, State
+from simulators.inference.batching.state import OFF, UNLIMITED, Limits, State
 from simulators.inference.batching.static import form_static
 from simulators.inference.batching.vllm import form_vllm
 from simulators.inference.batching.vllm_v1 import form_vllm_v1
@@ -80,7 +80,7 @@ def end_batch(
     flight = c.flight_head
     for stage in range(limits.stages):
         meter(bins, begins_at, width_s, segment(state, flight, stage))
-    land(state, split, flight)
+    land(state, limits, split, flight)
     c.flight_head = (flight + 1) % limits.stages
     c.flights -= 1
 
@@ -126,6 +126,18 @@ def decode_ahead(
 
 
 @compiled
+def hits_may_change(state: State, limits: Limits, flight: int) -> bool:
+    """Whether the first of the queue may be let in while nobody leaves, as what it finds in the prefix cache changes.
+
+    Decodes overwrite blocks that it would have taken over, and may fill some that it asks for.
+    """
+    c = state.counters[0]
+    if limits.cache == OFF or c.queue_size == 0:
+        return False
+    return bool(c.holding < limits.max_requests and state.flights[flight].members < limits.max_batch)
+
+
+@compiled
 def form_batches(
     state: State,
     limits: Limits,
@@ -143,11 +155,13 @@ def form_batches(
     Returns
     -------
     bool
-        False if `log` is nearly full: batches may still have to be formed.
+        False if `log` is nearly full, or an unlimited cache: batches may still have to be formed.
     """
     c = state.counters[0]
     while c.flights < limits.stages and c.now >= c.serves_from:
         if c.log_on == 1 and c.logged + limits.stages > len(state.log):
+            return False
+        if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
             return False
         flight = (c.flight_head + c.flights) % limits.stages
         f = state.flights[flight]
@@ -163,6 +177,7 @@ def form_batches(
         if (
             alone
             and c.held_back == 0
+            and not hits_may_change(state, limits, flight)
             and decode_ahead(
                 state, limits, tables, law, split, gpus, flight, work[0], bins, begins_at, width_s, until
             )
@@ -206,7 +221,8 @@ def advance(
     Returns
     -------
     tuple
-        `DONE`, or `COLLECT` when `finished` or `log` is nearly full; and the requests completed so far.
+        `DONE`, or `COLLECT` when `finished`, `log` or an unlimited cache is nearly full; and the requests completed
+        so far.
     """
     c = state.counters[0]
     while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simulators.errors import InputError
-from simulators.inference.batching.state import Limits
+from simulators.inference.batching.state import OFF, ON, UNLIMITED, Limits
 
 VLLM, VLLM_V1, SARATHI, ORCA, STATIC = range(5)
 
@@ -36,6 +36,7 @@ POLICIES = {
     "static": Policy(STATIC, None, reserves=True),
 }
 
+CACHES = {"off": OFF, "on": ON, "unlimited": UNLIMITED}
 UNBOUNDED = 2**62
 
 
@@ -52,6 +53,8 @@ def limits_for(
     max_model_len: int = 4096,
     chunked: bool = True,
     ahead: bool = False,
+    prefix_cache: str = "off",
+    hash_tokens: int = 512,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -77,6 +80,10 @@ def limits_for(
         vLLM v1: whether prompts may be cut.
     ahead
         vLLM v1: whether a batch is formed while the one before it runs.
+    prefix_cache
+        vLLM v1: ``off``, ``on`` or ``unlimited`` (what is known is never overwritten).
+    hash_tokens
+        Tokens that one hash of a request stands for.
 
     Raises
     ------
@@ -88,6 +95,7 @@ def limits_for(
     policy = POLICIES[scheduler]
     if ahead and (scheduler != "vllm_v1" or stages > 1):
         raise InputError("--async-scheduling: expected with --scheduler vllm_v1 and one pipeline stage")
+    cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
     _check_bounds(
         batch_cap=batch_cap,
         max_batch_tokens=max_batch_tokens,
@@ -113,7 +121,25 @@ def limits_for(
         reserve_blocks=reserve,
         whole_prompts=int(scheduler == "vllm" or (scheduler == "vllm_v1" and not chunked)),
         ahead=int(ahead),
+        cache=cache,
+        hash_tokens=hash_tokens,
     )
+
+
+def _cache(name: str, scheduler: str, block_tokens: int, hash_tokens: int) -> int:
+    """The code of a prefix cache, if the policy has one and a hash stands for whole blocks."""
+    if name not in CACHES:
+        raise InputError(f"--prefix-cache {name}: unknown, expected one of {', '.join(CACHES)}")
+    if CACHES[name] == OFF:
+        return OFF
+    if scheduler != "vllm_v1":
+        raise InputError(f"--prefix-cache {name}: expected with --scheduler vllm_v1, not {scheduler}")
+    if hash_tokens % block_tokens:
+        raise InputError(
+            f"--block-tokens {block_tokens}: with a prefix cache expected a divisor of the {hash_tokens} tokens that a "
+            "hash of a request stands for"
+        )
+    return CACHES[name]
 
 
 def _check_bounds(

@@ -13,7 +13,7 @@ import numpy as np
 from numba.typed import List
 from numpy.typing import NDArray
 
-from simulators.inference.batching.intake import enqueue
+from simulators.inference.batching.intake import enqueue, has_room
 from simulators.inference.batching.loop import COLLECT as TO_COLLECT
 from simulators.inference.batching.loop import advance, next_event_s
 from simulators.inference.batching.state import Limits, RecordArray, State
@@ -223,6 +223,7 @@ def route(
     entries: Entries,
     board: Board,
     requests: RecordArray,
+    hashes: NDArray[np.int64],
     first: int,
     before: float,
     candidates: NDArray[np.int64],
@@ -238,6 +239,8 @@ def route(
         The replicas. `done_from`, `idle_since` are made here.
     requests
         In order of release; who serves each is written into them.
+    hashes
+        Of all of them, see `intake.enqueue`.
     first
         The first that is not sent.
     before
@@ -275,10 +278,10 @@ def route(
         if board.does[n] >= AWAY:
             return i, WAKE, n
         state, limits, _, _, _, _ = entries[n]
-        if state.counters[0].free_slots == 0:
+        if not has_room(state, limits, requests, i):
             return i, GROW, n
         requests[i].replica = n
-        if enqueue(state, limits, requests, i, i + 1) == 0:
+        if enqueue(state, limits, requests, hashes, i, i + 1) == 0:
             board.refused[n] += 1
             continue
         board.taken[n] += 1

@@ -33,8 +33,27 @@ REQUEST = np.dtype(
         ("replica", np.int64),
         ("tenant", np.int64),
         ("deadline", np.float64),  # s, when it must be complete; inf: none
+        ("serial", np.int64),  # number at its replica
+        ("table_at", np.int64),  # with a prefix cache, in `spare`: its hashes, then the blocks it holds
+        ("table_rows", np.int64),
+        ("hashed_tokens", np.int64),  # tokens of prompt and output that its hashes stand for
+        ("hit_tokens", np.int64),  # found in the prefix cache when it was admitted
+        ("cached_tokens", np.int64),  # ... for the first time
+        ("cached_j", np.float64),  # of prefill_j: attention to tokens that were found, J
     ]
 )
+
+# columns of the KV blocks of a prefix cache: what a block is known by (NO_KEY: not known), how many requests hold it,
+# its neighbours among those that may be reused, the next one in its bucket, and the first block of the bucket of this
+# row's number; -1: none
+KEY, REFS, BEFORE, AFTER, CHAINED, BUCKET = range(6)
+COLUMNS = 6
+
+NO_KEY = np.iinfo(np.int64).max
+PRIVATE = 2**24
+"""Blocks of one request that its private keys tell apart."""
+OFF, ON, UNLIMITED = range(3)
+"""Values of `Limits.cache`."""
 
 FLIGHT = np.dtype(
     [
@@ -109,6 +128,18 @@ COUNTERS = np.dtype(
         ("batch_sizes", np.int64),  # sum over batches, for the mean
         ("prefill_tokens", np.int64),  # processed, recomputed ones included
         ("decode_tokens", np.int64),  # produced
+        # of a prefix cache
+        ("serial", np.int64),  # of the next request
+        ("blocks", np.int64),  # kept one by one
+        ("table_end", np.int64),  # `spare` is in use up to here
+        ("reuse_first", np.int64),  # the block to be overwritten next; -1: none
+        ("reuse_last", np.int64),
+        ("reusable", np.int64),
+        ("overwritten", np.int64),  # blocks that were known
+        ("prompt_tokens", np.int64),  # of requests admitted for the first time
+        ("hit_tokens", np.int64),
+        ("prompt_blocks", np.int64),  # of `hash_tokens`, the last one not full
+        ("hit_blocks", np.int64),
     ]
 )
 
@@ -123,13 +154,20 @@ RecordArray = Any
 
 
 class State(NamedTuple):
-    """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots."""
+    """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots.
+
+    With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, then for each request that is not
+    finished its hashes and the numbers of the blocks it holds. An array of its own, empty in most runs, would cost
+    all of them a tenth of their speed.
+    """
 
     requests: RecordArray  # (slots,) REQUEST
     inbox: NDArray[np.int64]  # (slots,) ring, by time of release
     queue: NDArray[np.int64]  # (slots,) ring, first come first served; evicted ones return to its front
     ready: NDArray[np.int64]  # (batch limit,) running requests that are in no batch now
-    spare: NDArray[np.int64]  # (batch limit,) scratch for the policies
+    spare: NDArray[
+        np.int64
+    ]  # (batch limit,) scratch for the policies; behind it what a prefix cache knows, see below
     free: NDArray[np.int64]  # (slots,) stack of unused slots
     flights: RecordArray  # (stages,) FLIGHT, ring in order of formation
     members: NDArray[np.int64]  # (stages, batch limit) slots of each flight
@@ -152,11 +190,14 @@ class Capacity(NamedTuple):
         KV blocks: every running request holds at least one, so no more can run.
     batch
         Requests the arrays have room for at present; `widened` makes more, up to `total_blocks`.
+    cache
+        Whether blocks are kept one by one, for a prefix cache.
     """
 
     stages: int
     total_blocks: int
     batch: int
+    cache: bool = False
 
 
 class Limits(NamedTuple):
@@ -186,6 +227,10 @@ class Limits(NamedTuple):
         1 if a prompt is never cut to fit the budget.
     ahead
         1 if a batch is formed while the one before it runs: who arrives or leaves meanwhile counts one batch later.
+    cache
+        Prefix cache: `OFF`, `ON` or `UNLIMITED`.
+    hash_tokens
+        Tokens that one hash of a request stands for; a multiple of `block_tokens`.
     """
 
     policy: int
@@ -199,11 +244,24 @@ class Limits(NamedTuple):
     reserve_blocks: int
     whole_prompts: int
     ahead: int = 0
+    cache: int = OFF
+    hash_tokens: int = 512
 
 
 def capacity_for(limits: Limits) -> Capacity:
     """Room for the batches that limits allow."""
-    return Capacity(limits.stages, limits.total_blocks, max(limits.max_requests, limits.max_batch))
+    batch = max(limits.max_requests, limits.max_batch)
+    return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF)
+
+
+def empty_cache(blocks: int) -> NDArray[np.int64]:
+    """So many KV blocks of which none is known, to be reused in the order of their numbers; shape (blocks, columns)."""
+    cache = np.full((blocks, COLUMNS), -1)
+    cache[:, KEY] = NO_KEY
+    cache[:, REFS] = 0
+    cache[:, BEFORE] = np.arange(-1, blocks - 1)
+    cache[:-1, AFTER] = np.arange(1, blocks)
+    return cache
 
 
 def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
@@ -228,12 +286,18 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].free_blocks = capacity.total_blocks
     counters[0].free_slots = slots
     counters[0].log_on = int(log)
+    blocks = capacity.total_blocks if capacity.cache else 0
+    counters[0].reuse_first = min(blocks, 1) - 1
+    counters[0].reuse_last = blocks - 1
+    counters[0].reusable = counters[0].blocks = blocks
+    spare = np.concatenate((np.zeros(batch, np.int64), empty_cache(blocks).ravel()))
+    counters[0].table_end = len(spare)
     return State(
         requests=np.zeros(slots, REQUEST).view(np.recarray),
         inbox=np.zeros(slots, np.int64),
         queue=np.zeros(slots, np.int64),
         ready=np.zeros(batch, np.int64),
-        spare=np.zeros(batch, np.int64),
+        spare=spare,
         free=np.arange(slots, dtype=np.int64)[::-1].copy(),
         flights=np.zeros(stages, FLIGHT).view(np.recarray),
         members=np.zeros((stages, batch), np.int64),
@@ -273,10 +337,33 @@ def widened(state: State, batch: int) -> State:
 
     finished = np.zeros(max(len(state.finished), 2 * width), REQUEST).view(np.recarray)
     finished[: len(state.finished)] = state.finished
+    behind = len(state.ready)
+    state.requests["table_at"] += width - behind
+    state.counters[0].table_end += width - behind
     return state._replace(
         ready=wider(state.ready),
-        spare=wider(state.spare),
+        spare=np.concatenate((np.zeros(width, np.int64), state.spare[behind:])),
         members=wider(state.members),
         chunks=wider(state.chunks),
         finished=finished,
     )
+
+
+def with_room(state: State, rows: int) -> State:
+    """The same replica with room for the tables of requests that take `rows` rows more, at the end of `spare`.
+
+    What finished requests have left is closed up first.
+    """
+    c = state.counters[0]
+    start = len(state.ready) + COLUMNS * int(c.blocks)
+    live = np.ones(len(state.requests), bool)
+    live[state.free[: c.free_slots]] = False
+    table_at = state.requests["table_at"]
+    slots = np.flatnonzero(live)
+    slots = slots[np.argsort(table_at[slots], kind="stable")]
+    lengths = state.requests["table_rows"][slots]
+    kept = [state.spare[at : at + rows] for at, rows in zip(table_at[slots], lengths, strict=True)]
+    table_at[slots] = start + np.cumsum(lengths) - lengths
+    c.table_end = start + lengths.sum()
+    room = np.zeros(int(c.table_end - start) + 2 * rows, np.int64)
+    return state._replace(spare=np.concatenate((state.spare[:start], *kept, room)))

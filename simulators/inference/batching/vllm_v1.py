@@ -11,7 +11,8 @@ from simulators.inference.batching.moves import (
     queue_pop,
     sort_by_release,
 )
-from simulators.inference.batching.state import Limits, State
+from simulators.inference.batching.prefix import fill, give_back, matched, share, take
+from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 
 
@@ -26,6 +27,17 @@ def known_before(state: State) -> int:
             break
         known += 1
     return known
+
+
+@compiled
+def grow(state: State, limits: Limits, slot: int, blocks: int, chunk: int) -> None:
+    """With a prefix cache: take the blocks of this batch; those that it fills are known from now on.
+
+    `chunk` are the tokens of a prompt, 0 for a decode, whose token `processed` counts already.
+    """
+    take(state, limits, slot, blocks)
+    r = state.requests[slot]
+    fill(state, limits, slot, r.processed - (1 if chunk == 0 else 0), r.processed + chunk)
 
 
 @compiled
@@ -64,12 +76,18 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 victim = slot
                 evicted = True
             v = state.requests[victim]
+            if limits.cache != OFF:
+                give_back(state, limits, victim, False)
             evict(state, victim, max(v.target, v.processed))
             if evicted:
                 break
         if not evicted:
-            r.blocks += blocks
-            c.free_blocks -= blocks
+            if limits.cache != OFF:
+                if blocks > 0 or r.prefilled == 0 or r.processed % limits.block_tokens == 0:
+                    grow(state, limits, slot, blocks, 0 if r.prefilled == 1 else chunk)
+            else:
+                r.blocks += blocks
+                c.free_blocks -= blocks
             put(state, flight, slot, chunk)
     for i in range(left):
         state.ready[i] = state.spare[i]
@@ -85,15 +103,26 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     while known > 0 and c.holding < slots and f.members < limits.max_batch:
         slot = queue_front(state)
         known -= 1
-        prompt = state.requests[slot].target
+        if f.tokens >= limits.max_tokens:
+            break
+        found, held = 0, 0
+        if limits.cache != OFF:
+            found, held = matched(state, limits, slot)
+        hit = found * limits.block_tokens
+        prompt = state.requests[slot].target - hit
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:
             if chunk < prompt and f.members > 0:
                 break
             chunk = prompt
-        blocks = blocks_for(chunk, limits)
-        if chunk <= 0 or c.free_blocks - blocks < limits.watermark:
+        blocks = blocks_for(hit + chunk, limits)
+        if c.free_blocks - (blocks - held) < limits.watermark:
             break
         queue_pop(state)
-        admit(state, slot, blocks)
+        if limits.cache != OFF:
+            share(state, limits, slot, found)
+            grow(state, limits, slot, blocks - found, chunk)
+            c.holding += 1
+        else:
+            admit(state, slot, blocks)
         put(state, flight, slot, chunk)

@@ -7,7 +7,8 @@ azure
 burstgpt
     BurstGPT: CSV with Timestamp (s), Request tokens, Response tokens.
 mooncake
-    Mooncake: JSON lines with timestamp (ms), input_length, output_length.
+    Mooncake: JSON lines with timestamp (ms), input_length, output_length, and if wanted hash_ids (one for every 512
+    tokens of the prompt), for a prefix cache.
 servegen
     ServeGen's client files: chunk-N-trace.csv beside chunk-N-dataset.json, or a folder of them.
 table

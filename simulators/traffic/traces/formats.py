@@ -15,8 +15,8 @@ class Layout:
 
     Attributes
     ----------
-    arrival, prefill, decode, tenant, deadline
-        Names a column may have; the first one found counts. The last two may be missing. A request with a
+    arrival, prefill, decode, tenant, deadline, hashes
+        Names a column may have; the first one found counts. The last three may be missing. A request with a
         deadline (same clock as the arrivals; empty for none) is deferrable.
     unit_s
         Seconds per unit of the arrival column; None where it holds calendar times, which are then counted
@@ -33,6 +33,7 @@ class Layout:
     decode: tuple[str, ...]
     tenant: tuple[str, ...] = ()
     deadline: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
     unit_s: float | None = 1.0
     drops_failures: bool = False
 
@@ -41,8 +42,10 @@ class Layout:
 AZURE = Layout("azure", ("TIMESTAMP",), ("ContextTokens",), ("GeneratedTokens",), unit_s=None)
 # HPMLL/BurstGPT, README: seconds from 0:00 on the first day; "some failure that Response tokens are 0s"
 BURSTGPT = Layout("burstgpt", ("Timestamp",), ("Request tokens",), ("Response tokens",), drops_failures=True)
-# kvcache-ai/Mooncake, FAST25-release: timestamp in ms from the trace's start
-MOONCAKE = Layout("mooncake", ("timestamp",), ("input_length",), ("output_length",), unit_s=1e-3)
+# kvcache-ai/Mooncake, FAST25-release: timestamp in ms from the trace's start; a hash for every 512 tokens of the prompt
+MOONCAKE = Layout(
+    "mooncake", ("timestamp",), ("input_length",), ("output_length",), hashes=("hash_ids",), unit_s=1e-3
+)
 # the names of the inference command's own files, and those of microsoft/vidur's data/processed_traces
 TABLE = Layout(
     "table",

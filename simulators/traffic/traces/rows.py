@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 import simulators.traffic.traces.tables as tables
 from simulators.errors import InputError
-from simulators.quantities.requests import RequestBlock
+from simulators.quantities.requests import RequestBlock, ragged
 from simulators.traffic.lengths import MAX_TOKENS
 from simulators.traffic.traces.formats import Layout, find
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SINCE_1970_S = 1e9
 """Thirty years: no trace begins so late, all that count from 1970 do."""
+MOST_HASH = 2**48
+"""Hashes stay below, so that every block of one can have a number of its own."""
 
 
 def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[RequestBlock]:
@@ -37,7 +40,8 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
     wanted.insert(0, find(names, layout.arrival, str(path), why=why))
     tenant_name = next((name for name in layout.tenant if name in names), None)
     deadline_name = next((name for name in layout.deadline if name in names), None)
-    optional = [name for name in (tenant_name, deadline_name) if name]
+    hashes_name = next((name for name in layout.hashes if name in names), None)
+    optional = [name for name in (tenant_name, deadline_name, hashes_name) if name]
     row, last_s, origin, seen = 0, -np.inf, None, False
     for frame in tables.frames(path, wanted + optional):
         arrival, prompt, output = (frame[name] for name in wanted)
@@ -63,6 +67,8 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
             block.deadline[given] = _numbers(frame[deadline_name].fillna(0), path, row)[given]
             late = block.deadline < arrived_s
             _refuse(late, frame[deadline_name], "a time at or after the arrival", path, row)
+        if hashes_name:
+            block = replace(block, hash_ids=_hashes(frame[hashes_name], path, row))
         row += len(frame)
         seen = seen or bool(kept.any())
         yield block if kept.all() else block[kept]
@@ -130,6 +136,19 @@ def _tokens(column: pd.Series, path: Path, row: int) -> NDArray[np.int64]:
     whole = np.minimum(values, MAX_TOKENS).astype(np.int64)
     _refuse(whole != values, column, f"a whole number up to {MAX_TOKENS}", path, row)
     return whole
+
+
+def _hashes(column: pd.Series, path: Path, row: int) -> NDArray[np.object_]:
+    """A column of lists of whole numbers; an empty one where it is missing."""
+    import pandas as pd
+
+    def is_known(cell: object) -> bool:
+        return isinstance(cell, list) and all(type(h) is int and 0 <= h < MOST_HASH for h in cell)
+
+    cells = [[] if cell is None or cell is pd.NA else cell for cell in column.tolist()]
+    bad = np.array([not is_known(cell) for cell in cells])
+    _refuse(bad, column.astype(str), f"a list of whole numbers from 0 to {MOST_HASH - 1}", path, row)
+    return ragged([np.array(cell, dtype=np.int64) for cell in cells])
 
 
 def _calendar(column: pd.Series, path: Path, row: int) -> NDArray[np.datetime64]:
