@@ -32,7 +32,7 @@ class ElementSeries:
     >>> series.add(network.step([]), at_s=0)
     >>> frame = ElementSeries.from_plain(series.plain()).frame(network, datetime(2024, 1, 1, tzinfo=UTC))
     >>> list(frame)[:3], list(frame)[-1], round(float(frame["line 0 loading[%]"][0]), 1)
-    (['time', 'bus 0 vm[pu]', 'bus 1 vm[pu]'], 'trafo 0 loading[%]', 68.3)
+    (['time', 'bus 0 vm[pu]', 'bus 1 vm[pu]'], 'trafo 0 loading[%]', 77.8)
     """
 
     at_s: list[int] = field(default_factory=list)

@@ -28,7 +28,7 @@ def distances_km(network: Network) -> Array:
     Examples
     --------
     >>> distances_km(Network("four_load_branch")).round(3).tolist()
-    [0.0, 0.0, 0.032, 0.064, 0.096, 0.128]
+    [0.0, 0.0, 0.05, 0.1, 0.15, 0.2]
     """
     net = network.net
     sources = {

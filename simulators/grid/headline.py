@@ -19,13 +19,14 @@ def headline(record: RunRecord, start: datetime | None = None) -> str:
 
     Examples
     --------
+    >>> from simulators.grid.network import Network
     >>> network = Network("four_load_branch")
     >>> record = RunRecord(network)
     >>> headline(record)
     'No step was simulated'
     >>> record.add(network.step([]), at_s=0, step_s=3600)
     >>> headline(record)
-    'No limit is exceeded; line1 comes nearest, loaded to 68.3 % at most, voltages are 0.9662 to 1.0000 p.u.'
+    'No limit is exceeded; line1 comes nearest, loaded to 77.8 % at most, voltages are 0.9632 to 1.0000 p.u.'
     """
     if not record.hours:
         return "No step was simulated"

@@ -122,7 +122,7 @@ def broken(text: str, width_points: float, size: float) -> list[str]:
     Examples
     --------
     >>> broken("Trafo 1-2: overload 104.2 % (limit 100)", 120.0, 9.0)
-    ['Trafo 1-2: overload', '  104.2 % (limit 100)']
+    ['Trafo 1-2: overload 104.2', '  % (limit 100)']
     """
     lines, rest = [""], deque(text.split(" "))
     while rest:

@@ -73,7 +73,7 @@ def run_year(
     >>> day = Steps(datetime(2023, 1, 1, tzinfo=UTC), 3600, 24)
     >>> network, background = open_network("cigre_mv", Asked(load=0.5), day)
     >>> run_year(network, background, day, np.zeros((24, 0))).headline()
-    'No limit is exceeded; Trafo 0-1 comes nearest, loaded to 47.2 % at most, voltages are 0.9668 to 1.0300 p.u.'
+    'No limit is exceeded; Trafo 0-1 comes nearest, loaded to 49.1 % at most, voltages are 0.9839 to 1.0300 p.u.'
     """
     record = RunRecord(network, series=ElementSeries() if elements else None)
     rows: list[tuple[float, ...]] = []
