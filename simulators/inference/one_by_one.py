@@ -48,7 +48,7 @@ def shortest_iteration_s(tables: StageTables) -> float:
     --------
     >>> from simulators.inference.serving import Serving, build_replicas
     >>> (replica,), _ = build_replicas(Serving(gpu="a100", iteration_time="roofline"))
-    >>> 0.0 < shortest_iteration_s(replica.tables) <= replica.tables.token_s[1:].min()
+    >>> 0.0 < shortest_iteration_s(replica.tables) <= float(replica.tables.token_s[1:].min())
     True
     """
     least = 0.0

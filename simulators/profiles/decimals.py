@@ -61,6 +61,7 @@ def parsed(cells: pd.Series[str], said: Decimal | None) -> tuple[NDArray[np.floa
 
     Examples
     --------
+    >>> import pandas as pd
     >>> parsed(pd.Series(["1.234,5", "7"], dtype="string"), None)[0].tolist()
     [1234.5, 7.0]
     >>> parsed(pd.Series(["1,015", "2,030"], dtype="string"), "point")[0].tolist()

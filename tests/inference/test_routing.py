@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.batching.route import Board, choose
+from simulators.inference.batching.route import Board, choose, mark_wanted
 from simulators.inference.routing import (
     ROUTERS,
     LeastOutstanding,
@@ -43,6 +43,7 @@ def chosen_by(named: Router, count: int, loads: list[int]) -> NDArray[np.int64]:
     kinds = [np.int64] * 3 + [np.float64] * 4 + [np.int64] * 2 + [np.bool_]
     board = Board(*(np.zeros(some, kind) for kind in kinds))
     board.outstanding[:] = loads
+    mark_wanted(board)
     return np.array([choose(board, first, second) for first, second in named.candidates(count)])
 
 

@@ -175,8 +175,7 @@ def mark_wanted(board: Board) -> None:
 
 @compiled
 def choose(board: Board, first: int, second: int) -> int:
-    """The less loaded of two candidates, or of all; if it is not wanted, the next one that is."""
-    mark_wanted(board)
+    """The less loaded of two candidates, or of all; if it is not wanted (`mark_wanted`), the next one that is."""
     outstanding, wanted = board.outstanding, board.wanted
     count = len(wanted)
     number = 0
@@ -260,20 +259,23 @@ def route(
         c = state.counters[0]
         board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
         board.idle_since[n] = max(c.last_completion, c.serves_from)
-    # where nobody sleeps or parks, nobody else counts
-    only_candidates = (board.does == SERVES).all() and (board.idle_for_s == np.inf).all()
+    mark_wanted(board)
+    everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
     for i in range(first, len(requests)):
         at = requests[i].released_at
         if at >= before:
             return i, AHEAD, 0
-        two = only_candidates and candidates[i, 0] != ANY
+        # where nobody sleeps or parks, only candidates count
+        two = everybody and not parks and candidates[i, 0] != ANY
         for k in range(2 if two else len(entries)):
             n = candidates[i, k] if two else k
             if board.done_from[n] < at and not bring(entries, board, n, at, bins, begins_at, width_s):
                 return i, COLLECT, n
-            idle = board.outstanding[n] == 0 and board.does[n] <= LOADS
+            idle = parks and board.outstanding[n] == 0 and board.does[n] <= LOADS
             if idle and board.idle_since[n] + board.idle_for_s[n] <= at:
                 return i, SETTLE, n
+        if not everybody:
+            mark_wanted(board)
         n = choose(board, candidates[i, 0], candidates[i, 1])
         if board.does[n] >= AWAY:
             return i, WAKE, n
