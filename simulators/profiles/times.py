@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,17 +62,22 @@ MOST_OFFSETS = 4
 _EXPECTED = "a time such as 2023-06-05 14:00 or 2023-06-05T14:00:00+02:00"
 
 
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
+
+
 def zone(name: str) -> tzinfo:
     """Time zone by IANA name (``Europe/Berlin``, ``UTC``, ``Etc/GMT+8``); InputError for an unknown one."""
     if name.upper() in {"UTC", "Z", "GMT"}:
         return UTC
+    unknown = InputError(f"unknown time zone '{name}': expected an IANA name such as Europe/Berlin")
+    if name not in _zones():  # a machine's own files (posixrules) are no zones
+        raise unknown
     try:
-        pd.Timestamp(0, tz=name)  # pandas keeps a list of its own, without what only this machine knows
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError) as error:
-        raise InputError(
-            f"unknown time zone '{name}': expected an IANA name such as Europe/Berlin"
-        ) from error
+        raise unknown from error
 
 
 def in_zone(time: datetime, timezone: str, where: str) -> datetime:
