@@ -93,6 +93,20 @@ class Group(Frozen):
     energy_j_per_output_token: float | None
 
 
+class PrefixCache(Frozen):
+    """What prefix caches found, of all copies: blocks and tokens of prompts, those of them that were there already."""
+
+    block_tokens: int
+    prompt_blocks: float
+    hit_blocks: float
+    prompt_tokens: float
+    hit_tokens: float
+    block_hit_ratio: float | None
+    token_hit_ratio: float | None
+    evictions: float
+    reading_j: float
+
+
 class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
@@ -132,6 +146,7 @@ class Serving(Frozen):
     gpu_energy_j: GpuEnergy
     energy_j_per_output_token: float | None
     groups: Mapping[str, Group]
+    prefix_cache: PrefixCache | None = None
 
 
 def slo_kept(classes: Classes, slo: Slo) -> bool | None:

@@ -12,7 +12,17 @@ from scenarios.facility import facilities_together
 from scenarios.per_work import cost_per_million, energy_per_token, sci_of
 from scenarios.result import Balance, Carbon, Cost, Energy, Figures, Renewable
 from scenarios.scope2 import scope2_together
-from scenarios.served import Classes, GpuEnergy, Held, OfClass, Quantiles, Serving, slo_kept, worst
+from scenarios.served import (
+    Classes,
+    GpuEnergy,
+    Held,
+    OfClass,
+    PrefixCache,
+    Quantiles,
+    Serving,
+    slo_kept,
+    worst,
+)
 from scenarios.uncertainty import all_sites
 from simulators.quantities.experience import CLASSES, Experience
 from simulators.quantities.latencies import LatencyRecord
@@ -195,6 +205,21 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         gpu_energy_j=energy,
         energy_j_per_output_token=energy.total / tokens if tokens else None,
         groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
+        prefix_cache=_prefix_cache([part.prefix_cache for part in parts if part.prefix_cache is not None]),
+    )
+
+
+def _prefix_cache(parts: list[PrefixCache]) -> PrefixCache | None:
+    """Of the sites that have one; None if none has."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    counted = ("prompt_blocks", "hit_blocks", "prompt_tokens", "hit_tokens", "evictions", "reading_j")
+    sums = {name: sum(getattr(part, name) for part in parts) for name in counted}
+    return PrefixCache(
+        block_tokens=parts[0].block_tokens,
+        **sums,
+        block_hit_ratio=sums["hit_blocks"] / sums["prompt_blocks"] if sums["prompt_blocks"] else None,
+        token_hit_ratio=sums["hit_tokens"] / sums["prompt_tokens"] if sums["prompt_tokens"] else None,
     )
 
 

@@ -61,9 +61,18 @@ def hashes_of(block: RequestBlock, records: Records, hash_tokens: int) -> NDArra
     """The hashes of a block's requests one after the other; its records are told where theirs are.
 
     A hash stands for `hash_tokens` tokens; the last one of a prompt for what is left of it.
+
+    Raises
+    ------
+    InputError
+        If nothing is known of the content of any: a cache could find nothing, and would seem to.
     """
-    if block.hash_ids is None or not len(block):
+    if not len(block):
         return NO_HASHES
+    if block.hash_ids is None:
+        raise InputError(
+            "--prefix-cache: nothing is known of what is in the requests, expected --trace with hash_ids (Mooncake)"
+        )
     counts = np.array([len(hashes) for hashes in block.hash_ids])
     total = block.prefill_tokens + block.decode_tokens
     beyond = counts * hash_tokens >= block.prefill_tokens + hash_tokens

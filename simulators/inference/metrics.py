@@ -212,7 +212,7 @@ class Metrics:
             "block_tokens": cached[0].limits.hash_tokens,
             "block_hit_ratio": n["hit_blocks"] / n["prompt_blocks"] if n["prompt_blocks"] else None,
             "token_hit_ratio": n["hit_tokens"] / n["prompt_tokens"] if n["prompt_tokens"] else None,
-            "hit_tokens": n["hit_tokens"] * self._copies,
+            **{name: n[name] * self._copies for name in names[:-1]},
             "evictions": n["overwritten"] * self._copies,
             "reading_j": self._sums["cached_j"] * self._copies,
         }
