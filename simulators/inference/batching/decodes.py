@@ -24,6 +24,59 @@ from simulators.inference.timing.tables import LOOKUP, StageTables
 
 
 @compiled
+def known_ahead(state: State, limits: Limits, flight: int, grow_at: NDArray[np.int64]) -> int:
+    """Iterations before the one in which the first request of a decode batch is complete.
+
+    `grow_at` gets the blocks that iterations take, by the remainder of their number; shape (tokens of a block,).
+    """
+    most = np.iinfo(np.int64).max
+    for i in range(state.flights[flight].members):
+        r = state.requests[state.members[flight, i]]
+        most = min(most, r.prefill_tokens + r.decode_tokens - r.processed - 1)
+        if limits.reserve_blocks == 0:
+            grow_at[(r.blocks * limits.block_tokens - r.processed + 1) % limits.block_tokens] += 1
+    return most
+
+
+@compiled
+def land_all(
+    state: State,
+    limits: Limits,
+    split: tuple[float, float],
+    flight: int,
+    done: int,
+    shares: tuple[float, float],
+) -> None:
+    """Give every request of a decode batch the tokens and the energy of `done` iterations that end now.
+
+    `shares` are the sums over the iterations of energy over weight, and of it times the iteration's number.
+    """
+    c = state.counters[0]
+    size = state.flights[flight].members
+    c.landed_at = c.now
+    c.landed = 0
+    c.decode_tokens += done * size
+    c.batch_sizes += done * size
+    state.stage_free_at[0] = c.now
+    for i in range(size):
+        r = state.requests[state.members[flight, i]]
+        r.decode_j += shares[0] * (split[0] + split[1] * (r.processed + 1)) + split[1] * shares[1]
+        r.processed += done
+        if limits.reserve_blocks == 0:
+            # the blocks of iterations 2..done; the one after takes its own when it is formed
+            blocks = max(r.blocks, blocks_for(r.processed - 1, limits))
+            if limits.cache == OFF:
+                r.blocks = blocks
+            else:
+                # all are taken before any is asked for, so it does not matter who took which
+                slot = state.members[flight, i]
+                if blocks > r.blocks:
+                    take(state, limits, slot, blocks - r.blocks)
+                if (r.processed - done) // limits.block_tokens < (r.processed - 1) // limits.block_tokens:
+                    fill(state, limits, slot, r.processed - done, r.processed - 1)
+
+
+@compiled
 def run_decodes(
     state: State,
     limits: Limits,
@@ -49,15 +102,9 @@ def run_decodes(
         Iterations done; the batch is then as it would be at the next formation (blocks not yet taken if > 0).
     """
     c = state.counters[0]
-    f = state.flights[flight]
-    size = f.members
-    most = np.iinfo(np.int64).max
+    size = state.flights[flight].members
     grow_at = np.zeros(limits.block_tokens, np.int64)
-    for i in range(size):
-        r = state.requests[state.members[flight, i]]
-        most = min(most, r.prefill_tokens + r.decode_tokens - r.processed - 1)
-        if limits.reserve_blocks == 0:
-            grow_at[(r.blocks * limits.block_tokens - r.processed + 1) % limits.block_tokens] += 1
+    most = known_ahead(state, limits, flight, grow_at)
     done = 0
     share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
@@ -142,28 +189,8 @@ def run_decodes(
         bins[0, FLOPS] += flops_sum
         bins[0, BYTES] += bytes_sum
     c.formed_at = began
-    c.landed_at = c.now
-    c.landed = 0
     if limits.cache == OFF:
         c.free_blocks -= used
-    c.decode_tokens += done * size
-    c.batch_sizes += done * size
     c.attributed_j += energy_j
-    state.stage_free_at[0] = c.now
-    for i in range(size):
-        r = state.requests[state.members[flight, i]]
-        r.decode_j += share * (split[0] + split[1] * (r.processed + 1)) + split[1] * share_step
-        r.processed += done
-        if limits.reserve_blocks == 0:
-            # the blocks of iterations 2..done; the one after takes its own when it is formed
-            blocks = max(r.blocks, blocks_for(r.processed - 1, limits))
-            if limits.cache == OFF:
-                r.blocks = blocks
-            else:
-                # all are taken before any is asked for, so it does not matter who took which
-                slot = state.members[flight, i]
-                if blocks > r.blocks:
-                    take(state, limits, slot, blocks - r.blocks)
-                if (r.processed - done) // limits.block_tokens < (r.processed - 1) // limits.block_tokens:
-                    fill(state, limits, slot, r.processed - done, r.processed - 1)
+    land_all(state, limits, split, flight, done, (share, share_step))
     return done
