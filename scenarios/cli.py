@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from simulators.console import one_line
+from simulators.errors import one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": (

@@ -28,6 +28,7 @@ LEAST_MEMORY_GIB = 1.0
 """The main scenario takes about half of it."""
 EXTRAS = {
     "grid": "SimBench networks and their year profiles",
+    "dask": "many runs on a Dask cluster",
     "gym": "a site as an environment for agents that learn",
     "measure": "power of your own GPUs",
     "dev": "tests, linter and types",

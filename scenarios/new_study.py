@@ -49,6 +49,7 @@ ABOUT = {
     "control": "the carbon-aware scheduler",
     "accounting": "what counts as carbon",
     "tariff": "what power costs",
+    "voltage_control": "tap changers, and the reactive power of converters",
     "network": "a power network around the site (wattloop grid run)",
     "geo": "several sites: who serves whom (wattloop geo)",
 }
@@ -101,13 +102,19 @@ def study_text(name: str, file: str) -> str:
 def _table(part: str, model: type[BaseModel], values: BaseModel | None, head: str) -> Iterator[str]:
     yield f"{head}  # {ABOUT[part]}" if part in ABOUT else head
     chosen = CHOSEN.get(part, {})
+    inside: list[str] = []
     for name, field in model.model_fields.items():
+        inner, many = nested(field.annotation)
+        if inner is not None and not many and not getattr(inner, BARE, None):
+            inside += ["", *_table(name, inner, None, f"{head[:-1]}.{name}]")]
+            continue
         default = (
             getattr(values, name) if values is not None else field.get_default(call_default_factory=True)
         )
         if name in chosen and chosen[name] is not None:
             default = chosen[name]
         yield from _option(name, field, default, live=name in chosen)
+    yield from inside
 
 
 def _option(name: str, field: FieldInfo, default: Any, *, live: bool) -> Iterator[str]:

@@ -27,7 +27,8 @@ from scenarios.sweep_grid import Variant, variants
 from scenarios.sweep_record import FIRST, ROWS, Kept, row_of, table
 from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
-from simulators.console import App, one_line
+from simulators.console import App
+from simulators.errors import one_line
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 

@@ -19,29 +19,10 @@ from typing import Any
 
 import typer
 
-from simulators.errors import InputError, RunStopped
+from simulators.errors import InputError, RunStopped, one_line
 from simulators.files import reason
 
-LONGEST = 300
-"""Characters of a message."""
-
 REFUSED, STOPPED, BUG = 2, 1, 70
-
-
-def one_line(error: BaseException | str) -> str:
-    """A message on one line, without control characters, of at most `LONGEST` characters; its ends stay.
-
-    Examples
-    --------
-    >>> one_line("two\\nlines \\x1b[31mred")
-    'two lines [31mred'
-    """
-    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
-    text = " ".join(text.split())
-    if len(text) <= LONGEST:
-        return text
-    tail = LONGEST // 3
-    return f"{text[: LONGEST - tail - 5]} ... {text[-tail:]}"
 
 
 class App(typer.Typer):

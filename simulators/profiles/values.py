@@ -282,7 +282,8 @@ def _check_meter(table: Table, column: str, unit: str, numbers: Array) -> None:
 
 def _check_dear(table: Table, column: str, unit: str, values: Array) -> None:
     """Refuse a price per kWh that is one per MWh."""
-    mean = float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+    finite = values[np.isfinite(values)]  # what is not is refused with its row
+    mean = float(finite.mean()) if len(finite) else 0.0
     most = dearest_per_kwh(unit.split("/")[0])
     if abs(mean) > most:
         raise InputError(

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulators.console import one_line
-from simulators.errors import RunStopped
+from simulators.errors import RunStopped, one_line
 from simulators.recorder.store import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -76,6 +76,7 @@ def run_and_leave(arguments: Sequence[str], said: str) -> None:
             stack.enter_context(redirect_stderr(file))
             try:
                 solar_datacenter.app()(list(arguments))
+                code = 0
             except SystemExit as end:
                 code = int(end.code or 0)
             except BaseException as error:

@@ -132,7 +132,7 @@ def test_the_container_holds_what_it_names_and_runs_as_nobody_special():
 
 GUIDES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "simulators").glob("**/README.md")]
 GUIDES += [ROOT / "data" / "README.md", *(ROOT / "scenarios").glob("**/README.md")]
-FOREIGN = {"--host", "--port", "--nworkers", "--nthreads"}  # Dask's
+FOREIGN = {"--host", "--port", "--nworkers", "--nthreads", "--taps"}  # of Dask, of a benchmark
 CALIBRATE = {"--power-log", "--runs", "--bench", "--gpu", "--out", "--name", "--help"}
 
 

@@ -54,7 +54,7 @@ def test_a_load_that_moves_its_bus_by_the_standards_table_has_a_severity_of_one(
     assert found.found.d_max_percent == pytest.approx(level * percent, rel=0.02)
     named = {verdict.name: verdict for verdict in verdicts(found)}
     assert named["highest flicker (P_st)"].kept is False  # 0.9 is planned with in medium voltage
-    assert named["P_lt, last two hours"].value is None
+    assert named["flicker of 2 h (P_lt)"].value is None
 
 
 def test_samples_too_coarse_for_flicker_have_none_and_say_so(tmp_path):
