@@ -109,7 +109,7 @@ def test_what_was_simulated_before_a_death_is_kept(tmp_path):
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("**/timeseries.parquet")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("**/timeseries/*.parquet")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()
         _, errors = command.communicate(timeout=30)
