@@ -25,7 +25,7 @@ types: install
 	$(PY) -m mypy
 
 test: lint types
-	$(PY) -m pytest -q -n 2 --dist loadfile
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # 60 runs killed at random moments: what is left, and what --resume makes of it
 kills: install
