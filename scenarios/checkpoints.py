@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from simulators.errors import InputError
 from simulators.kept import Kept
 from simulators.recorder.incomplete import CHECKPOINT
 from simulators.recorder.store import RunFolder
+from simulators.recorder.whole import whole
 
 FORMAT = "WattLoop checkpoint 1"
 DAY_S = 86_400
@@ -67,18 +67,13 @@ class FolderCheckpoints:
             self._folder.save()
             about = {"format": FORMAT, "now_s": now_s, "rows": self._folder.rows, "state": kept.tree}
             arrays = {f"a{number}": values for number, values in enumerate(kept.arrays)}
-            path = self._folder.folder / CHECKPOINT
-            made = path.with_name(f".{path.name}.part")
-            with made.open("wb") as file:
+            with whole(self._folder.folder / CHECKPOINT) as made, made.open("wb") as file:
                 np.savez(
                     file,
                     allow_pickle=False,
                     about=np.frombuffer(json.dumps(about).encode(), np.uint8),
                     **arrays,
                 )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(made, path)
 
     def failed(self, reason: str) -> None:
         """The state cannot be kept; the folder says so, and no further try is made."""

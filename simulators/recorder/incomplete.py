@@ -17,6 +17,7 @@ from typing import Any
 
 from simulators.recorder import manifest
 from simulators.recorder.parquet import ParquetStream
+from simulators.recorder.whole import whole
 
 NOTE = "INCOMPLETE.txt"
 PROGRESS = "progress.json"
@@ -145,9 +146,5 @@ def tables(folder: Path) -> list[str]:
 
 def replace(path: Path, text: str) -> None:
     """Write a file so that either the old or the new one is there whole."""
-    made = path.with_name(f".{path.name}.part")
-    with made.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(made, path)
+    with whole(path) as made:
+        made.write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from simulators.quantities.schema import REQUESTS, TIMESERIES
+from simulators.recorder.whole import whole
 
 ROWS_PER_GROUP = 32_768  # 35 columns of 8 bytes: 9 MB held back at most
 
@@ -203,18 +204,10 @@ def _name(first: int) -> str:
 
 def _write_whole(path: Path, schema: Any, tables: Iterable[Any]) -> None:
     """Write a file that takes its name when it is whole and on the disk; each table becomes a row group."""
-    made = path.with_name(f".{path.name}.part")  # Parquet's readers leave out what begins with a dot
-    try:
-        with pq.ParquetWriter(made, schema, compression="zstd") as writer:
-            for table in tables:
-                if table.num_rows:
-                    writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
-        with made.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(made, path)
-    except BaseException:
-        made.unlink(missing_ok=True)
-        raise
+    with whole(path) as made, pq.ParquetWriter(made, schema, compression="zstd") as writer:
+        for table in tables:
+            if table.num_rows:
+                writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
 
 def _table(columns: Mapping[str, ArrayLike] | pd.DataFrame) -> Any:
