@@ -24,9 +24,7 @@ from simulators.recorder.store import RunFolder
 from simulators.report import series
 from simulators.report.labels import RunMeta
 
-if (
-    TYPE_CHECKING
-):  # imported where they are used: drawing takes a second to import, and most runs need none of it
+if TYPE_CHECKING:  # elsewhere imported where used: drawing takes a second, and most runs need none of it
     from simulators.report.live import LiveServer, Now
 
 HAND_OVERS = 200

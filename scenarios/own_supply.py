@@ -78,8 +78,7 @@ def _there(site: SiteStudy, place: Site, part: str, has: float | None) -> bool:
         return False
     if _said(site, part):
         return True
-    own = not site.serves or not place.bundled
-    return has is not None and (site.own_supply == "site" or not own or not place.bundled)
+    return has is not None and (site.own_supply == "site" or site.serves or not place.bundled)
 
 
 def _said(site: SiteStudy, part: str) -> str:
