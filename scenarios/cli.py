@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from importlib import metadata
 from typing import Any
 
-from simulators.errors import one_line
+from simulators.errors import nearest, one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": (
@@ -100,8 +99,7 @@ def main() -> None:
         print(f"wattloop {metadata.version('wattloop')}")
         return
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.7)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = nearest(name, COMMANDS, cutoff=0.7)
         said = f"{one_line(name)[:80]}: no such command, expected one of {', '.join(COMMANDS)}{hint}"
         print(f"error: {one_line(said)}", file=sys.stderr)
         sys.exit(2)

@@ -18,14 +18,14 @@ from simulators.datacenter.embodied import amortised_kg, device
 from simulators.datacenter.facility import Facility
 from simulators.datacenter.node import Node
 from simulators.datacenter.power_chain import ConstantEfficiency
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.inference import attribution
 from simulators.inference.catalogue import gpu
 from simulators.inference.drive import Driver
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
-from simulators.options import nearest, plain_number
+from simulators.options import plain_number
 from simulators.quantities.requests import Workload
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Merged

@@ -8,7 +8,6 @@ is a fault of WattLoop's own: two lines, the second with the path of a log that 
 
 from __future__ import annotations
 
-import difflib
 import os
 import platform
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import typer
 
-from simulators.errors import InputError, RunStopped, one_line
+from simulators.errors import InputError, RunStopped, nearest, one_line
 from simulators.files import reason
 
 REFUSED, STOPPED, BUG = 2, 1, 70
@@ -96,7 +95,8 @@ def _wrong_use(error: Any) -> str:
     if option := getattr(error, "option_name", None):
         if "such option" in said:
             known = [each for param in context.command.params for each in param.opts] if context else []
-            return f"{option}: no such option of {name}{_near(option, known)}; {name} --help lists them"
+            hint = nearest(option.replace("_", "-"), known)
+            return f"{option}: no such option of {name}{hint}; {name} --help lists them"
         wrong = "given a value, expected none" if "not take" in said else "no value given, expected one"
         return f"{option}: {wrong}; --help tells what it means"
     if (param := getattr(error, "param", None)) is not None:
@@ -108,15 +108,11 @@ def _wrong_use(error: Any) -> str:
     commands = list(getattr(getattr(context, "command", None), "commands", {}))
     if said.startswith("No such command"):
         wrong = said.split("'")[1] if said.count("'") > 1 else said
-        return f"{wrong}: no such command of {name}, expected one of {', '.join(commands)}{_near(wrong, commands)}"
+        hint = nearest(wrong.replace("_", "-"), commands)
+        return f"{wrong}: no such command of {name}, expected one of {', '.join(commands)}{hint}"
     if said.startswith("Missing command"):
         return f"{name}: no command given, expected one of {', '.join(commands)}"
     return f"{said[:1].lower()}{said[1:]}; {name} --help tells what was expected"
-
-
-def _near(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _report(error: Exception) -> int:

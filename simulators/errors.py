@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 LONGEST = 300
 """Characters of a message."""
 
@@ -40,3 +43,26 @@ def one_line(error: BaseException | str) -> str:
         return text
     tail = LONGEST // 3
     return f"{text[: LONGEST - tail - 5]} ... {text[-tail:]}"
+
+
+def first_line(error: BaseException) -> str:
+    """What another library says of a broken file, as far as it fits into one line.
+
+    Examples
+    --------
+    >>> first_line(ValueError("too large\\nby far")), first_line(KeyError())
+    ('too large', 'KeyError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint at the nearest known name, or nothing; `cutoff` is how alike it must be, 0 to 1.
+
+    Examples
+    --------
+    >>> nearest("pv_kv", ["pv_kw", "wind_kw"])
+    '; did you mean pv_kw?'
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]}?" if close else ""

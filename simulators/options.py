@@ -6,7 +6,6 @@ flat (``pv_kw = 30``), in the tables of the tree (``[[sites]]``, ``generation = 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import control, read_json, read_toml
 
 EACH = "*"
@@ -70,18 +69,6 @@ def plain_number(text: str) -> float:
     if ODD_NUMBER.search(text):
         raise ValueError(f"{text!r} is no number")
     return float(text)
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at the nearest known name, or nothing.
-
-    Examples
-    --------
-    >>> nearest("pv_kv", ["pv_kw", "wind_kw"])
-    '; did you mean pv_kw?'
-    """
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def leaves(model: type[BaseModel], default: BaseModel | None = None, skip: Sequence[str] = ()) -> list[Leaf]:
@@ -153,6 +140,12 @@ def kinds(field: FieldInfo) -> list[Any]:
     if get_origin(field.annotation) in (Union, UnionType):
         return [kind for kind in get_args(field.annotation) if kind is not type(None)]
     return [field.annotation]
+
+
+def is_number(field: FieldInfo) -> bool:
+    """Whether a field holds a number, and nothing that text or true could be meant for."""
+    meant = set(kinds(field))
+    return bool(meant & {int, float}) and not meant & {bool, str}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -258,8 +251,7 @@ class Tree:
         """Refuse what would be read as something else: ``1_000``, full-width digits, true for 1, control characters."""
         where = f" (in {file})" if file else ""
         for leaf in self.leaves.values():
-            meant = set(kinds(leaf.field))
-            number = bool(meant & {int, float}) and not meant & {bool, str}
+            number = is_number(leaf.field)
             for given in _given(tree, leaf.path):
                 if isinstance(given, str) and not given.strip() and leaf.default != given:
                     raise InputError(
@@ -334,7 +326,7 @@ def check_numbers(model: type[BaseModel], entries: Mapping[str, Any], where: str
         field = model.model_fields.get(name)
         if field is None:
             continue
-        of_numbers = {int, float} & set(kinds(field)) and not {bool, str} & set(kinds(field))
+        of_numbers = is_number(field)
         for item in (
             value.values() if isinstance(value, Mapping) and get_origin(kinds(field)[0]) is dict else (value,)
         ):

@@ -17,9 +17,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import read_bytes
-from simulators.options import ODD_NUMBER, nearest
+from simulators.options import ODD_NUMBER
 
 _SPEC = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>\w*)(?::(?P<rest>.*))?)?", re.DOTALL)
 
@@ -64,7 +64,7 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = getattr(error, "lineno", None)
         raise InputError(
-            f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {first_line(error)}"
+            f"{what} {path}: cannot be read as Python{f', line {line}' if line else ''}: {fault_line(error)}"
         ) from None
     name = f"own_{hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]}"
     module = sys.modules.get(name)
@@ -79,7 +79,7 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
             exec(code, vars(module))  # not by its loader, which may take an older version from its cache
         except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise InputError(f"{what} {path}: fails on import: {first_line(error)}") from error
+            raise InputError(f"{what} {path}: fails on import: {fault_line(error)}") from error
         finally:
             sys.path.remove(beside)
     found = getattr(module, match["name"], None)
@@ -89,12 +89,12 @@ def load_class(spec: str, what: str) -> tuple[type[Any], str]:
     return found, match["rest"] or ""
 
 
-def first_line(error: BaseException) -> str:
+def fault_line(error: BaseException) -> str:
     """What kind of error it is and the first line it says, for a message of one line.
 
     Examples
     --------
-    >>> first_line(ValueError("too large\\nby far"))
+    >>> fault_line(ValueError("too large\\nby far"))
     'ValueError: too large'
     """
     said = str(error).splitlines()
@@ -185,4 +185,4 @@ def made(cls: type[Any], options: Mapping[str, Any], what: str) -> Any:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"{what}: {first_line(error)}") from error
+        raise InputError(f"{what}: {fault_line(error)}") from error

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 
 ROOMS: dict[str, tuple[str, str, str]] = {
     "carbon": ("simulators.carbon.simulator", "Carbon", "carbon intensity of the grid and its forecast"),

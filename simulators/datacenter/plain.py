@@ -14,8 +14,7 @@ from simulators.datacenter.node import Node
 from simulators.datacenter.options import FacilityOptions
 from simulators.datacenter.power_chain import ConstantEfficiency, PowerChain, Stage, Stages
 from simulators.datacenter.water import ConstantWue, TowerWater, Water
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 
 EXTRA = ("gpus", "nameplate_gpu_w", "outdoor_c", "evaporated_kg_per_kwh")
 """What `facility_from_plain` takes beside the fields of `FacilityOptions`."""

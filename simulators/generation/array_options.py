@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.generation import factors
 from simulators.generation.pv_array import MOUNTINGS, PvArray, optimal_tilt_deg
-from simulators.options import ODD_NUMBER, nearest
+from simulators.options import ODD_NUMBER
 from simulators.quantities.factor import Factor
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.generation import factors
-from simulators.options import nearest
 
 Array = NDArray[np.float64]
 

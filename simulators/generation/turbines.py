@@ -13,8 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 from simulators.paths import DATA
 
 Array = NDArray[np.float64]

@@ -17,7 +17,7 @@ from typing import Any
 import pandapower
 import pandapower.networks
 
-from simulators.errors import InputError
+from simulators.errors import InputError, first_line
 from simulators.files import read_text
 from simulators.grid.damage import refuse_damage, refuse_text
 from simulators.grid.defaults import SIMBENCH_CODE
@@ -171,14 +171,14 @@ def _read_json(path: Path) -> Any:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"network file {path}: {_first_line(error)}, expected a network") from error
+        raise InputError(f"network file {path}: {first_line(error)}, expected a network") from error
     except RecursionError as error:
         raise InputError(f"network file {path}: nested too deeply for a network") from error
     refuse_text(_tables(text), where)
     try:
         net = pandapower.from_json_string(text, convert=True)
     except Exception as error:  # pandapower raises whatever its tables trip over
-        raise InputError(f"network file {path}: pandapower cannot read it ({_first_line(error)})") from error
+        raise InputError(f"network file {path}: pandapower cannot read it ({first_line(error)})") from error
     if not isinstance(net, pandapower.pandapowerNet) or net.get("bus") is None or len(net.bus) == 0:
         raise InputError(f"network file {path}: no network in it; expected a file from pandapower.to_json")
     refuse_damage(net, where)
@@ -248,7 +248,3 @@ def _check_one(pairs: _Pairs, where: str) -> None:
         table = fields.get("_object")
         if surplus or not isinstance(table, str) or table.lstrip()[:1] not in ("{", "["):
             raise InputError(f"network file {where}: a table in it is not stored as pandapower.to_json does")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

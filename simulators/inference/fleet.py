@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
 from simulators.inference.routing import router
 from simulators.inference.serving import Serving, build_replicas, group_name
-from simulators.options import check_numbers, nearest
+from simulators.options import check_numbers
 
 
 def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:

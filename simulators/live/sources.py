@@ -18,6 +18,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from simulators.errors import InputError
+from simulators.options import plain_number
 from simulators.profiles.quantities import Quantity
 from simulators.profiles.units import accepted_units, conversion, split_header
 
@@ -139,7 +140,7 @@ class GrowingCsv:
             return
         text = cells[self._place].strip() if self._place < len(cells) else ""
         try:
-            value = float(text) if "_" not in text else math.nan
+            value = plain_number(text)
         except ValueError:
             value = math.nan
         self._value = _plausible(value * self._factor + self._offset, text, self._quantity, self._where())

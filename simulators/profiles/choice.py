@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 from simulators.profiles.decimals import MISSING
 from simulators.profiles.formats.base import Column, Sheet
 from simulators.profiles.formats.headers import column as known_column

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 from simulators.profiles.formats import (
     carbon,
     market,

@@ -21,9 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import read_toml
-from simulators.options import check_numbers, nearest
+from simulators.options import check_numbers
 from simulators.paths import DATA
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.times import zone

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 from simulators.own_code import load_class, made, own_file, parse_options
 from simulators.quantities.commands import Awake, Command, Route
 from simulators.quantities.geography import Geography

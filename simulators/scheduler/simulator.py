@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
-from simulators.own_code import first_line, own_file
+from simulators.own_code import fault_line, own_file
 from simulators.quantities.commands import Command, Release
 from simulators.quantities.facts import SiteFacts
 from simulators.quantities.geography import Geography
@@ -188,7 +188,7 @@ class Scheduler(Adapter[_Controller]):
             found = together.dispatcher.decide(seen, geography) or {}
             told = {site: list(commands or ()) for site, commands in found.items()}
         except (Exception, SystemExit) as error:
-            raise InputError(f"{where}: {first_line(error)}") from error
+            raise InputError(f"{where}: {fault_line(error)}") from error
         if unknown := sorted(set(told) - set(seen)):
             raise InputError(f"{where}: commands for {unknown[0]!r}, expected some of {', '.join(seen)}")
         for commands in told.values():
@@ -267,7 +267,7 @@ class Scheduler(Adapter[_Controller]):
             found = policy.decide(observation)
             commands = [] if found is None else list(found)
         except (Exception, SystemExit) as error:
-            raise InputError(f"{where}: {first_line(error)}") from error
+            raise InputError(f"{where}: {fault_line(error)}") from error
         _check(commands, where)
         return commands
 

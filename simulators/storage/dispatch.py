@@ -11,9 +11,8 @@ from math import inf, isnan, nan
 from numbers import Real
 from typing import Any, ClassVar, Protocol
 
-from simulators.errors import InputError
-from simulators.options import nearest
-from simulators.own_code import first_line, load_class, made, own_file, parse_options
+from simulators.errors import InputError, nearest
+from simulators.own_code import fault_line, load_class, made, own_file, parse_options
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class OwnRule:
         except InputError:
             raise
         except (Exception, SystemExit) as error:
-            raise InputError(f"{where}: {first_line(error)}") from error
+            raise InputError(f"{where}: {fault_line(error)}") from error
         if isinstance(wished_w, bool) or not isinstance(wished_w, Real) or isnan(wished_w):
             raise InputError(f"{where}: asks for {wished_w!r}, expected a number of W")
         return float(wished_w)

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import is_there, read_json
-from simulators.options import ODD_NUMBER, nearest
+from simulators.options import plain_number
 from simulators.paths import DATA
 from simulators.traffic import lengths as laws
 from simulators.traffic import measured
@@ -105,7 +105,7 @@ def lengths_files(spec: str) -> list[Path]:
 
 def _number(text: str, spec: str, form: str) -> float:
     try:
-        value = np.nan if ODD_NUMBER.search(text) else float(text)
+        value = plain_number(text)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):

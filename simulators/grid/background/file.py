@@ -20,10 +20,9 @@ import numpy as np
 import pandapower
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.grid.background.background import Part
 from simulators.grid.draws import SIGNS, Draws
-from simulators.options import nearest
 from simulators.profiles.axis import on_axis, read_axis
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.fill import parse_fill

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
-from simulators.errors import InputError
+from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.catalogue.precision import Precision
-from simulators.options import check_numbers, nearest
+from simulators.options import check_numbers
 from simulators.paths import DATA
 
 GPU_FOLDER = DATA / "gpus"

@@ -113,11 +113,6 @@ class Content:
         return replace(table, option=self.option, decimal=self.decimal or decimal)
 
 
-def first_line(error: Exception) -> str:
-    """What another library says of a broken file, as far as it fits into one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
 def _unquoted(line: str) -> str:
     """A line without the quotation marks that no cell needs."""
     if '"' not in line:

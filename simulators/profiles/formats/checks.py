@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
+from simulators.errors import InputError, first_line
 from simulators.profiles.axis import Axis, on_axis
-from simulators.profiles.formats.base import Content, Said, first_line
+from simulators.profiles.formats.base import Content, Said
 from simulators.profiles.quantities import quantity_named
 from simulators.profiles.tables import Table
 from simulators.profiles.values import check_bare, check_thousands, converted, mark_implausible

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulators.errors import InputError
+from simulators.errors import InputError, first_line
 from simulators.profiles.clock import find_time_column
-from simulators.profiles.formats.base import Content, Issued, first_line
+from simulators.profiles.formats.base import Content, Issued
 from simulators.profiles.times import read_times
 
 

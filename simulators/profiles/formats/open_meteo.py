@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from simulators.errors import InputError
+from simulators.errors import InputError, first_line
 from simulators.profiles.axis import read_axis
-from simulators.profiles.formats.base import Content, Format, RawWeather, Said, first_line
+from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.checks import IRRADIANCE, ends_of_hours_to_means, on_axes
 from simulators.profiles.tables import Table, parse_text
 

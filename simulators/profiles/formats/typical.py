@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from simulators.errors import InputError
-from simulators.profiles.formats.base import Content, Format, RawWeather, Said, first_line
+from simulators.errors import InputError, first_line
+from simulators.profiles.formats.base import Content, Format, RawWeather, Said
 from simulators.profiles.formats.checks import NOMINAL_YEAR, check_year, checked, pvlib_read
 from simulators.profiles.formats.lambert import to_degrees
 from simulators.profiles.tables import check_lengths

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, cast
 
-from simulators.errors import InputError
-from simulators.options import nearest
+from simulators.errors import InputError, nearest
 from simulators.own_code import load_class, made, own_file, parse_options
 from simulators.scheduler.observation import NEEDS
 from simulators.scheduler.policies.bunch import Bunch
