@@ -193,9 +193,3 @@ class AccountingOptions(BaseModel):
             go_g_per_kwh=self.go_g_per_kwh,
             residual_g_per_kwh=self.residual_mix,
         )
-
-    @property
-    def has_contracts(self) -> bool:
-        """Whether anything was bought."""
-        names = ("ppa_share", "ppa_kwh", "ppa_profile", "go_share", "go_mwh")
-        return any(getattr(self, name) is not None for name in names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from simulators.datacenter.factors import TRANSFORMER_LOAD, TRANSFORMER_NO_LOAD, UPS_EFFICIENCY, UPS_LOSSES
+from simulators.datacenter.factors import TRANSFORMER_LOAD, TRANSFORMER_NO_LOAD, UPS_LOSSES
 from simulators.datacenter.power import Power
 from simulators.errors import InputError
 
@@ -121,9 +121,3 @@ class Stages:
         for stage in self.stages:
             through = through + stage.losses_w(through)
         return through - it_w
-
-
-UPS_KINDS = tuple(UPS_EFFICIENCY)
-"""How a UPS may run."""
-TRANSFORMER_KINDS = tuple(TRANSFORMER_LOAD)
-"""Kinds of transformers."""
