@@ -16,7 +16,7 @@ from scenarios.result import Result
 from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
-from scenarios.workers import WorkerOptions, each
+from scenarios.workers import WorkerOptions, all_of
 from simulators.errors import InputError
 from simulators.quantities.forecast import FORECASTS
 from simulators.scheduler.policies import needs_of
@@ -184,11 +184,7 @@ def run_all(
         for seed in range(study.run.seed, study.run.seed + seeds)
         for policy in policies
     ]
-    rows: dict[int, dict[str, Any]] = {}
-    for outcome in each(run_one, jobs, pool):
-        rows[outcome.at] = outcome.or_raise()
-        told()
-    return pd.DataFrame([rows[at] for at in range(len(jobs))])
+    return pd.DataFrame(all_of(run_one, jobs, pool, lambda at: told()))
 
 
 def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from scenarios.result import Result
 from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate
 from scenarios.study import RunOptions, SiteStudy, Study
-from scenarios.workers import WorkerOptions, each
+from scenarios.workers import WorkerOptions, all_of
 from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import InputError
@@ -99,11 +99,8 @@ def run(chosen: GeoShifting) -> None:
     with RunFolder(chosen.out) as folder:
         with tqdm(total=len(chosen.dispatches), unit="run", disable=None) as bar:
             jobs = [job_of(under(study, spec)) for spec in chosen.dispatches]
-            found = {}
-            for outcome in each(run_one, jobs, chosen.pool):
-                found[outcome.at] = outcome.or_raise()
-                bar.update()
-        results = {spec: found[at] for at, spec in enumerate(chosen.dispatches)}
+            found = all_of(run_one, jobs, chosen.pool, lambda at: bar.update())
+        results = dict(zip(chosen.dispatches, found, strict=True))
         rows = pd.DataFrame([row_of(spec, result) for spec, result in results.items()])
         rows["saved"] = 1.0 - rows["kg"] / rows["kg"].iloc[0]
         rows.to_csv(folder.path("dispatch.csv"), index=False)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from scenarios.grid_window import Window, opened, write
 from scenarios.shipping import travelling
-from scenarios.workers import WorkerOptions, each
+from scenarios.workers import WorkerOptions, all_of
 from simulators.errors import InputError
 from simulators.grid.background.background import Background
 from simulators.grid.background.reading import Steps
@@ -123,13 +123,14 @@ def _found(
         "limits": list(limits),
     }
     files = [path for _, path in chosen.network.files()]
-    done, found = 0, {}
     jobs = [travelling(asked | {"buses": part}, files) for part in parts]
-    for outcome in each(some_buses, jobs, chosen.pool):
-        found[outcome.at] = outcome.or_raise()
-        done += len(parts[outcome.at])
-        reached(done)
-    together = tuple(bus for at in range(len(parts)) for bus in found[at])
+    tried: list[int] = []
+
+    def told(at: int) -> None:
+        tried.extend(parts[at])
+        reached(len(tried))
+
+    together = tuple(bus for found in all_of(some_buses, jobs, chosen.pool, told) for bus in found)
     # what the places in `cause` mean is a matter of the network, the same in every process
     return replace(hosting_year(network, background, steps, [], *limits), buses=together)
 

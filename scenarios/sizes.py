@@ -16,7 +16,7 @@ from scenarios.result import Figures
 from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
-from scenarios.workers import HERE, WorkerOptions, each
+from scenarios.workers import HERE, WorkerOptions, all_of
 from simulators.options import plain_number
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
@@ -109,11 +109,8 @@ def sizings(
     """
     plain = {"battery_kwh": list(battery_kwh), "cost_per_year": list(cost_per_year)}
     jobs = [job_of(sized(study, pv, 0.0), pv_kw=pv, **plain) for pv in pv_kw]
-    found: dict[int, list[dict[str, Any]]] = {}
-    for outcome in each(of_one_pv, jobs, pool):
-        found[outcome.at] = outcome.or_raise()
-        done(len(battery_kwh))
-    rows = [row for at in range(len(jobs)) for row in found[at]]
+    found = all_of(of_one_pv, jobs, pool, lambda at: done(len(battery_kwh)))
+    rows = [row for some in found for row in some]
     table = pd.DataFrame(rows)
     unserved = table["unserved_mwh"]
     served = unserved <= unserved.min() + 1e-9

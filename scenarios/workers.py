@@ -152,6 +152,36 @@ def each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Ou
     return on_dask(task, jobs, count, options)
 
 
+def all_of(
+    task: Task, jobs: Sequence[Job], options: WorkerOptions, told: Callable[[int], object] = lambda at: None
+) -> list[Any]:
+    """What every job gave, in the order of the jobs; as `each`, but the first that fails is raised.
+
+    Parameters
+    ----------
+    task, jobs, options
+        See `each`.
+    told
+        Hears the place of every job that has ended.
+
+    Raises
+    ------
+    InputError, RuntimeError
+        See `Outcome.or_raise`.
+
+    Examples
+    --------
+    >>> from math import sqrt
+    >>> all_of(sqrt, [Job(4.0), Job(9.0)], HERE)
+    [2.0, 3.0]
+    """
+    found: dict[int, Any] = {}
+    for outcome in each(task, jobs, options):
+        found[outcome.at] = outcome.or_raise()
+        told(outcome.at)
+    return [found[at] for at in range(len(jobs))]
+
+
 def _here(task: Task, jobs: Sequence[Job], retries: int) -> Iterator[Outcome]:
     for at, job in enumerate(jobs):
         tries, tried = 1, attempt(task, job.argument)
