@@ -99,7 +99,6 @@ def through(site: SiteOptions, event: EventOptions, ups: UpsOptions) -> Told:
     def run(cause: Loss | Shed | None) -> Served:
         return serve(site.serving, facility, workload, seconds, cause)
 
-    undisturbed = run(None)
     dips = (
         [dip._replace(at_s=dip.at_s + event.at_s) for dip in read_dips(ups.dips)]
         if event.event == "dip"
