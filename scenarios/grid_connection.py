@@ -61,6 +61,11 @@ class ConnectionStudy(BaseModel):
 
 def connection(chosen: ConnectionStudy) -> None:
     """Run a site of more than its connection's firm limit, without and with a policy that keeps it: what that costs."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _connection(chosen, folder)
+
+
+def _connection(chosen: ConnectionStudy, folder: RunFolder) -> None:
     study = chosen.study.at_its_network()
     if study.network is None or study.site.connection.bus is None:
         raise InputError("--bus: not given, expected the index or name of a bus of the network")
@@ -88,14 +93,13 @@ def connection(chosen: ConnectionStudy) -> None:
     summary = _summary(chosen, study, table, firm_mw, policy)
     print_table(table, summary)
     figure = connection_figure(series, table, firm_mw, summary["title"])
-    with RunFolder(chosen.out) as folder:
-        options = chosen.model_dump(mode="json")
-        folder.write_json("config.json", configuration(answered[0][WITH].plan, options))
-        folder.write_json("summary.json", summary)
-        for name, frame in (("answers", table), ("timeseries", series)):
-            frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
-        figure.savefig(folder.path("figures/connection.png"), metadata={"Software": None})
-        print(f"results: {folder.finish()}")
+    options = chosen.model_dump(mode="json")
+    folder.write_json("config.json", configuration(answered[0][WITH].plan, options))
+    folder.write_json("summary.json", summary)
+    for name, frame in (("answers", table), ("timeseries", series)):
+        frame.to_parquet(folder.path(f"{name}.parquet"), index=False)
+    figure.savefig(folder.path("figures/connection.png"), metadata={"Software": None})
+    print(f"results: {folder.finish()}")
 
 
 def _starts(chosen: ConnectionStudy, study: Study) -> list[str | None]:

@@ -78,11 +78,10 @@ def _event(chosen: EventStudy, folder: RunFolder) -> None:
     write(
         folder,
         chosen,
-        chosen.network,
+        (*chosen.network.files(), *files_of(site, happening, own)),
         _summary(found, told, chosen, background.note),
         {"event": _frame(found, told)},
         {"event": figure, "network": network_figure(network, found.record)},
-        files_of(site, happening, own),
     )
 
 

@@ -112,7 +112,8 @@ def _fast(chosen: FastStudy, folder: RunFolder) -> None:
     figures = {"fast": fast_figure(found), "network": network_figure(network, found.record)}
     files = [] if chosen.power is None else [("power of the load", chosen.power)]
     tables = {"fast": found.frame()}
-    write(folder, chosen, chosen.network, _summary(found, background.note), tables, figures, files)
+    inputs = (*chosen.network.files(), *files)
+    write(folder, chosen, inputs, _summary(found, background.note), tables, figures)
 
 
 def _summary(found: Fast, note: str) -> dict[str, object]:

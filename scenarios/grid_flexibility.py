@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from scenarios.certificate import LONG, SHORT, Bench, Targets, before_kw, certificate, profile_kw, replays
 from scenarios.flexing import Load
+from scenarios.grid_window import write
 from scenarios.levers import DELAYS, lever_assumptions
 from scenarios.study import SITE_SERVING
 from simulators.errors import InputError
@@ -19,9 +20,7 @@ from simulators.grid.studies.flexibility_figure import flexibility_figure
 from simulators.grid.studies.products import PRODUCTS, product_assumptions
 from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
-from simulators.paths import shown
 from simulators.recorder.store import RunFolder
-from simulators.recorder.summary import sha256, versions
 from simulators.storage.battery import BatteryConfig
 
 LEVERS = (*DELAYS, "joint")
@@ -67,6 +66,11 @@ class FlexibilityStudy(BaseModel):
 
 def flexibility(chosen: FlexibilityStudy) -> None:
     """Certify what a cluster sheds, lever by lever and jointly, for FFR, FCR, aFRR and demand response."""
+    with RunFolder(chosen.out) as folder:  # first: whoever may not write there hears it at once
+        _flexibility(chosen, folder)
+
+
+def _flexibility(chosen: FlexibilityStudy, folder: RunFolder) -> None:
     if chosen.serving.replicas < 4:
         raise InputError(
             f"--replicas: {chosen.serving.replicas} given, expected at least 4 to stand for a cluster"
@@ -92,17 +96,14 @@ def flexibility(chosen: FlexibilityStudy) -> None:
     summary = _summary(chosen, bench, table, trials)
     _print(chosen, table, trials, summary)
     figure = flexibility_figure(table, profile_kw(bench, names), summary["headline"])
-    with RunFolder(chosen.out) as folder:
-        inputs = [
-            {"what": what, "file": shown(path), "sha256": sha256(path)}
-            for what, path in serving_files(chosen.serving)
-        ]
-        config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
-        folder.write_json("config.json", config)
-        folder.write_json("summary.json", summary)
-        table.to_parquet(folder.path("certificate.parquet"), index=False)
-        figure.savefig(folder.path("figures/flexibility.png"), metadata={"Software": None})
-        print(f"results: {folder.finish()}")
+    write(
+        folder,
+        chosen,
+        serving_files(chosen.serving),
+        summary,
+        {"certificate": table},
+        {"flexibility": figure},
+    )
 
 
 def _summary(

@@ -100,7 +100,7 @@ def _hosting(chosen: HostingStudy, folder: RunFolder) -> None:
         "buses": found.frame().drop(columns="firm_at").to_dict("records"),
     }
     tables = {"buses": found.frame(), "timeseries": found.series()}
-    write(folder, chosen, options, summary, tables, {"hosting": hosting_figure(found)})
+    write(folder, chosen, options.files(), summary, tables, {"hosting": hosting_figure(found)})
 
 
 def _found(

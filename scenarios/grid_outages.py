@@ -68,7 +68,7 @@ def _n_1(chosen: OutageStudy, folder: RunFolder) -> None:
     write(
         folder,
         chosen,
-        chosen.network,
+        chosen.network.files(),
         summary,
         {"outages": table},
         {"n-1": outages_figure(table, network.name)},

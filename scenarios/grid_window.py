@@ -88,17 +88,13 @@ def opened(options: NetworkOptions, window: Window, source: Any = None) -> tuple
 def write(
     folder: RunFolder,
     chosen: BaseModel,
-    network: NetworkOptions,
+    files: Sequence[tuple[str, Path]],
     summary: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
-    files: Sequence[tuple[str, Path]] = (),
 ) -> None:
-    """Summary, tables and figures of a study into its folder of results, with what it was made from: `files` too."""
-    inputs = [
-        {"what": what, "file": shown(path), "sha256": sha256(path)}
-        for what, path in (*network.files(), *files)
-    ]
+    """Summary, tables and figures of a study into its folder of results, with the files that it was made from."""
+    inputs = [{"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in files]
     config = {"options": chosen.model_dump(mode="json"), "inputs": inputs, "versions": versions()}
     folder.write_json("config.json", config)
     folder.write_json("summary.json", dict(summary))

@@ -66,7 +66,7 @@ def _year(chosen: YearStudy, folder: RunFolder) -> None:
         "feeder": feeder_figure(network, found.record),
     }
     _print(found, background.note)
-    write(folder, chosen, chosen.network, summary, tables, figures)
+    write(folder, chosen, chosen.network.files(), summary, tables, figures)
 
 
 def _print(found: Year, note: str) -> None:

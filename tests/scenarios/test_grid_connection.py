@@ -78,3 +78,22 @@ def test_what_it_does_not_take_is_one_line(arguments, named, tmp_path):
     assert named in ended.err
     assert ended.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_not_write_there_hears_it_before_anything_is_simulated(tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").write_text("mine")
+    monkeypatch.setattr("scenarios.grid_connection.simulate_plan", lambda *_: pytest.fail("simulated first"))
+    ended = call_app(
+        grid_integration.app(),
+        "connection",
+        "--bus",
+        "100",
+        "--days",
+        "0.05",
+        "--firm-mw",
+        "4",
+        "--out",
+        tmp_path,
+    )
+    assert str(tmp_path) in ended.complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -129,3 +129,11 @@ def test_what_it_does_not_take_is_one_line(arguments, named, tmp_path):
     assert ended.code == 2
     assert named in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_who_may_not_write_there_hears_it_before_anything_is_simulated(tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").write_text("mine")
+    monkeypatch.setattr("scenarios.grid_flexibility.certificate", lambda *_: pytest.fail("simulated first"))
+    ended = call_app(grid_integration.app(), "flexibility", "--out", tmp_path)
+    assert str(tmp_path) in ended.complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
