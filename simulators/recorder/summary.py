@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of every installed package that can change a result."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Looked up once: it takes some 10 ms, and a sweep asks for each of its studies."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
