@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow
 
 from scenarios.plan import Entity, Plan
-from scenarios.wiring import JOINABLE, NOW, End, Link, links, recorded
+from scenarios.wiring import ENERGY, End, Link, links, recorded
 from simulators.adapter import Adapter, Array, GivenSeries
+from simulators.joint import NOW
 from simulators.recorder.rows import Clock, Recorded, SeriesRows
 from simulators.recorder.simulator import BUFFER_STEPS
 from simulators.recorder.sinks import Sink, StoringSink
@@ -36,7 +37,7 @@ def not_plain(plan: Plan) -> str | None:
     'there is a controller'
     """
     for entity in plan.entities:
-        if entity.room not in JOINABLE:
+        if entity.room not in ENERGY:
             return f"there is a {entity.part}"
     for name, site in plan.sites.items():
         if site.study.where:

@@ -113,6 +113,14 @@ class Leg(mosaik_api_v3.Simulator):
         self.last = found
         return found
 
+    def handed(self) -> dict[str, dict[str, Any]]:
+        """What of the last step is, or may be, given in the next."""
+        found = {eid: dict(values) for eid, values in self.last.items()}
+        if isinstance(self.simulator, Joint):
+            for eid, values in self.simulator.late.items():
+                found[eid] = found.get(eid, {}) | values
+        return found
+
     def finalize(self) -> None:
         """The end of a leg; only the last is that of the simulator."""
         if self.ends:
@@ -214,6 +222,6 @@ class Legs:
         others = {name: leg for name, leg in self.of.items() if name != RECORDER}
         return {
             "simulators": {name: leg.rooms for name, leg in others.items()},
-            "last": {name: leg.last for name, leg in others.items()},
+            "last": {name: leg.handed() for name, leg in others.items()},
             "recorder": self._recorder.told(),
         }

@@ -42,11 +42,12 @@ class Disk(FolderSink):
 
     def __init__(self, folder: RunFolder, options: Mapping[str, Any], requests: bool = True) -> None:
         super().__init__(folder)
-        self._options, self._requests = options, requests
+        self._options = options
+        self.tables = ("timeseries", "power_fast", *(("requests",) if requests else ()))
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         """Append rows to ``<table>.parquet``."""
-        if self._requests or table != "requests":
+        if table in self.tables:
             super().rows(table, columns)
 
     def started(self, plan: Plan) -> None:
@@ -66,6 +67,8 @@ class Disk(FolderSink):
 
 class Bar(AbstractContextManager["Bar"]):
     """A progress bar on the terminal."""
+
+    tables = ()
 
     def __init__(self) -> None:
         self._progress: Progress | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,7 +24,7 @@ from scenarios.world import Watcher, World
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink
-from simulators.recorder.sinks import Sink, StoringSink
+from simulators.recorder.sinks import StoringSink
 
 
 class Listener(Protocol):
@@ -41,6 +41,19 @@ class Listener(Protocol):
     def reached(self, simulated_s: int) -> None:
         """Everything before `simulated_s` (s from the start) is simulated."""
         ...
+
+
+@runtime_checkable
+class Choosing(Listener, Protocol):
+    """A listener that has no use for every table.
+
+    Attributes
+    ----------
+    tables
+        Those it wants.
+    """
+
+    tables: Collection[str]
 
 
 @runtime_checkable
@@ -64,6 +77,11 @@ class _Sink:
         self.watching: list[Watching] = []  # they get their rows elsewhere
         self._storing = [listener for listener in listeners if isinstance(listener, StoringSink)]
         self.kept = ("timeseries", "requests") if keep_requests else ("timeseries",)
+
+    def wants(self, table: str) -> bool:
+        """Whether anybody has a use for a table."""
+        unsure = any(not isinstance(one, Choosing) or table in one.tables for one in self._listeners)
+        return table in self.kept or unsure
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         if table in self.kept:
@@ -212,7 +230,7 @@ def simulate_plan(
 
 def _world(
     plan: Plan,
-    sink: Sink,
+    sink: _Sink,
     simulators: Mapping[str, type[Any]] | None,
     attach: Callable[[World], None] | None,
     checkpoints: Checkpoints | None,
@@ -229,7 +247,12 @@ def _world(
     if attach is not None:
         checkpoints = None
     # what is attached may come between any two of them
-    world = World(plan, sink, simulators, join=attach is None, checkpoints=checkpoints)
+    world = World(
+        *(plan, sink, simulators),
+        join=attach is None,
+        keep_requests=sink.wants("requests"),
+        checkpoints=checkpoints,
+    )
     if attach is not None:
         try:
             attach(world)

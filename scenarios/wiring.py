@@ -11,12 +11,10 @@ from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from scenarios.plan import NETWORK, Plan
+from simulators.joint import NOW
 from simulators.quantities.schema import TIMESERIES, Column
 
 Key = TypeVar("Key", bound=Hashable)
-
-NOW = object()
-"""Stands for no delay in `Link.first`."""
 
 
 class Link(NamedTuple):
@@ -39,6 +37,8 @@ class Link(NamedTuple):
     first: Any = NOW
 
 
+REQUESTS = Link("traffic", "requests", "cluster", "requests")
+
 LINKS: tuple[Link, ...] = (
     # what the controller decides
     Link("controller", "commands", "traffic", "commands"),
@@ -55,7 +55,7 @@ LINKS: tuple[Link, ...] = (
     Link("shedding", "commands", "traffic", "commands"),
     Link("shedding", "commands", "cluster", "commands"),
     # requests are pushed: traffic and its gate, the router between sites, the cluster
-    Link("traffic", "requests", "cluster", "requests"),
+    REQUESTS,
     # power: GPUs, facility, own supply, battery, grid
     Link("cluster", "P[MW]", "facility", "P_gpu[MW]"),
     Link("load", "P[MW]", "facility", "P_gpu[MW]"),
@@ -69,7 +69,10 @@ LINKS: tuple[Link, ...] = (
     Link("storage", "P_exchange[MW]", "bus", "P[MW]"),
 )
 
-JOINABLE = frozenset({"carbon", "price", "generation", "load", "datacenter", "storage"})
+ENERGY = frozenset({"carbon", "price", "generation", "load", "datacenter", "storage"})
+"""Rooms of a chain of energy alone, where nothing feeds back."""
+
+JOINABLE = ENERGY | {"controller", "shedding", "traffic", "router", "inference"}
 """Rooms whose simulators may be stepped together (`simulators.joint`)."""
 
 REFUSALS: tuple[Link, ...] = tuple(
@@ -190,13 +193,16 @@ def links(plan: Plan, ends: Collection[End]) -> Iterator[tuple[End, End, Link]]:
                 next((end for end in ((name, part), (NETWORK, part)) if end in ends), None)
                 for part in (link.source, link.target)
             )
-            if source is None or target is None or (routed and link.output == "requests"):
+            if source is None or target is None or (routed and link is REQUESTS):
                 continue
             entity = entities.get(source)
             if entity is not None and link.output in entity.silent:
                 continue
             first = link.first if entity is None else entity.first.get(link.output, link.first)
             yield source, target, link._replace(first=first)
+        if routed:
+            yield (name, "traffic"), (NETWORK, "router"), REQUESTS
+            yield (name, "destination"), (name, "cluster"), REQUESTS
 
 
 def recorded(plan: Plan, ends: Iterable[End]) -> Iterator[tuple[End, Column]]:

@@ -21,9 +21,9 @@ from mosaik.starters import PythonStarter
 from scenarios.legs import RECORDER, Checkpoints, Legs
 from scenarios.plan import NETWORK, Entity, Plan
 from scenarios.real_time import Lateness
-from scenarios.wiring import JOINABLE, NOW, Link, links, recorded, stages
+from scenarios.wiring import JOINABLE, Link, links, recorded, stages
 from simulators.errors import InputError
-from simulators.joint import Joint
+from simulators.joint import NOW, Joint
 from simulators.recorder.simulator import Recorder, Sink
 from simulators.remote import Elsewhere, parse_address
 from simulators.rooms import simulator_class
@@ -31,6 +31,9 @@ from simulators.rooms import simulator_class
 READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
 
+
+CHILDREN = {"router": "destination", "dispatch": "seat"}
+"""What the children of a part are called, one at every site."""
 
 AHEAD_STEPS = 20_000
 """Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
@@ -84,6 +87,8 @@ class World:
     join
         Whether simulators may be stepped together where only they depend on each other; the results are the same.
         What is to be connected between two of them needs them apart.
+    keep_requests
+        Whether the sink gets a row for every finished request.
     checkpoints
         Who keeps the state from time to time, and says from where to go on.
 
@@ -106,6 +111,7 @@ class World:
         simulators: Mapping[str, type[Any]] | None = None,
         *,
         join: bool = True,
+        keep_requests: bool = True,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self.plan = plan
@@ -115,7 +121,7 @@ class World:
         self._watchers: list[Watcher] = []
         self._local: dict[str, Any] = {}
         self._simulators = dict(simulators or {})
-        self._join_them = join
+        self._join_them, self._keep_requests = join, keep_requests
         self._legs = None if checkpoints is None else Legs(checkpoints, self._recorder)
         self._open()
 
@@ -175,7 +181,11 @@ class World:
 
     def _join(self) -> None:
         """Make one simulator of those that may be stepped together."""
-        of = {(entity.site, entity.part): self._simulator(entity) for entity in self.plan.entities}
+        of = {}
+        for entity in self.plan.entities:
+            of[entity.site, entity.part] = key = self._simulator(entity)
+            if part := CHILDREN.get(entity.part):
+                of |= dict.fromkeys(((site, part) for site in entity.children), key)
         # lists, not sets: their order must not change from run to run
         before: dict[Simulator, list[Simulator]] = {key: [] for key in of.values()}
         for source, target, link in links(self.plan, of):
@@ -240,7 +250,7 @@ class World:
                 self.entities.setdefault((site, "bus"), bus)
                 self._buses[site].append((bus, share))
             return
-        part = {"router": "destination", "dispatch": "seat"}.get(entity.part, "")
+        part = CHILDREN.get(entity.part, "")
         for site, child in zip(entity.children, made.children, strict=True):
             self.entities[site, part] = child
 
@@ -252,28 +262,22 @@ class World:
                     self.mosaik.connect(self.entities[source], bus, ends, transform=partial(mul, share))
                 continue
             self._link(self.entities[source], self.entities[target], link)
-        if (NETWORK, "router") in self.entities:
-            router = self.entities[NETWORK, "router"]
-            for name in self.plan.sites:
-                self.mosaik.connect(self.entities[name, "traffic"], router, "requests")
-                self.mosaik.connect(
-                    self.entities[name, "destination"], self.entities[name, "cluster"], "requests"
-                )
 
     def _link(self, source: Any, target: Any, link: Link) -> None:
-        if link.first is not NOW:
-            first = link.first
-            if self._legs is not None and self._legs.began_s:
-                first = self._legs.gave(source.sid, source.eid, link.output)
-            initial = {link.output: first}
-            ends = (link.output, link.input)
-            self.mosaik.connect(source, target, ends, initial_data=initial, time_shifted=True)
-        elif source.sid == target.sid and source.sid in self._joints:
-            joint = self._joints[source.sid]
-            if joint is not None:
-                joint.link(source.eid, link.output, target.eid, link.input)
+        joined = source.sid == target.sid and source.sid in self._joints
+        joint = self._joints[source.sid] if joined else None
+        if joined and joint is None:
+            return
+        first = link.first
+        if first is not NOW and self._legs is not None and self._legs.began_s:
+            first = self._legs.gave(source.sid, source.eid, link.output)
+        ends = (link.output, link.input)
+        if joint is not None:
+            joint.link(source.eid, link.output, target.eid, link.input, first)
+        elif first is NOW:
+            self.mosaik.connect(source, target, ends)
         else:
-            self.mosaik.connect(source, target, (link.output, link.input))
+            self.mosaik.connect(source, target, ends, initial_data={link.output: first}, time_shifted=True)
 
     def _record(self) -> None:
         """Every column of the schema whose source is there."""
@@ -308,7 +312,8 @@ class World:
         self._let_watch(began_s)
         for site in self._serving():
             cluster = self.entities[site, "cluster"]
-            self.mosaik.connect(cluster, recorder, "finished")
+            if self._keep_requests:
+                self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
         length_s = ends_s - began_s

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import mosaik_api_v3
@@ -16,9 +17,12 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from simulators.adapter import Adapter
 
+NOW = object()
+"""Stands for no delay of a link."""
+
 
 class _Link(NamedTuple):
-    """What one entity of the joint hands to another: its simulator, entity and attribute, and where it goes."""
+    """What one entity of the joint hands to another: its entity, attribute and name outside, and where it goes."""
 
     source: str
     output: str
@@ -29,12 +33,13 @@ class _Link(NamedTuple):
 class Joint(mosaik_api_v3.Simulator):
     """Simulators of several rooms as one, time-based and of one step size.
 
-    A model is called after its room, ``storage_Battery``; so are entities, ``storage-here``.
+    A model is called after its room, ``storage_Battery``; so are entities and their children, ``storage-here``.
 
     Parameters
     ----------
     rooms
-        The simulators by the names of their rooms, in the order of a step: a link goes to a later one.
+        The simulators by the names of their rooms, in the order of a step: a link goes to a later one, or is a step
+        late.
 
     Examples
     --------
@@ -54,16 +59,22 @@ class Joint(mosaik_api_v3.Simulator):
     """
 
     def __init__(self, rooms: Mapping[str, Adapter[Any]]) -> None:
+        asked = dict.fromkeys(name for room in rooms.values() for name in room.meta["extra_methods"])
         meta: Any = {
-            "api_version": "3.0", "type": "time-based", "models": {}, "extra_methods": ["summary"],
+            "api_version": "3.0", "type": "time-based", "models": {}, "extra_methods": list(asked),
         }  # fmt: skip
         super().__init__(meta)
+        for name in asked:
+            setattr(self, name, partial(self._answer, name))
         self._rooms = dict(rooms)
         self._owners: dict[str, tuple[str, str]] = {}
         # what each simulator is given from within, in mosaik's form; filled anew in every step
         self._given: dict[str, dict[str, dict[str, dict[str, Any]]]] = {room: {} for room in rooms}
         self._links: dict[str, list[_Link]] = {room: [] for room in rooms}
         self._asked: dict[str, dict[str, list[str]]] = {room: {} for room in rooms}
+        # the same of what is handed on after a step, for the next
+        self._late: dict[str, list[_Link]] = {}
+        self._asked_late: dict[str, dict[str, list[str]]] = defaultdict(dict)
 
     @property
     def rooms(self) -> dict[str, Adapter[Any]]:
@@ -84,28 +95,47 @@ class Joint(mosaik_api_v3.Simulator):
         room, _, of_room = model.partition("_")
         created = self._rooms[room].create(num, of_room, **parameters)
         for entity in created:
-            inner = entity["eid"]
-            entity["eid"], entity["type"] = f"{room}-{inner}", model
-            self._owners[entity["eid"]] = (room, inner)
+            for one in (entity, *entity.get("children", ())):
+                inner = one["eid"]
+                one["eid"], one["type"] = f"{room}-{inner}", f"{room}_{one['type']}"
+                self._owners[one["eid"]] = (room, inner)
         return created
 
-    def link(self, source: str, output: str, target: str, attribute: str) -> None:
+    def link(self, source: str, output: str, target: str, attribute: str, first: Any = NOW) -> None:
         """Hand an attribute of an entity to another one in every step, at once.
+
+        With `first` it comes one step late, and that is what the target gets in the first step.
 
         Raises
         ------
         ValueError
-            If the target is stepped before the source.
+            If the target is stepped before the source and the link is not late.
         """
         (from_room, inner), (to_room, eid) = self._owners[source], self._owners[target]
         order = list(self._rooms)
-        if order.index(to_room) <= order.index(from_room):
+        if first is NOW and order.index(to_room) <= order.index(from_room):
             raise ValueError(f"{source} is stepped after {target}, expected a link to a later one")
         into = self._given[to_room].setdefault(eid, {}).setdefault(attribute, {})
-        self._links[from_room].append(_Link(inner, output, source, into))
-        asked = self._asked[from_room].setdefault(inner, [])
+        if first is NOW:
+            links, asked = self._links[from_room], self._asked[from_room].setdefault(inner, [])
+        else:
+            into[source] = first
+            links, asked = (
+                self._late.setdefault(from_room, []),
+                self._asked_late[from_room].setdefault(inner, []),
+            )
+        links.append(_Link(inner, output, source, into))
         if output not in asked:
             asked.append(output)
+
+    @property
+    def late(self) -> dict[str, dict[str, Any]]:
+        """What the next step is given of this one, by entity and attribute."""
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        for links in self._late.values():
+            for link in links:
+                found[link.label][link.output] = link.into[link.label]
+        return dict(found)
 
     def step(self, time: Time, inputs: InputData, max_advance: Time) -> Time:
         """Advance all of them over [time, time + step size), one after the other."""
@@ -119,6 +149,10 @@ class Joint(mosaik_api_v3.Simulator):
                 found: Any = simulator.get_data(self._asked[room])
                 for source, output, label, into in links:
                     into[label] = found[source][output]
+        for room, late in self._late.items():
+            found = self._rooms[room].get_data(self._asked_late[room])
+            for source, output, label, into in late:
+                into[label] = found[source][output]
         return time + self._step_size
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
@@ -129,10 +163,10 @@ class Joint(mosaik_api_v3.Simulator):
             found[eid] = self._rooms[room].outputs(inner, self._rooms[room].entities[inner], attributes)
         return found
 
-    def summary(self, eid: str) -> dict[str, Any]:
-        """The figures of an entity so far, plain values."""
+    def _answer(self, method: str, eid: str) -> Any:
+        """What an extra method of a room's simulator says of an entity."""
         room, inner = self._owners[eid]
-        return self._rooms[room].summary(inner)
+        return getattr(self._rooms[room], method)(inner)
 
     def finalize(self) -> None:
         """Let all of them end."""

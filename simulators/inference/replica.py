@@ -24,6 +24,7 @@ from simulators.inference.batching.state import (
     with_room,
 )
 from simulators.inference.compiled import readable, resolved
+from simulators.inference.interval import copied, joined
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State as ParkedState
@@ -326,7 +327,7 @@ class Replica:
         logs = ("finished", self.state.finished, self._finished), ("logged", self.state.log, self._log)
         for name, buffer, kept in logs:
             if filled := int(counters[name][0]):
-                kept.append(buffer.view(np.ndarray)[:filled].copy())
+                kept.append(copied(buffer.view(np.ndarray)[:filled]))
                 counters[name][0] = 0
 
     def take_finished(self) -> Records:
@@ -334,7 +335,7 @@ class Replica:
         self.collect()
         parts = self._finished.copy()
         self._finished.clear()
-        return np.concatenate(parts) if parts else np.zeros(0, REQUEST)
+        return parts[0] if len(parts) == 1 else joined(parts)
 
     def take_log(self) -> Records:
         """Iterations since the last call (`ITERATION` records), if they are kept."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, PREFILL_J
-from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
+from simulators.inference.batching.state import BUSY_S, BYTES, FLOPS
+from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined, taken
 from simulators.inference.parking import Parking
 from simulators.inference.replica import Replica
 
@@ -29,12 +29,16 @@ class Report:
         self.completed = 0
         self._seen = np.zeros((len(replicas), 3))
         self._counted = (0, 0)
-        self._constants = np.array(
+        gpus, all_gpus, idle_w, peak_flops, peak_bytes = np.array(
             [
                 (r.gpus, n := r.gpu_count, r.law.idle_w, n * r.tables.peak_flops, n * r.tables.peak_bytes)
                 for r in replicas
             ]
-        )
+        ).T
+        self._gpus, self._all_gpus = gpus, all_gpus[:, None, None]
+        self._idle_w = (idle_w * gpus)[:, None]
+        self._peaks = float(peak_flops.sum()), float(peak_bytes.sum())
+        self._gpu_count = float(all_gpus.sum())
 
     def interval(
         self, begins_at: float, until: float, bins: NDArray[np.float64], received: int, rejected: int
@@ -52,26 +56,30 @@ class Report:
         """
         replicas = self._replicas
         span_s, width_s = until - begins_at, (until - begins_at) / self._bins
-        totals = bins.sum(axis=1)
-        gpus, all_gpus, idle_w, peak_flops, peak_bytes = self._constants.T
-        edges = np.append(begins_at + width_s * np.arange(self._bins), until)
-        standby_j = all_gpus[:, None, None] * self._parking.standby_j(edges)
-        idle_j = standby_j[:, :, 0] - (idle_w * gpus)[:, None] * bins[:, :, BUSY_S]
+        totals, together = bins.sum(axis=1), bins.sum(axis=0)
+        edges = begins_at + width_s * np.arange(self._bins + 1, dtype=np.float64)
+        edges[-1] = until
+        standby_j = self._all_gpus * self._parking.standby_j(edges)
+        idle_j = standby_j[:, :, 0] - self._idle_w * bins[:, :, BUSY_S]
+        peak_flops, peak_bytes = self._peaks
         series = np.empty((self._bins, len(SERIES)))
-        series[:, :2] = bins[:, :, [PREFILL_J, DECODE_J]].sum(axis=0) / width_s
+        series[:, :2] = together[:, :2] / width_s  # PREFILL_J, DECODE_J
         series[:, 2] = idle_j.sum(axis=0) / width_s
-        series[:, 3] = bins[:, :, FLOPS].sum(axis=0) / (width_s * peak_flops.sum())
-        series[:, 4] = bins[:, :, BYTES].sum(axis=0) / (width_s * peak_bytes.sum())
+        series[:, 3] = together[:, FLOPS] / (width_s * peak_flops)
+        series[:, 4] = together[:, BYTES] / (width_s * peak_bytes)
         counted = np.array([r.counts() for r in replicas])
         new, self._seen = counted - self._seen, counted
         parts = [r.take_finished() for r in replicas]
-        by_replica = np.column_stack(
-            (totals[:, PREFILL_J], totals[:, DECODE_J], idle_j.sum(axis=1), standby_j[:, :, 1].sum(axis=1),
-             new[:, :2], [len(part) for part in parts])
-        )  # fmt: skip
+        by_replica = np.empty((len(replicas), len(BY_REPLICA)))
+        by_replica[:, :2] = totals[:, :2]  # PREFILL_J, DECODE_J
+        by_replica[:, 2] = idle_j.sum(axis=1)
+        by_replica[:, 3] = standby_j[:, :, 1].sum(axis=1)
+        by_replica[:, 4:6] = new[:, :2]
+        by_replica[:, 6] = [len(part) for part in parts]
         sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
         finished = joined(parts)
-        finished = finished[np.argsort(finished["completed_at"], kind="stable")]
+        finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
+        _, _, busy_s, flops, memory_bytes = totals.T
         self.completed += len(finished)
         received_before, rejected_before = self._counted
         self._counted = (received, rejected)
@@ -83,10 +91,10 @@ class Report:
             idle_j=sums["idle_j"],
             transition_j=sums["transition_j"],
             series=series,
-            mfu=float(totals[:, FLOPS].sum() / (peak_flops.sum() * span_s)),
-            mbu=float(totals[:, BYTES].sum() / (peak_bytes.sum() * span_s)),
+            mfu=float(flops.sum()) / (peak_flops * span_s),
+            mbu=float(memory_bytes.sum()) / (peak_bytes * span_s),
             # rounding may pass 1
-            busy=min(1.0, float((gpus * totals[:, BUSY_S]).sum()) / (float(all_gpus.sum()) * span_s)),
+            busy=min(1.0, float((self._gpus * busy_s).sum()) / (self._gpu_count * span_s)),
             received=received - received_before,
             completed=len(finished),
             rejected=rejected - rejected_before,

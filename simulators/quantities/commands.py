@@ -7,7 +7,7 @@ say why not. Across mosaik a command is a dictionary with its `kind`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, Literal
 
@@ -33,7 +33,7 @@ class Command:
         >>> PowerCap(watts=420.0).to_plain()
         {'kind': 'power_cap', 'watts': 420.0}
         """
-        return {"kind": self.kind, **{name: _plain(value) for name, value in asdict(self).items()}}
+        return {"kind": self.kind, **{one.name: _plain(getattr(self, one.name)) for one in fields(self)}}
 
 
 def _plain(value: Any) -> Any:
