@@ -35,10 +35,6 @@ READERS = ("handle remote requests", "Reader task")
 CHILDREN = {"router": "destination", "dispatch": "seat"}
 """What the children of a part are called, one at every site."""
 
-AHEAD_STEPS = 20_000
-"""Up to so many steps what needs no input may run ahead of what it feeds, which is faster; every step ahead holds some
-4 KB, so a longer run is kept in lockstep."""
-
 
 class Watcher(Sink, Protocol):
     """Wants the time series more often than it is stored.
@@ -316,16 +312,15 @@ class World:
                 self.mosaik.connect(cluster, recorder, "finished")
             if run.power_resolution_s is not None:
                 self.mosaik.connect(cluster, recorder, "P_series[MW]")
-        length_s = ends_s - began_s
         if self.lateness is not None:
             self.lateness.begin(began_s)
         with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
             warnings.filterwarnings("ignore", message="Simulation too slow", category=UserWarning)
             self.mosaik.run(
-                length_s,
+                ends_s - began_s,
                 rt_factor=run.rt_factor,
                 print_progress=False,
-                lazy_stepping=length_s // run.step > AHEAD_STEPS,
+                lazy_stepping=True,  # whoever runs ahead of the recorder keeps all that it has not taken yet
                 shutdown=False,
             )
 
