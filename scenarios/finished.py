@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from scenarios.result import Figures
 from simulators.errors import InputError
+from simulators.files import read_json
 from simulators.recorder import manifest
 
 OF_THE_WORK = (
@@ -113,14 +113,7 @@ def read_finished(folder: Path, name: str) -> Finished:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    def refuse(token: str) -> None:
-        raise ValueError(f"{token} in it")
-
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path}: cannot be read as JSON ({reason}), expected what a run wrote") from None
+    found = read_json(path, expected="what a run wrote")
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no table of names, expected what a run wrote")
     return found

@@ -123,9 +123,9 @@ def _wrong_figure(folder: Path) -> None:
     [
         (_without("summary.json"), "has no summary.json"),
         (_without("config.json"), "has no config.json"),
-        (_cut, "cannot be read as JSON"),
-        (_says("summary.json", '{"energy_mwh": NaN}'), "NaN in it"),
-        (_says("summary.json", "[" * 100_000), "cannot be read as JSON"),
+        (_cut, "not valid JSON"),
+        (_says("summary.json", '{"energy_mwh": NaN}'), "energy_mwh is nan, expected a finite number"),
+        (_says("summary.json", "[" * 100_000), "nested too deeply"),
         (_says("config.json", "[]"), "holds no table of names"),
         (_says("config.json", '{"options": {"study": 3}}'), "holds no study"),
         (_wrong_figure, "energy_mwh.facility"),
