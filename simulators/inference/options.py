@@ -45,7 +45,21 @@ class Serving(BaseModel):
         ge=1,
         le=1024,
         description="ranks of a replica that share its experts in lockstep, each with its own attention and a share of "
-        "the requests; with profiles by layers",
+        "the requests; --batch-cap and --max-batch-tokens are those of all ranks",
+    )
+    expert_parallel: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="GPUs of a stage that the experts lie on whole, a divisor of tp x data-parallel; the rest of them "
+        "splits each expert  [default: 1; with data-parallel ranks, all of them]",
+    )
+    expert_imbalance: float | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="routed tokens of the busiest GPU over the mean one's, beyond chance: experts that the traffic "
+        "prefers  [default: 1; measured kernels: the power law they were measured with]",
     )
     replicas: int = Field(1, ge=1, le=10_000, description="model instances")
     scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")

@@ -14,6 +14,7 @@ from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.state import Limits
 from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
+from simulators.inference.catalogue.layout import layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.grounds import power_grounds, time_grounds
@@ -43,6 +44,12 @@ def build_replicas(
         Unknown names, a model that does not fit, a combination without timing data.
     """
     shape, device = model(serving.model), gpu(serving.gpu)
+    layout = layout_of(shape, serving.tp, serving.pp, serving.data_parallel, serving.expert_parallel)
+    if serving.expert_imbalance is not None and not layout.spread:
+        raise InputError(
+            f"--expert-imbalance {serving.expert_imbalance:g}: no GPU has experts of its own, expected "
+            "--expert-parallel"
+        )
     kind, _, folder = serving.iteration_time.partition(":")
     chosen, reason = resolve_kind(
         kind,
@@ -52,22 +59,19 @@ def build_replicas(
         serving.precision,
         kv_precision=serving.kv_precision,
         framework=serving.framework,
+        expert_parallel=layout.experts,
+        data_parallel=layout.ranks,
     )
-    if serving.data_parallel > 1 and not shape.moe_layers:
-        raise InputError(
-            f"--data-parallel {serving.data_parallel}: {shape.name} has no experts to share, expected --replicas"
-        )
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
-    per_stage = serving.tp * serving.data_parallel
     tables = tables_up_to(serving.batch_cap)
     waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
     law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
     replicas = [
-        Replica(limits, tables, law, per_stage, serving.attribution, log, group, states)
+        Replica(limits, tables, law, layout.gpus, serving.attribution, log, group, states)
         for _ in range(serving.replicas)
     ]
     for replica in replicas:
@@ -226,6 +230,8 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             max_batch=batch_cap,
             profile_dir=Path(folder) if folder else None,
             data_parallel=serving.data_parallel,
+            expert_parallel=serving.expert_parallel,
+            imbalance=serving.expert_imbalance,
             kv_precision=serving.kv_precision,
             overhead_s=serving.overhead_s,
             framework=serving.framework,

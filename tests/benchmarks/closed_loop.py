@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Cost:
         self.decode, self.decode_kv = tables.decode_s.tolist(), tables.decode_kv.tolist()
         self.prefill, self.chunks = tables.prefill_s.tolist(), tables.prefill_chunk.tolist()
         self.prefill_kv, self.floor = tables.prefill_kv.tolist(), tables.prefill_floor_s
+        self.ranks = round(self.prefill[0][-1]) if len(self.prefill[0]) > len(self.prefill_kv) else 1
         self.overhead, self.per_sequence = overhead_s, per_sequence_s
 
     @staticmethod
@@ -48,12 +50,22 @@ class Cost:
             i = min(decodes, len(self.decode) - 2)
             total += self._between(self.decode, self.decode_kv, i, decodes - i, context / decodes)
         if prompts:
-            total += self.floor
+            each, apart = [], []
             for chunk, cached in prompts:
                 i = min(max(bisect_right(self.chunks, chunk) - 1, 0), len(self.chunks) - 2)
                 u = (chunk - self.chunks[i]) / (self.chunks[i + 1] - self.chunks[i])
-                total += max(0.0, self._between(self.prefill, self.prefill_kv, i, u, cached) - self.floor)
+                each.append(max(0.0, self._between(self.prefill, self.prefill_kv, i, u, cached) - self.floor))
+                if self.ranks > 1:
+                    low, high = self.prefill[i][-2], self.prefill[i + 1][-2]
+                    apart.append(max(0.0, low + u * (high - low)))
+            total += self.floor + (sum(each) if self.ranks == 1 else self._on_busiest(each, apart))
         return total
+
+    def _on_busiest(self, each, apart):
+        """Prompts on the busiest of several ranks (`tables.with_ranks`)."""
+        share = ceil(len(each) / self.ranks) / len(each)
+        late = max(max(apart), sum(apart) * share) - sum(apart) / self.ranks
+        return max(max(each), sum(each) * share) + late * self.ranks / (self.ranks - 1)
 
 
 @dataclass(slots=True)
@@ -109,6 +121,10 @@ class Policy:
     look_every: int = 1
     wait_iterations: int = 0
     wait_tokens: int = 0
+
+    def of_ranks(self, ranks):
+        """The same limits for each of so many data-parallel ranks, all of them together."""
+        return replace(self, budget=self.budget * ranks, max_requests=self.max_requests * ranks)
 
 
 class Server:

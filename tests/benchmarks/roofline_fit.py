@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing import roofline
 from simulators.inference.timing.measured import measured_tables
 from simulators.inference.timing.seconds import stage_seconds
@@ -32,12 +33,12 @@ NAMES = [
 
 
 def predicted(name, card, tp):
-    tables = roofline.roofline_tables(model(name), gpu(card), tp)
+    tables = roofline.roofline_tables(model(name), gpu(card), Layout(tp))
     return np.array([stage_seconds(tables, *batch) for batch in BATCHES])
 
 
 def measured(name, card, tp):
-    tables = measured_tables(model(name), gpu(card), tp)
+    tables = measured_tables(model(name), gpu(card), Layout(tp))
     return np.array([stage_seconds(tables, *batch) for batch in BATCHES])
 
 

@@ -204,6 +204,10 @@ def _trtllm(row: pd.Series, gpu: Gpu, clients: int) -> tuple[Policy, Precision, 
         budget = 16384 if blackwell else int(row.isl + row.osl) + 200
         if row.isl == row.osl == 1024 and row.tp_size < 8:
             wait = (20, int(0.9 * budget))  # batch_wait_timeout_iters, batch_wait_max_tokens_ratio
+    ranks = int(row.attention_dp_size)
+    if ranks > 1:
+        # attention_dp_config: enable_balance, timeout_iters; every rank is to have a prompt when one has
+        wait = (60, int(0.9 * row.isl) * ranks)
     kv: Precision = "bf16" if "gpt-oss" in row.model_path and not blackwell else "fp8"
     policy = Policy(chunked=False, reserve=True, budget=budget, wait_iterations=wait[0], wait_tokens=wait[1])
     return policy, kv, _of_the_rest(row, gpu, 0.8 if latent else 0.85 if "gpt-oss" in row.model_path else 0.9)

@@ -60,8 +60,12 @@ class Clock:
                 beside = rows[:, columns:-1]
                 self.mixed = RegularGridInterpolator((requests, tables.decode_kv), beside, **linear)
                 self.padding = float(rows[0, -1])
-            grid = (tables.prefill_chunk, tables.prefill_kv)
-            self.prefill = RegularGridInterpolator(grid, tables.prefill_s, **linear)
+            grid, before = (tables.prefill_chunk, tables.prefill_kv), len(tables.prefill_kv)
+            self.prefill = RegularGridInterpolator(grid, tables.prefill_s[:, :before], **linear)
+            self.ranks = 1
+            if tables.prefill_s.shape[1] > before:
+                self.ranks = round(tables.prefill_s[0, before + 1])
+                self.apart = RegularGridInterpolator(grid[:1], tables.prefill_s[:, before], **linear)
 
     def attention_s(self, batch: list[Part]) -> float:
         decodes = [p for p in batch if not p.is_prefill]
@@ -95,10 +99,33 @@ class Clock:
             padded = min(len(decodes), len(self.t.decode_s) - 1)
             decode_s += self.padding * padded * max((p.tokens for p in prompts), default=0)
         if prompts:
-            floor = self.t.prefill_floor_s
-            each = [max(0.0, float(self.prefill((p.tokens, p.context)))) for p in prompts]
-            prefill_s = floor + sum(max(0.0, seconds - floor) for seconds in each)
+            prefill_s = self.t.prefill_floor_s + sum(self._busiest_s(prompts))
         return decode_s + prefill_s
+
+    def _each_s(self, prompts: list[Part]) -> tuple[list[float], list[float]]:
+        """Attention of each prompt, and what it takes longer on one rank than spread over all."""
+        floor = self.t.prefill_floor_s
+        each = [max(0.0, max(0.0, float(self.prefill((p.tokens, p.context)))) - floor) for p in prompts]
+        if self.ranks == 1:
+            return each, [0.0]
+        return each, [max(0.0, float(self.apart([[p.tokens]])[0])) for p in prompts]
+
+    def _busiest_s(self, prompts: list[Part]) -> tuple[float, float]:
+        """Both on the busiest rank: the longest prompt, or as many of mean length as it has."""
+        each, apart = self._each_s(prompts)
+        if self.ranks == 1:
+            return sum(each), 0.0
+        many = math.ceil(len(prompts) / self.ranks)
+        busiest, late = (max(max(times), many * sum(times) / len(times)) for times in (each, apart))
+        # of what is kept of a prompt, an even part of the whole is in the time of all tokens already
+        return busiest, (late - sum(apart) / self.ranks) * self.ranks / (self.ranks - 1)
+
+    def waits_s(self, batch: list[Part]) -> float:
+        """How long the mean GPU waits for the busiest data-parallel rank."""
+        prompts = [p for p in batch if p.is_prefill]
+        if self.t.mode == LOOKUP or self.ranks == 1 or not prompts:
+            return 0.0
+        return sum(self._busiest_s(prompts)) - sum(self._each_s(prompts)[0]) / self.ranks
 
 
 COLUMNS = ("prefill_j", "decode_j", "busy_s", "flop", "bytes")

@@ -17,7 +17,14 @@ from simulators.inference.batching.policies import POLICIES
 from simulators.inference.power.law import TABLE
 from simulators.inference.power.laws import constant_law, energy_law, make_law, mfu_law
 from simulators.inference.power.terms import Joules
-from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, MIXED, StageTables, with_prompts
+from simulators.inference.timing.tables import (
+    INTERPOLATE,
+    LOOKUP,
+    MIXED,
+    StageTables,
+    with_prompts,
+    with_ranks,
+)
 
 from .runs import FLAT, Job, both, flat_tables
 
@@ -67,6 +74,10 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         mode = MIXED
         beside_s = table(rows + 1, columns, scale_s=0.3)
         decode_s = with_prompts(decode_s, beside_s, float(random.uniform(0, 0.01)))
+    prefill_floor_s = 0.0 if mode == LOOKUP else float(prefill_s[0, 0])
+    if mode != LOOKUP and random.integers(0, 2):
+        apart_s = table(len(prefill_chunk), scale_s=0.05)
+        prefill_s = with_ranks(prefill_s, apart_s, int(random.integers(2, 5)))
     return StageTables(
         mode=mode,
         token_s=token_s,
@@ -78,7 +89,7 @@ def random_tables(seed: int, mode: int, grid: bool) -> StageTables:
         prefill_s=prefill_s,
         prefill_chunk=prefill_chunk,
         prefill_kv=prefill_kv,
-        prefill_floor_s=0.0 if mode == LOOKUP else float(prefill_s[0, 0]),
+        prefill_floor_s=prefill_floor_s,
         kv_step=kv_step,
         shared_factor=float(random.choice([1.0, 1.5])) if grid else 1.1,
         flops_per_token=float(random.uniform(1, 10)),

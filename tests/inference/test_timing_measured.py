@@ -5,6 +5,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.kernels import kernels
 from simulators.inference.timing.measured import geometric_grid, measured_tables, token_grid
@@ -26,8 +27,8 @@ def test_tables_agree_with_the_engine(name, card, tp):
     Small kernels the engine does not list are added to what it says.
     """
     shape, sheet = model(name), gpu(card)
-    handle = kernels(shape, sheet, tp).handle
-    tables = measured_tables(shape, sheet, tp, max_context=16384)
+    handle = kernels(shape, sheet, Layout(tp)).handle
+    tables = measured_tables(shape, sheet, Layout(tp), max_context=16384)
 
     def unlisted(tokens):
         return float(unlisted_s(shape, sheet, tp, "vllm", np.array([float(tokens)]), 0.0)[0][0])
@@ -53,8 +54,8 @@ def test_tables_agree_with_the_engine(name, card, tp):
 
 def test_parts_of_a_stage():
     shape, sheet = model("meta-llama/Llama-3.1-70B"), gpu("a100")
-    one = measured_tables(shape, sheet, tp=4, pp=1, max_tokens=1024, max_batch=64, max_context=4096)
-    two = measured_tables(shape, sheet, tp=4, pp=2, max_tokens=1024, max_batch=64, max_context=4096)
+    one = measured_tables(shape, sheet, Layout(4), max_tokens=1024, max_batch=64, max_context=4096)
+    two = measured_tables(shape, sheet, Layout(4, 2), max_tokens=1024, max_batch=64, max_context=4096)
     assert one.mode == INTERPOLATE
     assert one.token_s.shape == one.comm_s.shape == (1025,)
     assert one.sequence_s.shape == (65,)
@@ -98,7 +99,6 @@ def test_a_model_nobody_shipped_is_written_out_for_the_engine():
         ("google/gemma-3-12b-it", "h100", {}, "not assembled for.*roofline"),
         ("meta-llama/Llama-3.1-8B", "a100", {"precision": "fp8"}, "roofline"),
         ("meta-llama/Llama-3.1-8B", "a100", {"framework": "orca"}, "framework: 'orca' is unknown"),
-        ("Qwen/Qwen3-30B-A3B", "h100", {"tp": 2, "expert_parallel": 3}, "expert parallel: 3"),
     ],
 )
 def test_what_was_not_measured_is_an_input_error(name, card, options, message):
@@ -130,13 +130,15 @@ def test_precision_of_an_alias_reaches_the_kernels():
 def test_nested_quantisation_is_left_to_the_engine():
     shape = model("moonshotai/Kimi-K2.5")
     assert shape.precision == "int4"
-    tables = measured_tables(shape, gpu("b200"), tp=8, max_tokens=64, max_batch=8, max_context=1024)
+    tables = measured_tables(shape, gpu("b200"), Layout(8), max_tokens=64, max_batch=8, max_context=1024)
     assert stage_seconds(tables, [512] * 4, []) > 2e-3
 
 
 def test_block_scaled_weights_are_not_timed_with_the_host_s_launch():
     """230 B parameters, 10 B active, on four B200: a decode takes some milliseconds, not tens."""
-    tables = measured_tables(model("MiniMaxAI/MiniMax-M2.5"), gpu("b200"), tp=4, max_tokens=64, max_batch=8)
+    tables = measured_tables(
+        model("MiniMaxAI/MiniMax-M2.5"), gpu("b200"), Layout(4), max_tokens=64, max_batch=8
+    )
     assert 2e-3 < stage_seconds(tables, [1024] * 4, []) < 9e-3
 
 
@@ -155,7 +157,7 @@ def test_no_format_is_slower_than_a_wider_one_and_no_rows_than_more(framework):
     """TensorRT-LLM's NVFP4 products of few rows were measured at up to twice the time of FP8."""
     shape, sheet = model("meta-llama/Llama-3.1-70B"), gpu("b200")
     fp4, fp8 = (
-        measured_tables(shape, sheet, 8, precision=name, framework=framework, **SMALL).token_s[1:]
+        measured_tables(shape, sheet, Layout(8), precision=name, framework=framework, **SMALL).token_s[1:]
         for name in ("fp4", "fp8")
     )
     assert (fp4 <= fp8 * (1 + 1e-9)).all()
@@ -167,15 +169,15 @@ def test_experts_on_blackwell_are_the_fastest_of_the_three_tables():
     """vLLM's table of gpt-oss has no kernel with MXFP8 activations, which its servers run there."""
     shape = model("openai/gpt-oss-120b")
     vllm, sglang = (
-        measured_tables(shape, gpu("b200"), 1, framework=name, **SMALL) for name in ("vllm", "sglang")
+        measured_tables(shape, gpu("b200"), Layout(), framework=name, **SMALL) for name in ("vllm", "sglang")
     )
     assert vllm.token_s[1024] == pytest.approx(sglang.token_s[1024], rel=0.1)
 
 
 @pytest.mark.parametrize("card", ["b200", "h100"])
 def test_experts_a_framework_has_no_measurements_of_are_borrowed(card):
-    tables = measured_tables(model("openai/gpt-oss-120b"), gpu(card), 4, framework="trtllm", **SMALL)
-    own = measured_tables(model("openai/gpt-oss-120b"), gpu(card), 4, framework="vllm", **SMALL)
+    tables = measured_tables(model("openai/gpt-oss-120b"), gpu(card), Layout(4), framework="trtllm", **SMALL)
+    own = measured_tables(model("openai/gpt-oss-120b"), gpu(card), Layout(4), framework="vllm", **SMALL)
     assert tables.token_s[8] == pytest.approx(own.token_s[8], rel=0.5)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.profile import profile_tables
 from simulators.inference.timing.seconds import stage_flops, stage_seconds
 
@@ -122,12 +123,12 @@ def test_parallel_stages(tmp_path):
     shape, sheet = model("meta-llama/Meta-Llama-3-8B"), gpu("a100")
     write_tables(tmp_path)
     with pytest.raises(InputError, match="all_reduce"):
-        profile_tables(tmp_path, shape, sheet, tp=2)
+        profile_tables(tmp_path, shape, sheet, Layout(2))
     with pytest.raises(InputError, match="send_recv"):
-        profile_tables(tmp_path, shape, sheet, pp=2)
+        profile_tables(tmp_path, shape, sheet, Layout(1, 2))
     write_tables(tmp_path, all_reduce=n / 100, send_recv=n / 50)
     one = profile_tables(tmp_path, shape, sheet)
-    both = profile_tables(tmp_path, shape, sheet, tp=2, pp=2)
+    both = profile_tables(tmp_path, shape, sheet, Layout(2, 2))
     assert both.comm_s[5] == pytest.approx(16e-3 * 2 * (0.08 + 0.02))
     assert both.token_s[5] == pytest.approx(one.token_s[5] / 2 + both.comm_s[5])
     assert both.send_s[5] == pytest.approx(0.16e-3)

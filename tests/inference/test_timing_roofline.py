@@ -5,6 +5,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, gpu_names, model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing import INTERPOLATE, resolve_kind, stage_tables
 from simulators.inference.timing.measured import measured_tables
 from simulators.inference.timing.roofline import roofline_tables
@@ -30,7 +31,7 @@ BATCHES = [
 )
 def test_close_to_measured_kernels(name, card, tp):
     """Two of the three models took no part in the fit."""
-    ours, theirs = (build(model(name), gpu(card), tp) for build in (roofline_tables, measured_tables))
+    ours, theirs = (build(model(name), gpu(card), Layout(tp)) for build in (roofline_tables, measured_tables))
     errors = [abs(stage_seconds(ours, *batch) / stage_seconds(theirs, *batch) - 1) for batch in BATCHES]
     print(f"{name} on {card}: {np.round(errors, 3)}")
     assert np.median(errors) < 0.20
@@ -53,10 +54,10 @@ def test_never_faster_than_the_data_sheet(card):
 
 def test_tensor_and_pipeline_parallelism_pay_off_less_than_ideally():
     shape, sheet = model("meta-llama/Llama-3.1-70B"), gpu("h100")
-    one, four = roofline_tables(shape, sheet, 1), roofline_tables(shape, sheet, 4)
+    one, four = roofline_tables(shape, sheet), roofline_tables(shape, sheet, Layout(4))
     speedup = stage_seconds(one, [2048] * 32, []) / stage_seconds(four, [2048] * 32, [])
     assert 2.5 < speedup < 4.0
-    staged = roofline_tables(shape, sheet, 1, 4)
+    staged = roofline_tables(shape, sheet, Layout(1, 4))
     np.testing.assert_allclose(staged.decode_s, one.decode_s / 4)
     assert four.comm_s[64] > 0
     assert one.comm_s[64] == 0

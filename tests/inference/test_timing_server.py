@@ -7,6 +7,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model, gpu, model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing import StageTables, host_seconds, stage_tables
 from simulators.inference.timing.experts import EXCHANGE_S, PADDED_PEAK, beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
@@ -102,9 +103,9 @@ def test_padding_of_experts_takes_the_time_of_its_products_in_old_servers():
 
 @pytest.mark.parametrize(("ranks", "shows"), [(1, False), (2, False), (4, True), (8, True)])
 def test_experts_spread_whole_exchange_tokens_from_four_ranks_on(ranks: int, shows: bool):
-    shape = model("Qwen/Qwen3-235B-A22B")
-    found = beyond_tables_s(shape, gpu("b200"), 8, ranks, "bf16", "vllm", "0.11.1")
+    shape, layout = model("Qwen/Qwen3-235B-A22B"), Layout(8, experts=ranks)
+    found = beyond_tables_s(shape, gpu("b200"), layout, "bf16", "vllm", "0.11.1")
     assert found == pytest.approx(94 * EXCHANGE_S if shows else 0.0)
     for framework, version in (("vllm", None), ("vllm", "0.14"), ("sglang", "0.5")):
-        assert beyond_tables_s(shape, gpu("b200"), 8, ranks, "bf16", framework, version) == 0.0
-    assert beyond_tables_s(LLAMA, gpu("b200"), 8, ranks, "bf16", "vllm", "0.11.1") == 0.0
+        assert beyond_tables_s(shape, gpu("b200"), layout, "bf16", framework, version) == 0.0
+    assert beyond_tables_s(LLAMA, gpu("b200"), layout, "bf16", "vllm", "0.11.1") == 0.0

@@ -148,6 +148,54 @@ def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
 
 
 @compiled
+def prompt_apart_s(tables: StageTables, chunk: int) -> float:
+    """What a chunk takes longer on one data-parallel rank than spread over all (`tables.with_ranks`), s."""
+    i = _cell(tables.prefill_chunk, float(chunk))
+    u = (chunk - tables.prefill_chunk[i]) / (tables.prefill_chunk[i + 1] - tables.prefill_chunk[i])
+    column = len(tables.prefill_kv)
+    low = tables.prefill_s[i, column]
+    return float(max(0.0, low + u * (tables.prefill_s[i + 1, column] - low)))
+
+
+@compiled
+def spread_s(
+    ranks: float, prompts: float, each: tuple[float, float], apart: tuple[float, float]
+) -> tuple[float, float]:
+    """Time that prompts take on the busiest of `ranks` data-parallel ranks, and how long the mean one waits for it, s.
+
+    Parameters
+    ----------
+    ranks, prompts
+        How many there are.
+    each, apart
+        Of their attention, and of `prompt_apart_s`: the sum over the prompts and the longest of them, s.
+
+    Examples
+    --------
+    >>> spread_s(4.0, 1.0, (8.0, 8.0), (3.0, 3.0)) # alone on its rank: three of four wait
+    (11.0, 9.0)
+    >>> spread_s(4.0, 8.0, (64.0, 8.0), (24.0, 3.0)) # two on each
+    (16.0, 0.0)
+    """
+    share = np.ceil(prompts / ranks) / prompts
+    attention_s = max(each[1], each[0] * share)
+    # what one prompt has apart is its time less a rank's even part of it
+    late_s = (max(apart[1], apart[0] * share) - apart[0] / ranks) / (1.0 - 1.0 / ranks)
+    return attention_s + late_s, attention_s - each[0] / ranks + late_s
+
+
+@compiled
+def waiting(
+    law: PowerLaw, constants: tuple[float, float, float, float, float], waits_s: float
+) -> tuple[float, float, float, float, float]:
+    """`stage_constants` of a batch in which the mean GPU waits so long for the busiest rank: that is no work."""
+    seconds, flops, read, comm_s, joules = constants
+    if law.kind == ENERGY:
+        joules -= law.parameters[ACTIVE_W] * waits_s
+    return seconds, flops, read, comm_s + waits_s, joules
+
+
+@compiled
 def stage_constants(
     tables: StageTables, law: PowerLaw, last_stage: bool, tokens: int, sequences: int
 ) -> tuple[float, float, float, float, float]:
@@ -230,7 +278,7 @@ def stage_cost(
 
 
 @compiled
-def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int]:
+def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int, float]:
     """What the batch in `flight` asks of every stage.
 
     Also counts its prefills and decodes in the flight.
@@ -238,7 +286,8 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     Returns
     -------
     tuple
-        Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens.
+        Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens, seconds
+        that the mean GPU waits for the busiest data-parallel rank.
     """
     f = state.flights[flight]
     context = 0
@@ -247,8 +296,13 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     squares = 0.0
     prompt_context = 0
     each_s = 0.0
+    longest_s = 0.0
+    apart_s = 0.0
+    longest_apart_s = 0.0
+    waits_s = 0.0
     prefill_tokens = 0
     longest = 0
+    ranked = tables.prefill_s.shape[1] > len(tables.prefill_kv)
     f.prefills = 0
     f.decodes = 0
     for i in range(f.members):
@@ -268,10 +322,20 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
                 step = tables.kv_step
                 prompt_context += (r.processed + step - 1) // step * step
             else:
-                each_s += prompt_attention_s(tables, q, r.processed)
+                seconds = prompt_attention_s(tables, q, r.processed)
+                each_s += seconds
+                if ranked:
+                    longest_s = max(longest_s, seconds)
+                    seconds = prompt_apart_s(tables, q)
+                    apart_s += seconds
+                    longest_apart_s = max(longest_apart_s, seconds)
     if tables.mode == MIXED and f.decodes > 0 and f.prefills > 0:
         attention_s = mixed_attention_s(tables, f.decodes, context, longest)
     else:
         attention_s = decode_attention_s(tables, f.decodes, context)
+    if ranked and f.prefills > 0:
+        each_s, waits_s = spread_s(
+            tables.prefill_s[0, -1], float(f.prefills), (each_s, longest_s), (apart_s, longest_apart_s)
+        )
     attention_s += prefill_attention_s(tables, f.prefills, squares, prompt_context, each_s)
-    return context, cached, pairs, attention_s, prefill_tokens
+    return context, cached, pairs, attention_s, prefill_tokens, waits_s

@@ -9,6 +9,7 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.layout import layout_of
 from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
@@ -38,14 +39,15 @@ def resolve_kind(
     *,
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
-    expert_parallel: int = 1,
+    expert_parallel: int | None = None,
+    data_parallel: int = 1,
 ) -> tuple[Kind, str]:
     """The kind itself, or for ``auto`` ``measured`` where kernels were measured and ``roofline`` elsewhere; and why.
 
     Raises
     ------
     InputError
-        If there is no such kind.
+        If there is no such kind, or the layout is impossible.
     """
     if kind not in get_args(Kind):
         raise InputError(f"iteration time: {kind!r} is unknown, expected {', '.join(get_args(Kind))}")
@@ -53,8 +55,9 @@ def resolve_kind(
         return kind, "chosen"  # type: ignore[return-value]
     from simulators.inference.timing.kernels import kernels
 
+    layout = layout_of(model, tp, 1, data_parallel, expert_parallel)
     try:
-        kernels(model, gpu, tp, precision, kv_precision, framework, expert_parallel)
+        kernels(model, gpu, layout, precision, kv_precision, framework)
     except InputError as error:
         return "roofline", str(error).removesuffix("; use --iteration-time roofline")
     return "measured", f"kernels measured on {gpu.aiconfigurator_system} ({framework})"
@@ -75,8 +78,9 @@ def stage_tables(
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
     version: str | None = None,
-    expert_parallel: int = 1,
+    expert_parallel: int | None = None,
     data_parallel: int = 1,
+    imbalance: float | None = None,
     overhead_s: float | tuple[float, float] | None = None,
     sampling: Sampling = "greedy",
     peak_flops: float | None = None,
@@ -98,10 +102,11 @@ def stage_tables(
         The folder for ``profile``.
     framework, version
         Whose kernels (``measured`` only), and what its servers add to them; no version is the newest.
-    expert_parallel
-        GPUs the experts are spread over whole.
-    data_parallel
-        Profiles by layers only: ranks that share the experts and serve a share of the requests each.
+    expert_parallel, data_parallel
+        GPUs the experts are spread over whole; ranks that share the experts and serve a share of the requests each:
+        see `catalogue.layout`. Batches are those of all ranks.
+    imbalance
+        Load of the busiest GPU with experts over the mean one's, beyond chance: see `imbalance`.
     overhead_s
         Added per iteration, or a pair: per iteration and per sequence, s. Default `host.host_overhead_s`.
         Profiles by layers: default a gap between kernels (`layer_tables.KERNEL_GAP_S`); other profiles are taken as
@@ -126,13 +131,10 @@ def stage_tables(
         kv_precision=kv_precision,
         framework=framework,
         expert_parallel=expert_parallel,
+        data_parallel=data_parallel,
     )
+    layout = layout_of(model, tp, pp, data_parallel, expert_parallel)
     host_s = host_seconds(chosen, framework, version, overhead_s)
-    if data_parallel > 1 and chosen != "profile":
-        raise InputError(
-            f"--data-parallel {data_parallel}: iteration time {chosen} knows one rank only, "
-            "expected profile:DIR with a profile by layers"
-        )
     if chosen == "profile":
         from simulators.inference.timing.profile import profile_tables
 
@@ -142,32 +144,30 @@ def stage_tables(
             profile_dir,
             model,
             gpu,
-            tp,
-            pp,
+            layout,
             precision or model.precision,
             max_tokens,
             max_batch,
+            kv_precision=kv_precision,
+            imbalance=imbalance,
             peak_flops=peak_flops,
             overhead_s=None if overhead_s is None else host_s,
-            ranks=data_parallel,
         )
     if chosen == "measured":
         from simulators.inference.timing.measured import measured_tables
 
         kernels_only = measured_tables(
-            model, gpu, tp, pp, precision, max_tokens, max_batch, max_context,
-            kv_precision=kv_precision, framework=framework, expert_parallel=expert_parallel, peak_flops=peak_flops,
+            model, gpu, layout, precision, max_tokens, max_batch, max_context,
+            kv_precision=kv_precision, framework=framework, imbalance=imbalance, peak_flops=peak_flops,
         )  # fmt: skip
     else:
         from simulators.inference.timing.roofline import roofline_tables
 
         kernels_only = roofline_tables(
-            model, gpu, tp, pp, precision, max_tokens, max_batch, max_context,
-            kv_precision=kv_precision, peak_flops=peak_flops,
+            model, gpu, layout, precision, max_tokens, max_batch, max_context,
+            kv_precision=kv_precision, imbalance=imbalance, peak_flops=peak_flops,
         )  # fmt: skip
-    beyond_s = beyond_tables_s(
-        model, gpu, tp * pp, expert_parallel, precision or model.precision, framework, version
-    )
+    beyond_s = beyond_tables_s(model, gpu, layout, precision or model.precision, framework, version)
     return with_server(kernels_only, host_s, sampling_s(model.vocab, sampling), beyond_s / pp)
 
 

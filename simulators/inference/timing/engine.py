@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model, Precision
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.operators import Alternative, Operators, groups_of, is_experts, is_product
 
 Framework = Literal["vllm", "sglang", "trtllm"]
@@ -92,21 +93,22 @@ class Engine:
     model: Model
     folder: str
     system: str
-    tp: int
+    layout: Layout
     precision: Precision | None
     kv_precision: Precision
-    expert_parallel: int
     blackwell: bool
 
     def handle(self, framework: Framework, **modes: str) -> Any:
         """The engine of a framework; `modes` replace those its servers run."""
         from aiconfigurator_core.sdk.engine import EngineHandle
 
-        model, experts = self.model, self.expert_parallel
+        model, layout = self.model, self.layout
         chosen = kernel_modes(model, self.precision, self.kv_precision, framework, self.blackwell) | modes
-        sizes = {"tp_size": self.tp, "pp_size": 1}
+        sizes = {"tp_size": layout.tp, "pp_size": 1}
         if model.moe_layers:
-            sizes |= {"moe_tp_size": self.tp // experts, "moe_ep_size": experts}
+            sizes |= {"moe_tp_size": layout.gpus // layout.experts, "moe_ep_size": layout.experts}
+        if layout.ranks > 1:
+            sizes["attention_dp_size"] = layout.ranks
         handle = EngineHandle.compile(self.folder, self.system, framework, **sizes, **chosen)
         if not model.mla or _answers(handle):
             return handle

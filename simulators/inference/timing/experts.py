@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.layout import Layout
 
 PADDED_ROWS = 128
 """Rows a block-scaled FP8 expert is padded to: the blocks of its scales (128 x 128, DeepSeek-V3) and the alignment of
@@ -58,16 +59,19 @@ def padded_flops(
 def beyond_tables_s(
     model: Model,
     gpu: Gpu,
-    ranks: int,
-    expert_parallel: int,
+    layout: Layout,
     precision: Precision,
     framework: str,
     version: str | None,
 ) -> float:
-    """What an iteration takes beyond the kernels of the tables, for all routed layers, s."""
+    """What an iteration takes beyond the kernels of the tables, for all routed layers, s.
+
+    The exchange of data-parallel ranks is in the tables.
+    """
     if not model.moe_layers or not is_old(framework, version):
         return 0.0
-    seconds = padded_flops(model, ranks, precision, framework, version) / (PADDED_PEAK * gpu.peak("fp8"))
-    if expert_parallel >= EXCHANGE_FROM:
+    gpus = layout.gpus * layout.pp
+    seconds = padded_flops(model, gpus, precision, framework, version) / (PADDED_PEAK * gpu.peak("fp8"))
+    if layout.experts >= EXCHANGE_FROM and layout.ranks == 1:
         seconds += EXCHANGE_S * model.moe_layers
     return seconds

@@ -17,8 +17,15 @@ from typing import Any
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.config import fields_from_config
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.engine import FRAMEWORKS, Engine, Framework, quiet, unavailable, write_config
-from simulators.inference.timing.operators import Alternative, Operators, Times, fastest, groups_of
+from simulators.inference.timing.operators import (
+    Alternative,
+    Operators,
+    Times,
+    fastest,
+    groups_of,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,10 @@ class Kernels:
         return fastest(which, evaluate(self.handle), others, self.generation.missing)
 
     def prompt_tokens(self, tokens: int) -> tuple[float, float]:
-        """(All but attention and sampling, communication in it) for `tokens` tokens of a batch with prompts."""
+        """(All but attention and sampling, communication in it) for `tokens` tokens of a batch with prompts.
+
+        With data-parallel ranks they are those of each rank, here and below.
+        """
         communication = self._context(self.context.communication, tokens)
         return self._context(self.context.rest, tokens) + communication, communication
 
@@ -56,6 +66,14 @@ class Kernels:
         """The same for a batch that only decodes, one token each."""
         communication = self._generation(self.generation.communication, tokens)
         return self._generation(self.generation.rest, tokens) + communication, communication
+
+    def prompt_experts(self, tokens: int) -> float:
+        """Routed experts alone (with what overlaps them), part of `prompt_tokens`."""
+        return self._context(self.context.experts, tokens)
+
+    def decode_experts(self, tokens: int) -> float:
+        """The same, part of `decode_tokens`."""
+        return self._generation(self.generation.experts, tokens)
 
     def sampling(self, sequences: int) -> float:
         """LM head for `sequences` sequences."""
@@ -73,17 +91,16 @@ class Kernels:
 def kernels(
     model: Model,
     gpu: Gpu,
-    tp: int,
+    layout: Layout,
     precision: Precision | None = None,
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
-    expert_parallel: int = 1,
 ) -> Kernels:
     """The kernels of a model on a GPU; compiled once per process and configuration.
 
     Parameters
     ----------
-    model, gpu, tp
+    model, gpu, layout
         What runs where.
     precision
         Of the weights; None or the checkpoint's own leaves the choice of kernels to aiconfigurator.
@@ -91,8 +108,6 @@ def kernels(
         Of the KV cache.
     framework
         Whose kernels.
-    expert_parallel
-        GPUs the experts are spread over whole, a divisor of `tp`; the rest of `tp` splits each expert.
 
     Raises
     ------
@@ -101,8 +116,6 @@ def kernels(
     """
     if framework not in FRAMEWORKS:
         raise InputError(f"framework: {framework!r} is unknown, expected one of {', '.join(FRAMEWORKS)}")
-    if expert_parallel < 1 or tp % expert_parallel:
-        raise InputError(f"expert parallel: {expert_parallel} does not divide tp {tp}")
     if gpu.aiconfigurator_system is None:
         raise unavailable(f"no kernels were measured on {gpu.name}")
     # Model holds a dictionary, so the cache is keyed by its JSON
@@ -114,7 +127,7 @@ def kernels(
     # B200, B300, GB200: the kernels shared there are built for compute capability 10, not for workstation boards (12)
     blackwell = "fp4" in gpu.peak_flops and gpu.link_bandwidth >= 4e11
     return _compiled(
-        key, gpu.aiconfigurator_system, tp, chosen, kv_precision, framework, expert_parallel, blackwell
+        key, gpu.aiconfigurator_system, layout._replace(pp=1), chosen, kv_precision, framework, blackwell
     )
 
 
@@ -122,18 +135,17 @@ def kernels(
 def _compiled(
     model_json: str,
     system: str,
-    tp: int,
+    layout: Layout,
     precision: Precision | None,
     kv_precision: Precision,
     framework: Framework,
-    expert_parallel: int,
     blackwell: bool,
 ) -> Kernels:
-    model = Model.model_validate_json(model_json)
+    model, tp = Model.model_validate_json(model_json), layout.tp
     with quiet(), tempfile.TemporaryDirectory() as folder:
         try:
             write_config(model, Path(folder))
-            engine = Engine(model, folder, system, tp, precision, kv_precision, expert_parallel, blackwell)
+            engine = Engine(model, folder, system, layout, precision, kv_precision, blackwell)
             handle = engine.handle(framework)
             context, generation = groups_of(handle)
             others = engine.others(framework, context, generation)

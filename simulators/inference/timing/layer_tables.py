@@ -12,9 +12,9 @@ half (`raw_profile.curve`). Attention is put together in `layer_attention.py`.
 **Data parallelism with expert parallelism.** Ranks that share experts run in lockstep: every routed layer waits for
 the tokens of all of them. They stand as one replica whose decodes are spread evenly over the ranks; a rank holds its
 share of the experts, for which it gets the tokens of all ranks, exchanged by an all-gather before and a
-reduce-scatter behind (vLLM's default, `allgather_reducescatter`). A prompt is one rank's, and the others wait: a batch
-of more tokens than there may be requests holds one, and its dense operators are read at all its tokens. Two prompts
-that different ranks work on at the same time are thus counted one after the other.
+reduce-scatter behind (vLLM's default, `allgather_reducescatter`; over several nodes all-to-all, `all_to_all.py`). A
+prompt is one rank's, and the others wait where they have none of their own (`tables.with_ranks`). The GPU with the
+most routed tokens sets the time of a routed layer (`imbalance.py`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.layout import Layout
+from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
 from simulators.inference.timing.collectives import collective_seconds
+from simulators.inference.timing.imbalance import busiest
 from simulators.inference.timing.layer_attention import decode_us, padding_us, prefill_us
 from simulators.inference.timing.layer_profile import TIME, LayerProfile
+from simulators.inference.timing.measured import on_busiest
 from simulators.inference.timing.raw_profile import curve
-from simulators.inference.timing.tables import MIXED, FloatArray, StageTables, with_prompts
+from simulators.inference.timing.tables import MIXED, FloatArray, StageTables, with_prompts, with_ranks
 from simulators.inference.timing.work import experts_touched, send_seconds, stage_work
 
 US = 1e-6
@@ -55,12 +59,13 @@ def layer_stage_tables(
     profile: LayerProfile,
     model: Model,
     gpu: Gpu,
-    pp: int,
+    layout: Layout,
     precision: Precision,
     max_tokens: int,
     max_batch: int,
     *,
-    ranks: int = 1,
+    kv_precision: Precision = "bf16",
+    imbalance: float | None = None,
     overhead_s: tuple[float, float] | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
@@ -68,49 +73,61 @@ def layer_stage_tables(
 
     Parameters
     ----------
-    profile, model, gpu, pp, precision
-        What runs where; the profile says for how many tensor-parallel GPUs.
+    profile, model, gpu, layout, precision
+        What runs where; the profile is for as many tensor-parallel GPUs.
     max_tokens, max_batch
         Largest batch in tokens and in requests, of all ranks together.
-    ranks
-        Data-parallel ranks that share the experts.
+    kv_precision
+        Of the KV cache, for the bytes read; its time is as profiled.
+    imbalance
+        Load of the busiest GPU with experts over the mean one's, beyond chance; None: 1.
     overhead_s
         Added to an iteration and to each sequence in it, s; None: `KERNEL_GAP_S` for every kernel.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
     """
+    pp, ranks = layout.pp, layout.ranks
     calls = layer_calls(profile, model)
     kernels = sum(calls.values()) + model.num_layers * ATTENTION_KERNELS + model.moe_layers * EXPERT_KERNELS
     fixed_s, each_s = overhead_s or (KERNEL_GAP_S * kernels / pp, 0.0)
     tokens = np.arange(max_tokens + 1, dtype=np.float64)
     batch = np.arange(max_batch + 1, dtype=np.float64)
-    own = np.ceil(batch / ranks)
-    # a batch of more tokens than requests holds a prompt, which is one rank's
-    own_tokens = np.where(tokens <= max_batch, np.ceil(tokens / ranks), tokens)
-    dense = sum(
-        (n * _layer(profile.dense, name, own_tokens) for name, n in calls.items() if name not in SAMPLING),
-        0.0,
-    )
-    comm_s = _exchange_s(profile, model, gpu, ranks, tokens, own_tokens) / pp
-    token_s = dense * US / pp + comm_s + fixed_s
+    own, own_tokens = (on_busiest(count, ranks, max_batch) for count in (batch, tokens))
+
+    def dense_us(at: FloatArray) -> FloatArray:
+        return sum(
+            (n * _layer(profile.dense, name, at) for name, n in calls.items() if name not in SAMPLING),
+            np.zeros_like(at),
+        )
+
+    comm_s = _exchange_s(profile, model, gpu, layout, tokens, own_tokens) / pp
+    token_s = dense_us(own_tokens) * US / pp + comm_s + fixed_s
     if profile.moe is not None:
-        gpus = profile.tp * ranks
-        token_s = token_s + model.moe_layers * _experts_us(profile.moe, model, tokens, gpus) * US / pp
+        mean = _experts_us(profile.moe, model, tokens, layout.gpus, 1.0)
+        slowest = mean
+        if layout.spread:
+            load = busiest(model, layout.experts, tokens, imbalance)
+            slowest = np.maximum(mean, _experts_us(profile.moe, model, tokens, layout.gpus, load))
+        token_s = token_s + model.moe_layers * slowest * US / pp
+        comm_s = comm_s + model.moe_layers * (slowest - mean) * US / pp
     token_s[0] = comm_s[0] = 0.0
     chunks, cached, prefill, launch = prefill_us(profile, max_tokens)
     contexts, alone, beside = decode_us(profile, own, launch)
     padding = padding_us(profile, (chunks, cached, prefill), launch)
     stage = model.num_layers / pp * US
-    work = stage_work(model, gpu, profile.tp, pp, precision, max_tokens, peak_flops=peak_flops, ranks=ranks)
+    work = stage_work(model, gpu, profile.tp, pp, precision, max_tokens, kv_precision, peak_flops, ranks)
+    prefill_s = prefill * stage
+    if ranks > 1:
+        prefill_s = with_ranks(prefill_s, (dense_us(chunks) - dense_us(chunks / ranks)) * US / pp, ranks)
     return StageTables(
         mode=MIXED,
         token_s=token_s,
         sequence_s=sum(_layer(profile.per_sequence, name, own) for name in SAMPLING) * US + each_s * batch,
-        send_s=send_seconds(model, gpu, profile.tp, pp, own_tokens),
+        send_s=send_seconds(model, gpu, layout.gpus, pp, own_tokens),
         comm_s=comm_s,
         decode_s=with_prompts(alone * stage, beside * stage, padding / ranks * stage),
         decode_kv=contexts,
-        prefill_s=prefill * stage,
+        prefill_s=prefill_s,
         prefill_chunk=chunks,
         prefill_kv=cached,
         prefill_floor_s=launch * stage,
@@ -164,11 +181,14 @@ def _layer(frame: pd.DataFrame, name: str, at: FloatArray) -> FloatArray:
     return curve(rows.iloc[:, 1].to_numpy(), rows[TIME].to_numpy(), at)
 
 
-def _experts_us(moe: pd.DataFrame, model: Model, tokens: FloatArray, gpus: int) -> FloatArray:
+def _experts_us(
+    moe: pd.DataFrame, model: Model, tokens: FloatArray, gpus: int, load: FloatArray | float
+) -> FloatArray:
     """A routed layer on one of `gpus` GPUs that share its experts whole, by the tokens of all of them, us.
 
-    A GPU holds 1/gpus of the experts and gets that share of all (token, expert) pairs.
+    A GPU holds 1/gpus of the experts and gets `load` times that share of all (token, expert) pairs.
     """
+    tokens = tokens * load
     used = np.sort(moe["activated_experts"].unique())
     by_used = np.array(
         [
@@ -187,12 +207,16 @@ def _experts_us(moe: pd.DataFrame, model: Model, tokens: FloatArray, gpus: int) 
 
 
 def _exchange_s(
-    profile: LayerProfile, model: Model, gpu: Gpu, ranks: int, tokens: FloatArray, own_tokens: FloatArray
+    profile: LayerProfile, model: Model, gpu: Gpu, layout: Layout, tokens: FloatArray, own_tokens: FloatArray
 ) -> FloatArray:
     """Communication of all layers, s: two all-reduces of a rank's tokens per layer, and the exchange for experts."""
     hidden = 2.0 * model.hidden
     seconds = 2 * model.num_layers * collective_seconds(gpu, "all_reduce", profile.tp, own_tokens * hidden)
-    if ranks > 1:
+    ranks = layout.ranks
+    if ranks > 1 and nodes_of(gpu, layout.gpus) > 1:
+        sent_s = all_to_all_s(gpu, model, layout.gpus, model.precision, own_tokens / layout.tp)
+        seconds = seconds + model.moe_layers * sent_s
+    elif ranks > 1:
         # the router's 16 bit scores travel with the activations
         gathered = collective_seconds(gpu, "all_gather", ranks, tokens * (hidden + 2.0 * model.num_experts))
         scattered = collective_seconds(gpu, "reduce_scatter", ranks, tokens * hidden)

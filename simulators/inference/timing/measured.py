@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulators.inference.catalogue import Gpu, Model, Precision, check_parallelism
+from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.layout import ONE, Layout
+from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
+from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.engine import Framework, quiet
+from simulators.inference.timing.imbalance import as_measured, busiest
 from simulators.inference.timing.kernels import Kernels, kernels
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
+from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_ranks
 from simulators.inference.timing.unlisted import unlisted_s
 from simulators.inference.timing.work import send_seconds, stage_work
 
+Pair = tuple[float, float]
 _PADDED = 512
 """Rows up to which decodes are looked at for a shorter time of more rows, however small the table."""
 
@@ -52,21 +57,74 @@ def _per_token(
     measured: Kernels,
     model: Model,
     gpu: Gpu,
-    tp: int,
+    layout: Layout,
     framework: Framework,
     tokens: FloatArray,
     max_batch: int,
+    more: Callable[[Callable[[int], float], int], tuple[float, float]],
 ) -> FloatArray:
-    """(All but attention and sampling, communication in it) for `tokens` in the batch, s; shape (tokens, 2)."""
-    seconds = never_longer([measured.prompt_tokens(int(n)) for n in tokens])
+    """(All but attention and sampling, communication in it) for `tokens` tokens of a rank, s; shape (tokens, 2).
+
+    `more` is what both take longer for, given the time of experts by tokens and the tokens (`_more`).
+    """
+
+    def both(time: Callable[[int], tuple[float, float]], experts: Callable[[int], float], n: int) -> Pair:
+        (seconds, comm_s), (longer_s, waits_s) = time(n), more(experts, n)
+        return seconds + longer_s, comm_s + waits_s
+
+    far = nodes_of(gpu, layout.gpus) > 1 and layout.ranks > 1
+    decode, decode_experts = measured.decode_tokens, measured.decode_experts
+    if far:  # the exchange is replaced, which only the operators of prompts keep apart
+        decode, decode_experts = measured.prompt_tokens, measured.prompt_experts
+    seconds = never_longer([both(measured.prompt_tokens, measured.prompt_experts, int(n)) for n in tokens])
     # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
     decodes = token_grid(max(max_batch, _PADDED))
-    decode_s = never_longer([measured.decode_tokens(int(n)) for n in decodes])
+    decode_s = never_longer([both(decode, decode_experts, int(n)) for n in decodes])
     decoding = tokens <= max_batch
     for column in range(2):
         seconds[decoding, column] = np.interp(tokens[decoding], decodes, decode_s[:, column])
     exchange_s = decode_s[0, 1] / (2 * model.num_layers)
-    return np.asarray(seconds + np.column_stack(unlisted_s(model, gpu, tp, framework, tokens, exchange_s)))
+    return np.asarray(
+        seconds + np.column_stack(unlisted_s(model, gpu, layout.tp, framework, tokens, exchange_s))
+    )
+
+
+def _more(
+    measured: Kernels,
+    model: Model,
+    gpu: Gpu,
+    layout: Layout,
+    precision: Precision,
+    taste: float | None,
+) -> Callable[[Callable[[int], float], int], tuple[float, float]]:
+    """What a layout adds to (all, communication in it), s, by the time of its experts and the tokens of a rank.
+
+    - `taste`, the user's imbalance, in place of the one the kernels were measured with.
+    - Waiting for the busiest GPU, as communication, with data-parallel ranks. (With one rank the prices of energy were
+      fitted to servers that wait so, see `power/points.py`.)
+    - Ranks on several nodes: the exchange as DeepEP does it, in place of collectives over the network.
+    """
+    if not layout.spread or (layout.ranks == 1 and taste is None):
+        return lambda experts, n: (0.0, 0.0)
+    far = nodes_of(gpu, layout.gpus) > 1 and layout.ranks > 1
+
+    def more(experts: Callable[[int], float], n: int) -> tuple[float, float]:
+        routed = np.array([float(n * layout.ranks)])
+        held = float(as_measured(model, layout.experts, routed)[0])
+        load = held if taste is None else float(busiest(model, layout.experts, routed, taste)[0])
+        now_s, busiest_s, mean_s = (experts(max(1, round(n * f))) for f in (1.0, load / held, 1.0 / held))
+        longer_s = busiest_s - now_s
+        waits_s = max(0.0, busiest_s - mean_s)
+        if far:
+            own = np.array([n / layout.tp])
+            sent = all_to_all_s(gpu, model, layout.gpus, precision, own) * model.moe_layers
+            size = np.array([n * model.hidden * 2.0])
+            sent = sent + collective_seconds(gpu, "all_reduce", layout.tp, size) * model.num_layers
+            change_s = float(sent[0]) - measured.prompt_tokens(n)[1]
+            longer_s, waits_s = longer_s + change_s, waits_s + change_s
+        return longer_s, waits_s
+
+    return more
 
 
 def _prefill_attention(measured: Kernels, chunk: int, cached: int) -> float:
@@ -81,8 +139,7 @@ def _prefill_attention(measured: Kernels, chunk: int, cached: int) -> float:
 def measured_tables(
     model: Model,
     gpu: Gpu,
-    tp: int = 1,
-    pp: int = 1,
+    layout: Layout = ONE,
     precision: Precision | None = None,
     max_tokens: int = 8192,
     max_batch: int = 256,
@@ -90,19 +147,21 @@ def measured_tables(
     *,
     kv_precision: Precision = "bf16",
     framework: Framework = "vllm",
-    expert_parallel: int = 1,
+    imbalance: float | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode from the kernels aiconfigurator-core measured.
 
     Parameters
     ----------
-    model, gpu, tp, pp, precision
+    model, gpu, layout, precision
         What runs where; a pipeline stage has 1/pp of every layer's time.
     max_tokens, max_batch, max_context
-        Largest batch in tokens, in requests, and longest context the tables are sampled for.
-    kv_precision, framework, expert_parallel
+        Largest batch in tokens, in requests (of all ranks), and longest context the tables are sampled for.
+    kv_precision, framework
         See `kernels.kernels`.
+    imbalance
+        Load of the busiest GPU with experts over the mean one's, beyond chance; None: as the kernels were measured.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
 
@@ -111,43 +170,67 @@ def measured_tables(
     InputError
         If there are no measurements for the combination.
     """
-    check_parallelism(model, tp, pp)
-    chosen = precision or model.precision
-    measured = kernels(model, gpu, tp, precision, kv_precision, framework, expert_parallel)
-    tokens = token_grid(max_tokens)
-    batches = geometric_grid(max_batch, 1.12)
+    chosen, pp, ranks = precision or model.precision, layout.pp, layout.ranks
+    measured = kernels(model, gpu, layout, precision, kv_precision, framework)
+    # of one rank
+    most_tokens, most_requests = -(-max_tokens // ranks), -(-max_batch // ranks)
+    tokens = token_grid(most_tokens)
+    batches = geometric_grid(most_requests, 1.12)
     contexts = geometric_grid(max_context, 1.19)
     chunks = geometric_grid(max_tokens, 1.19)
     cached = np.concatenate(([0.0], geometric_grid(max_context, 1.35, first=64)))
     with quiet():
-        prompt_s = _per_token(measured, model, gpu, tp, framework, tokens, max_batch)
-        sequence_s = sampled(measured.sampling, batches, max_batch)
+        more = _more(measured, model, gpu, layout, chosen, imbalance)
+        prompt_s = _per_token(measured, model, gpu, layout, framework, tokens, most_requests, more)
+        sequence_s = sampled(measured.sampling, batches, most_requests)
         decode_rows = np.array(
             [[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches]
         )
         prefill_s = np.array([[_prefill_attention(measured, int(c), int(k)) for k in cached] for c in chunks])
+        apart_s = _apart(measured, chunks, ranks) / pp
     every = np.arange(max_tokens + 1, dtype=np.float64)
-    every_batch = np.arange(max_batch + 1, dtype=np.float64)
-    token_s = np.interp(every, tokens, prompt_s[:, 0]) / pp
-    comm_s = np.interp(every, tokens, prompt_s[:, 1]) / pp
+    own, own_batch = (
+        on_busiest(every, ranks, max_batch),
+        on_busiest(np.arange(max_batch + 1.0), ranks, max_batch),
+    )
+    token_s = np.interp(own, tokens, prompt_s[:, 0]) / pp
+    comm_s = np.interp(own, tokens, prompt_s[:, 1]) / pp
     token_s[0] = comm_s[0] = 0.0
-    decode_s = np.column_stack([np.interp(every_batch, batches, column) for column in decode_rows.T]) / pp
+    decode_s = np.column_stack([np.interp(own_batch, batches, column) for column in decode_rows.T]) / pp
     decode_s[0] = 0.0
     prefill_s = np.maximum.accumulate(prefill_s, axis=1)
-    work = stage_work(model, gpu, tp, pp, chosen, max_tokens, kv_precision, peak_flops)
+    floor_s = float(prefill_s[0, 0]) / pp
+    work = stage_work(model, gpu, layout.tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks)
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
-        sequence_s=sequence_s,
-        send_s=send_seconds(model, gpu, tp, pp, every),
+        sequence_s=sequence_s[own_batch.astype(np.int64)],
+        send_s=send_seconds(model, gpu, layout.gpus, pp, own),
         comm_s=comm_s,
         decode_s=decode_s,
         decode_kv=contexts,
-        prefill_s=prefill_s / pp,
+        prefill_s=with_ranks(prefill_s / pp, apart_s, ranks) if ranks > 1 else prefill_s / pp,
         prefill_chunk=chunks,
         prefill_kv=cached,
-        prefill_floor_s=float(prefill_s[0, 0]) / pp,
+        prefill_floor_s=floor_s,
         kv_step=1,
         shared_factor=1.0,
         **vars(work),
     )
+
+
+def on_busiest(count: FloatArray, ranks: int, max_batch: int) -> FloatArray:
+    """Tokens or requests of the busiest of `ranks` ranks: decodes are whole, prompts are taken as even; as `count`."""
+    return np.asarray(np.where(count <= max_batch, np.ceil(count / ranks), count / ranks))
+
+
+def _apart(measured: Kernels, chunks: FloatArray, ranks: int) -> FloatArray:
+    """What `with_ranks` keeps of each chunk, s."""
+    if ranks == 1:
+        return np.zeros(len(chunks))
+
+    def outside(tokens: float) -> float:
+        whole, comm_s = measured.prompt_tokens(max(1, round(tokens)))
+        return whole - comm_s - measured.prompt_experts(max(1, round(tokens)))
+
+    return np.array([max(0.0, outside(chunk) - outside(chunk / ranks)) for chunk in chunks])

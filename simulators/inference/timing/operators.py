@@ -27,6 +27,11 @@ class Operators:
     names: Mapping[int, str] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
 
+    @property
+    def experts(self) -> tuple[int, ...]:
+        """Those of `rest` that are routed experts, with what overlaps them."""
+        return tuple(i for i in self.rest if is_experts(self.names[i]))
+
     def like(self, other: Operators, wanted: Callable[[str], bool]) -> dict[int, int]:
         """Where `other` has this engine's operators whose name is `wanted`; those without a counterpart left out."""
         theirs = {name: i for i, name in other.names.items() if i in other.rest and i not in other.missing}

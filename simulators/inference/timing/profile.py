@@ -19,8 +19,9 @@ import pandas as pd
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision, check_parallelism
+from simulators.inference.catalogue.layout import ONE, Layout
 from simulators.inference.timing.tables import LOOKUP, FloatArray, StageTables
-from simulators.inference.timing.work import stage_work
+from simulators.inference.timing.work import StageWork, stage_work
 from simulators.profiles.tables import plain_csv
 
 ROUND_TO = 8
@@ -62,28 +63,29 @@ def profile_tables(
     folder: str | Path,
     model: Model,
     gpu: Gpu,
-    tp: int = 1,
-    pp: int = 1,
+    layout: Layout = ONE,
     precision: Precision = "bf16",
     max_tokens: int = 4096,
     max_batch: int = 128,
+    *,
+    kv_precision: Precision = "bf16",
+    imbalance: float | None = None,
     peak_flops: float | None = None,
     overhead_s: tuple[float, float] | None = None,
-    ranks: int = 1,
 ) -> StageTables:
     """Tables from a folder of profiles: in `LOOKUP` mode from Vidur's, else in `INTERPOLATE` mode.
 
     Parameters
     ----------
     folder
-        Tables or raw profiles of this model on this GPU at this `tp`.
-    model, gpu, tp, pp, precision
+        Tables or raw profiles of this model on this GPU at the layout's `tp`.
+    model, gpu, layout, precision, kv_precision
         What runs where; the profile supplies times only, work comes from the model's shape.
     max_tokens, max_batch
         Raw profiles are interpolated up to these; tables are as long as they are.
     peak_flops
         Denominator of MFU instead of the data sheet's, FLOP/s.
-    overhead_s, ranks
+    imbalance, overhead_s
         Profiles by layers only: see `layer_tables.layer_stage_tables`.
 
     Raises
@@ -98,9 +100,10 @@ def profile_tables(
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"profile: {folder} is no folder")
+    tp, pp = layout.tp, layout.pp
     check_parallelism(model, tp, pp)
-    if ranks > 1 and not is_layer_profile(folder):
-        raise InputError(f"--data-parallel {ranks}: {folder} is no profile by layers, expected one")
+    if layout.ranks > 1 and not is_layer_profile(folder):
+        raise InputError(f"--data-parallel {layout.ranks}: {folder} is no profile by layers, expected one")
     if find_file(folder, "per_num_tokens"):
         per_token, decode, prefill = _read_tables(folder)
     elif find_file(folder, "mlp"):
@@ -108,8 +111,8 @@ def profile_tables(
     elif is_layer_profile(folder):
         found = read_layer_profile(folder, model, gpu, tp)
         return layer_stage_tables(
-            found, model, gpu, pp, precision, max_tokens, max_batch,
-            ranks=ranks, overhead_s=overhead_s, peak_flops=peak_flops,
+            found, model, gpu, layout, precision, max_tokens, max_batch,
+            kv_precision=kv_precision, imbalance=imbalance, overhead_s=overhead_s, peak_flops=peak_flops,
         )  # fmt: skip
     else:
         raise InputError(
@@ -119,7 +122,10 @@ def profile_tables(
     for name, frame in (("per token", per_token), ("decode", decode), ("prefill", prefill)):
         if not np.isfinite(frame.to_numpy()).all() or (frame.to_numpy() < 0).any():
             raise InputError(f"profile {folder}: the {name} times hold a gap or a negative number")
-    return _compile(folder, per_token, decode, prefill, model, gpu, tp, pp, precision, peak_flops)
+    work = stage_work(
+        model, gpu, tp, pp, precision, len(per_token) // ROUND_TO * ROUND_TO, kv_precision, peak_flops
+    )
+    return _compile(folder, per_token, decode, prefill, model, layout, work)
 
 
 def _read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -172,12 +178,10 @@ def _compile(
     decode: pd.DataFrame,
     prefill: pd.DataFrame,
     model: Model,
-    gpu: Gpu,
-    tp: int,
-    pp: int,
-    precision: Precision,
-    peak_flops: float | None,
+    layout: Layout,
+    work: StageWork,
 ) -> StageTables:
+    tp, pp = layout.tp, layout.pp
     per_token = _contiguous(folder, per_token, "num_tokens")
     decode = _contiguous(folder, decode, "decode_batch_size")
     prefill = _contiguous(folder, prefill, "chunk")
@@ -210,7 +214,6 @@ def _compile(
         values = frame.to_numpy(dtype=np.float64) * layers * MS
         return np.vstack((np.zeros(values.shape[1]), values))
 
-    work = stage_work(model, gpu, tp, pp, precision, longest, peak_flops=peak_flops)
     return StageTables(
         mode=LOOKUP,
         token_s=from_zero((layer_ms + comm_ms) * layers * MS),

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_parameter, check_parallelism
+from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_parameter
+from simulators.inference.catalogue.layout import ONE, Layout
 from simulators.inference.catalogue.memory import kv_heads_per_gpu, state_bytes_per_sequence_per_gpu
-from simulators.inference.timing.measured import geometric_grid
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables
+from simulators.inference.timing.all_to_all import all_to_all_s
+from simulators.inference.timing.imbalance import busiest
+from simulators.inference.timing.measured import geometric_grid, on_busiest
+from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_ranks
 from simulators.inference.timing.work import (
     GPUS_PER_NODE,
     experts_touched,
@@ -46,7 +49,11 @@ KERNELS_PER_LAYER = 8
 
 
 def _product(
-    gpu: Gpu, precision: Precision, rows: FloatArray, weights: FloatArray | float, parameters_per_row: float
+    gpu: Gpu,
+    precision: Precision,
+    rows: FloatArray,
+    weights: FloatArray | float,
+    parameters_per_row: FloatArray | float,
 ) -> FloatArray:
     """A matrix product: `weights` parameters are read once, each row is multiplied with `parameters_per_row`; s."""
     compute = 2.0 * rows * parameters_per_row / (gpu.peak(precision) * COMPUTE)
@@ -54,8 +61,10 @@ def _product(
     return np.asarray(np.maximum(compute, memory))
 
 
-def _per_token(model: Model, gpu: Gpu, tp: int, precision: Precision, tokens: FloatArray) -> FloatArray:
-    """All layers without attention and communication, s."""
+def _per_token(
+    model: Model, gpu: Gpu, tp: int, precision: Precision, tokens: FloatArray, routed_s: FloatArray | float
+) -> FloatArray:
+    """All layers without attention and communication, s; `tokens` are those of one rank, `routed_s` is `_routed`."""
     attention_format: Precision = precision if model.attention_quantised else "bf16"
     projections = model.attention_parameters / tp
     seconds = model.attention_layers * _product(gpu, attention_format, tokens, projections, projections)
@@ -63,11 +72,7 @@ def _per_token(model: Model, gpu: Gpu, tp: int, precision: Precision, tokens: Fl
     seconds = seconds + model.linear_layers * _product(gpu, attention_format, tokens, state, state)
     dense = model.dense_parameters / tp
     seconds = seconds + model.dense_layers * _product(gpu, precision, tokens, dense, dense)
-    if model.moe_layers:
-        one, shared = model.expert_parameters / tp, model.shared_parameters / tp
-        weights = shared + one * experts_touched(model, tokens)
-        used = shared + one * model.experts_per_token
-        seconds = seconds + model.moe_layers * _product(gpu, precision, tokens, weights, used)
+    seconds = seconds + routed_s
     # norms, residuals and activation: about 12 reads or writes of the hidden state and 3 of the MLP's width, 2
     # bytes each
     width = max(model.ffn, model.moe_ffn * model.experts_per_token + model.shared_ffn)
@@ -77,13 +82,62 @@ def _per_token(model: Model, gpu: Gpu, tp: int, precision: Precision, tokens: Fl
     )
 
 
-def _all_reduce(model: Model, gpu: Gpu, tp: int, tokens: FloatArray) -> FloatArray:
-    """Two all-reduces per layer; a ring moves 2 (tp - 1) / tp of the data over each link, s."""
-    if tp == 1:
-        return np.zeros_like(tokens)
-    bandwidth = gpu.link_bandwidth if tp <= GPUS_PER_NODE else gpu.network_bandwidth
-    moved = 2.0 * tokens * model.hidden * 2.0 * (tp - 1) / tp
-    return np.asarray(2.0 * model.num_layers * (ALL_REDUCE_S + moved / (bandwidth * LINK)))
+def _routed(
+    model: Model,
+    gpu: Gpu,
+    layout: Layout,
+    precision: Precision,
+    count: tuple[FloatArray, FloatArray],
+    imbalance: float | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Routed layers on the busiest GPU, and how long the mean one waits for it, s.
+
+    Parameters
+    ----------
+    model, gpu, layout, precision
+        What runs where.
+    count
+        Tokens of one rank, and of all of them.
+    imbalance
+        Load of the busiest GPU over the mean one's, beyond chance; None: 1.
+    """
+    own, every = count
+    if not model.moe_layers:
+        return np.zeros_like(own), np.zeros_like(own)
+    one, shared = model.expert_parameters / layout.tp, model.shared_parameters / layout.tp
+
+    def seconds(load: FloatArray | float) -> FloatArray:
+        # of the tokens of all ranks a GPU gets its share, and `load` times as much where it is the busiest
+        touched = experts_touched(model, every * load)
+        weights = shared + one * touched / layout.ranks
+        if layout.ranks == 1 and not layout.spread:
+            return _product(gpu, precision, own, weights, shared + one * model.experts_per_token)
+        multiplied = own * shared + one * model.experts_per_token * every * load / layout.ranks
+        return _product(gpu, precision, np.ones_like(own), weights, multiplied)
+
+    if not layout.spread:
+        return model.moe_layers * seconds(1.0), np.zeros_like(own)
+    slowest, mean = seconds(busiest(model, layout.experts, every, imbalance)), seconds(1.0)
+    return model.moe_layers * slowest, model.moe_layers * (slowest - mean)
+
+
+def _exchange(model: Model, gpu: Gpu, layout: Layout, precision: Precision, tokens: FloatArray) -> FloatArray:
+    """Communication of all layers, s: all-reduces of each rank's tokens, and with several ranks all-to-all for experts.
+
+    Two all-reduces per layer; a ring moves 2 (tp - 1) / tp of the data over each link. A routed layer of several ranks
+    has one, its experts' results come back by the exchange instead.
+    """
+    tp = layout.tp
+    seconds = np.zeros_like(tokens)
+    if tp > 1:
+        bandwidth = gpu.link_bandwidth if tp <= GPUS_PER_NODE else gpu.network_bandwidth
+        moved = 2.0 * tokens * model.hidden * 2.0 * (tp - 1) / tp
+        times = 2.0 * model.num_layers - (model.moe_layers if layout.ranks > 1 else 0)
+        seconds = np.asarray(times * (ALL_REDUCE_S + moved / (bandwidth * LINK)))
+    if layout.ranks > 1:
+        sent_s = all_to_all_s(gpu, model, layout.gpus, precision, tokens / tp)
+        seconds = seconds + model.moe_layers * sent_s
+    return seconds
 
 
 def _attention_bytes(model: Model, tp: int, kv_precision: Precision, context: FloatArray) -> FloatArray:
@@ -109,23 +163,25 @@ def _pairs(model: Model, chunk: FloatArray, cached: FloatArray) -> FloatArray:
 def roofline_tables(
     model: Model,
     gpu: Gpu,
-    tp: int = 1,
-    pp: int = 1,
+    layout: Layout = ONE,
     precision: Precision | None = None,
     max_tokens: int = 8192,
     max_batch: int = 256,
     max_context: int = 32768,
     *,
     kv_precision: Precision = "bf16",
+    imbalance: float | None = None,
     peak_flops: float | None = None,
 ) -> StageTables:
     """Tables in `INTERPOLATE` mode for any model on any GPU with a data sheet; parameters as in `measured_tables`."""
-    check_parallelism(model, tp, pp)
-    chosen = precision or model.precision
+    chosen, tp, pp, ranks = precision or model.precision, layout.tp, layout.pp, layout.ranks
     every = np.arange(max_tokens + 1, dtype=np.float64)
-    comm_s = _all_reduce(model, gpu, tp, every) / pp
-    token_s = _per_token(model, gpu, tp, chosen, every) / pp + comm_s
-    batch = np.arange(max_batch + 1, dtype=np.float64)
+    own = on_busiest(every, ranks, max_batch)
+    routed_s, waits_s = _routed(model, gpu, layout, chosen, (own, every), imbalance)
+    comm_s = _exchange(model, gpu, layout, chosen, own) / pp
+    token_s = _per_token(model, gpu, tp, chosen, own, routed_s) / pp + comm_s
+    comm_s = comm_s + waits_s / pp
+    batch = on_busiest(np.arange(max_batch + 1, dtype=np.float64), ranks, max_batch)
     head = model.vocab * model.hidden / tp
     contexts = geometric_grid(max_context, 1.19)
     state = 2.0 * state_bytes_per_sequence_per_gpu(model, tp, 1)  # read and written
@@ -141,18 +197,22 @@ def roofline_tables(
         gpu.memory_bandwidth * MEMORY
     )
     floor_s = model.attention_layers * PREFILL_LAUNCH_S / pp
+    prefill_s = floor_s + np.maximum(compute, memory / pp)
+    if ranks > 1:
+        alone, even = (_per_token(model, gpu, tp, chosen, n, 0.0) / pp for n in (chunks, chunks / ranks))
+        prefill_s = with_ranks(prefill_s, alone - even, ranks)
     token_s[0] = comm_s[0] = 0.0
     decode_s[0] = 0.0
-    work = stage_work(model, gpu, tp, pp, chosen, max_tokens, kv_precision, peak_flops)
+    work = stage_work(model, gpu, tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks)
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,
         sequence_s=_product(gpu, "bf16", batch, head, head) + LAUNCH_S,
-        send_s=send_seconds(model, gpu, tp, pp, every),
+        send_s=send_seconds(model, gpu, layout.gpus, pp, own),
         comm_s=comm_s,
         decode_s=decode_s,
         decode_kv=contexts,
-        prefill_s=floor_s + np.maximum(compute, memory / pp),
+        prefill_s=prefill_s,
         prefill_chunk=chunks,
         prefill_kv=cached,
         prefill_floor_s=floor_s,

@@ -56,12 +56,24 @@ def prefill_seconds(tables: StageTables, prompts: Sequence[tuple[int, int]]) -> 
         column = sum(math.ceil(cached / tables.kv_step) for _, cached in prompts)
         seconds = along(tables.prefill_s[min(chunk, len(tables.prefill_s) - 1)], column)
         return seconds * tables.shared_factor if len(prompts) > 1 else seconds
-    each = (
-        between(tables.prefill_s, tables.prefill_chunk, tables.prefill_kv, tokens, cached)
-        - tables.prefill_floor_s
+    each = [
+        max(
+            0.0,
+            between(tables.prefill_s, tables.prefill_chunk, tables.prefill_kv, tokens, cached)
+            - tables.prefill_floor_s,
+        )
         for tokens, cached in prompts
-    )
-    return tables.prefill_floor_s + sum(max(0.0, seconds) for seconds in each)
+    ]
+    total = sum(each)
+    if tables.prefill_s.shape[1] > len(tables.prefill_kv):
+        # the busiest data-parallel rank's share of the prompts, and what is not spread evenly (`with_ranks`)
+        ranks = float(tables.prefill_s[0, -1])
+        late, either = tables.prefill_s[:, [-2, -2]], np.array([0.0, 1.0])
+        apart = [between(late, tables.prefill_chunk, either, tokens, 0.0) for tokens, _ in prompts]
+        share = math.ceil(len(prompts) / ranks) / len(prompts)
+        total = max(max(each), total * share)
+        total += (max(max(apart), sum(apart) * share) - sum(apart) / ranks) / (1 - 1 / ranks)
+    return tables.prefill_floor_s + total
 
 
 def stage_seconds(

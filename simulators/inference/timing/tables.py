@@ -53,6 +53,7 @@ class StageTables(NamedTuple):
         Ascending contexts, tokens. In `LOOKUP` mode the multiples 0, kv_step, 2 kv_step...
     prefill_s
         `prefill_s[c, k]`: prefill attention of a chunk of `prefill_chunk[c]` tokens after `prefill_kv[k]` cached ones.
+        Data-parallel ranks have two more columns, see `with_ranks`.
     prefill_chunk
         Ascending chunk lengths, tokens. In `LOOKUP` mode 0, 1, 2...
     prefill_kv
@@ -117,3 +118,28 @@ def with_prompts(alone: FloatArray, beside: FloatArray, padding_s: float) -> Flo
     """
     padding = padding_s * np.arange(float(len(alone)))
     return np.column_stack((alone, beside, padding))
+
+
+def with_ranks(prefill_s: FloatArray, apart_s: FloatArray, ranks: int) -> FloatArray:
+    """`prefill_s` of data-parallel ranks in lockstep, each with prompts of its own, among which batches are shared out.
+
+    `token_s` is that of tokens spread evenly over the ranks, which decodes are. Prompts are whole: of p prompts the
+    busiest rank has the longest one, or ceil(p / ranks) of mean length where that takes longer, and the others wait
+    until it is done. One array, as in `with_prompts`.
+
+    Parameters
+    ----------
+    prefill_s
+        Of one rank; shape (chunks, cached).
+    apart_s
+        What a chunk takes longer on one rank, outside of attention and experts, than spread evenly over all; shape
+        (chunks,).
+    ranks
+        How many there are.
+
+    Returns
+    -------
+    FloatArray
+        Columns of `prefill_s`, `apart_s` and the number of ranks; shape (chunks, cached + 2).
+    """
+    return np.column_stack((prefill_s, apart_s, np.full(len(prefill_s), float(ranks))))

@@ -7,8 +7,7 @@ first of the two sources of iteration times, a profile by layers:
 
 - ``profile``: the kernels LLMServingSim's profiler measured on the same board; nothing is fitted but the gap between
   kernels (`layer_tables.KERNEL_GAP_S`), read off the last seconds of one log (Llama-3.1-8B).
-- ``measured``: the kernels of aiconfigurator-core, where it has the GPU. Data-parallel ranks are stood for by
-  tensor-parallel ones, whose GPUs read the same weights and half the heads of twice the requests.
+- ``measured``: the kernels of aiconfigurator-core, where it has the GPU.
 
 Times count from the arrival at the front end; its clock is laid on the engine's so that the fastest hand-over of the
 log takes no time. Beside each prediction stands what LLMServingSim's own simulator reaches (`peer_error.txt`); it
@@ -119,12 +118,9 @@ def served(meta: dict[str, Any], device: str, iteration_time: str) -> tuple[Serv
     note = ""
     options: dict[str, Any] = {"tp": tp}
     together = ranks > 1 and bool(model(name).moe_layers)
-    if together and iteration_time.startswith("profile"):
+    if together:
         options["data_parallel"] = ranks
         note = f"{ranks} data-parallel ranks in lockstep"
-    elif together:
-        options["tp"] = tp * ranks
-        note = f"{ranks} data-parallel ranks stood for by tensor parallelism"
     else:
         options["replicas"] = ranks
     share = ranks if together else 1

@@ -12,6 +12,7 @@ from simulators.inference.catalogue import gpu, kv_blocks, model, weight_bytes_p
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.timing import stage_tables
 from simulators.inference.timing.collectives import collective_seconds
+from simulators.inference.timing.imbalance import by_chance
 from simulators.inference.timing.layer_tables import KERNEL_GAP_S
 from simulators.inference.timing.seconds import stage_seconds
 from simulators.inference.timing.work import experts_touched
@@ -124,14 +125,28 @@ def test_ranks_share_experts_requests_and_work(tmp_path):
         collective_seconds(SHEET, "all_gather", 2, np.array([16 * 2.0 * (2048 + 128)]))[0]
         + collective_seconds(SHEET, "reduce_scatter", 2, np.array([16 * 2.0 * 2048]))[0]
     )
-    kernels_us = layers_us(8, 48, mlp=False) + 48 * moe_us(8, used / 2)
-    assert two.comm_s[16] == pytest.approx(exchange_s)
+    # the busier rank sets the time, and the other waits for it
+    load = float(by_chance(QWEN, 2, np.array(16.0)))
+    busiest_us = moe_us(8 * load, float(experts_touched(QWEN, np.array(16 * load))) / 2)
+    waits_s = 48 * (busiest_us - moe_us(8, used / 2)) * US
+    kernels_us = layers_us(8, 48, mlp=False) + 48 * busiest_us
+    assert waits_s > 0
+    assert two.comm_s[16] == pytest.approx(exchange_s + waits_s)
     assert two.token_s[16] == pytest.approx(kernels_us * US + exchange_s)
     assert two.decode_s[16] == pytest.approx(one.decode_s[8])
     assert two.sequence_s[15] == pytest.approx(one.sequence_s[8])
-    # a prompt is one rank's
-    assert two.prefill_s == pytest.approx(one.prefill_s)
-    assert two.token_s[256] - two.comm_s[256] > layers_us(256, 48, mlp=False) * US
+    # a prompt is one rank's, of two each rank has one
+    assert two.prefill_s[:, :-2] == pytest.approx(one.prefill_s)
+    alone, both, apart = (
+        stage_seconds(two, [], chunks) for chunks in ([(128, 0)], [(64, 0), (64, 0)], [(127, 0), (1, 0)])
+    )
+    on_one_s = layers_us(128, 48, mlp=False) * US + prefill_us(128, 0) * 48 * US
+    rest_s = two.token_s[128] - layers_us(64, 48, mlp=False) * US + two.sequence_s[1]
+    assert alone == pytest.approx(on_one_s + rest_s)
+    assert both == pytest.approx(
+        rest_s + layers_us(64, 48, mlp=False) * US + prefill_us(64, 0) * 48 * US, rel=1e-3
+    )
+    assert both < apart < alone
     assert two.flops_per_token == one.flops_per_token / 2
     assert two.kv_bytes_per_token == one.kv_bytes_per_token / 2
     assert one.weight_bytes[1] / 2 < two.weight_bytes[1] < one.weight_bytes[1]
@@ -147,8 +162,6 @@ def test_ranks_are_gpus_with_half_the_experts_each(tmp_path):
     assert facts["kv_blocks"] == pytest.approx(2 * (kv_blocks(QWEN, SHEET, 1, 1) + spared), abs=2)
     with pytest.raises(InputError, match=r"--data-parallel 2: .* has no experts to share"):
         build_cluster(Serving(data_parallel=2, **options | {"model": "meta-llama/Llama-3.1-8B"}))
-    with pytest.raises(InputError, match="--data-parallel 2: iteration time roofline knows one rank only"):
-        build_cluster(Serving(data_parallel=2, **options | {"iteration_time": "roofline"}))
 
 
 def test_exchange_without_measurements_is_the_links(tmp_path):
