@@ -97,7 +97,8 @@ def _controller(site: SiteStudy, facts: SiteFacts) -> Entity:
 def _source(study: Study, site: SiteStudy, place: Site, plan: SitePlan, span: Span) -> Entity:
     local = span.start.astimezone(ZoneInfo(place.timezone))
     start_of_day_s = local.hour * 3600.0 + local.minute * 60.0 + local.second
-    workload = site.traffic.workload(start_of_day_s, float(study.run.length_s), study.run.seed)
+    hash_tokens = site.serving.hash_tokens if site.looks_at_content else None
+    workload = site.traffic.workload(start_of_day_s, float(study.run.length_s), study.run.seed, hash_tokens)
     workload |= of_origin(study, site)
     config = {
         "workload": workload,

@@ -35,7 +35,7 @@ from simulators.generation.options import GenerationOptions
 from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
 from simulators.inference.options import Serving
-from simulators.inference.routing import INDEPENDENT
+from simulators.inference.routing import BY_CONTENT, INDEPENDENT
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
 from simulators.profiles.times import in_zone
@@ -138,7 +138,8 @@ class ClusterOptions(Part):
 
     router: str = Field(
         "round_robin",
-        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+        description="replica of a request: round_robin, random, least_outstanding, power_of_two, session_sticky or "
+        "cache_aware",
     )
     mw: float | None = Field(
         None,
@@ -186,6 +187,11 @@ class SiteStudy(Part):
     def serves(self) -> bool:
         """Whether a cluster is simulated here; else the load is a file."""
         return self.measured.load is None
+
+    @property
+    def looks_at_content(self) -> bool:
+        """Whether it matters what is in the requests: to a prefix cache, or to the router."""
+        return self.serving.prefix_cache != "off" or self.cluster.router in BY_CONTENT
 
     @property
     def simulated(self) -> Serving:

@@ -22,7 +22,8 @@ LEFT_OUT = frozenset(
 FIRST = {
     "energy_mwh.facility": "facility MWh", "energy_mwh.grid_import": "import MWh", "carbon_kg.settled": "kgCO2eq",
     "cost.total": "cost", "inference.requests_completed": "completed", "inference.ttft_s.p99": "TTFT p99 s",
-    "inference.tpot_s.p99": "TPOT p99 s", "renewable.matched_ratio": "matched",
+    "inference.tpot_s.p99": "TPOT p99 s", "inference.prefix_cache.block_hit_ratio": "blocks hit",
+    "renewable.matched_ratio": "matched",
 }  # fmt: skip
 """Columns that stand before the others, and what the terminal calls them."""
 

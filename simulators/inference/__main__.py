@@ -17,12 +17,14 @@ from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
+from simulators.inference.routing import BY_CONTENT
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
 from simulators.traffic.options import workload_files, workload_from_plain
+from simulators.traffic.session_options import SessionOptions
 
 WITHOUT = "without_prefix_cache"
 """Folder, in that of a run, of the same run without a prefix cache."""
@@ -43,7 +45,8 @@ class ClusterOptions(_Part):
 
     router: str = Field(
         "round_robin",
-        description="replica of a request: round_robin, random, least_outstanding or power_of_two",
+        description="replica of a request: round_robin, random, least_outstanding, power_of_two, session_sticky (by "
+        "conversation) or cache_aware (by what it was sent before, as SGLang's)",
     )
     fleet: Path | None = Field(
         None,
@@ -119,6 +122,7 @@ class RunOptions(_Part):
     serving: Serving = Serving()
     cluster: ClusterOptions = ClusterOptions()
     traffic: RequestOptions = RequestOptions()
+    sessions: SessionOptions = SessionOptions()
     seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
     output: OutputOptions = OutputOptions()
 
@@ -145,7 +149,7 @@ def run(options: RunOptions) -> None:
     started = time.perf_counter()
     chosen, output = options.cluster, options.output
     groups = read_groups(chosen.fleet, options.serving) if chosen.fleet else [options.serving]
-    plain = options.traffic.workload(options.seed)
+    plain = options.traffic.workload(options.seed) | _content(options, groups)
     if output.compare_uncached and all(serving.prefix_cache == "off" for serving in groups):
         raise InputError("--compare-uncached: expected with --prefix-cache on or unlimited")
     workload = workload_from_plain(plain)
@@ -171,6 +175,14 @@ def run(options: RunOptions) -> None:
         target = folder.finish()
     print(_table(summary, facts))
     print(f"results: {target}")
+
+
+def _content(options: RunOptions, groups: list[Serving]) -> dict[str, Any]:
+    """What `workload_from_plain` is to know of what is in the requests."""
+    cached = [serving.hash_tokens for serving in groups if serving.prefix_cache != "off"]
+    if options.cluster.router in BY_CONTENT:
+        cached.append(groups[0].hash_tokens)
+    return {"sessions": options.sessions.sessions(), "hash_tokens": cached[0] if cached else None}
 
 
 def _build(options: RunOptions, groups: list[Serving]) -> tuple[Cluster, dict[str, Any]]:

@@ -26,7 +26,7 @@ from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
 from simulators.inference.replica import NO_HASHES, Replica
 from simulators.inference.report import Report
-from simulators.inference.routing import Independent, Router
+from simulators.inference.routing import CacheAware, Independent, Router, SessionSticky
 from simulators.inference.threads import in_threads
 from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
@@ -71,7 +71,8 @@ def hashes_of(block: RequestBlock, records: Records, hash_tokens: int) -> NDArra
         return NO_HASHES
     if block.hash_ids is None:
         raise InputError(
-            "--prefix-cache: nothing is known of what is in the requests, expected --trace with hash_ids (Mooncake)"
+            "--prefix-cache: nothing is known of what is in the requests, expected --session-turns or a trace with "
+            "hash_ids (Mooncake)"
         )
     counts = np.array([len(hashes) for hashes in block.hash_ids])
     total = block.prefill_tokens + block.decode_tokens
@@ -135,7 +136,7 @@ class Cluster:
         self.hosts_off = 0.0
         self._report = Report(self.replicas, self.parking, bins_per_interval)
         self._env = simpy.Environment()
-        self._one_by_one = OneByOne(self.replicas, self.parking)
+        self._one_by_one = self._made_one_by_one()
         self._bins = np.zeros((len(self.replicas), bins_per_interval, 5))
         self._interval = (0.0, 0.0)
         self._hashes = NO_HASHES
@@ -274,8 +275,13 @@ class Cluster:
         for at, command in due:
             self._env.process(self._change(at, command))
         one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
+        if isinstance(self.router, SessionSticky):
+            self.router.see(requests)
+            # of those that sleep only their own conversations move
+            one_by_one = one_by_one or bool(self.parking.away or self._loading)
         records = records_of(requests)
-        cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache]
+        by_prefix = isinstance(self.router, CacheAware)
+        cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache or by_prefix]
         if cached:
             self._hashes = hashes_of(requests, records, cached[0])
         self.received += len(records)
@@ -381,9 +387,13 @@ class Cluster:
     def rebuild(self, before: Mapping[str, Any]) -> None:
         """The event loop at the end of an interval, when all that can be pending is that models load."""
         self._env = simpy.Environment(self.now)
-        self._one_by_one = OneByOne(self.replicas, self.parking)
+        self._one_by_one = self._made_one_by_one()
         for number, ready_at in self._loads:
             self._env.process(self._load(number, ready_at))
+
+    def _made_one_by_one(self) -> OneByOne:
+        known = self.router.known if isinstance(self.router, CacheAware) else None
+        return OneByOne(self.replicas, self.parking, known)
 
     def _carry_out(self, command: Command, at: float) -> None:
         for number in actuate(self, command, at):

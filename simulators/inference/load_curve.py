@@ -93,10 +93,11 @@ def _curve(serving: Serving, prefill_tokens: tuple[int, ...], decode_tokens: tup
 
 
 class _Bench:
-    """One replica that is given one load after the other."""
+    """One replica that is given one load after the other, of requests that have nothing in common."""
 
     def __init__(self, serving: Serving, lengths: Lengths) -> None:
-        self._cluster, _ = build_cluster(serving.model_copy(update={"replicas": 1, "idle_off_s": None}))
+        alone = {"replicas": 1, "idle_off_s": None, "prefix_cache": "off"}
+        self._cluster, _ = build_cluster(serving.model_copy(update=alone))
         self._replica = self._cluster.replicas[0]
         self._lengths = lengths
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import route
+from simulators.inference.batching.known import Known, nothing_known, unlearn
 from simulators.inference.batching.route import (
     AHEAD,
     ASLEEP,
@@ -68,11 +69,14 @@ class OneByOne:
         Of one cluster.
     parking
         Which of them sleep.
+    known
+        What a router by prefixes has sent to each.
     """
 
-    def __init__(self, replicas: Sequence[Replica], parking: Parking) -> None:
+    def __init__(self, replicas: Sequence[Replica], parking: Parking, known: Known | None = None) -> None:
         self._replicas = replicas
         self._parking = parking
+        self._known = nothing_known(0) if known is None else known
         self._entries: Any = None
         self._listed: list[tuple[Any, ...]] = []
         self._shortest_s = np.zeros(len(replicas))
@@ -146,6 +150,9 @@ class OneByOne:
     def _board(self, loading: Set[int]) -> route.Board:
         replicas, away, asleep = self._replicas, self._parking.away, self._parking.asleep
         count = len(replicas)
+        for n in range(len(self._known.counters)):
+            if replicas[n].standby.state is not None:
+                unlearn(self._known, n)
         does = [
             (ASLEEP if n in asleep else AWAY) if n in away else LOADS if n in loading else SERVES
             for n in range(count)
@@ -162,4 +169,5 @@ class OneByOne:
             taken=np.zeros(count, np.int64),
             refused=np.zeros(count, np.int64),
             wanted=np.zeros(count, np.bool_),
+            known=self._known,
         )

@@ -79,11 +79,13 @@ class Parking:
                 return
             since, state = self._ordered.pop(number)
             replica.standby.park(max(since, idle_since), state)
+            replica.lose_memory()
             self.hosts.look(number)
         elif replica.standby.rule is not None:
             state, after_s = replica.standby.rule
             if idle_since + after_s <= now:
                 replica.standby.park(idle_since + after_s, state)
+                replica.lose_memory()
 
     def wake(self, number: int, at: float) -> float:
         """Make sure that a replica, advanced to `at`, serves or will; returns when it can, s."""

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
-from simulators.inference.batching.prefix import enlarged
+from simulators.inference.batching.prefix import emptied, enlarged
 from simulators.inference.batching.state import (
     ITERATION,
+    ON,
     REQUEST,
     UNLIMITED,
     Limits,
@@ -305,6 +306,11 @@ class Replica:
         self.collect()
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
             self.state = enlarged(self.state, 2 * int(self.counter("blocks")))
+
+    def lose_memory(self) -> None:
+        """Forget the prefixes, of a replica without requests whose model leaves its GPUs; not those of the bound."""
+        if self.limits.cache == ON:
+            emptied(self.state)
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""

@@ -36,6 +36,8 @@ class RequestBlock:
         What is in each prompt, for a prefix cache: arrays of whole numbers, each standing for equally many tokens and
         all before them, the last one perhaps for fewer; where they go on beyond the prompt, for the output. None: not
         known of any.
+    session
+        Number of the session that each is a turn of; -1 where it is of none; None: not known of any.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class RequestBlock:
     request_id: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     released_at: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     hash_ids: NDArray[np.object_] | None = None
+    session: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.arrived_at)
@@ -84,6 +87,7 @@ class RequestBlock:
             self.request_id[rows],
             self.released_at[rows],
             None if self.hash_ids is None else self.hash_ids[rows],
+            None if self.session is None else self.session[rows],
         )
 
     @classmethod
@@ -124,6 +128,9 @@ class RequestBlock:
             else np.concatenate(
                 [ragged([_NONE] * len(b)) if b.hash_ids is None else b.hash_ids for b in blocks]
             ),
+            None
+            if all(b.session is None for b in blocks)
+            else np.concatenate([np.full(len(b), -1) if b.session is None else b.session for b in blocks]),
         )
 
     def to_plain(self) -> dict[str, list[Any]]:
@@ -133,6 +140,8 @@ class RequestBlock:
         plain: dict[str, list[Any]] = {name: getattr(self, name).tolist() for name in _DTYPES}
         if self.hash_ids is not None:
             plain["hash_ids"] = [hashes.tolist() for hashes in self.hash_ids]
+        if self.session is not None:
+            plain["session"] = self.session.tolist()
         return plain
 
     @classmethod
@@ -144,6 +153,7 @@ class RequestBlock:
                 hash_ids=ragged([np.array(h, dtype=np.int64) for h in part["hash_ids"]])
                 if "hash_ids" in part
                 else None,
+                session=np.array(part["session"], dtype=np.int64) if "session" in part else None,
             )
             for part in parts
             if part

@@ -14,6 +14,7 @@ from simulators.report import account, answer, books, facility, page, sections, 
 from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
+from simulators.report.prefix import prefix_cache
 
 
 def write_report(
@@ -64,6 +65,7 @@ def write_report(
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
         tables.classes(summary),
+        prefix_cache(summary),
         tables.scheduling(summary.get("scheduling")),
         later,
         tables.energy(summary),

@@ -40,6 +40,15 @@ class Arrivals(Protocol):
         ...
 
 
+class Modelled(Arrivals, Protocol):
+    """Arrivals at a rate."""
+
+    @property
+    def rate_at_start_per_s(self) -> float:
+        """Mean rate when the run starts, 1/s."""
+        ...
+
+
 def _unit_renewal(law: GapLaw, rng: np.random.Generator) -> Iterator[Times]:
     """A stationary renewal process of rate 1 without end."""
     last = 0.0
@@ -70,6 +79,11 @@ class Poisson:
     def __post_init__(self) -> None:
         check_positive("rate", self.rate_per_s)
 
+    @property
+    def rate_at_start_per_s(self) -> float:
+        """See `Modelled`."""
+        return self.rate_per_s
+
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """See `Arrivals`."""
         for times in _unit_renewal(ExponentialGaps(), rng):
@@ -94,6 +108,11 @@ class Gamma:
     def __post_init__(self) -> None:
         check_positive("rate", self.rate_per_s)
         check_positive("coefficient of variation", self.cv)
+
+    @property
+    def rate_at_start_per_s(self) -> float:
+        """See `Modelled`."""
+        return self.rate_per_s
 
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """See `Arrivals`."""
@@ -156,6 +175,11 @@ class Modulated:
         self._offset_s = start_offset_s
         self._law = gap_law(cv)
         self.bounded = not cyclic
+
+    @property
+    def rate_at_start_per_s(self) -> float:
+        """See `Modelled`."""
+        return float(self._rates[np.searchsorted(self._edges_s, self._offset_s, side="right") - 1])
 
     def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
         """See `Arrivals`."""

@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from simulators.errors import InputError
 from simulators.quantities.requests import Workload
-from simulators.traffic.arrivals import Arrivals, Diurnal, Gamma, Modulated, Poisson
+from simulators.traffic.arrivals import Diurnal, Gamma, Modelled, Modulated, Poisson
 from simulators.traffic.lengths import Lengths
+from simulators.traffic.session_options import SessionOptions
+from simulators.traffic.sessions import Sessions, session_workload
 from simulators.traffic.shapes import lengths_files, parse_lengths, read_daily_shape, shape_files
 from simulators.traffic.stream import Merged, Repeated, SyntheticWorkload
 from simulators.traffic.traces import open_trace, read_rates, trace_files
 
 DEFAULT_DEFER_WINDOW_S = 3600.0
+HASH_TOKENS = 512
+"""Tokens of a hash where nobody says otherwise: Mooncake's."""
 COMMON_SEED = 1_000_003
 """Added to the seed for what all of several clusters see together."""
 
@@ -50,6 +54,8 @@ def workload_from_options(
     tenant: int = 0,
     clusters: int = 1,
     common_share: float = 0.0,
+    sessions: Mapping[str, Any] | None = None,
+    hash_tokens: int | None = None,
 ) -> Workload:
     """The workload a user asked for: recorded requests, or arrivals at a rate with lengths from a law.
 
@@ -69,6 +75,10 @@ def workload_from_options(
         See `SyntheticWorkload`.
     clusters, common_share
         Clusters that such a workload comes to: a share of it to all at the same time, the rest to each its own.
+    sessions
+        Requests are turns of conversations; what `sessions.Sessions` is made from. Rate and lengths are of turns.
+    hash_tokens
+        Tokens that one of a request's hashes stands for where somebody will look at them; of a trace they are checked.
 
     Raises
     ------
@@ -91,6 +101,10 @@ def workload_from_options(
         raise InputError(
             "workload: independent clusters go with Poisson arrivals, not with a trace, cv or a number"
         )
+    if sessions is not None and (requests is not None or clusters > 1):
+        raise InputError(
+            "workload: conversations (--session-turns) go with a rate, not with a trace or independent clusters"
+        )
     if requests is not None:
         if any(option is not None for option in (rate_per_s, lengths, diurnal)) or cv != 1.0:
             raise InputError("workload: recorded requests go without a rate, cv, lengths or daily shape")
@@ -101,6 +115,7 @@ def workload_from_options(
             rate_scale=rate_scale,
             max_requests=num_requests,
             seed=seed,
+            hash_tokens=hash_tokens,
             **common,
         )
     if time_scale != 1.0 or rate_scale != 1.0:
@@ -115,8 +130,14 @@ def workload_from_options(
                     Repeated(SyntheticWorkload(arrivals, _law(lengths, of_shape), child, **common), times)
                 )
         return Merged(parts)
-    arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s)
+    each = None if sessions is None else Sessions(**sessions)
+    turns = 1.0 if each is None else each.turns
+    arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s, turns)
     law = _law(lengths, shape_lengths)
+    if each is not None:
+        return session_workload(
+            each, arrivals, law, seed, hash_tokens or HASH_TOKENS, num_requests=num_requests, **common
+        )
     return SyntheticWorkload(arrivals, law, seed, num_requests=num_requests, **common)
 
 
@@ -144,16 +165,21 @@ def _is_rate_profile(diurnal: str | Path) -> bool:
 
 
 def _arrivals(
-    rate_per_s: float | None, cv: float, diurnal: str | Path | None, start_of_day_s: float
-) -> tuple[Arrivals, Lengths | None]:
-    """The arrival law, and the lengths that come with a daily shape."""
+    rate_per_s: float | None,
+    cv: float,
+    diurnal: str | Path | None,
+    start_of_day_s: float,
+    turns: float = 1.0,
+) -> tuple[Modelled, Lengths | None]:
+    """The arrival law, of what brings so many requests each, and the lengths that come with a daily shape."""
     if diurnal is not None and _is_rate_profile(diurnal):
         rates, interval_s = read_rates(diurnal)
         if rate_per_s is not None and rates.any():
             rates = rates * (rate_per_s / rates.mean())
-        return Modulated(rates, interval_s, start_offset_s=start_of_day_s, cv=cv), None
+        return Modulated(rates / turns, interval_s, start_offset_s=start_of_day_s, cv=cv), None
     if rate_per_s is None:
         raise InputError("workload: give recorded requests, or a rate in requests per second and lengths")
+    rate_per_s /= turns
     if diurnal is None:
         return (Poisson(rate_per_s) if cv == 1.0 else Gamma(rate_per_s, cv)), None
     shape = read_daily_shape(diurnal)
@@ -204,7 +230,7 @@ def workload_files(options: Mapping[str, Any]) -> list[tuple[str, Path]]:
     return files
 
 
-class TrafficOptions(BaseModel):
+class TrafficOptions(SessionOptions):
     """What a user may choose about the requests of a site.
 
     Examples
@@ -214,8 +240,6 @@ class TrafficOptions(BaseModel):
     >>> plain["rate_per_s"], plain["diurnal"], plain["defer_window_s"]
     (0.5, 'diurnal_day', 28800.0)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trace: Path | None = Field(
         None,
@@ -249,7 +273,9 @@ class TrafficOptions(BaseModel):
         description="share of the requests that all --independent clusters see at the same time",
     )
 
-    def workload(self, start_of_day_s: float, span_s: float, seed: int) -> dict[str, Any]:
+    def workload(
+        self, start_of_day_s: float, span_s: float, seed: int, hash_tokens: int | None = None
+    ) -> dict[str, Any]:
         """Options for `workload_from_plain`.
 
         Parameters
@@ -260,12 +286,19 @@ class TrafficOptions(BaseModel):
             Time in which requests arrive, s.
         seed
             Seed of everything that is drawn.
+        hash_tokens
+            Tokens that a hash of a request stands for where somebody looks at them.
         """
-        deferral = {
+        deferral: dict[str, Any] = {
             "deferrable_share": self.deferrable_share,
             "defer_window_s": self.defer_hours * 3600,
             "seed": seed,
         }
+        sessions = self.sessions()
+        if sessions is not None:
+            deferral["sessions"] = sessions
+        if hash_tokens is not None:
+            deferral["hash_tokens"] = hash_tokens
         if self.independent > 1:
             deferral |= {"clusters": self.independent, "common_share": self.common_share}
         if self.trace is not None:

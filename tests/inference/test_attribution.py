@@ -17,7 +17,7 @@ from simulators.inference.power.laws import constant_law, energy_law
 from simulators.inference.power.states import State
 from simulators.inference.power.terms import Joules
 from simulators.inference.replica import Replica
-from simulators.inference.routing import ROUTERS, router
+from simulators.inference.routing import CONTENT_BLIND, router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP
 from simulators.traffic.stream import Stream
@@ -51,7 +51,7 @@ def mixed_cluster(jobs: list[Any], data: st.DataObject) -> Cluster:
         if data.draw(st.booleans()):
             replica.standby.rule = IdleRule(OFF, data.draw(st.sampled_from([0.0, 3.0, 50.0])))
         replicas.append(replica)
-    chosen = router(data.draw(st.sampled_from(ROUTERS)), len(replicas), np.random.default_rng(1))
+    chosen = router(data.draw(st.sampled_from(CONTENT_BLIND)), len(replicas), np.random.default_rng(1))
     return Fed(Cluster(replicas, chosen, data.draw(st.sampled_from([1, 7]))), Stream(iter([block(jobs)])))
 
 

@@ -16,7 +16,7 @@ from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
 from simulators.inference.power.laws import mfu_law
 from simulators.inference.replica import Replica
-from simulators.inference.routing import ROUTERS, router
+from simulators.inference.routing import CONTENT_BLIND, router
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.stream import Stream
@@ -90,7 +90,7 @@ def test_any_cut_of_time_gives_the_same_requests(data):
     tables = random_tables(data.draw(st.integers(0, 99)), LOOKUP, grid=False)
     options: dict[str, Any] = {
         "replicas": data.draw(st.integers(1, 3)),
-        "router_name": data.draw(st.sampled_from(ROUTERS)),
+        "router_name": data.draw(st.sampled_from(CONTENT_BLIND)),
         "scheduler": data.draw(st.sampled_from(sorted(POLICIES))),
         "total_blocks": 40,
     }

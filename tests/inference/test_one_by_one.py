@@ -15,7 +15,7 @@ from simulators.inference.cluster import Cluster, Process
 from simulators.inference.one_by_one import shortest_iteration_s
 from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
-from simulators.inference.routing import ANY, ROUTERS, router
+from simulators.inference.routing import ANY, CONTENT_BLIND, router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import LOOKUP
 from simulators.quantities.commands import Awake, BatchCap
@@ -70,7 +70,7 @@ def made(
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_the_same_choices_as_bringing_all_to_every_arrival(data):
-    name = data.draw(st.sampled_from((*ROUTERS, "independent:2")))
+    name = data.draw(st.sampled_from((*CONTENT_BLIND, "independent:2")))
     rule = data.draw(st.sampled_from([None, IdleRule(OFF, 0.0), IdleRule(OFF, 4.0)]))
     policy = data.draw(st.sampled_from(sorted(POLICIES)))
     limits: dict[str, Any] = {

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.inference.batching.known import nothing_known
 from simulators.inference.batching.route import Board, choose, mark_wanted
 from simulators.inference.routing import (
-    ROUTERS,
+    CONTENT_BLIND,
     LeastOutstanding,
     PowerOfTwo,
     Random,
@@ -41,7 +42,7 @@ def chosen_by(named: Router, count: int, loads: list[int]) -> NDArray[np.int64]:
     """The replicas of `count` requests when the replicas always have these loads."""
     some = len(loads)
     kinds = [np.int64] * 3 + [np.float64] * 4 + [np.int64] * 2 + [np.bool_]
-    board = Board(*(np.zeros(some, kind) for kind in kinds))
+    board = Board(*(np.zeros(some, kind) for kind in kinds), nothing_known(0))
     board.outstanding[:] = loads
     mark_wanted(board)
     return np.array([choose(board, first, second) for first, second in named.candidates(count)])
@@ -70,7 +71,7 @@ def test_power_of_two_is_even_among_equals_and_draws_the_same_in_portions():
     assert cut.tolist() == whole.candidates(50).tolist()
 
 
-@pytest.mark.parametrize("name", ROUTERS)
+@pytest.mark.parametrize("name", CONTENT_BLIND)
 def test_one_replica_gets_everything(name):
     only = router(name, 1, np.random.default_rng(0))
     assert chosen_by(only, 5, [3]).tolist() == [0] * 5

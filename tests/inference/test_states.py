@@ -17,7 +17,7 @@ from simulators.inference.cluster import Cluster
 from simulators.inference.metrics import Metrics
 from simulators.inference.power.states import State, states_for
 from simulators.inference.replica import Replica
-from simulators.inference.routing import ROUTERS, router
+from simulators.inference.routing import CONTENT_BLIND, router
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.standby import IdleRule, Standby
 from simulators.inference.timing.tables import LOOKUP
@@ -89,7 +89,7 @@ def test_it_stays_loaded_where_the_pause_is_shorter():
 def test_requests_go_to_who_is_awake_until_they_are_full():
     """Two replicas off; the second is woken by the third request, when the first has its two."""
     jobs = [(30.0 + k / 8, 5, 20) for k in range(3)]
-    for name in ROUTERS:
+    for name in CONTENT_BLIND:
         cluster = parking_cluster(jobs, replicas=2, router_name=name)
         done = cluster.advance(100.0).finished
         done = done[np.argsort(done["request_id"])]
@@ -128,7 +128,7 @@ def test_steps_do_not_touch_who_sleeps(data):
     jobs = data.draw(workloads(grid=False))
     options: dict[str, Any] = {
         "replicas": data.draw(st.integers(1, 3)),
-        "router_name": data.draw(st.sampled_from(ROUTERS)),
+        "router_name": data.draw(st.sampled_from(CONTENT_BLIND)),
         "after_s": data.draw(st.sampled_from([0.0, 2.0, 20.0])),
         "tables": random_tables(data.draw(st.integers(0, 99)), LOOKUP, grid=False),
     }

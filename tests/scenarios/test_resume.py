@@ -49,6 +49,16 @@ STUDIES = {
     "network": lambda: SITE.changed(mw=5.0, bus="100", policy="droop", start="2022-06-20T10:00").model_copy(
         update={"network": Study(network={}).network}
     ),
+    "conversations, sent by prefix": lambda: SITE.changed(
+        **{
+            "session_turns": 4.0,
+            "lengths": "fixed:200:60",
+            "rate": 0.3,
+            "prefix_cache": "on",
+            "hash_tokens": 64,
+        },
+        **{"router": "cache_aware", "policy": "none", "days": 0.05},
+    ),
     "two sites": two_sites,
 }
 

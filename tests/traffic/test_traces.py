@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -377,3 +378,62 @@ class TestSharedTraces:
         assert (len(rates), interval_s) == (2016, 600.0)
         hourly = rates.reshape(14, 24, 6).mean(axis=(0, 2))
         assert hourly.max() == pytest.approx(peak, rel=0.001)
+
+
+class TestHashes:
+    """Rows whose hashes are not what a prefix cache needs: one line with file and row."""
+
+    GOOD: ClassVar[dict[str, Any]] = {
+        "timestamp": 0,
+        "input_length": 1100,
+        "output_length": 30,
+        "hash_ids": [1, 2, 3],
+    }
+
+    def trace(self, path: Path, *changes: dict[str, Any] | None) -> Path:
+        """A row for each change; None leaves the hashes out."""
+        rows = []
+        for change in changes:
+            row = self.GOOD | (change or {})
+            if change is None:
+                del row["hash_ids"]
+            rows.append(json.dumps(row))
+        path.write_text("\n".join(rows))
+        return path
+
+    @pytest.mark.parametrize(
+        ("hashes", "told"),
+        [
+            ([1, -2, 3], r"hash_ids is \[1, -2, 3\], expected a list of whole numbers from 0"),
+            ([1, 2.5, 3], r"hash_ids is \[1, 2.5, 3\], expected a list of whole numbers"),
+            ([1, "2", 3], "hash_ids is .*, expected a list of whole numbers"),
+            ([1, True, 3], "hash_ids is .*, expected a list of whole numbers"),
+            ("123", "hash_ids is 123, expected a list of whole numbers"),
+            ({"0": 1}, "hash_ids is .*, expected a list of whole numbers"),
+            ([1, [2], 3], "hash_ids is .*, expected a list of whole numbers"),
+            ([1, 2**60, 3], "hash_ids is .*, expected a list of whole numbers from 0 to 281474976710655"),
+            (None, "hash_ids is missing, expected 3: one for every 512 tokens"),
+            ([], "hash_ids is missing, expected 3"),
+            (
+                [1, 2],
+                r"hash_ids is 2 numbers, expected 3: one for every 512 tokens \(--hash-tokens\) of the 1100",
+            ),
+            ([1, 2, 3, 4, 5], "hash_ids is 5 numbers, expected 3"),
+        ],
+    )
+    @pytest.mark.parametrize("row", [1, 2])
+    def test_a_bad_row(self, tmp_path: Path, hashes: Any, told: str, row: int) -> None:
+        path = self.trace(tmp_path / "t.jsonl", *([{}] * (row - 1)), {"hash_ids": hashes}, {})
+        with pytest.raises(InputError, match=rf"t\.jsonl: row {row} \(.*\): {told}"):
+            open_trace(path, hash_tokens=512)
+
+    @pytest.mark.parametrize("row", [1, 2])
+    def test_a_row_without(self, tmp_path: Path, row: int) -> None:
+        path = self.trace(tmp_path / "t.jsonl", *([{}] * (row - 1)), None, {})
+        with pytest.raises(InputError, match=rf"row {row} \(.*\): hash_ids is missing, expected 3"):
+            open_trace(path, hash_tokens=512)
+        assert len(open_trace(path).take(np.inf)) == row + 1  # where nobody looks at them they may be missing
+
+    def test_more_for_the_output(self, tmp_path: Path) -> None:
+        path = self.trace(tmp_path / "t.jsonl", {}, {"hash_ids": [1, 2, 3, 4]})
+        assert [len(h) for h in open_trace(path, hash_tokens=512).take(np.inf).hash_ids] == [3, 4]

@@ -243,6 +243,13 @@ def move(old: Cache, state: State) -> None:
         line_up(state.counters, cache, block)
 
 
+def emptied(state: State) -> None:
+    """Forget everything: the memory of a replica that holds no request was given up."""
+    c = state.counters[0]
+    cache_of(state)[:] = empty_cache(c.blocks)
+    c.reuse_first, c.reuse_last, c.reusable = 0, c.blocks - 1, c.blocks
+
+
 def enlarged(state: State, blocks: int) -> State:
     """The same replica with so many KV blocks kept one by one (at least as many as before)."""
     start, old = len(state.ready), cache_of(state)

@@ -14,6 +14,7 @@ from numba.typed import List
 from numpy.typing import NDArray
 
 from simulators.inference.batching.intake import enqueue, has_room
+from simulators.inference.batching.known import Known, choose_by_prefix, learn
 from simulators.inference.batching.loop import COLLECT as TO_COLLECT
 from simulators.inference.batching.loop import advance, next_event_s
 from simulators.inference.batching.state import Limits, RecordArray, State
@@ -59,6 +60,8 @@ class Board(NamedTuple):
         Requests.
     wanted
         Scratch.
+    known
+        What a router by prefixes has sent to each; of no replicas with any other.
     """
 
     outstanding: NDArray[np.int64]
@@ -71,6 +74,7 @@ class Board(NamedTuple):
     taken: NDArray[np.int64]
     refused: NDArray[np.int64]
     wanted: NDArray[np.bool_]
+    known: Known
 
 
 @compiled
@@ -195,6 +199,26 @@ def choose(board: Board, first: int, second: int) -> int:
 
 
 @compiled
+def choose_for(
+    board: Board,
+    requests: RecordArray,
+    hashes: NDArray[np.int64],
+    i: int,
+    first: int,
+    second: int,
+    hash_tokens: int,
+) -> tuple[int, int]:
+    """The replica for request `i`, by what it was sent before or by `choose`; and how many hashes the prompt has."""
+    if len(board.known.counters) == 0:
+        return choose(board, first, second), 0
+    r = requests[i]
+    count = -(-min(r.hashed_tokens, r.prefill_tokens) // hash_tokens)
+    if not board.wanted.any():
+        return choose(board, first, second), count
+    return choose_by_prefix(board.known, board.outstanding, board.wanted, hashes, r.table_at, count), count
+
+
+@compiled
 def bring(
     entries: Entries,
     board: Board,
@@ -276,12 +300,18 @@ def route(
                 return i, SETTLE, n
         if not everybody:
             mark_wanted(board)
-        n = choose(board, candidates[i, 0], candidates[i, 1])
+        n, count = choose_for(
+            board, requests, hashes, i, candidates[i, 0], candidates[i, 1], entries[0][1].hash_tokens
+        )
         if board.does[n] >= AWAY:
+            if count > 0:
+                learn(board.known, n, hashes, requests[i].table_at, count)
             return i, WAKE, n
         state, limits, _, _, _, _ = entries[n]
         if not has_room(state, limits, requests, i):
             return i, GROW, n
+        if count > 0:
+            learn(board.known, n, hashes, requests[i].table_at, count)
         requests[i].replica = n
         if enqueue(state, limits, requests, hashes, i, i + 1) == 0:
             board.refused[n] += 1

@@ -80,6 +80,7 @@ def open_trace(
     defer_window_s: float | tuple[float, float] = 3600.0,
     tenant: int = 0,
     check: bool = True,
+    hash_tokens: int | None = None,
 ) -> Workload:
     """Requests from a recorded trace, read while time advances.
 
@@ -107,6 +108,9 @@ def open_trace(
     check
         Read the file once from end to end before the run, so that a bad row is reported at once and not after
         hours.
+    hash_tokens
+        Tokens that one of a request's hashes stands for: every row must have as many as its prompt needs. None: nobody
+        looks at them.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def open_trace(
 
     if trace.layout is not None:
         if check:
-            _read_through(rows.requests(trace.path, trace.layout), max_requests)
+            _read_through(rows.requests(trace.path, trace.layout, hash_tokens=hash_tokens), max_requests)
         return stream(rows.requests(trace.path, trace.layout, tenant=tenant), scale_seed, defer_seed)
     files = servegen.clients(trace.path)
     seeds = zip(

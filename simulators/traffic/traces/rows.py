@@ -25,8 +25,13 @@ MOST_HASH = 2**48
 """Hashes stay below, so that every block of one can have a number of its own."""
 
 
-def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[RequestBlock]:
+def requests(
+    path: Path, layout: Layout, *, tenant: int = 0, hash_tokens: int | None = None
+) -> Iterator[RequestBlock]:
     """The trace's requests, block by block, as they are in the file.
+
+    Where hashes are given and `hash_tokens` too, each row must have one for every so many tokens of its prompt, and may
+    have more for its output.
 
     Raises
     ------
@@ -41,6 +46,8 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
     tenant_name = next((name for name in layout.tenant if name in names), None)
     deadline_name = next((name for name in layout.deadline if name in names), None)
     hashes_name = next((name for name in layout.hashes if name in names), None)
+    if hashes_name is None and hash_tokens is not None and tables.kind(path) not in ("csv", "parquet"):
+        hashes_name = next(iter(layout.hashes), None)  # of JSON lines the first alone may lack it
     optional = [name for name in (tenant_name, deadline_name, hashes_name) if name]
     row, last_s, origin, seen = 0, -np.inf, None, False
     for frame in tables.frames(path, wanted + optional):
@@ -69,6 +76,8 @@ def requests(path: Path, layout: Layout, *, tenant: int = 0) -> Iterator[Request
             _refuse(late, frame[deadline_name], "a time at or after the arrival", path, row)
         if hashes_name:
             block = replace(block, hash_ids=_hashes(frame[hashes_name], path, row))
+            if hash_tokens is not None:
+                _check_counts(block, frame[hashes_name], hash_tokens, path, row)
         row += len(frame)
         seen = seen or bool(kept.any())
         yield block if kept.all() else block[kept]
@@ -149,6 +158,22 @@ def _hashes(column: pd.Series, path: Path, row: int) -> NDArray[np.object_]:
     bad = np.array([not is_known(cell) for cell in cells])
     _refuse(bad, column.astype(str), f"a list of whole numbers from 0 to {MOST_HASH - 1}", path, row)
     return ragged([np.array(cell, dtype=np.int64) for cell in cells])
+
+
+def _check_counts(block: RequestBlock, column: pd.Series, each: int, path: Path, row: int) -> None:
+    """Refuse a row with too few hashes for its prompt, or with more than prompt and output take."""
+    hashes = [] if block.hash_ids is None else block.hash_ids.tolist()
+    counts = np.array([len(one) for one in hashes])
+    least = -(-block.prefill_tokens // each)
+    most = np.maximum(least + 1, -(-(block.prefill_tokens + block.decode_tokens) // each))
+    bad = (counts < least) | (counts > most)
+    if bad.any():
+        at = int(np.argmax(bad))
+        told = "missing" if not counts[at] else f"{counts[at]} numbers"
+        raise InputError(
+            f"{path}: {tables.row_name(path, row + at)}: {column.name} is {told}, expected {least[at]}: one for every "
+            f"{each} tokens (--hash-tokens) of the {block.prefill_tokens[at]} of the prompt"
+        )
 
 
 def _calendar(column: pd.Series, path: Path, row: int) -> NDArray[np.datetime64]:
