@@ -254,7 +254,7 @@ class Cluster:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
         return sum(r.requests_j(self.now) for r in self.replicas)
 
-    def advance(self, until: float, requests: RequestBlock) -> Interval:
+    def advance(self, until: float, requests: RequestBlock | Records) -> Interval:
         """Simulate the interval from the present to `until`, s.
 
         Parameters
@@ -262,7 +262,7 @@ class Cluster:
         until
             Its end.
         requests
-            Those released in it, in order of `released_at`.
+            Those released in it, in order of `released_at`; `REQUEST` records where they have been served before.
         """
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
@@ -274,9 +274,9 @@ class Cluster:
         for at, command in due:
             self._env.process(self._change(at, command))
         one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
-        records = records_of(requests)
+        records = records_of(requests) if isinstance(requests, RequestBlock) else requests
         cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache]
-        if cached:
+        if cached and isinstance(requests, RequestBlock):
             self._hashes = hashes_of(requests, records, cached[0])
         self.received += len(records)
         self._env.run(until=self._env.process(self._serve(records, one_by_one)))
