@@ -86,7 +86,11 @@ def _told(entry: Assumption) -> AssumptionFigures:
 
 
 def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
-    """Power and time of the GPUs, as far as their error is stated."""
+    """Power and time of the GPUs, as far as their error is stated; what moving KV caches takes."""
+    if link := facts.get("kv_link"):
+        low, high = link["joules_per_byte_range"]
+        factor = Factor(link["joules_per_byte"], low, high, "J/B", link["joules_per_byte_source"])
+        yield Assumption("energy of moving a byte of KV cache between pools", factor)
     for group in facts.get("groups") or [facts]:
         power, time = group.get("power"), group.get("time")
         if not power or not time:

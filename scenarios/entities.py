@@ -121,9 +121,11 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "span_s": float(study.length_s),
         "network_s": round_trips_s(study, site),
     }
-    awake = {"awake[1]": site.simulated.replicas}
-    slots = {"slots[1]": plan.copies * site.simulated.replicas * site.serving.batch_cap}
-    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=awake | slots)
+    replicas = site.simulated.replicas + site.serving.prefill_replicas
+    first = {"awake[1]": replicas, "slots[1]": plan.copies * replicas * site.serving.batch_cap}
+    pools = ("P_prefill_pool[MW]", "P_decode_pool[MW]", "P_transfer[MW]")
+    silent = frozenset() if site.serving.prefill_replicas else frozenset(pools)
+    return Entity(site.name, "cluster", "inference", "Cluster", site.name, config, first=first, silent=silent)
 
 
 def _storage(site: SiteStudy, place: Site, series: SiteSeries, study: Study, span: Span) -> Entity:

@@ -151,7 +151,7 @@ class Flexing:
         for until, first, last in zip(edges.tolist(), [0, *cuts[:-1].tolist()], cuts.tolist(), strict=True):
             interval = cluster.advance(until, block[first:last])
             check.check(interval)
-            powers.append(interval.series[:, :3].sum(axis=1))
+            powers.append(interval.power_w)
             energy_j += interval.energy_j
             tokens += interval.decode_tokens
             if until == WARM_UP_S:

@@ -72,12 +72,13 @@ class SaturationFigures(Frozen):
 
 
 class GpuEnergy(Frozen):
-    """GPU energy by phase, J; transitions are a part of idle."""
+    """GPU energy by phase, J; transitions are a part of idle, transfer is that of KV caches between pools."""
 
     prefill: float
     decode: float
     idle: float
     transition_within_idle: float
+    transfer: float = 0.0
     total: float
 
 
@@ -105,6 +106,35 @@ class PrefixCache(Frozen):
     token_hit_ratio: float | None
     evictions: float
     reading_j: float
+
+
+class Pool(Frozen):
+    """Replicas that only prefill, or only decode."""
+
+    replicas: float
+    gpus: float
+    energy_j: float
+    power_w_mean: float
+
+
+class Transfer(Frozen):
+    """KV caches moved from one pool to the other: bytes that arrived; mean time from the end of a prompt to the arrival
+    of its cache, s; share of the time in which links were taken."""
+
+    requests: float
+    bytes: float
+    energy_j: float
+    power_w_mean: float
+    seconds_mean: float | None
+    link_busy_mean: float
+
+
+class Pools(Frozen):
+    """Prefill and decode on replicas of their own; energies add up to the meter."""
+
+    prefill: Pool
+    decode: Pool
+    transfer: Transfer
 
 
 class Serving(Frozen):
@@ -147,6 +177,7 @@ class Serving(Frozen):
     energy_j_per_output_token: float | None
     groups: Mapping[str, Group]
     prefix_cache: PrefixCache | None = None
+    pools: Pools | None = None
 
 
 def slo_kept(classes: Classes, slo: Slo) -> bool | None:

@@ -17,9 +17,12 @@ from scenarios.served import (
     GpuEnergy,
     Held,
     OfClass,
+    Pool,
+    Pools,
     PrefixCache,
     Quantiles,
     Serving,
+    Transfer,
     slo_kept,
     worst,
 )
@@ -206,6 +209,30 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         energy_j_per_output_token=energy.total / tokens if tokens else None,
         groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
         prefix_cache=_prefix_cache([part.prefix_cache for part in parts if part.prefix_cache is not None]),
+        pools=_pools([part.pools for part in parts if part.pools is not None]),
+    )
+
+
+def _pools(parts: list[Pools]) -> Pools | None:
+    """Of the sites where prefill and decode are apart; None if they are nowhere."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+
+    def pool(name: str) -> Pool:
+        own = [getattr(part, name) for part in parts]
+        return Pool(**{figure: sum(getattr(one, figure) for one in own) for figure in Pool.model_fields})
+
+    moved = [part.transfer for part in parts]
+    summed = ("requests", "bytes", "energy_j", "power_w_mean")
+    return Pools(
+        prefill=pool("prefill"),
+        decode=pool("decode"),
+        transfer=Transfer(
+            **{name: sum(getattr(one, name) for one in moved) for name in summed},
+            seconds_mean=_weighted((one.seconds_mean, one.requests) for one in moved),
+            link_busy_mean=_weighted((part.transfer.link_busy_mean, part.prefill.replicas) for part in parts)
+            or 0.0,
+        ),
     )
 
 

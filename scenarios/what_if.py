@@ -22,9 +22,10 @@ from simulators.errors import InputError, nearest
 from simulators.inference import attribution
 from simulators.inference.catalogue import gpu
 from simulators.inference.drive import Driver
+from simulators.inference.fleet import build
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
-from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.serving import Serving
 from simulators.options import plain_number
 from simulators.quantities.requests import Workload
 from simulators.traffic.options import workload_from_options
@@ -195,7 +196,7 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
     InputError
         If the configuration cannot be built.
     """
-    cluster, _ = build_cluster(serving, router_name=options.router, seed=options.seed)
+    cluster, _ = build([serving], router_name=options.router, seed=options.seed)
     driver = Driver(cluster, options.workload())
     metrics, intervals, until = Metrics(), [], 0.0
     while not driver.idle or until == 0.0:

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import InputError
-from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
-from simulators.inference.fleet import build_fleet, read_groups
+from simulators.inference.fleet import build, build_fleet, read_groups
 from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
+from simulators.inference.pools import AnyCluster
 from simulators.inference.routing import BY_CONTENT
-from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
 from simulators.recorder.store import RunFolder
@@ -185,9 +185,9 @@ def _content(options: RunOptions, groups: list[Serving]) -> dict[str, Any]:
     return {"sessions": options.sessions.sessions(), "hash_tokens": cached[0] if cached else None}
 
 
-def _build(options: RunOptions, groups: list[Serving]) -> tuple[Cluster, dict[str, Any]]:
-    build = build_fleet if options.cluster.fleet else _build_one
-    return build(
+def _build(options: RunOptions, groups: list[Serving]) -> tuple[AnyCluster, dict[str, Any]]:
+    make = build_fleet if options.cluster.fleet else build
+    return make(
         groups,
         router_name=options.cluster.router,
         seed=options.seed,
@@ -208,11 +208,6 @@ def _to_end(options: RunOptions, driver: Driver, folder: RunFolder, name: str) -
         total_requests=options.traffic.count,
         reached=folder.reached,
     )
-
-
-def _build_one(groups: list[Serving], **settings: Any) -> tuple[Cluster, dict[str, Any]]:
-    [serving] = groups
-    return build_cluster(serving, **settings)
 
 
 def _inputs(groups: list[Serving], workload: dict[str, Any], fleet: Path | None) -> list[dict[str, str]]:
@@ -249,6 +244,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             f"{energy['total'] / 3.6e6:.4g} kWh, {figure(s['energy_j_per_output_token'], 'J per output token')}",
         ),
     ]
+    if pools := s["pools"]:
+        each = ", ".join(
+            f"{name} {figure(pools[name]['power_w_mean'], 'W')}" for name in ("prefill", "decode")
+        )
+        moved = pools["transfer"]
+        rows.append(
+            (
+                "pools",
+                f"{each}; KV caches {figure(moved['bytes'] / 1e9, 'GB')}, {figure(moved['energy_j'], 'J')}",
+            )
+        )
     if cache := s["prefix_cache"]:
         ratios = [
             0.0 if cache[name] is None else cache[name] for name in ("block_hit_ratio", "token_hit_ratio")

@@ -22,7 +22,10 @@ it costs less (`savings`; below zero where it now shares its batches with fewer)
 are the difference of the two meters. What is spent on reading blocks that were found is `cached_j` of a request: of its
 prefill energy the part that attention to those tokens bears under the rule (nothing under ``tokens``).
 
-**Sum.** Requests finished and unfinished plus idle are the meter, to rounding (`residual`)."""
+**Transfers.** Where prefill and decode are apart, what moving KV caches from one pool to the other takes is a line of
+its own, on no request; a request's prefill and decode energy are those of the replicas that did them.
+
+**Sum.** Requests finished and unfinished plus idle and transfers are the meter, to rounding (`residual`)."""
 
 from __future__ import annotations
 
@@ -38,18 +41,19 @@ from simulators.inference.interval import Interval
 
 def phases(intervals: Iterable[Interval]) -> dict[str, float]:
     """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum."""
-    sums = np.zeros(3)
+    sums = np.zeros(4)
     transition_j = 0.0
     for interval in intervals:
-        sums += (interval.prefill_j, interval.decode_j, interval.idle_j)
+        sums += (interval.prefill_j, interval.decode_j, interval.idle_j, interval.transfer_j)
         transition_j += interval.transition_j
-    prefill_j, decode_j, idle_j = sums.tolist()
+    prefill_j, decode_j, idle_j, transfer_j = sums.tolist()
     return {
         "prefill_j": prefill_j,
         "decode_j": decode_j,
         "idle_j": idle_j - transition_j,
         "transition_j": transition_j,
-        "meter_j": prefill_j + decode_j + idle_j,
+        "transfer_j": transfer_j,
+        "meter_j": prefill_j + decode_j + idle_j + transfer_j,
     }
 
 
@@ -130,8 +134,9 @@ def by(costs: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def residual(table: pd.DataFrame, meter: Mapping[str, float]) -> float:
-    """Requests plus idle minus the meter, relative to the meter, 1."""
-    handed_out_j = float(table["busy_j"].sum()) + meter["idle_j"] + meter["transition_j"]
+    """Requests plus idle and transfers minus the meter, relative to the meter, 1."""
+    beside = ("idle_j", "transition_j", "transfer_j")
+    handed_out_j = float(table["busy_j"].sum()) + sum(meter.get(name, 0.0) for name in beside)
     return (handed_out_j - meter["meter_j"]) / meter["meter_j"] if meter["meter_j"] else handed_out_j
 
 

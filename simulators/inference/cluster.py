@@ -255,7 +255,7 @@ class Cluster:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
         return sum(r.requests_j(self.now) for r in self.replicas)
 
-    def advance(self, until: float, requests: RequestBlock) -> Interval:
+    def advance(self, until: float, requests: RequestBlock | Records) -> Interval:
         """Simulate the interval from the present to `until`, s.
 
         Parameters
@@ -263,7 +263,7 @@ class Cluster:
         until
             Its end.
         requests
-            Those released in it, in order of `released_at`.
+            Those released in it, in order of `released_at`; `REQUEST` records where they have been served before.
         """
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
@@ -275,15 +275,16 @@ class Cluster:
         for at, command in due:
             self._env.process(self._change(at, command))
         one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
-        if isinstance(self.router, SessionSticky):
-            self.router.see(requests)
+        block = requests if isinstance(requests, RequestBlock) else None
+        if isinstance(self.router, SessionSticky) and block is not None:
+            self.router.see(block)
             # of those that sleep only their own conversations move
             one_by_one = one_by_one or bool(self.parking.away or self._loading)
-        records = records_of(requests)
+        records = requests if block is None else records_of(block)
         by_prefix = isinstance(self.router, CacheAware)
         cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache or by_prefix]
-        if cached:
-            self._hashes = hashes_of(requests, records, cached[0])
+        if cached and block is not None:
+            self._hashes = hashes_of(block, records, cached[0])
         self.received += len(records)
         self._env.run(until=self._env.process(self._serve(records, one_by_one)))
         if self._env.now < until:

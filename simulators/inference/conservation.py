@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
+from simulators.inference.pools import AnyCluster, Pools
 
 
 class Conservation:
@@ -17,16 +17,18 @@ class Conservation:
         Before its first interval.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: AnyCluster) -> None:
         self._cluster = cluster
         self._before_j = cluster.requests_j()
+        self._moved_j = 0.0
         self._batches = self._iterations()
 
     def check(self, interval: Interval) -> None:
         """Check the interval that the cluster has just reported.
 
         Requests: received = completed + rejected + running + waiting. Joules: what the finished requests of the
-        interval carry, and what those still there carry more than before, is the busy energy of the meter.
+        interval carry, and what those still there carry more than before, is the busy energy of the meter; what moved
+        KV caches took, and those under way so far, is the energy of transfers.
 
         Raises
         ------
@@ -52,6 +54,19 @@ class Conservation:
         if abs(busy_j - handed_out_j) > 1e-9 * scale_j + self._clock_j(interval):
             raise RuntimeError(
                 f"{where}: metered {busy_j} J of busy GPU energy, the requests carry {handed_out_j} J of it"
+            )
+
+        if isinstance(cluster, Pools):
+            self._check_moved(cluster, interval, where)
+
+    def _check_moved(self, cluster: Pools, interval: Interval, where: str) -> None:
+        """Check the energy between pools."""
+        spent_j = cluster.transfers.spent_j
+        moved_j = cluster.copies * (spent_j - self._moved_j)
+        self._moved_j = spent_j
+        if abs(interval.transfer_j - moved_j) > 1e-9 * max(cluster.copies * spent_j, 1.0):
+            raise RuntimeError(
+                f"{where}: metered {interval.transfer_j} J of moving KV caches, what was moved took {moved_j} J"
             )
 
     def _clock_j(self, interval: Interval) -> float:

@@ -12,6 +12,9 @@ from the top of the file, then from the defaults::
     [[groups]]
     gpu = "a100"
     power_cap_w = 300
+
+A group may also only prefill (``role = "prefill"``) or only decode; then each does one of the two (`pools.Pools`). What
+is between them, ``kv_link_gb_s`` and so on, is that of the group that prefills.
 """
 
 from __future__ import annotations
@@ -26,9 +29,17 @@ from pydantic import ValidationError
 
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
+from simulators.inference.catalogue import model
+from simulators.inference.catalogue.memory import (
+    kv_bytes_per_token_per_gpu,
+    state_bytes_per_sequence_per_gpu,
+)
 from simulators.inference.cluster import Cluster
-from simulators.inference.routing import router
-from simulators.inference.serving import Serving, build_replicas, group_name
+from simulators.inference.pools import AnyCluster, Pools
+from simulators.inference.replica import Replica
+from simulators.inference.routing import BY_CONTENT, INDEPENDENT, router
+from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
+from simulators.inference.transfer import MOVED, Link
 from simulators.options import check_numbers
 
 
@@ -69,28 +80,112 @@ def build_fleet(
     bins_per_interval: int = 1,
     log: bool = False,
     copies: float = 1.0,
-) -> tuple[Cluster, dict[str, Any]]:
+) -> tuple[AnyCluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
-    A router sends any request to any replica: where models differ, they stand for the same service.
+    A router sends any request to any replica: where models differ, they stand for the same service. Where prefill and
+    decode are apart, each of the two pools has such a router; one that goes by what is in a prompt has done its part
+    when that is prefilled, and the replica that decodes is the one with the fewest requests.
 
     Raises
     ------
     InputError
-        As `build_replicas`; also if there is no group.
+        As `build_replicas`; also if there is no group, or the groups' roles do not go together.
     """
     if not groups:
         raise InputError("fleet: no group, expected at least one")
+    groups = [pool for group in groups for pool in group.pools]
+    _check_roles(groups, router_name)
     names = [group_name(group) for group in groups]
     repeated = {name for name, count in Counter(names).items() if count > 1}
-    replicas, facts = [], []
+    replicas: dict[str, list[Replica]] = {"both": [], "prefill": [], "decode": []}
+    facts, links = [], []
     for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1):
         label = f"{name} ({number})" if name in repeated else name
         own, own_facts = build_replicas(group, log, label)
-        replicas += own
+        replicas[group.role] += own
+        if group.role == "prefill":
+            links += [_link(group, [other for other in groups if other.role == "decode"])] * len(own)
         facts.append({"group": label} | own_facts)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
-    cluster = Cluster(replicas, router(router_name, len(replicas), rng), bins_per_interval, copies)
+
+    def behind_a_router(of: str, key: int, copies: float) -> Cluster:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+        name = "least_outstanding" if of == "decode" and router_name in BY_CONTENT else router_name
+        chosen = router(name, len(replicas[of]), rng)
+        return Cluster(replicas[of], chosen, bins_per_interval, copies)
+
     first = {name: value for name, value in facts[0].items() if name != "group"}
-    names_told = {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
-    return cluster, first | names_told | {"gpus": cluster.gpu_count, "groups": facts}
+    first |= {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
+    cluster: AnyCluster
+    if links:
+        prefill, decode = (
+            behind_a_router(of, key, 1.0) for of, key in (("prefill", 1_000_003), ("decode", 1_000_004))
+        )
+        cluster = Pools(prefill, decode, links, groups[0].kv_first_token, copies)
+        first["kv_link"] = _link_facts(links[0])
+    else:
+        cluster = behind_a_router("both", 1_000_003, copies)
+    return cluster, first | {"gpus": cluster.gpu_count, "groups": facts}
+
+
+def build(groups: Sequence[Serving], **settings: Any) -> tuple[AnyCluster, dict[str, Any]]:
+    """One group of replicas that do both, or whatever else `build_fleet` makes; `settings` are those of either.
+
+    Raises
+    ------
+    InputError
+        As `build_fleet`.
+    """
+    if len(groups) == 1 and not groups[0].prefill_replicas:
+        return build_cluster(groups[0], **settings)
+    return build_fleet(groups, **settings)
+
+
+def _check_roles(groups: Sequence[Serving], router_name: str) -> None:
+    """Refuse roles that do not go together."""
+    roles = {group.role for group in groups}
+    if roles == {"both"}:
+        return
+    if roles != {"prefill", "decode"}:
+        raise InputError(
+            f"fleet: groups with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
+        )
+    if router_name.startswith(INDEPENDENT):
+        raise InputError("--independent: expected 1 where prefill and decode are apart")
+    caches = {(group.model, group.kv_precision) for group in groups}
+    if len(caches) > 1:
+        told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
+        raise InputError(
+            f"fleet: KV caches of {told}, expected one model and one kv_precision for prefill and decode"
+        )
+
+
+def _link(group: Serving, decode: Sequence[Serving]) -> Link:
+    """How KV caches leave a replica: every GPU of it sends to, or gets from, those that hold the same part.
+
+    Of several layouts that decode, the one that takes longest counts.
+    """
+    shape = model(group.model)
+    each = [kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision) for g in (group, *decode)]
+    state = [state_bytes_per_sequence_per_gpu(shape, g.tp, g.pp) for g in (group, *decode)]
+    gpus = [g.tp * g.pp for g in decode]
+    per_s = group.kv_link_gb_s * 1e9
+    return Link(
+        s_per_token=max(each) / per_s,
+        s_per_request=max(state) / per_s,
+        bytes_per_token=max(a * n for a, n in zip(each[1:], gpus, strict=True)),
+        bytes_per_request=max(a * n for a, n in zip(state[1:], gpus, strict=True)),
+        latency_s=group.kv_link_latency_us * 1e-6,
+        overlap=group.kv_overlap,
+    )
+
+
+def _link_facts(link: Link) -> dict[str, Any]:
+    """What is between the pools, for the report."""
+    return {
+        "bytes_per_token": link.bytes_per_token,
+        "s_per_1000_tokens": 1000 * link.s_per_token + link.s_per_request + link.latency_s,
+        "joules_per_byte": MOVED.value,
+        "joules_per_byte_range": [MOVED.low, MOVED.high],
+        "joules_per_byte_source": MOVED.source,
+    }

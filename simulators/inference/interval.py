@@ -26,8 +26,9 @@ class Interval:
     ----------
     begins_at, ends_at
         s.
-    prefill_j, decode_j, idle_j
-        GPU energy by phase, J; idle is drawn while no iteration runs on a GPU. Their sum is the meter.
+    prefill_j, decode_j, idle_j, transfer_j
+        GPU energy by phase, J; idle is drawn while no iteration runs on a GPU, transfer is that of KV caches between
+        pools. Their sum is the meter.
     transition_j
         What of `idle_j` went into parking replicas and waking them, J.
     series
@@ -48,6 +49,11 @@ class Interval:
         The completed requests (`REQUEST` records), each once however many copies there are.
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
+    transfer_w
+        Power of moving KV caches from one pool of replicas to another, W, in the bins of `series`; None where pools
+        are not apart.
+    prefill_replicas
+        So many of the replicas, the first, only prefill.
     """
 
     begins_at: float
@@ -70,11 +76,30 @@ class Interval:
     kv_use: float
     finished: Records
     by_replica: NDArray[np.float64]
+    transfer_j: float = 0.0
+    transfer_w: NDArray[np.float64] | None = None
+    prefill_replicas: int = 0
 
     @property
     def energy_j(self) -> float:
         """The meter, J."""
-        return self.prefill_j + self.decode_j + self.idle_j
+        return self.prefill_j + self.decode_j + self.idle_j + self.transfer_j
+
+    @property
+    def power_w(self) -> NDArray[np.float64]:
+        """The meter in the bins of `series`, W."""
+        watts: NDArray[np.float64] = self.series[:, :3].sum(axis=1)
+        return watts if self.transfer_w is None else watts + self.transfer_w
+
+    @property
+    def prefill_pool_j(self) -> float:
+        """What the replicas that only prefill drew, J."""
+        return float(self.by_replica[: self.prefill_replicas, :3].sum())
+
+    @property
+    def decode_pool_j(self) -> float:
+        """What the other replicas drew, J."""
+        return float(self.by_replica[self.prefill_replicas :, :3].sum())
 
     def times(self, copies: float) -> Interval:
         """The interval of so many equal clusters: joules, powers, requests and tokens together; shares stay."""
@@ -89,12 +114,13 @@ class Interval:
             "prefill_tokens",
             "decode_tokens",
         )
-        joules = ("prefill_j", "decode_j", "idle_j", "transition_j")
+        joules = ("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j")
         return replace(
             self,
             **{name: copies * getattr(self, name) for name in (*joules, *counts)},
             series=series,
             by_replica=copies * self.by_replica,
+            transfer_w=None if self.transfer_w is None else copies * self.transfer_w,
         )
 
     def cut(self, at: float, after_j: NDArray[np.float64]) -> tuple[Interval, int]:

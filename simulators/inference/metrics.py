@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval
+from simulators.inference.pools import AnyCluster, Pools
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
 
 _TOGETHER = 4096
 """Waits counted in one go."""
+
+
+def _for_decode(requests: Records, now: float = np.inf) -> NDArray[np.float64]:
+    """How long requests that have come to a pool that decodes waited there until it took them up, or `now`, s."""
+    taken_at = np.where(requests["decoding_at"] > 0, requests["decoding_at"], now)
+    waited_s: NDArray[np.float64] = np.where(requests["handed_at"] > 0, taken_at - requests["handed_at"], 0.0)
+    return waited_s
 
 
 class Metrics:
@@ -51,6 +58,9 @@ class Metrics:
                 "decode_j",
                 "idle_j",
                 "transition_j",
+                "transfer_j",
+                "prefill_pool_j",
+                "decode_pool_j",
                 "mfu_s",
                 "mbu_s",
                 "kv_s",
@@ -76,6 +86,9 @@ class Metrics:
             ("decode_j", interval.decode_j),
             ("idle_j", interval.idle_j),
             ("transition_j", interval.transition_j),
+            ("transfer_j", interval.transfer_j),
+            ("prefill_pool_j", interval.prefill_pool_j),
+            ("decode_pool_j", interval.decode_pool_j),
             ("mfu_s", interval.mfu * span_s),
             ("mbu_s", interval.mbu * span_s),
             ("kv_s", interval.kv_use * span_s),
@@ -87,7 +100,9 @@ class Metrics:
         self._sums["cached_j"] += float(finished["cached_j"].sum())
         times = latencies(finished)
         self.record.add(finished, self._copies, times)
-        self._wait(finished["released_at"], times["queueing_s"], finished["deferrable"])
+        self._wait(
+            finished["released_at"], times["queueing_s"] + _for_decode(finished), finished["deferrable"]
+        )
         # a single token has no time per token to keep: NaN is not above the target
         quick = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
         good = np.where(finished["deferrable"] > 0, finished["completed_at"] <= finished["deadline"], quick)
@@ -124,12 +139,13 @@ class Metrics:
                 waits.add(released_at[own], wait_s[own])
             self._recent.clear()
 
-    def _saturation(self, cluster: Cluster) -> dict[str, Any] | None:
+    def _saturation(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """Whether requests were served as they came (`quantities.saturation`); None without any."""
         self._count_waits()
         finished = deepcopy(self._waits)
         inside = cluster.unfinished()
         wait_s = inside["scheduled_at"] - inside["released_at"]
+        wait_s += _for_decode(inside, cluster.now)
         waiting = np.isnan(wait_s)
         if waiting.any():
             wait_s[waiting] = cluster.now - inside["released_at"][waiting].min()
@@ -151,11 +167,11 @@ class Metrics:
             "p95": held.quantile(0.95),
         }
 
-    def summary(self, cluster: Cluster) -> dict[str, Any]:
+    def summary(self, cluster: AnyCluster) -> dict[str, Any]:
         """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
         s, n, last = self._sums, self._counts, self._last
         span_s = s["span_s"]
-        energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"]
+        energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"] + s["transfer_j"]
         batches = sum(r.counter("batches") for r in cluster.replicas)
         sizes = sum(r.counter("batch_sizes") for r in cluster.replicas)
         return {
@@ -190,14 +206,45 @@ class Metrics:
                 "decode": s["decode_j"],
                 "idle": s["idle_j"],
                 "transition_within_idle": s["transition_j"],
+                "transfer": s["transfer_j"],
                 "total": energy_j,
             },
             "energy_j_per_output_token": energy_j / n["decode_tokens"] if n["decode_tokens"] else None,
             "groups": self._groups(cluster),
             "prefix_cache": self._prefix_cache(cluster),
+            "pools": self._pools(cluster),
         }
 
-    def _prefix_cache(self, cluster: Cluster) -> dict[str, Any] | None:
+    def _pools(self, cluster: AnyCluster) -> dict[str, Any] | None:
+        """What each pool and the transfers between them took; None where every replica does both."""
+        if not isinstance(cluster, Pools):
+            return None
+        moved, copies, span_s = cluster.transfers, self._copies, self._sums["span_s"]
+
+        def pool(name: str, gpus: int, replicas: int) -> dict[str, float]:
+            joules = self._sums[f"{name}_pool_j"]
+            return {
+                "replicas": replicas * copies,
+                "gpus": gpus * copies,
+                "energy_j": joules,
+                "power_w_mean": joules / span_s if span_s else 0.0,
+            }
+
+        links_s = len(cluster.prefill.replicas) * span_s
+        return {
+            "prefill": pool("prefill", cluster.prefill.gpu_count, len(cluster.prefill.replicas)),
+            "decode": pool("decode", cluster.decode.gpu_count, len(cluster.decode.replicas)),
+            "transfer": {
+                "requests": moved.count * copies,
+                "bytes": moved.moved_bytes * copies,
+                "energy_j": self._sums["transfer_j"],
+                "power_w_mean": self._sums["transfer_j"] / span_s if span_s else 0.0,
+                "seconds_mean": moved.waited_s / moved.count if moved.count else None,
+                "link_busy_mean": moved.busy_s / links_s if links_s else 0.0,
+            },
+        }
+
+    def _prefix_cache(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """What the replicas' prefix caches spared; None without any.
 
         A request counts once, when it is first admitted. Blocks are those that a hash stands for, the last one of a
@@ -217,7 +264,7 @@ class Metrics:
             "reading_j": self._sums["cached_j"] * self._copies,
         }
 
-    def _by_class(self, cluster: Cluster) -> dict[str, Any]:
+    def _by_class(self, cluster: AnyCluster) -> dict[str, Any]:
         """What interactive and deferrable requests experienced, all and by tenant."""
         inside = cluster.unfinished()
         late = inside[inside["deadline"] < cluster.now]  # wherever they are, they have missed it
@@ -241,7 +288,7 @@ class Metrics:
             },
         }
 
-    def _groups(self, cluster: Cluster) -> dict[str, dict[str, Any]]:
+    def _groups(self, cluster: AnyCluster) -> dict[str, dict[str, Any]]:
         """Energy and tokens of the replicas of each kind, by the name of their group."""
         rows = np.broadcast_to(self._by_replica, (len(cluster.replicas), len(BY_REPLICA)))
         names = [r.group for r in cluster.replicas]
@@ -251,6 +298,8 @@ class Metrics:
             sums = dict(zip(BY_REPLICA, rows[own].sum(axis=0).tolist(), strict=True))
             total_j = sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
             tokens = round(sums["decode_tokens"])
+            # of replicas that only prefill, the one token of each request is no measure
+            answers = tokens if not cluster.replicas[own[0]].limits.hands_over else 0
             groups[group] = {
                 "replicas": len(own) * self._copies,
                 "gpus": sum(cluster.replicas[i].gpu_count for i in own) * self._copies,
@@ -259,11 +308,12 @@ class Metrics:
                     "decode": sums["decode_j"],
                     "idle": sums["idle_j"],
                     "transition_within_idle": sums["transition_j"],
+                    "transfer": 0.0,
                     "total": total_j,
                 },
                 "requests_completed": round(sums["completed"]),
                 "prefill_tokens": round(sums["prefill_tokens"]),
                 "decode_tokens": tokens,
-                "energy_j_per_output_token": total_j / tokens if tokens else None,
+                "energy_j_per_output_token": total_j / answers if answers else None,
             }
         return groups

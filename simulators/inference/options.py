@@ -62,6 +62,38 @@ class Serving(BaseModel):
         "prefers  [default: 1; measured kernels: the power law they were measured with]",
     )
     replicas: int = Field(1, ge=1, le=10_000, description="model instances")
+    prefill_replicas: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="model instances that only prefill, beside --replicas that then only decode (vllm_v1, sarathi)  "
+        "[default: each does both]",
+    )
+    role: Literal["both", "prefill", "decode"] = Field(
+        "both", description="what the replicas of a [[groups]] table of --fleet do: both, prefill or decode"
+    )
+    kv_link_gb_s: float = Field(
+        50.0,
+        gt=0,
+        le=100_000,
+        description="bandwidth between a GPU that prefills and one that decodes, GB/s: 50 for a 400 Gb/s adapter each, "
+        "450 for NVLink 4",
+    )
+    kv_link_latency_us: float = Field(
+        100.0, ge=0, le=10**7, description="latency of each transfer of a KV cache between pools, us"
+    )
+    kv_overlap: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of a transfer that runs, layer by layer, while the prompt is still computed: 0 as vLLM's "
+        "and SGLang's servers pull whole caches, (layers - 1) / layers at most",
+    )
+    kv_first_token: Literal["transfer", "prefill"] = Field(
+        "transfer",
+        description="when users get the first token: transfer, with the KV cache at the replica that decodes (SGLang, "
+        "TensorRT-LLM), or prefill, at once",
+    )
     scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
     batch_cap: int = Field(128, ge=1, le=16_384, description="requests that may run at once on a replica")
     max_batch_tokens: int = Field(4096, ge=1, le=1_048_576, description="tokens per batch (vllm, vllm_v1)")
@@ -157,4 +189,15 @@ class Serving(BaseModel):
     @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
-        return self.replicas * self.tp * self.pp * self.data_parallel
+        return (self.replicas + self.prefill_replicas) * self.tp * self.pp * self.data_parallel
+
+    @property
+    def pools(self) -> list[Serving]:
+        """Its replicas by what they do: those that prefill and those that decode, or all of them."""
+        if not self.prefill_replicas:
+            return [self]
+        counts = {"prefill": self.prefill_replicas, "decode": self.replicas}
+        return [
+            self.model_copy(update={"role": role, "replicas": count, "prefill_replicas": 0})
+            for role, count in counts.items()
+        ]

@@ -120,7 +120,7 @@ class _Files:
         cluster = driver.cluster
         self._cached = any(r.capacity.cache for r in cluster.replicas)
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
-        columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
+        columns["power_w"] = interval.power_w[:rows]
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
         self._power.write(columns)
         for number, replica in enumerate(cluster.replicas):

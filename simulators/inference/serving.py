@@ -131,8 +131,9 @@ def _limits(serving: Serving, blocks: int) -> Limits:
         watermark=serving.watermark,
         max_model_len=serving.max_model_len,
         ahead=serving.async_scheduling,
-        prefix_cache=serving.prefix_cache,
+        prefix_cache="off" if serving.role == "decode" else serving.prefix_cache,
         hash_tokens=serving.hash_tokens,
+        role=serving.role,
     )
 
 
@@ -245,7 +246,8 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
 
 def group_name(serving: Serving) -> str:
     """What a group is called in results, e.g. ``Meta-Llama-3-8B on h100``."""
-    return f"{model(serving.model).name.split('/')[-1]} on {gpu(serving.gpu).name}"
+    role = "" if serving.role == "both" else f", {serving.role}"
+    return f"{model(serving.model).name.split('/')[-1]} on {gpu(serving.gpu).name}{role}"
 
 
 def build_cluster(
@@ -259,12 +261,24 @@ def build_cluster(
 ) -> tuple[Cluster, dict[str, Any]]:
     """A cluster of equal replicas behind a router; see `build_replicas`. Of several kinds: `fleet.build_fleet`.
 
+    Raises
+    ------
+    InputError
+        As `build_replicas`; or if prefill and decode are apart (`fleet.build_fleet` makes those).
+
     Examples
     --------
     >>> cluster, facts = build_cluster(Serving(gpu="a100", replicas=2, iteration_time="roofline"))
     >>> cluster.gpu_count, facts["iteration_time"]
     (2, 'roofline')
     """
+    if serving.prefill_replicas:
+        raise InputError(
+            f"--prefill-replicas {serving.prefill_replicas}: load curves, policies that plan with them, flexibility "
+            "and grid events know only replicas that do both, expected 0"
+        )
+    if serving.role != "both":
+        raise InputError(f"--role {serving.role}: expected in a [[groups]] table of --fleet")
     replicas, facts = build_replicas(serving, log)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     chosen = router(router_name, len(replicas), rng)

@@ -13,13 +13,13 @@ from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
 from simulators.inference.actuators import TAKES
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
-from simulators.inference.fleet import build_fleet
+from simulators.inference.fleet import build
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
+from simulators.inference.pools import AnyCluster
 from simulators.inference.recent import Recent
-from simulators.inference.serving import Serving, build_cluster
+from simulators.inference.serving import Serving
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
 from simulators.quantities.requests import RequestBlock
@@ -30,7 +30,7 @@ from simulators.quantities.schema import REQUESTS
 class Served:
     """One cluster, what is gathered of it, and its last interval."""
 
-    cluster: Cluster
+    cluster: AnyCluster
     metrics: Metrics
     facts: dict[str, Any]
     conservation: Conservation
@@ -62,6 +62,7 @@ class Inference(Adapter[Served]):
             "attrs": [
                 *("requests", "commands", "refused", "finished"),
                 *("P[MW]", "P_prefill[MW]", "P_decode[MW]", "P_idle[MW]", "P_series[MW]"),
+                *("P_prefill_pool[MW]", "P_decode_pool[MW]", "P_transfer[MW]"),
                 *("mfu[1]", "mbu[1]", "busy[1]", "kv_use[1]", "ttft_mean[s]", "e2e_mean[s]"),
                 *("received[1]", "completed[1]", "rejected[1]", "running[1]", "waiting[1]"),
                 *("prefill_tokens[1]", "decode_tokens[1]", "replicas[1]", "awake[1]", "slots[1]"),
@@ -92,10 +93,7 @@ class Inference(Adapter[Served]):
         given: dict[str, Any] = {
             "router_name": router, "seed": seed, "bins_per_interval": bins, "copies": copies,
         }  # fmt: skip
-        if len(servings) == 1:
-            cluster, facts = build_cluster(servings[0], **given)
-        else:
-            cluster, facts = build_fleet(servings, **given)
+        cluster, facts = build(servings, **given)
         metrics = Metrics(slo_ttft_s, slo_tpot_s, span_s=span_s, copies=copies)
         return Served(cluster, metrics, facts | {"copies": copies}, Conservation(cluster), network_s)
 
@@ -134,8 +132,14 @@ class Inference(Adapter[Served]):
                 return interval.decode_j * to_mw
             case "P_idle[MW]":
                 return interval.idle_j * to_mw
+            case "P_prefill_pool[MW]":
+                return interval.prefill_pool_j * to_mw
+            case "P_decode_pool[MW]":
+                return interval.decode_pool_j * to_mw
+            case "P_transfer[MW]":
+                return interval.transfer_j * to_mw
             case "P_series[MW]":
-                return (interval.series[:, :3].sum(axis=1) * 1e-6).tolist()
+                return (interval.power_w * 1e-6).tolist()
             case "finished":
                 return finished_columns(interval.finished, cluster.copies)
             case "refused":
@@ -174,7 +178,7 @@ def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
         raise InputError(f"{eid}: {name}: {first['input']!r} given, {first['msg'].lower()}") from None
 
 
-def _waiting_by_tenant(cluster: Cluster) -> dict[str, list[Any]]:
+def _waiting_by_tenant(cluster: AnyCluster) -> dict[str, list[Any]]:
     """Whose requests wait at the replicas, as columns; only those of whom some do."""
     waiting = np.concatenate([replica.waiting_records()["tenant"] for replica in cluster.replicas])
     tenants, counts = np.unique(waiting, return_counts=True)

@@ -49,9 +49,15 @@ class Request:
     hit_tokens: int = 0
     cached_tokens: int = 0
     cached_j: float = 0.0
+    decoding_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.target = self.prompt
+
+    def handed_over(self, at: float) -> None:
+        """Its KV cache, with one token sampled, has come to the server that is to decode it."""
+        self.arrived_at = self.prefill_completed_at = at
+        self.completed_at = math.nan
 
     @property
     def total(self) -> int:
@@ -102,6 +108,7 @@ class Server:
     hash_tokens: int = 512
     gpus: int = 1
     attribution: str = "work"
+    role: str = "both"
     queue: list[Request] = field(default_factory=list)
     running: list[Request] = field(default_factory=list)  # and in no batch at the moment
     iterations: list[Iteration] = field(default_factory=list)
@@ -134,13 +141,14 @@ class Server:
 
     def could_run(self, request: Request) -> bool:
         """Whether the request fits an empty server at every moment of its life, evictions included."""
+        total = request.prompt + 1 if self.role == "prefill" else request.total
         if self.scheduler in ("orca", "static"):
-            return request.total <= self.reserve * self.block_tokens
+            return total <= self.reserve * self.block_tokens
         whole = self.scheduler == "vllm" or (self.scheduler == "vllm_v1" and not self.chunked)
         if whole and request.prompt > self.max_batch_tokens:
             return False
         # its longest cache is all but the last token, and one block (or the watermark) stays free beside it
-        return self.blocks_of(request.total - 1) + max(1, self.kept_free) <= self.total_blocks
+        return self.blocks_of(total - 1) + max(1, self.kept_free) <= self.total_blocks
 
     def run(self, requests: Iterable[Request]) -> list[Request]:
         """Serve the requests, given in order of arrival; returns them in order of completion."""
@@ -242,7 +250,7 @@ class Server:
                         request.prefill_completed_at = self.env.now
             else:
                 request.decode_j += batch_j * self.work(part) / whole
-            if request.processed == request.total:
+            if request.processed == request.total or (self.role == "prefill" and request.prefilled):
                 request.completed_at = self.env.now
                 self.give_back(request)
                 self.done.append(request)
@@ -316,6 +324,10 @@ class Server:
         if self.cache:
             self.cache.fill(request, self.keys(request, written // self.block_tokens))
 
+    def take_up(self, request: Request) -> None:
+        if request.prefilled and request.decoding_at == 0.0:
+            request.decoding_at = self.env.now
+
     def admit_head(self, blocks: int) -> Request:
         request = self.queue.pop(0)
         self.take(request, blocks)
@@ -377,11 +389,13 @@ class Server:
             budget -= chunk
         self.running = sorted(passed_over + self.running, key=lambda r: r.arrived_at)
         while self.queue and budget > 0 and len(batch) < self.micro_batch and self.holders < self.batch_cap:
-            blocks = self.blocks_of(self.queue[0].target)
+            head = self.queue[0]
+            blocks = self.blocks_of(head.processed if head.prefilled else head.target)
             if self.free_blocks - blocks < self.kept_free:
                 break
             request = self.admit_head(blocks)
-            chunk = min(request.target, budget)
+            self.take_up(request)
+            chunk = 1 if request.prefilled else min(request.target, budget)
             batch.append((request, chunk))
             budget -= chunk
         return batch
@@ -420,6 +434,16 @@ class Server:
             and len(batch) < self.micro_batch
             and self.holders < slots
         ):
+            if self.queue[
+                0
+            ].prefilled:  # it has brought its KV cache, in which its first token is still missing
+                needed = self.blocks_of(self.queue[0].processed)
+                if needed > self.free_blocks:
+                    break
+                self.take_up(self.queue[0])
+                batch.append((self.admit_head(needed), 1))
+                budget -= 1
+                continue
             found = self.found(self.queue[0])
             hit = len(found) * self.block_tokens
             length = self.queue[0].target - hit

@@ -238,7 +238,8 @@ def assert_same_requests(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
     assert list(ours.index) == list(theirs.index)
     assert list(ours.restarts) == list(theirs.restarts)
     assert list(ours.cached_tokens) == list(theirs.cached_tokens)
-    for name in ("scheduled_at", "prefill_completed_at", "completed_at", "prefill_j", "decode_j", "cached_j"):
+    times = ("scheduled_at", "prefill_completed_at", "completed_at", "decoding_at")
+    for name in (*times, "prefill_j", "decode_j", "cached_j"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates, waiting
 from simulators.inference.batching.meter import log_iteration
-from simulators.inference.batching.moves import release
+from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.prefix import give_back
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
@@ -101,7 +101,7 @@ def land(state: State, limits: Limits, split: tuple[float, float], flight: int) 
                 c.decode_tokens += 1
                 if np.isnan(r.prefill_completed_at):
                     r.prefill_completed_at = c.now
-        if r.processed == r.prefill_tokens + r.decode_tokens:
+        if r.processed == leaves_with(limits, r.prefill_tokens, r.decode_tokens):
             r.completed_at = c.now
             if limits.cache != OFF:
                 give_back(state, limits, slot, True)

@@ -7,19 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.moves import blocks_for, queue_push
+from simulators.inference.batching.moves import leaves_with, queue_push
 from simulators.inference.batching.state import OFF, Limits, RecordArray, State
 from simulators.inference.compiled import compiled
 
 
 @compiled
+def longest(limits: Limits) -> int:
+    """Tokens of prompt and output together that a request may have at most to run on an empty replica."""
+    if limits.reserve_blocks > 0:
+        return limits.reserve_blocks * limits.block_tokens
+    # after an eviction all tokens so far but the last are prefilled again, so they must be admissible at once
+    return (limits.total_blocks - max(limits.watermark, 1)) * limits.block_tokens + 1
+
+
+@compiled
 def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> bool:
     """Whether a request could run on an empty replica; a server refuses the others."""
-    total = prefill_tokens + decode_tokens
-    if limits.reserve_blocks > 0:
-        return total <= limits.reserve_blocks * limits.block_tokens
-    # after an eviction all tokens so far are prefilled again, so all must be admissible at once
-    if blocks_for(total - 1, limits) + max(limits.watermark, 1) > limits.total_blocks:
+    if leaves_with(limits, prefill_tokens, decode_tokens) > longest(limits):
         return False
     return limits.whole_prompts == 0 or prefill_tokens <= limits.max_tokens
 

@@ -47,6 +47,20 @@ def blocks_for(tokens: int, limits: Limits) -> int:
 
 
 @compiled
+def leaves_with(limits: Limits, prefill_tokens: int, decode_tokens: int) -> int:
+    """Tokens, prompt included, with which a request leaves the replica."""
+    return prefill_tokens + (1 if limits.hands_over == 1 else decode_tokens)
+
+
+@compiled
+def take_up(state: State, slot: int) -> None:
+    """Note when a request that has brought its KV cache from another pool first decodes."""
+    r = state.requests[slot]
+    if r.decoding_at == 0.0:
+        r.decoding_at = state.counters[0].now
+
+
+@compiled
 def admit(state: State, slot: int, blocks: int) -> None:
     """Give a waiting request its first blocks."""
     c = state.counters[0]

@@ -36,6 +36,9 @@ POLICIES = {
     "static": Policy(STATIC, None, reserves=True),
 }
 
+APART = ("vllm_v1", "sarathi")
+"""Policies under which prefill and decode may be on different replicas."""
+
 CACHES = {"off": OFF, "on": ON, "unlimited": UNLIMITED}
 UNBOUNDED = 2**62
 
@@ -55,6 +58,7 @@ def limits_for(
     ahead: bool = False,
     prefix_cache: str = "off",
     hash_tokens: int = 512,
+    role: str = "both",
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -84,6 +88,8 @@ def limits_for(
         vLLM v1: ``off``, ``on`` or ``unlimited`` (what is known is never overwritten).
     hash_tokens
         Tokens that one hash of a request stands for.
+    role
+        ``prefill``: requests leave with their first token; ``decode``: they bring their KV cache; else ``both``.
 
     Raises
     ------
@@ -95,6 +101,10 @@ def limits_for(
     policy = POLICIES[scheduler]
     if ahead and (scheduler != "vllm_v1" or stages > 1):
         raise InputError("--async-scheduling: expected with --scheduler vllm_v1 and one pipeline stage")
+    if role != "both" and scheduler not in APART:
+        raise InputError(
+            f"--scheduler {scheduler}: replicas that only {role} expect one of {', '.join(APART)}"
+        )
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
     _check_bounds(
         batch_cap=batch_cap,
@@ -123,6 +133,7 @@ def limits_for(
         ahead=int(ahead),
         cache=cache,
         hash_tokens=hash_tokens,
+        hands_over=int(role == "prefill"),
     )
 
 

@@ -17,6 +17,7 @@ from simulators.inference.batching.intake import enqueue, has_room
 from simulators.inference.batching.known import Known, choose_by_prefix, learn
 from simulators.inference.batching.loop import COLLECT as TO_COLLECT
 from simulators.inference.batching.loop import advance, next_event_s
+from simulators.inference.batching.moves import leaves_with
 from simulators.inference.batching.state import Limits, RecordArray, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
@@ -111,10 +112,10 @@ def put(
 
 
 @compiled
-def tokens_left(state: State, slot: int) -> int:
+def tokens_left(limits: Limits, requests: RecordArray, i: int) -> int:
     """Iterations that a request needs at least."""
-    r = state.requests[slot]
-    whole = r.prefill_tokens + r.decode_tokens
+    r = requests[i]
+    whole = leaves_with(limits, r.prefill_tokens, r.decode_tokens)
     return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
 
 
@@ -132,16 +133,22 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     for k in range(c.flights):
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
-            running = min(running, tokens_left(state, state.members[flight, i]))
+            running = min(running, tokens_left(limits, state.requests, state.members[flight, i]))
     for i in range(c.ready_size):
-        waiting = min(waiting, tokens_left(state, state.ready[i]))
+        waiting = min(waiting, tokens_left(limits, state.requests, state.ready[i]))
     if c.queue_size + c.inbox_size > WALKED:
         waiting = 1
     else:
         for i in range(c.queue_size):
-            waiting = min(waiting, tokens_left(state, state.queue[(c.queue_head + i) % len(state.queue)]))
+            waiting = min(
+                waiting,
+                tokens_left(limits, state.requests, state.queue[(c.queue_head + i) % len(state.queue)]),
+            )
         for i in range(c.inbox_size):
-            waiting = min(waiting, tokens_left(state, state.inbox[(c.inbox_head + i) % len(state.inbox)]))
+            waiting = min(
+                waiting,
+                tokens_left(limits, state.requests, state.inbox[(c.inbox_head + i) % len(state.inbox)]),
+            )
     from_s = np.inf
     if running < never:
         from_s = next_end + (running - 1) * shortest_s
@@ -319,6 +326,6 @@ def route(
         board.taken[n] += 1
         board.outstanding[n] += 1
         soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at + requests[i].decode_tokens * board.shortest_s[n]
+        own = at + tokens_left(limits, requests, i) * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0

@@ -11,6 +11,7 @@ from simulators.inference.batching.moves import (
     queue_front,
     queue_pop,
     sort_by_release,
+    take_up,
 )
 from simulators.inference.batching.state import Limits, State
 from simulators.inference.compiled import compiled
@@ -65,11 +66,15 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
 
     while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
         slot = queue_front(state)
-        prompt = state.requests[slot].target
-        blocks = blocks_for(prompt, limits)
+        r = state.requests[slot]
+        # with a KV cache that came from another pool, it decodes at once
+        prompt, held = (1, r.processed) if r.prefilled == 1 else (r.target, r.target)
+        blocks = blocks_for(held, limits)
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if c.free_blocks - blocks < limits.watermark or chunk <= 0:
             break
         queue_pop(state)
+        if r.prefilled == 1:
+            take_up(state, slot)
         admit(state, slot, blocks)
         put(state, flight, slot, chunk)

@@ -40,6 +40,11 @@ REQUEST = np.dtype(
         ("hit_tokens", np.int64),  # found in the prefix cache when it was admitted
         ("cached_tokens", np.int64),  # ... for the first time
         ("cached_j", np.float64),  # of prefill_j: attention to tokens that were found, J
+        (
+            "handed_at",
+            np.float64,
+        ),  # s, where pools are apart: when its KV cache came to the one that decodes; else 0
+        ("decoding_at", np.float64),  # s, when that one first took it up; 0 before
     ]
 )
 
@@ -231,6 +236,8 @@ class Limits(NamedTuple):
         Prefix cache: `OFF`, `ON` or `UNLIMITED`.
     hash_tokens
         Tokens that one hash of a request stands for; a multiple of `block_tokens`.
+    hands_over
+        1 if a request leaves with its first token, to be decoded elsewhere.
     """
 
     policy: int
@@ -246,6 +253,7 @@ class Limits(NamedTuple):
     ahead: int = 0
     cache: int = OFF
     hash_tokens: int = 512
+    hands_over: int = 0
 
 
 def capacity_for(limits: Limits) -> Capacity:

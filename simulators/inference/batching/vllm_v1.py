@@ -10,6 +10,7 @@ from simulators.inference.batching.moves import (
     queue_front,
     queue_pop,
     sort_by_release,
+    take_up,
 )
 from simulators.inference.batching.prefix import fill, give_back, matched, share, take
 from simulators.inference.batching.state import OFF, Limits, State
@@ -109,16 +110,20 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         if limits.cache != OFF:
             found, held = matched(state, limits, slot)
         hit = found * limits.block_tokens
-        prompt = state.requests[slot].target - hit
+        r = state.requests[slot]
+        # with a KV cache that came from another pool, it decodes at once
+        prompt = 1 if r.prefilled == 1 else r.target - hit
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:
             if chunk < prompt and f.members > 0:
                 break
             chunk = prompt
-        blocks = blocks_for(hit + chunk, limits)
+        blocks = blocks_for(r.processed if r.prefilled == 1 else hit + chunk, limits)
         if c.free_blocks - (blocks - held) < limits.watermark:
             break
         queue_pop(state)
+        if r.prefilled == 1:
+            take_up(state, slot)
         if limits.cache != OFF:
             share(state, limits, slot, found)
             grow(state, limits, slot, blocks - found, chunk)

@@ -1,0 +1,278 @@
+"""KV caches on their way from the replicas that prefill to those that decode: SimPy processes over shared links.
+
+Each replica that prefills sends one cache after the other, in the order in which prompts are done; as many arrive at
+once as there are replicas that decode. A cache takes its bytes over the link's bandwidth, and the link's latency.
+Where a framework sends layer by layer, a share of it runs while the prompt is still computed; the link is taken then
+too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from simulators.inference.batching.state import REQUEST, Records
+from simulators.inference.interval import joined
+from simulators.quantities.factor import Factor
+
+MOVED = Factor(
+    value=2.1e-10,
+    low=1.8e-10,
+    high=1.4e-9,
+    unit="J/B",
+    source="a read of memory at one end and a write at the other, 1.07e-10 J/B each (fitted to H200 kernels in fp16; "
+    "0.9 to 1.25e-10 on other GPUs); the upper end adds a 25 W adapter for 400 Gb/s at each end. Not measured on "
+    "transfers, and adapters draw most of it idle as well",
+)
+"""Energy of moving one byte of KV cache between GPUs."""
+
+
+class Link(NamedTuple):
+    """How the KV caches of one replica leave it.
+
+    Attributes
+    ----------
+    s_per_token, s_per_request
+        Time on the link for each token of the prompt, and for whatever does not depend on it, s.
+    bytes_per_token, bytes_per_request
+        What arrives, over all GPUs, B.
+    latency_s
+        Of each transfer, s.
+    overlap
+        Largest share of the time for the bytes that runs while the prompt is still computed, 1.
+    joules_per_byte
+        J/B.
+    """
+
+    s_per_token: float
+    s_per_request: float
+    bytes_per_token: float
+    bytes_per_request: float
+    latency_s: float = 0.0
+    overlap: float = 0.0
+    joules_per_byte: float = MOVED.value
+
+
+class _Cache(NamedTuple):
+    """A KV cache that is to be sent: its number, when its prompt was done and from when on it could be sent, s; time on
+    the link, s; and joules."""
+
+    number: int
+    done_at: float
+    could_from: float
+    lasts_s: float
+    joules: float
+
+
+class _Sent(NamedTuple):
+    """One that is on the link until `ends_at`; the link is seen to work on it from `metered_from` on, s."""
+
+    cache: _Cache
+    metered_from: float
+    ends_at: float
+
+
+class Transfers:
+    """Moves KV caches from one pool of replicas to another.
+
+    Parameters
+    ----------
+    links
+        Of each replica that prefills.
+    receivers
+        Replicas that decode: so many caches arrive at once.
+
+    Attributes
+    ----------
+    moved_bytes, moved_j, count
+        Of what has arrived since the start; joules of what is under way count as far as it is (`spent_j`).
+    busy_s, waited_s
+        Time on links, and between the end of prompts and the arrival of their caches, since the start, s.
+    """
+
+    REBUILT: ClassVar[tuple[str, ...]] = ("_env", "_turns")
+
+    def __init__(self, links: Sequence[Link], receivers: int) -> None:
+        self.links = list(links)
+        self.count = 0
+        self.moved_bytes = self.moved_j = self.busy_s = self.waited_s = 0.0
+        self._table = np.array(self.links)
+        self._rows: Records = np.zeros(0, REQUEST)  # on their way, in order of their numbers
+        self._numbers = np.zeros(0, np.int64)
+        self._queues: list[deque[_Cache]] = [deque() for _ in links]
+        self._sending: list[_Sent | None] = [None] * len(self.links)
+        self._asking: deque[int] = deque()  # senders that wait for a receiver, in order
+        self._free_at = [0.0] * len(self.links)
+        self._idle = deque([0.0] * receivers)  # receivers that are free, since when
+        self._ended: list[_Sent] = []
+        self._next = 0
+        self._now = 0.0
+        self._env = simpy.Environment()
+        self._turns: dict[int, simpy.Event] = {}
+
+    @property
+    def under_way(self) -> int:
+        """KV caches that have not arrived, those that wait for the link included."""
+        return len(self._rows)
+
+    @property
+    def requests(self) -> Records:
+        """The requests they belong to."""
+        return self._rows
+
+    @property
+    def spent_j(self) -> float:
+        """Energy since the start, J: of what has arrived, and of what is on a link as far as it is."""
+        now = self._now
+        return self.moved_j + sum(
+            sent.cache.joules * (now - sent.metered_from) / max(sent.ends_at - sent.metered_from, 1e-300)
+            for sent in self._sending
+            if sent is not None
+        )
+
+    def advance(
+        self, until: float, done: Records, begins_at: float, bins: int
+    ) -> tuple[Records, NDArray[np.float64]]:
+        """Carry on to a time, s.
+
+        Parameters
+        ----------
+        until
+            s.
+        done
+            Requests whose prompts were done in the interval, in that order; `replica` says who sends.
+        begins_at, bins
+            Of the interval that ends with `until`: its start, s, and into how many bins its energy is to be put.
+
+        Returns
+        -------
+        tuple
+            The requests whose caches arrived before `until`, in that order, as the replicas that decode take them: with
+            the arrival in `released_at`, and in `handed_at` what stood there. And the energy of each bin, J.
+        """
+        self._take(done)
+        self._env.run(until=until)
+        self._now = until
+        ended = sorted(self._ended, key=lambda sent: (sent.ends_at, sent.cache.number))
+        self._ended = []
+        joules = self._metered(ended, until, begins_at, bins)
+        return self._arrived(ended, begins_at, until), joules
+
+    def _take(self, done: Records) -> None:
+        """Queue caches at the links of their replicas."""
+        if not len(done):
+            return
+        numbers = self._next + np.arange(len(done))
+        self._next += len(done)
+        self._rows = joined([self._rows, done])
+        self._rows["completed_at"] = np.nan
+        self._numbers = np.concatenate((self._numbers, numbers))
+        link = self._table[done["replica"]].T
+        tokens, done_at = done["prefill_tokens"], done["completed_at"]
+        bytes_s = link[0] * tokens + link[1]
+        joules = link[6] * (link[2] * tokens + link[3])
+        # no longer than the prompt was computed
+        hidden_s = np.minimum(link[5] * bytes_s, done_at - done["scheduled_at"])
+        columns = (numbers, done_at, done_at - hidden_s, bytes_s + link[4], joules)
+        for sender, *values in zip(done["replica"].tolist(), *(c.tolist() for c in columns), strict=True):
+            queue = self._queues[sender]
+            queue.append(_Cache(*values))
+            if len(queue) == 1 and self._sending[sender] is None:
+                self._env.process(self._send(sender))
+
+    def _send(self, sender: int) -> Generator[simpy.Event, Any, None]:
+        """One replica's link, until it has nothing to send."""
+        env, queue = self._env, self._queues[sender]
+        while queue or self._sending[sender] is not None:
+            sent = self._sending[sender]
+            if sent is None:
+                cache = queue[0]
+                if env.now < cache.done_at:
+                    yield env.timeout(cache.done_at - env.now)
+                if self._idle:
+                    free_since = self._idle.popleft()
+                else:
+                    self._asking.append(sender)
+                    turn = self._turns[sender] = env.event()
+                    free_since = yield turn
+                # times are those of the events themselves: the clock's are rounded
+                free_since = max(self._free_at[sender], free_since)
+                granted_at = max(cache.done_at, free_since)
+                ends_at = max(granted_at, max(cache.could_from, free_since) + cache.lasts_s)
+                sent = self._sending[sender] = _Sent(cache, granted_at, ends_at)
+                queue.popleft()
+            if env.now < sent.ends_at:
+                yield env.timeout(sent.ends_at - env.now)
+            self._sending[sender] = None
+            self._free_at[sender] = sent.ends_at
+            self._ended.append(sent)
+            if self._asking:
+                self._turns.pop(self._asking.popleft()).succeed(sent.ends_at)
+            else:
+                self._idle.append(sent.ends_at)
+
+    def _metered(
+        self, ended: Sequence[_Sent], until: float, begins_at: float, bins: int
+    ) -> NDArray[np.float64]:
+        """Energy of each bin of an interval, J: what runs in it of what ended in it and of what goes on."""
+        joules = np.zeros(bins)
+        going_on = [sent for sent in self._sending if sent is not None]
+        if not ended and not going_on:
+            return joules
+        rows = [(sent.metered_from, sent.ends_at, sent.cache.joules) for sent in (*ended, *going_on)]
+        from_s, to_s, of_each = np.array(rows).T
+        width_s = (until - begins_at) / bins
+        low = np.maximum(from_s, begins_at)
+        high = np.minimum(to_s, until)
+        watts = of_each / np.maximum(to_s - from_s, 1e-300)
+        first = np.clip(((low - begins_at) / width_s).astype(np.int64), 0, bins - 1)
+        last = np.clip(((high - begins_at) / width_s).astype(np.int64), 0, bins - 1)
+        within = first == last
+        whole = np.where(to_s > from_s, watts * (high - low), of_each)
+        np.add.at(joules, first[within], whole[within])
+        left = ~within
+        for number in range(int(first[left].min(initial=bins)), int(last[left].max(initial=-1)) + 1):
+            starts_at = begins_at + number * width_s
+            covered_s = np.minimum(high[left], starts_at + width_s) - np.maximum(low[left], starts_at)
+            joules[number] += float((watts[left] * np.maximum(covered_s, 0.0)).sum())
+        return joules
+
+    def _arrived(self, ended: Sequence[_Sent], begins_at: float, until: float) -> Records:
+        """The requests whose caches have arrived, taken out of those on their way."""
+        if not ended:
+            return np.zeros(0, REQUEST)
+        at = np.searchsorted(self._numbers, [sent.cache.number for sent in ended])
+        rows = self._rows[at]
+        arrived_at = np.array([sent.ends_at for sent in ended])
+        arrived_at = np.clip(
+            arrived_at, begins_at, np.nextafter(until, -np.inf)
+        )  # rounding may pass the edges
+        gone = np.zeros(len(self._rows), bool)
+        gone[at] = True
+        self._rows, self._numbers = self._rows[~gone], self._numbers[~gone]
+        self.count += len(ended)
+        links = self._table[rows["replica"]].T
+        self.moved_bytes += float((links[2] * rows["prefill_tokens"] + links[3]).sum())
+        self.moved_j += sum(sent.cache.joules for sent in ended)
+        self.busy_s += sum(sent.cache.lasts_s for sent in ended)
+        self.waited_s += sum(sent.ends_at - sent.cache.done_at for sent in ended)
+        rows["handed_at"] = rows["released_at"]
+        rows["released_at"] = arrived_at
+        for name in ("blocks", "table_at", "table_rows", "hashed_tokens", "hit_tokens", "serial"):
+            rows[name] = 0
+        return rows
+
+    def rebuild(self, before: Mapping[str, Any]) -> None:
+        """The event loop at the end of an interval: who sends goes on, who waits asks again in the same order."""
+        self._env, self._turns = simpy.Environment(self._now), {}
+        asking = list(self._asking)
+        self._asking.clear()
+        going_on = [sender for sender, sent in enumerate(self._sending) if sent is not None]
+        yet_to_ask = [sender for sender, queue in enumerate(self._queues) if queue]
+        for sender in dict.fromkeys((*going_on, *asking, *yet_to_ask)):
+            self._env.process(self._send(sender))

@@ -1,0 +1,281 @@
+"""Prefill and decode apart: times, energies and evictions of the plain implementation, every joule in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from simulators.inference import attribution
+from simulators.inference.batching.policies import APART, limits_for
+from simulators.inference.cluster import Cluster
+from simulators.inference.interval import Interval
+from simulators.inference.pools import Pools
+from simulators.inference.power.law import PowerLaw
+from simulators.inference.replica import Replica
+from simulators.inference.routing import ROUTERS, router
+from simulators.inference.timing.tables import LOOKUP, StageTables
+from simulators.inference.transfer import Link
+from simulators.kept import digests, keep
+from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap
+from simulators.restored import restore
+from simulators.traffic.stream import Stream
+
+from .oracle import Request, Server
+from .oracle_clock import metered
+from .oracle_pools import Way, serve
+from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
+from .test_cluster import block
+from .test_equality import LAWS, cases, random_tables, workloads
+
+PHASES = (Phase.generate,)
+TIMES = ("scheduled_at", "prefill_completed_at", "decoding_at", "completed_at")
+LINK = Link(0.02, 0.0, 100.0, 0.0, latency_s=0.125, joules_per_byte=0.01)
+
+
+def pools(
+    jobs: Sequence[Job],
+    tables: Sequence[StageTables],
+    law: PowerLaw,
+    options: dict[str, Any],
+    counts: tuple[int, int] = (1, 1),
+    link: Link = LINK,
+    bins: int = 1,
+    log: bool = False,
+    router_name: str = "round_robin",
+    first_token: str = "transfer",
+) -> Fed:
+    """Two pools whose replicas have these options, tables each."""
+    options = dict(options)
+    gpus, split = options.pop("gpus", 1), options.pop("attribution", "work")
+    made = []
+    for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True):
+        limits = limits_for(**{"scheduler": "vllm_v1", "total_blocks": 200} | options, role=role)
+        replicas = [Replica(limits, own, law, gpus, split, log) for _ in range(count)]
+        made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
+    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([block(jobs)])))
+
+
+def finish(c: Fed, steps: Sequence[float] = (), then_s: float = 50.0, limit_s: float = 1e6) -> list[Interval]:
+    """Advance through `steps`, then evenly until everything is done; every interval is checked."""
+    intervals, now = [], 0.0
+    for length_s in steps:
+        now += length_s
+        intervals.append(c.advance(now))
+    while not c.idle:
+        assert now < limit_s, "something waits for ever"
+        now += then_s
+        intervals.append(c.advance(now))
+    return intervals
+
+
+def table(intervals: Sequence[Interval]) -> pd.DataFrame:
+    return pd.DataFrame(np.concatenate([i.finished for i in intervals])).set_index("request_id").sort_index()
+
+
+def as_the_oracle(
+    jobs: Sequence[Job],
+    tables: Sequence[StageTables],
+    law: PowerLaw,
+    options: dict[str, Any],
+    counts: tuple[int, int],
+    link: Link,
+    steps: Sequence[float] = (),
+) -> pd.DataFrame:
+    """Serve jobs by pools and by the oracle, and hold the one to the other."""
+    runs = [pools(jobs, tables, law, options, counts, link, log=log) for log in (True, False)]
+    ours = [table(finish(c, steps)) for c in runs]
+    servers = [
+        [
+            Server(
+                tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
+                role=role, **{"scheduler": "vllm_v1", "total_blocks": 200} | options,
+            )
+            for _ in range(count)
+        ]
+        for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True)
+    ]  # fmt: skip
+    requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    requests = [r for r in requests if servers[0][0].could_run(r) and servers[1][0].could_run(r)]
+    way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
+    serve(requests, *servers, [way] * counts[0])
+    for found in ours:
+        assert list(found.index) == [r.request_id for r in requests]
+        assert found.restarts.tolist() == [r.restarts for r in requests]
+        for name in (*TIMES, "prefill_j", "decode_j"):
+            theirs = [getattr(r, name) for r in requests]
+            np.testing.assert_allclose(found[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
+    flat = [*servers[0], *servers[1]]
+    for replica, server in zip(runs[0].replicas, flat, strict=True):
+        log = replica.take_log()
+        batches = sorted(server.iterations, key=lambda i: (i.batch_id, i.stage))
+        log = log[np.lexsort((log["stage"], log["batch_id"]))]
+        for name in ("batch_size", "tokens", "decode_batch_size", "kv_blocks_used", "waiting"):
+            assert log[name].tolist() == [getattr(i, name) for i in batches], name
+        np.testing.assert_allclose(log["start_s"], [i.start_s for i in batches], rtol=1e-9, atol=1e-12)
+    read = sum(metered(server.busy, np.array([0.0, 1e9]))[0, :2] for server in flat)
+    np.testing.assert_allclose(read, [ours[0].prefill_j.sum(), ours[0].decode_j.sum()], rtol=1e-9)
+    return ours[0]
+
+
+def drawn(data: st.DataObject) -> dict[str, Any]:
+    """A case for `as_the_oracle`."""
+    scheduler = data.draw(st.sampled_from(APART))
+    case = data.draw(cases(scheduler))
+    case.pop("built_with", None)
+    case.pop("drive")
+    jobs, law, choice = case.pop("jobs"), case.pop("law"), case.pop("table_choice")
+    seed, mode, grid = choice
+    counts = (data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2)))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    tables = [random_tables(seed, mode, grid), random_tables(seed + 1, mode, grid)]
+    link = Link(
+        float(random.choice([0.0, 0.001, 0.03, 0.2])), float(random.choice([0.0, 0.3])), 64.0, 10.0,
+        latency_s=float(random.choice([0.0, 0.5])), overlap=float(random.choice([0.0, 0.5, 1.0])), joules_per_byte=0.01,
+    )  # fmt: skip
+    steps = data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), max_size=6))
+    case.pop("scheduler", None)
+    return {
+        "jobs": jobs, "tables": tables, "law": law, "counts": counts, "link": link, "steps": steps,
+        "options": case | {"scheduler": scheduler},
+    }  # fmt: skip
+
+
+@settings(
+    max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+@given(data=st.data())
+def test_any_workload(data: st.DataObject) -> None:
+    as_the_oracle(**drawn(data))
+
+
+@pytest.mark.parametrize(("first_token", "at"), [("transfer", 1.325), ("prefill", 1.0)])
+def test_a_request_by_hand(first_token: str, at: float) -> None:
+    """A prompt of 10 takes 1 s, its cache 0.2 + 0.125 s, each of three more tokens 1 s."""
+    made = pools(
+        [(0.0, 10, 4), (2.0, 7, 1)], [flat_tables(), flat_tables()], FLAT, {}, first_token=first_token
+    )
+    [interval] = finish(made)
+    short, request = interval.finished
+    assert short["completed_at"] == 3.0  # who wants one token is done with it
+    assert request["prefill_completed_at"] == at
+    assert request["handed_at"] == request["decoding_at"] == 1.325
+    assert request["completed_at"] == 4.325
+    assert request["released_at"] == request["arrived_at"] == 0.0
+    assert [request["prefill_j"], request["decode_j"]] == pytest.approx([300.0, 900.0])
+    assert interval.transfer_j == pytest.approx(10.0)  # 1000 B at 0.01 J/B
+    assert interval.by_replica[:, :3].sum(axis=1) == pytest.approx([2 * 300 + 48 * 100, 3 * 300 + 47 * 100])
+
+
+def test_caches_share_links() -> None:
+    """Two senders and one receiver: one cache of 1 s after the other, whoever sends; half of it beside the prompt."""
+    jobs = [(0.0, 50, 2), (0.0, 50, 2), (0.0, 50, 2)]
+    tables = [flat_tables(), flat_tables()]
+    options = {"max_batch_tokens": 50}
+    for overlap, there in ((0.0, [2.0, 3.0, 4.0]), (0.5, [1.5, 2.5, 3.5]), (1.0, [1.0, 2.0, 3.0])):
+        link = LINK._replace(latency_s=0.0, overlap=overlap)
+        [interval] = finish(pools(jobs, tables, FLAT, options, (2, 1), link))
+        assert sorted(interval.finished["handed_at"]) == pytest.approx(there)
+
+
+def drawn_pools(data: st.DataObject) -> tuple[dict[str, Any], list[float]]:
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    tables = [random_tables(int(n), LOOKUP, grid=False) for n in random.integers(0, 99, 2)]
+    options = {
+        "jobs": data.draw(workloads(grid=False)),
+        "tables": tables,
+        "law": data.draw(st.sampled_from(LAWS[2:4])),
+        "options": {"scheduler": data.draw(st.sampled_from(APART)), "batch_cap": 8, "total_blocks": 40},
+        "counts": (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))),
+        "link": LINK._replace(s_per_token=0.4, overlap=data.draw(st.sampled_from([0.0, 0.7]))),
+        "router_name": data.draw(st.sampled_from(ROUTERS)),
+        "bins": data.draw(st.sampled_from([1, 7])),
+    }
+    return options, data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), min_size=1, max_size=12))
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, phases=PHASES)
+@given(data=st.data())
+def test_any_cut_of_time_gives_the_same_and_all_adds_up_at_any_moment(data: st.DataObject) -> None:
+    """Also with caches under way; and a run that is kept and restored goes on to the last bit."""
+    options, steps = drawn_pools(data)
+    whole = table(finish(pools(**options), then_s=1e5))
+    c = pools(**options)
+    fresh = keepable(pools(**options))
+    constant = digests(fresh)
+    intervals: list[Interval] = []
+    now, kept = 0.0, None
+    for length_s in steps:
+        now += length_s
+        intervals.append(c.advance(now))
+        if kept is None and c.transfers.under_way:
+            kept, kept_at = keep(keepable(c), constant), len(intervals)
+        meter = attribution.phases(intervals)
+        finished = np.concatenate([i.finished for i in intervals])
+        assert abs(attribution.residual(attribution.request_table(finished, c.unfinished()), meter)) <= 1e-12
+        assert meter["meter_j"] == pytest.approx(sum(i.energy_j for i in intervals), rel=1e-13)
+        series_j = sum(i.power_w.sum() * (i.ends_at - i.begins_at) / len(i.series) for i in intervals)
+        pools_j = sum(i.prefill_pool_j + i.decode_pool_j + i.transfer_j for i in intervals)
+        assert [series_j, pools_j] == pytest.approx([meter["meter_j"]] * 2, rel=1e-12)
+    while not c.idle:
+        now += 1e4
+        intervals.append(c.advance(now))
+    ours = table(intervals)
+    assert list(ours.index) == list(whole.index)
+    assert list(ours.replica) == list(whole.replica)
+    for name in TIMES:
+        np.testing.assert_allclose(ours[name], whole[name], rtol=1e-12, err_msg=name)
+    np.testing.assert_allclose(ours.prefill_j + ours.decode_j, whole.prefill_j + whole.decode_j, rtol=1e-9)
+    if kept is not None:
+        restored = restore(fresh, kept)["pools"]
+        rest = block(options["jobs"])
+        rest = replace(rest, request_id=np.arange(len(rest)))
+        for interval in intervals[kept_at:]:
+            now = rest.arrived_at
+            again = restored.advance(
+                interval.ends_at, rest[(now >= interval.begins_at) & (now < interval.ends_at)]
+            )
+            assert again.finished.tobytes() == interval.finished.tobytes()
+            assert again.transfer_j == interval.transfer_j
+
+
+def keepable(c: Fed) -> dict[str, Pools]:
+    return {"pools": c.cluster}
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (BatchCap(5), None),
+        (PowerCap(250.0), None),
+        (ClockLimit(0.8), None),
+        (Awake(1), "pools of prefill and decode: replicas stay awake"),
+        (BatchCap(0), "batch cap 0"),
+        (PowerCap(20.0), "power cap: 20 W"),
+    ],
+)
+def test_commands_hold_for_both_pools_or_for_none(command: Any, why: str | None) -> None:
+    c = pools([(0.0, 5, 5)], [flat_tables(), flat_tables()], FLAT, {}).cluster
+    before = [(r.limits, r.law) for r in c.replicas]
+    reason = c.command(command)
+    if why is None:
+        assert reason is None
+        assert all(old != (r.limits, r.law) for old, r in zip(before, c.replicas, strict=True))
+    else:
+        assert reason is not None
+        assert why in reason
+        assert all(old[0] == r.limits and old[1] is r.law for old, r in zip(before, c.replicas, strict=True))
+
+
+def test_what_could_never_decode_is_refused_at_the_door() -> None:
+    """A prompt of 190 would fit the pool that prefills; with 20 tokens more it would never fit the other."""
+    options = {"total_blocks": 13, "batch_cap": 8}
+    c = pools([(0.0, 190, 20), (0.0, 150, 20)], [flat_tables(), flat_tables()], FLAT, options)
+    interval = finish(c)[0]
+    assert (interval.rejected, c.rejected, interval.prefill_tokens) == (1, 1, 150)
