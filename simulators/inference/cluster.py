@@ -280,7 +280,7 @@ class Cluster:
             self.router.see(block)
             # of those that sleep only their own conversations move
             one_by_one = one_by_one or bool(self.parking.away or self._loading)
-        records = requests if block is None else records_of(block)
+        records = records_of(requests) if isinstance(requests, RequestBlock) else requests
         by_prefix = isinstance(self.router, CacheAware)
         cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache or by_prefix]
         if cached and block is not None:
