@@ -19,7 +19,7 @@ from simulators.inference.interval import Interval
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.replica import Replica
-from simulators.inference.routing import ROUTERS, router
+from simulators.inference.routing import BY_CONTENT, ROUTERS, router
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.inference.transfer import Link
 from simulators.kept import digests, keep
@@ -194,7 +194,7 @@ def drawn_pools(data: st.DataObject) -> tuple[dict[str, Any], list[float]]:
         "options": {"scheduler": data.draw(st.sampled_from(APART)), "batch_cap": 8, "total_blocks": 40},
         "counts": (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))),
         "link": LINK._replace(s_per_token=0.4, overlap=data.draw(st.sampled_from([0.0, 0.7]))),
-        "router_name": data.draw(st.sampled_from(ROUTERS)),
+        "router_name": data.draw(st.sampled_from(sorted(set(ROUTERS) - set(BY_CONTENT)))),
         "bins": data.draw(st.sampled_from([1, 7])),
     }
     return options, data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), min_size=1, max_size=12))
