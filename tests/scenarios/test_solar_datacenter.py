@@ -219,7 +219,7 @@ def test_stopping_halfway_keeps_what_there_is(tmp_path, number):
             time.sleep(0.05)
         assert processes_naming("comparison.json")
         process.send_signal(number)
-        out_text, err = process.communicate(timeout=60)
+        out_text, err = process.communicate(timeout=240)
     finally:
         if process.poll() is None:
             process.kill()
