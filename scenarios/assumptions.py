@@ -111,6 +111,9 @@ def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
             f"time per iteration, {gpu}",
             Factor(1.0, min(1.0, time["low"]), max(1.0, time["high"]), "1", source),
         )
+        for entry in group.get("layout", ()):
+            numbers = (entry["value"], entry["low"], entry["high"])
+            yield Assumption(f"{entry['name']}, {gpu}", Factor(*numbers, entry["unit"], entry["source"]))
 
 
 def _embodied(plan: SitePlan) -> Iterable[Assumption]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from simulators.inference.catalogue import Gpu
+import numpy as np
+
+from simulators.inference.catalogue import Gpu, Model
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.prices import LAWS, PHYSICS, prices
+from simulators.inference.timing.all_to_all import FORMULA_RANGE, MEASURED_RANGE, is_measured, nodes_of
+from simulators.inference.timing.imbalance import TASTE_RANGE, as_measured, busiest, most
+from simulators.inference.timing.tables import StageTables
 
 TIME_INTERVAL = {
     "hopper": (0.90, 1.32, "767 servers on H100, the model's maker left out"),
@@ -80,6 +86,75 @@ def time_grounds(device: Gpu, chosen: str, reason: str) -> dict[str, Any]:
     key = "hopper" if chosen == "measured" and device.name in HOPPER else chosen
     low, high, source = TIME_INTERVAL[key]
     return {"kind": chosen, "why": reason, "low": low, "high": high, "interval": source}
+
+
+COLLECTIVES_RANGE = (0.7, 1.6)
+"""Gathering and scattering on servers of ML.ENERGY over the mean of them (`timing/experts.py`)."""
+
+
+def layout_grounds(
+    model: Model,
+    device: Gpu,
+    layout: Layout,
+    chosen: str,
+    imbalance: float | None,
+    tables: StageTables,
+    requests: int,
+) -> list[dict[str, Any]]:
+    """What shared experts rest on in an iteration of `requests` decodes: how uneven tokens lie, what GPUs exchange.
+
+    Parameters
+    ----------
+    model, device, layout, chosen
+        What runs where, and where iteration times come from.
+    imbalance
+        The user's; None: the default.
+    tables
+        Iteration times.
+    requests
+        That decode.
+
+    Returns
+    -------
+    list of dict
+        Each with `name`, `value`, `low`, `high`, `unit` and `source`; empty for one rank with experts that are not
+        spread.
+    """
+    told: list[dict[str, Any]] = []
+    at = np.array([float(requests)])
+    if layout.spread:
+        value = float(busiest(model, layout.experts, at, imbalance)[0])
+        low, high = value, min(value * TASTE_RANGE[1], most(model, layout.experts))
+        source = "even routing by chance (hypergeometric); high: traffic that prefers experts"
+        if imbalance is not None:
+            high, source = value, f"the study's own {imbalance:g} beyond chance"
+        elif chosen == "measured":
+            low, value = value, float(as_measured(model, layout.experts, at)[0])
+            low, high = min(low, value), max(high, value)
+            source = "power law the kernels were measured with; low: even routing by chance"
+        told.append(
+            {
+                "name": f"routed tokens of the busiest GPU over the mean, {requests} decodes", "value": value,
+                "low": low, "high": high, "unit": "1", "source": source,
+            }
+        )  # fmt: skip
+    seconds = float(tables.comm_s[min(requests, len(tables.comm_s) - 1)])
+    if layout.ranks > 1 and seconds > 0:
+        (low, high), source = COLLECTIVES_RANGE, "collectives as measured (NCCL)"
+        if chosen == "roofline" or nodes_of(device, layout.gpus) > 1:
+            known = is_measured(device, model, layout.gpus)
+            (low, high), source = (
+                (MEASURED_RANGE, "all-to-all kernels as measured (DeepEP, NVLink)")
+                if known
+                else (FORMULA_RANGE, "latency and bandwidth of the link")
+            )
+        told.append(
+            {
+                "name": f"exchange between GPUs in an iteration of {requests} decodes", "value": seconds,
+                "low": low * seconds, "high": high * seconds, "unit": "s", "source": source,
+            }
+        )  # fmt: skip
+    return told
 
 
 class Ground(NamedTuple):

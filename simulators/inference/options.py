@@ -137,7 +137,9 @@ class Serving(BaseModel):
         None, description="precision of the weights: bf16, fp8, ...  [default: the checkpoint's]"
     )
     kv_precision: Literal["bf16", "fp8"] = Field(
-        "bf16", description="precision of the KV cache: bf16 or fp8 (half the bytes)"
+        "bf16",
+        description="precision of the KV cache: bf16 or fp8 (half the bytes; with a profile, attention takes as "
+        "long as profiled)",
     )
     overhead_s: float | None = Field(
         None,

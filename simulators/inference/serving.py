@@ -17,7 +17,7 @@ from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.layout import layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
-from simulators.inference.grounds import power_grounds, time_grounds
+from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
 from simulators.inference.options import Serving
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
@@ -91,6 +91,11 @@ def build_replicas(
         "power": power_grounds(device, serving.power_law, law),
         "time": time_grounds(device, chosen, reason),
     }
+    shared = layout_grounds(
+        shape, device, layout, chosen, serving.expert_imbalance, tables, min(serving.batch_cap, blocks)
+    )
+    if shared:
+        facts["layout"] = shared
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts

@@ -34,6 +34,8 @@ def stated(servings: Iterable[Serving]) -> str:
             serving.precision,
             kv_precision=serving.kv_precision,
             framework=serving.framework,
+            expert_parallel=serving.expert_parallel,
+            data_parallel=serving.data_parallel,
         )
         time = time_grounds(device, chosen, reason or Path(folder).name)
         power = power_grounds(device, serving.power_law, power_law_of(serving))

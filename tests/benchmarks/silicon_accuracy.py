@@ -1,6 +1,7 @@
 """Predicted against measured TTFT and TPOT of real servers.
 
     python tests/benchmarks/silicon_accuracy.py [--rows FILE.csv.gz] [--json] [--system h100_sxm] [--no-overhead]
+        [--graph-padding]
 
 The rows are aggregated serving runs of aiconfigurator's silicon sample: InferenceX dumps and NVIDIA's own runs of vLLM,
 SGLang and TensorRT-LLM. They are cleaned first (`silicon_rows.py` says by which rules, the output how many rows went by
@@ -59,13 +60,15 @@ ROWS = (
 )
 GOALS = {"TPOT": 0.06, "TTFT": 0.18}
 MAX_CLIENTS = 1024
+CAPTURED = np.array([1, 2, 4, *range(8, 257, 8), *range(272, 513, 16)])
+"""Tokens for which vLLM captures CUDA graphs by default; SGLang and TensorRT-LLM capture nearly the same."""
 
 
 class Predictor:
     """Predicts a row; tables are built once per deployment."""
 
-    def __init__(self, with_overhead: bool = True):
-        self.with_overhead = with_overhead
+    def __init__(self, with_overhead: bool = True, pad: bool = False):
+        self.with_overhead, self.pad = with_overhead, pad
         self.built: dict[tuple, tuple | str] = {}
 
     def deployment(self, row, run, sheet):
@@ -90,6 +93,8 @@ class Predictor:
             expert_parallel=row.moe_ep_size if shape.moe_layers else 1,
             overhead_s=(host[0] / run.stream_every, host[1] / run.stream_every),
         )  # fmt: skip
+        if self.pad:
+            tables = padded(tables, ranks)
         blocks = kv_blocks(
             shape, sheet, tp, 1, precision=precision, kv_precision=run.kv_precision,
             memory_fraction=run.memory_fraction, ranks=ranks,
@@ -123,9 +128,21 @@ class Predictor:
         return 1e3 * (ttft.mean() + run.first_token_s), 1e3 * tpot.mean()
 
 
-def predict(rows: pd.DataFrame, with_overhead: bool = True) -> tuple[pd.DataFrame, Counter]:
+def padded(tables, ranks: int):
+    """Tables of a server whose batches run as the next larger one that a CUDA graph was captured for."""
+    own = -(-np.arange(len(tables.token_s)) // ranks)
+    at = np.minimum(np.searchsorted(CAPTURED, own), len(CAPTURED) - 1)
+    runs = np.where(own <= CAPTURED[-1], np.maximum(own, CAPTURED[at]), own) * ranks
+    token_s = tables.token_s[np.minimum(runs, len(own) - 1)]
+    token_s[0] = 0.0
+    return tables._replace(token_s=token_s)
+
+
+def predict(
+    rows: pd.DataFrame, with_overhead: bool = True, pad: bool = False
+) -> tuple[pd.DataFrame, Counter]:
     """Rows with prediction and relative errors; how many were left out, by reason."""
-    predictor, left_out, found = Predictor(with_overhead), Counter(), {}
+    predictor, left_out, found = Predictor(with_overhead, pad), Counter(), {}
     for index, row in rows.iterrows():
         answer = predictor(row)
         if isinstance(answer, str):
@@ -223,6 +240,9 @@ def main() -> int:
     options.add_argument(
         "--no-overhead", action="store_true", help="kernels only, without the server's own work"
     )
+    options.add_argument(
+        "--graph-padding", action="store_true", help="batches padded to the sizes of CUDA graphs"
+    )
     chosen = options.parse_args()
     try:
         rows = read(chosen.rows)
@@ -230,7 +250,7 @@ def main() -> int:
             rows = rows[rows.system == chosen.system]
         count = len(rows)
         rows, dropped = clean(rows)
-        rows, left_out = predict(rows, not chosen.no_overhead)
+        rows, left_out = predict(rows, not chosen.no_overhead, chosen.graph_padding)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

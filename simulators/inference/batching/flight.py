@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates, waiting
+from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.prefix import give_back
+from simulators.inference.batching.ranks import waiting
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw

@@ -144,7 +144,8 @@ def kv_blocks(
     if rule == "slots":
         check_parallelism(model, tp, pp)
         weights = 2.0 * parameters_per_gpu(model, tp, pp)
-        unit = 4.0 * model.head_dim * kv_heads_per_gpu(model, tp) * max_model_len * model.num_layers
+        value = 2.0 * bytes_per_parameter(kv_precision) * model.head_dim
+        unit = value * kv_heads_per_gpu(model, tp) * max_model_len * model.num_layers
         slots = (usable - weights) // unit
         blocks = int(max_model_len // block_tokens * slots * pp)
     else:
