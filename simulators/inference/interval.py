@@ -12,6 +12,9 @@ from simulators.inference.batching.state import REQUEST, Records
 
 SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
 
+POOLS = ("prefill_pool_w", "decode_pool_w", "transfer_w")
+"""Columns of `Interval.pool_w`."""
+
 # columns of `Interval.by_replica`
 BY_REPLICA = (
     "prefill_j", "decode_j", "idle_j", "transition_j", "prefill_tokens", "decode_tokens", "completed",
@@ -49,9 +52,9 @@ class Interval:
         The completed requests (`REQUEST` records), each once however many copies there are.
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
-    transfer_w
-        Power of moving KV caches from one pool of replicas to another, W, in the bins of `series`; None where pools
-        are not apart.
+    pool_w
+        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of moving
+        KV caches between them, W, in the bins of `series`; shape (bins, 3). Else None.
     prefill_replicas
         So many of the replicas, the first, only prefill.
     """
@@ -77,7 +80,7 @@ class Interval:
     finished: Records
     by_replica: NDArray[np.float64]
     transfer_j: float = 0.0
-    transfer_w: NDArray[np.float64] | None = None
+    pool_w: NDArray[np.float64] | None = None
     prefill_replicas: int = 0
 
     @property
@@ -89,7 +92,7 @@ class Interval:
     def power_w(self) -> NDArray[np.float64]:
         """The meter in the bins of `series`, W."""
         watts: NDArray[np.float64] = self.series[:, :3].sum(axis=1)
-        return watts if self.transfer_w is None else watts + self.transfer_w
+        return watts if self.pool_w is None else watts + self.pool_w[:, POOLS.index("transfer_w")]
 
     @property
     def prefill_pool_j(self) -> float:
@@ -120,7 +123,7 @@ class Interval:
             **{name: copies * getattr(self, name) for name in (*joules, *counts)},
             series=series,
             by_replica=copies * self.by_replica,
-            transfer_w=None if self.transfer_w is None else copies * self.transfer_w,
+            pool_w=None if self.pool_w is None else copies * self.pool_w,
         )
 
     def cut(self, at: float, after_j: NDArray[np.float64]) -> tuple[Interval, int]:

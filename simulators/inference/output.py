@@ -14,7 +14,7 @@ from tqdm import tqdm
 from simulators.errors import InputError
 from simulators.inference.batching.state import ITERATION, REQUEST, Records
 from simulators.inference.drive import Driver
-from simulators.inference.interval import SERIES, Interval, joined
+from simulators.inference.interval import POOLS, SERIES, Interval, joined
 from simulators.inference.metrics import Metrics
 
 REQUEST_COLUMNS = (
@@ -110,7 +110,7 @@ class _Files:
         self._power = _Csv(out / "power.csv")
         self._iterations = _Csv(out / "iterations.csv", lazy=True)
         self._waiting: Records = np.zeros(0, REQUEST)  # finished, but not all that arrived before are
-        self._cached = False
+        self._cached = self._apart = False
 
     def __enter__(self) -> _Files:
         return self
@@ -119,9 +119,12 @@ class _Files:
         """Write an interval: its first `rows` bins of `width_s`, its iterations and the requests whose turn it is."""
         cluster = driver.cluster
         self._cached = any(r.capacity.cache for r in cluster.replicas)
+        self._apart = interval.pool_w is not None
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
         columns["power_w"] = interval.power_w[:rows]
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
+        if interval.pool_w is not None:
+            columns |= {name: interval.pool_w[:rows, i] for i, name in enumerate(POOLS)}
         self._power.write(columns)
         for number, replica in enumerate(cluster.replicas):
             log = replica.take_log()
@@ -141,6 +144,9 @@ class _Files:
         columns = {name: requests[name] for name in REQUEST_COLUMNS}
         columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
         columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
+        if self._apart:
+            # those that end with their first token are handed over to nobody
+            columns["handed_at"] = np.where(requests["handed_at"] > 0, requests["handed_at"], np.nan)
         if self._cached:
             columns |= {name: requests[name] for name in ("cached_tokens", "cached_j")}
         self._requests.write(columns)

@@ -264,6 +264,8 @@ class Pools:
             finished=finished,
             by_replica=by_replica,
             transfer_j=float(joules.sum()),
-            transfer_w=joules * (len(joules) / (first.ends_at - first.begins_at)),
+            pool_w=np.column_stack(
+                (first.power_w, second.power_w, joules * (len(joules) / (first.ends_at - first.begins_at)))
+            ),
             prefill_replicas=len(self.prefill.replicas),
         )

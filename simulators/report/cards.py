@@ -61,6 +61,7 @@ def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
             f"{share(served.get('mfu_mean'))} of the arithmetic it could (MFU)",
         ),
         *_at_meter(summary),
+        *_pools(served),
         page.card(
             "Requests completed",
             number(served.get("requests_completed")),
@@ -80,6 +81,16 @@ def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
             )
         ),
     ]
+
+
+def _pools(served: Mapping[str, Any]) -> list[str]:
+    """Mean power of each pool, where prefill and decode are apart."""
+    if not (pools := served.get("pools")):
+        return []
+    each = (number(pools[name]["power_w_mean"] / 1e3, "kW") for name in ("prefill", "decode"))
+    moved = pools["transfer"]
+    detail = f"mean power; {number(moved['bytes'] / 1e9, 'GB')} of KV cache moved, {number(moved['energy_j'], 'J')}"
+    return [page.card("GPUs that prefill, that decode", " / ".join(each), detail)]
 
 
 def _at_meter(summary: Mapping[str, Any]) -> list[str]:

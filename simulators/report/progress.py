@@ -97,6 +97,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Each further one (TPOT), p50 / p95 / p99", _spread(requests.get("tpot_s"))),
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
         ("Deadlines missed", _missed(requests)),
+        ("GPUs that prefill, that decode", _pools(requests)),
         *_per_token(summary, requests),
         *_grounds(summary),
     ]
@@ -104,6 +105,18 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     width = max((len(label) for label, _ in rows), default=0)
     first = [textwrap.fill(sentence, LINE) for sentence in answer.sentences(summary)]
     return "\n".join([*first, *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _pools(requests: Mapping[str, Any]) -> str:
+    """Mean power of each pool, where prefill and decode are apart."""
+    pools = _group(requests, "pools")
+    if not pools:
+        return ""
+    each = ", ".join(_number(pools[name]["power_w_mean"] / 1e3, "kW") for name in ("prefill", "decode"))
+    moved = pools["transfer"]
+    return (
+        f"{each}; {_number(moved['bytes'] / 1e9, 'GB')} of KV cache moved, {_number(moved['energy_j'], 'J')}"
+    )
 
 
 def _saturation(summary: Mapping[str, Any]) -> str:
