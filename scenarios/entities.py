@@ -119,6 +119,7 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "slo_tpot_s": site.cluster.slo_tpot,
         "span_s": float(study.length_s),
         "network_s": round_trips_s(study, site),
+        "reliability": site.reliability.model_dump(mode="json"),
     }
     awake = {"awake[1]": site.simulated.replicas}
     slots = {"slots[1]": plan.copies * site.simulated.replicas * site.serving.batch_cap}

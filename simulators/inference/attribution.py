@@ -22,7 +22,10 @@ it costs less (`savings`; below zero where it now shares its batches with fewer)
 are the difference of the two meters. What is spent on reading blocks that were found is `cached_j` of a request: of its
 prefill energy the part that attention to those tokens bears under the rule (nothing under ``tokens``).
 
-**Sum.** Requests finished and unfinished plus idle are the meter, to rounding (`residual`)."""
+**Failures.** What had gone into requests that a failure made begin anew is a line of its own, ``lost_work_j``
+(`failures.py`): nobody's answer came of it. So a request bears what its last attempt took.
+
+**Sum.** Requests finished and unfinished plus lost work plus idle are the meter, to rounding (`residual`)."""
 
 from __future__ import annotations
 
@@ -37,18 +40,23 @@ from simulators.inference.interval import Interval
 
 
 def phases(intervals: Iterable[Interval]) -> dict[str, float]:
-    """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum."""
+    """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum.
+
+    ``lost_work_j`` is within prefill and decode.
+    """
     sums = np.zeros(3)
-    transition_j = 0.0
+    transition_j = lost_j = 0.0
     for interval in intervals:
         sums += (interval.prefill_j, interval.decode_j, interval.idle_j)
         transition_j += interval.transition_j
+        lost_j += interval.lost_work_j
     prefill_j, decode_j, idle_j = sums.tolist()
     return {
         "prefill_j": prefill_j,
         "decode_j": decode_j,
         "idle_j": idle_j - transition_j,
         "transition_j": transition_j,
+        "lost_work_j": lost_j,
         "meter_j": prefill_j + decode_j + idle_j,
     }
 
@@ -130,8 +138,10 @@ def by(costs: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def residual(table: pd.DataFrame, meter: Mapping[str, float]) -> float:
-    """Requests plus idle minus the meter, relative to the meter, 1."""
-    handed_out_j = float(table["busy_j"].sum()) + meter["idle_j"] + meter["transition_j"]
+    """Requests plus lost work plus idle minus the meter, relative to the meter, 1."""
+    handed_out_j = (
+        float(table["busy_j"].sum()) + meter["lost_work_j"] + meter["idle_j"] + meter["transition_j"]
+    )
     return (handed_out_j - meter["meter_j"]) / meter["meter_j"] if meter["meter_j"] else handed_out_j
 
 
@@ -155,8 +165,9 @@ def savings(
     DataFrame
         request_id, saved_prefill_j, saved_decode_j, saved_j.
     dict
-        Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long) and
-        ``saved_meter_j``, the difference of the meters, which is their sum to rounding.
+        Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long),
+        ``saved_lost_work_j`` (of failures) and ``saved_meter_j``, the difference of the meters, which is their sum to
+        rounding.
 
     Raises
     ------
@@ -173,5 +184,6 @@ def savings(
     sums = {name: float(saved[name].sum()) for name in ("saved_prefill_j", "saved_decode_j", "saved_j")}
     idle = [meter["idle_j"] + meter["transition_j"] for meter in (meter_without, meter_with)]
     sums["saved_idle_j"] = idle[0] - idle[1]
+    sums["saved_lost_work_j"] = meter_without["lost_work_j"] - meter_with["lost_work_j"]
     sums["saved_meter_j"] = meter_without["meter_j"] - meter_with["meter_j"]
     return saved, sums

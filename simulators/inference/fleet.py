@@ -27,6 +27,8 @@ from pydantic import ValidationError
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
+from simulators.inference.failures import failures_for
+from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.routing import router
 from simulators.inference.serving import Serving, build_replicas, group_name
 from simulators.options import check_numbers
@@ -69,6 +71,7 @@ def build_fleet(
     bins_per_interval: int = 1,
     log: bool = False,
     copies: float = 1.0,
+    reliability: Reliability = NEVER,
 ) -> tuple[Cluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
@@ -91,6 +94,7 @@ def build_fleet(
         facts.append({"group": label} | own_facts)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     cluster = Cluster(replicas, router(router_name, len(replicas), rng), bins_per_interval, copies)
+    cluster.fail_by(failures_for(reliability, replicas, cluster.parking, router_name, seed))
     first = {name: value for name, value in facts[0].items() if name != "group"}
     names_told = {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
     return cluster, first | names_told | {"gpus": cluster.gpu_count, "groups": facts}

@@ -15,6 +15,7 @@ SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
 # columns of `Interval.by_replica`
 BY_REPLICA = (
     "prefill_j", "decode_j", "idle_j", "transition_j", "prefill_tokens", "decode_tokens", "completed",
+    "lost_work_j", "lost_tokens",
 )  # fmt: skip
 
 
@@ -47,7 +48,10 @@ class Interval:
     finished
         The completed requests (`REQUEST` records), each once however many copies there are.
     by_replica
-        Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
+        Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 9).
+    lost_work_j, lost_tokens
+        What failures undid in it: energy of requests that began anew, J, drawn in it or before and in nobody's
+        account but the meter's, and output tokens that they had (`failures.py`).
     """
 
     begins_at: float
@@ -70,6 +74,8 @@ class Interval:
     kv_use: float
     finished: Records
     by_replica: NDArray[np.float64]
+    lost_work_j: float = 0.0
+    lost_tokens: float = 0.0
 
     @property
     def energy_j(self) -> float:
@@ -88,8 +94,9 @@ class Interval:
             "waiting",
             "prefill_tokens",
             "decode_tokens",
+            "lost_tokens",
         )
-        joules = ("prefill_j", "decode_j", "idle_j", "transition_j")
+        joules = ("prefill_j", "decode_j", "idle_j", "transition_j", "lost_work_j")
         return replace(
             self,
             **{name: copies * getattr(self, name) for name in (*joules, *counts)},

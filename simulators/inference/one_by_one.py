@@ -146,6 +146,7 @@ class OneByOne:
     def _board(self, loading: Set[int]) -> route.Board:
         replicas, away, asleep = self._replicas, self._parking.away, self._parking.asleep
         count = len(replicas)
+        asleep = asleep | self._parking.down  # nobody else can wake them either
         does = [
             (ASLEEP if n in asleep else AWAY) if n in away else LOADS if n in loading else SERVES
             for n in range(count)

@@ -44,5 +44,6 @@ def meter(summary: Mapping[str, Any]) -> dict[str, float]:
         "decode_j": energy["decode"],
         "idle_j": energy["idle"] - energy["transition_within_idle"],
         "transition_j": energy["transition_within_idle"],
+        "lost_work_j": (summary["failures"] or {"lost_work_j": 0.0})["lost_work_j"],
         "meter_j": energy["total"],
     }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, PREFILL_J
+from simulators.inference.failures import Failures
 from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined
 from simulators.inference.parking import Parking
 from simulators.inference.replica import Replica
@@ -37,7 +38,12 @@ class Report:
         )
 
     def interval(
-        self, begins_at: float, until: float, bins: NDArray[np.float64], received: int, rejected: int
+        self,
+        begins_at: float,
+        until: float,
+        bins: NDArray[np.float64],
+        counts: tuple[int, int],
+        failures: Failures | None,
     ) -> Interval:
         """What happened in [begins_at, until).
 
@@ -47,10 +53,14 @@ class Report:
             s.
         bins
             What the replicas metered; shape (replicas, bins, 5).
-        received, rejected
-            Requests since the start.
+        counts
+            Requests since the start: received, rejected.
+        failures
+            What failures undid.
         """
         replicas = self._replicas
+        received, rejected = counts
+        lost = np.zeros((len(replicas), 2)) if failures is None else failures.lost(until)
         span_s, width_s = until - begins_at, (until - begins_at) / self._bins
         totals = bins.sum(axis=1)
         gpus, all_gpus, idle_w, peak_flops, peak_bytes = self._constants.T
@@ -67,10 +77,12 @@ class Report:
         parts = [r.take_finished() for r in replicas]
         by_replica = np.column_stack(
             (totals[:, PREFILL_J], totals[:, DECODE_J], idle_j.sum(axis=1), standby_j[:, :, 1].sum(axis=1),
-             new[:, :2], [len(part) for part in parts])
+             new[:, :2], [len(part) for part in parts], lost)
         )  # fmt: skip
         sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
         finished = joined(parts)
+        if failures is not None:
+            failures.as_released(finished)
         finished = finished[np.argsort(finished["completed_at"], kind="stable")]
         self.completed += len(finished)
         received_before, rejected_before = self._counted
@@ -91,10 +103,12 @@ class Report:
             completed=len(finished),
             rejected=rejected - rejected_before,
             running=sum(r.running for r in replicas),
-            waiting=sum(r.waiting for r in replicas),
+            waiting=sum(r.waiting for r in replicas) + (0 if failures is None else len(failures.door)),
             prefill_tokens=round(sums["prefill_tokens"]),
             decode_tokens=round(sums["decode_tokens"]),
             kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in replicas) * span_s)),
             finished=finished,
             by_replica=by_replica,
+            lost_work_j=sums["lost_work_j"],
+            lost_tokens=round(sums["lost_tokens"]),
         )
