@@ -21,6 +21,7 @@ from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
+from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
 from simulators.traffic.options import workload_files, workload_from_plain
@@ -256,9 +257,8 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             ("out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}")
         )
     if found := s["saturation"]:
-        label = found["label"].upper() if found["label"] == "overloaded" else found["label"]
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
-        rows.insert(1, ("saturation", f"{label}: mean wait for a first batch {waits}"))
+        rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))
     grounds = dict.fromkeys(
         ground
         for group in facts.get("groups") or [facts]
