@@ -60,7 +60,7 @@ def _rooms(study: SiteStudy) -> Iterable[Assumption]:
     """What the rooms say, as far as the site has them."""
     absent = {"storage"} if "battery" in study.without else set()
     if not study.serves:
-        absent |= {"serving", "cluster", "traffic"}
+        absent |= {"serving", "cluster", "reliability", "traffic"}
         absent |= {"facility"} if study.measured.load_at == "meter" else set()
     for name in type(study).model_fields:
         part = getattr(study, name)

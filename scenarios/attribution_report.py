@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scenarios.attribution_figures import charts
+from simulators.quantities.saturation import label_text
 from simulators.report import page, tables
 from simulators.report.labels import number, seconds, share
 
@@ -81,7 +82,7 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
     priced = bool(table["cost_per_million_tokens"].notna().any())
     cost = (f"{currency or 'Cost'} / million",) if priced else ()
     header = (
-        "Change", "Targets", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", *cost,
+        "Change", "Saturation", "Targets", "GPUs", "J / output token", "", "J / input token", "gCO₂eq / 1,000", *cost,
         "TTFT p50", "TTFT p99", "TPOT p50", "TPOT p99", "Tokens/s",
     )  # fmt: skip
     rows = []
@@ -92,6 +93,7 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
         rows.append(
             [
                 f"{row['change']} *" if row["note"] else row["change"],
+                label_text(row["saturation"]),
                 _kept(row),
                 number(int(row["gpus"])),
                 number(row["j_per_output_token"]),
@@ -105,7 +107,7 @@ def _what_if(table: pd.DataFrame, currency: str) -> str:
                 number(float(f"{row['tokens_per_s']:.4g}")),
             ]
         )
-    kinds = ("", "", *["number"] * (len(header) - 2))
+    kinds = ("", "", "", *["number"] * (len(header) - 3))
     return page.table(header, rows, kinds, ["sum"])
 
 
@@ -250,7 +252,9 @@ def terminal_table(table: pd.DataFrame) -> str:
         del shown["cost/million"]
     header, names = ("change", *shown), tuple(shown.values())
     width = max(len(text) for text in table["change"])
-    lines = [f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:]) + "  targets"]
+    lines = [
+        f"{header[0]:<{width}}" + "".join(f"  {text:>17}" for text in header[1:]) + "  saturation  targets"
+    ]
     for row in table.to_dict("records"):
         line = f"{row['change']:<{width}}"
         if pd.isna(row["j_per_output_token"]):
@@ -260,5 +264,5 @@ def terminal_table(table: pd.DataFrame) -> str:
             change = "" if row["change"] == "base" else f" ({_relative(row[name], base[name])})"
             text = f"{row[name]:.3g}{change}" if row[name] is not None and not pd.isna(row[name]) else "-"
             line += f"  {text:>17}"
-        lines.append(f"{line}  {_kept(row):<11}  {row['note']}".rstrip())
+        lines.append(f"{line}  {label_text(row['saturation']):<10}  {_kept(row):<11}  {row['note']}".rstrip())
     return "\n".join(lines)

@@ -99,6 +99,7 @@ def _series(study: Study, site: SiteStudy, place: Site, span: Span) -> SiteSerie
 def files_elsewhere(site: SiteStudy) -> list[tuple[str, Path]]:
     """Files that the parts of a site read by themselves."""
     serving = [*site.traffic.files(), *serving_files(site.serving)] if site.serves else []
+    serving += site.reliability.files() if site.serves else []
     return [
         *serving,
         *site.control.files(),

@@ -19,6 +19,7 @@ from scenarios.study import Study
 from scenarios.workers import WorkerOptions, all_of
 from simulators.errors import InputError
 from simulators.quantities.forecast import FORECASTS
+from simulators.quantities.saturation import worst_label
 from simulators.scheduler.policies import needs_of
 from simulators.scheduler.policies import policy as named
 
@@ -147,7 +148,8 @@ def row_of(result: Result) -> dict[str, Any]:
         for what in ("ttft_s", "tpot_s"):
             quantiles = getattr(getattr(serving.classes, of), what)
             row |= {f"{of}_{what[:-2]}_{p}_s": _number(getattr(quantiles, p)) for p in ("p50", "p95", "p99")}
-    return row | {"slo_kept": serving.slo_kept is not False}
+    label = serving.saturation.label if serving.saturation else None
+    return row | {"slo_kept": serving.slo_kept is not False, "saturation": label}
 
 
 def _number(value: float | None) -> float:
@@ -229,6 +231,7 @@ def against_baseline(runs: pd.DataFrame) -> pd.DataFrame:
             if entry(spec).forecast is not None and best_kg > 0:
                 runs.loc[at, "forecast_cost"] = kg[at] / best_kg - 1.0
         kept = rows["slo_kept"].astype(bool) & (rows["deadlines_missed"] == 0)
+        kept &= rows["saturation"] != "overloaded"
         saved_kg = runs.loc[rows.index, "kg_saved"].where(kept)
         if saved_kg.max() > 0:
             runs.loc[rows.index, "best_share"] = saved_kg / saved_kg.max()
@@ -249,8 +252,8 @@ def over_starts(runs: pd.DataFrame) -> pd.DataFrame:
     """Means of every policy over starts and seeds, and half the width of the confidence intervals of what it saves.
 
     The differences are paired, each from the same requests. Seeds of one start are averaged first, as they share its
-    weather and its grid; of one start alone the interval is over its seeds. Latency quantiles and whether the targets
-    were kept are the worst of all runs.
+    weather and its grid; of one start alone the interval is over its seeds. Latency quantiles, saturation and whether
+    the targets were kept are the worst of all runs.
     """
     rows = []
     for policy, own in runs.groupby("policy", sort=False):
@@ -266,7 +269,8 @@ def over_starts(runs: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"policy": policy} | numbers | worst
             | halves
-            | {"slo_kept": bool(own["slo_kept"].all()), "starts": own["start"].nunique(), "runs": len(own),
+            | {"slo_kept": bool(own["slo_kept"].all()), "saturation": worst_label(own["saturation"])}
+            | {"starts": own["start"].nunique(), "runs": len(own),
                "deadlines_missed": float(own["deadlines_missed"].sum())}
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from scenarios.catalogue import table
+from simulators.quantities.saturation import label_text
 from simulators.report.canvas import WIDTH_IN, heading
 from simulators.report.labels import COLOURS, RunMeta
 
 HEADER = (
     "policy", "kg", "saved", "+-", "energy", "carbon", "of best", "forecast", "kWh", "cost", "ttft p99", "tpot p99",
-    "slo", "missed", "delay p95", "wakes", "cycles", "matched",
+    "slo", "saturation", "missed", "delay p95", "wakes", "cycles", "matched",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def terminal(means: pd.DataFrame) -> str:
                 _text(row["interactive_ttft_p99_s"], ".2f", " s"),
                 _text(1e3 * row["interactive_tpot_p99_s"], ".1f", " ms"),
                 "kept" if row["slo_kept"] else "broken",
+                label_text(row["saturation"]),
                 _text(row["deadlines_missed"], ".0f"),
                 _text(row["delay_p95_s"] / 3600, ".1f", " h"),
                 _text(row["wake_ups"], ".0f"),

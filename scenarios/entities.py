@@ -120,6 +120,7 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "slo_tpot_s": site.cluster.slo_tpot,
         "span_s": float(study.length_s),
         "network_s": round_trips_s(study, site),
+        "reliability": site.reliability.model_dump(mode="json"),
     }
     replicas = site.simulated.replicas + site.serving.prefill_replicas
     first = {"awake[1]": replicas, "slots[1]": plan.copies * replicas * site.serving.batch_cap}

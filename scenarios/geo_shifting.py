@@ -32,6 +32,7 @@ from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.stated import stated
+from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 from simulators.report.canvas import style
@@ -148,6 +149,7 @@ def row_of(spec: str, result: Result) -> dict[str, Any]:
         "ttft_p99_s": interactive.ttft_s.p99,
         "tpot_p99_s": interactive.tpot_s.p99,
         "slo_kept": served.slo_kept is not False,
+        "saturation": served.saturation.label if served.saturation else None,
         "wake_ups": float(wakes.sum()),
         "refused": float(frame["refused"].sum()),
     } | {
@@ -178,8 +180,8 @@ def by_site(results: dict[str, Result]) -> pd.DataFrame:
 def terminal(rows: pd.DataFrame) -> str:
     """The rows as aligned text."""
     sites = [str(name) for name in rows if str(name).startswith("served_")]
-    header = ("dispatch", "kg", "saved", "kWh", "ttft p50", "ttft p99", "tpot p99", "slo", "wakes", "unfinished",
-              *(f"at {name.removeprefix('served_')}" for name in sites))  # fmt: skip
+    header = ("dispatch", "kg", "saved", "kWh", "ttft p50", "ttft p99", "tpot p99", "slo", "saturation", "wakes",
+              "unfinished", *(f"at {name.removeprefix('served_')}" for name in sites))  # fmt: skip
     return table(
         [
             header,
@@ -188,7 +190,8 @@ def terminal(rows: pd.DataFrame) -> str:
                     row["dispatch"], f"{row['kg']:.1f}", f"{row['saved']:.1%}", f"{row['facility_kwh']:.0f}",
                     f"{1e3 * row['ttft_p50_s']:.0f} ms", f"{1e3 * row['ttft_p99_s']:.0f} ms",
                     f"{1e3 * row['tpot_p99_s']:.1f} ms", "kept" if row["slo_kept"] else "broken",
-                    f"{row['wake_ups']:.0f}", f"{row['unfinished']:.0f}", *(f"{row[name]:.0%}" for name in sites),
+                    label_text(row["saturation"]), f"{row['wake_ups']:.0f}", f"{row['unfinished']:.0f}",
+                    *(f"{row[name]:.0%}" for name in sites),
                 )
                 for row in rows.to_dict("records")
             ),

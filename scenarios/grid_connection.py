@@ -23,6 +23,7 @@ from simulators.grid.studies.connection import curtailment, steepest_mw_per_min
 from simulators.grid.studies.connection_figure import connection_figure
 from simulators.grid.studies.hosting import hosting_capacity_mw
 from simulators.grid.studies.hosting_year import hosting_year
+from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 
 ANSWER = "watt:budget_w={firm_w:g},of=import,ahead=true"
@@ -179,6 +180,7 @@ def rows_of(one: Runs, firm_mw: float) -> list[dict[str, Any]]:
                 "ttft_p99_s": served.classes.interactive.ttft_s.p99,
                 "tpot_p99_s": served.classes.interactive.tpot_s.p99,
                 "e2e_p99_s": served.classes.interactive.e2e_s.p99,
+                "saturation": served.saturation.label if served.saturation else None,
             }
         )
     return rows
@@ -253,6 +255,8 @@ def print_table(table: pd.DataFrame, summary: Mapping[str, Any]) -> None:
             before, after = float(without[column]) / scale, float(answered[column]) / scale
             cells = "".join(f"{value:>14,.{digits}f}" for value in (before, after, after - before))
             print(f"  {words:<34}{cells}")
+        labels = (label_text(row["saturation"]) for row in (without, answered))
+        print(f"  {'saturation':<34}{''.join(f'{label:>14}' for label in labels)}")
     beyond = f"{summary['curtailed_mwh']:,.3f} MWh in {summary['curtailed_hours']:,.2f} h"
     lost = f"{summary['output_tokens_lost']:,.0f} ({100 * summary['output_tokens_lost_share']:.3f} %)"
     kept = "kept" if summary["kept"] else "NOT kept"

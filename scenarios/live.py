@@ -15,11 +15,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from scenarios.output_options import LiveOptions
 from scenarios.plan import Plan
 from simulators.quantities.latencies import LatencyRecord
+from simulators.quantities.saturation import Waits, label_text
 from simulators.recorder.store import RunFolder
 from simulators.report import series
 from simulators.report.labels import RunMeta
@@ -72,6 +74,7 @@ class Live:
         self._title = f"Live: {', '.join(site.title for site in plan.sites.values())}"
         self._window = Window(plan.study.run.step)
         self._latencies = LatencyRecord(float(plan.study.length_s))
+        self._waits = Waits()
         asked = plan.site.study.cluster
         self._targets = {"ttft_s": asked.slo_ttft, "tpot_s": asked.slo_tpot} if plan.site.study.serves else {}
         self.every = 1 if plan.study.run.rt_factor else max(1, plan.study.steps // HAND_OVERS)
@@ -88,12 +91,25 @@ class Live:
         if table == "requests":
             with self._lock:
                 self._latencies.add(columns)
+                self._wait(columns)
         if table == "timeseries":
             with self._lock:
                 self._window.add(columns)
                 self._version += 1
             if self._record_of is not None and self._wanted:
                 self._record, self._wanted = self._record_of(), False
+
+    def _wait(self, finished: Mapping[str, ArrayLike]) -> None:
+        """Count how long finished requests that nobody may hold waited for their first batch, s."""
+        own = ~np.asarray(finished["deferrable"], dtype=np.bool_)
+        released_at, begun_at = (np.asarray(finished[name])[own] for name in ("released_at", "scheduled_at"))
+        self._waits.add(released_at, begun_at - released_at)
+
+    def _saturation(self) -> str:
+        """Whether the servers keep up so far; nothing before anybody is finished."""
+        with self._lock:
+            found = self._waits.saturation(self._targets["ttft_s"]) if self._targets else None
+        return f" · saturation so far: {label_text(found.label)}" if found else ""
 
     def reached(self, simulated_s: int) -> None:
         """Note how far the run is."""
@@ -108,6 +124,7 @@ class Live:
         at = (self._plan.start + timedelta(seconds=done_s)).astimezone(ZoneInfo(self._plan.site.timezone))
         speed = done_s / max(1e-9, time.perf_counter() - self._began)
         said = f"{at:%a %d %b %Y %H:%M} · {done_s / study.length_s:.0%} simulated · {speed:,.0f} x real time"
+        said += self._saturation()
         with self._drawing:
             if self._version > self._drawn[0]:
                 with self._lock:

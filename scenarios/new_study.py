@@ -42,6 +42,7 @@ ABOUT = {
     "traffic": "requests",
     "serving": "model, GPUs, server",
     "cluster": "the replicas together",
+    "reliability": "replicas that fail, or are maintained",
     "facility": "the building: PUE, cooling, power chain, water",
     "generation": "PV and wind",
     "storage": "battery",

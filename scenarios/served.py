@@ -137,6 +137,32 @@ class Pools(Frozen):
     transfer: Transfer
 
 
+class FailureFigures(Frozen):
+    """What failures of replicas, and their maintenance, did (`simulators.inference.failures`); of all copies.
+
+    Attributes
+    ----------
+    failures, maintenance
+        Replicas that failed, and that were taken out as planned.
+    requests_interrupted
+        Requests that began anew, each as often as it did.
+    lost_work_j, lost_tokens
+        GPU energy that had gone into them, J, and output tokens they had, which no other count holds.
+    out_s
+        Time replicas were out, s, summed over them.
+    availability
+        Share of the replicas' time that they were not, 1.
+    """
+
+    failures: float
+    maintenance: float
+    requests_interrupted: float
+    lost_work_j: float
+    lost_tokens: float
+    out_s: float
+    availability: float
+
+
 class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
@@ -178,6 +204,7 @@ class Serving(Frozen):
     groups: Mapping[str, Group]
     prefix_cache: PrefixCache | None = None
     pools: Pools | None = None
+    failures: FailureFigures | None = None
 
 
 def slo_kept(classes: Classes, slo: Slo) -> bool | None:

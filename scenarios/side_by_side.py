@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scenarios.finished import Finished
 from scenarios.ranges import Range
 from scenarios.result import Figures
+from simulators.quantities.saturation import LABELS, label_text
 from simulators.report import page
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta, energy_text, number, seconds, share
@@ -62,6 +63,16 @@ def _kept(figures: Figures) -> float | None:
     return float(all(value is None or value <= limit for value, limit in known))
 
 
+def _saturation(figures: Figures) -> float | None:
+    if figures.inference is None or figures.inference.saturation is None:
+        return None
+    return float(LABELS.index(figures.inference.saturation.label))
+
+
+def _label(place: float) -> str:
+    return label_text(LABELS[int(place)])
+
+
 def _missed(figures: Figures) -> float | None:
     if figures.inference is None:
         return None
@@ -89,6 +100,7 @@ TOLD: tuple[Told, ...] = (
     Told("TPOT p50, interactive", seconds, _experienced("tpot_s", "p50")),
     Told("TPOT p99, interactive", seconds, _experienced("tpot_s", "p99")),
     Told("Targets kept, p99 of TTFT and TPOT", _yes, _kept),
+    Told("Saturation (0 stable, 1 backlogged, 2 overloaded)", _label, _saturation),
     Told("Goodput, requests/s", number, _served("goodput_per_s")),
     Told("Requests completed", number, _served("requests_completed")),
     Told("Deadlines missed", number, _missed),
@@ -124,7 +136,13 @@ def _row(told: Told, name: str, figures: Figures, base: Figures) -> dict[str, An
     if span:
         row |= {"low": span.low, "high": span.high}
     first = told.value(base)
-    if figures is base or told.form is _yes or units[0] != units[1] or not first or row["value"] is None:
+    if (
+        figures is base
+        or told.form in (_yes, _label)
+        or units[0] != units[1]
+        or not first
+        or row["value"] is None
+    ):
         return row
     row["change"] = row["value"] / first - 1.0
     return row | (_change_range(of_base, span) if span and of_base else {})

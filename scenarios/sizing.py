@@ -28,7 +28,7 @@ from simulators.recorder.store import RunFolder
 from simulators.report.labels import energy_text, number, share
 
 SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "pv_kw", "battery_kwh", "own_supply", "engine", "where",
-        "serving", "traffic", "cluster", "control", "power_resolution_s", "drain_hours", "rt_factor",
+        "serving", "traffic", "cluster", "reliability", "control", "power_resolution_s", "drain_hours", "rt_factor",
         "live_carbon")  # fmt: skip
 """What this command does not read."""
 

@@ -35,6 +35,7 @@ from simulators.generation.options import GenerationOptions
 from simulators.grid.defaults import site_of
 from simulators.grid.options import NetworkOptions
 from simulators.inference.options import Serving
+from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.routing import BY_CONTENT, INDEPENDENT
 from simulators.options import Tree, read_config
 from simulators.profiles.options import PlaceOptions
@@ -162,6 +163,7 @@ class SiteStudy(Part):
     traffic: TrafficOptions = TrafficOptions()
     serving: Serving = SITE_SERVING
     cluster: ClusterOptions = ClusterOptions()
+    reliability: Reliability = NEVER
     facility: FacilityOptions = FacilityOptions()
     generation: GenerationOptions = GenerationOptions()
     storage: StorageOptions = StorageOptions()

@@ -24,11 +24,12 @@ from scenarios.shipping import digest, job_of, opened
 from scenarios.simulation import simulate
 from scenarios.study import Study
 from scenarios.sweep_grid import Variant, variants
-from scenarios.sweep_record import FIRST, ROWS, Kept, row_of, table
+from scenarios.sweep_record import FIRST, ROWS, SATURATION, Kept, row_of, table
 from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import one_line
+from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
 
@@ -134,8 +135,14 @@ def terminal(found: pd.DataFrame, varied: list[str]) -> str:
     figures = [name for name in FIRST if name in found]
     rows = [
         tuple(
-            "-" if pd.isna(value) else f"{value:.5g}" if isinstance(value, float) else str(value)
-            for value in row
+            label_text(value)
+            if name == SATURATION
+            else "-"
+            if pd.isna(value)
+            else f"{value:.5g}"
+            if isinstance(value, float)
+            else str(value)
+            for name, value in zip(["study", *varied, *figures], row, strict=True)
         )
         for row in found[["study", *varied, *figures]].head(LISTED).itertuples(index=False)
     ]

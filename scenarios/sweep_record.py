@@ -19,22 +19,27 @@ LEFT_OUT = frozenset(
 )
 """Parts of a summary that say what figures rest on."""
 
+SATURATION = "inference.saturation.label"
+"""The one figure that is a word."""
+
 FIRST = {
     "energy_mwh.facility": "facility MWh", "energy_mwh.grid_import": "import MWh", "carbon_kg.settled": "kgCO2eq",
-    "cost.total": "cost", "inference.requests_completed": "completed", "inference.ttft_s.p99": "TTFT p99 s",
-    "inference.tpot_s.p99": "TPOT p99 s", "inference.prefix_cache.block_hit_ratio": "blocks hit",
-    "renewable.matched_ratio": "matched",
+    "cost.total": "cost", "inference.requests_completed": "completed", SATURATION: "saturation",
+    "inference.ttft_s.p99": "TTFT p99 s", "inference.tpot_s.p99": "TPOT p99 s",
+    "inference.prefix_cache.block_hit_ratio": "blocks hit", "renewable.matched_ratio": "matched",
 }  # fmt: skip
 """Columns that stand before the others, and what the terminal calls them."""
 
 
 def row_of(result: Result) -> dict[str, Any]:
-    """Every number of a result by its path in ``summary.json``; one that it does not have is None.
+    """Every number of a result by its path in ``summary.json``, and its saturation; what it does not have is None.
 
     `carbon_kg.settled` is the operational carbon with the battery brought back to its charge at the start.
     """
-    numbers = dict(_numbers(result.to_json()))
+    numbers: dict[str, Any] = dict(_numbers(result.to_json()))
     numbers["carbon_kg.settled"] = result.figures.carbon_kg.settled
+    served = result.figures.inference
+    numbers[SATURATION] = served.saturation.label if served and served.saturation else None
     first = {name: numbers[name] for name in FIRST if name in numbers}
     return first | numbers
 
@@ -117,7 +122,8 @@ def table(
     head = pd.DataFrame(
         {"study": range(1, len(rows) + 1), **varied, "error": [errors.get(k, "") for k in range(len(rows))]}
     )
-    return pd.concat([head, figures[columns].astype(float)], axis=1)
+    numbers = {name: float for name in columns if name != SATURATION}
+    return pd.concat([head, figures[columns].astype(numbers)], axis=1)
 
 
 def _column(values: Sequence[Any]) -> list[Any]:

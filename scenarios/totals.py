@@ -14,6 +14,7 @@ from scenarios.result import Balance, Carbon, Cost, Energy, Figures, Renewable
 from scenarios.scope2 import scope2_together
 from scenarios.served import (
     Classes,
+    FailureFigures,
     GpuEnergy,
     Held,
     OfClass,
@@ -210,6 +211,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
         prefix_cache=_prefix_cache([part.prefix_cache for part in parts if part.prefix_cache is not None]),
         pools=_pools([part.pools for part in parts if part.pools is not None]),
+        failures=_failures(parts),
     )
 
 
@@ -234,6 +236,18 @@ def _pools(parts: list[Pools]) -> Pools | None:
             or 0.0,
         ),
     )
+
+
+def _failures(parts: list[Serving]) -> FailureFigures | None:
+    """Of the sites in which something can fail; None if nothing can anywhere."""
+    known = [part for part in parts if part.failures is not None]
+    if not known:
+        return None
+    found = [part.failures for part in known if part.failures is not None]
+    replicas = [sum(group.replicas for group in part.groups.values()) for part in known]
+    sums = {name: sum(getattr(one, name) for one in found) for name in FailureFigures.model_fields}
+    available = _weighted((one.availability, count) for one, count in zip(found, replicas, strict=True))
+    return FailureFigures.model_validate(sums | {"availability": available})
 
 
 def _prefix_cache(parts: list[PrefixCache]) -> PrefixCache | None:

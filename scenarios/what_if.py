@@ -198,7 +198,7 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
     """
     cluster, _ = build([serving], router_name=options.router, seed=options.seed)
     driver = Driver(cluster, options.workload())
-    metrics, intervals, until = Metrics(), [], 0.0
+    metrics, intervals, until = Metrics(options.slo_ttft, options.slo_tpot), [], 0.0
     while not driver.idle or until == 0.0:
         until += INTERVAL_S
         interval: Interval = driver.advance(until)
@@ -237,6 +237,7 @@ def evaluate(serving: Serving, options: WhatIf, ci_g_per_kwh: float) -> Outcome:
         "batch_mean": summary["batch_size_mean"],
         "busy": summary["busy_mean"],
         "rejected": summary["requests_rejected"],
+        "saturation": (summary["saturation"] or {"label": None})["label"],
         "residual": attribution.residual(table, meter),
     }
     return Outcome(row, attribution.bill(table, meter, spread=True), meter)
@@ -258,7 +259,8 @@ def compare(
 ) -> pd.DataFrame:
     """The table: the base first, then every variant and its change of energy; what could not be built says why.
 
-    Its column `holds` says whether a row carries the load and keeps both targets at the 99th percentile, `front`
+    Its column `holds` says whether a row carries the load and keeps both targets at the 99th percentile (who is
+    overloaded does not, whatever the latencies of a short run), `front`
     whether none of those that do needs less energy per output token at a lower time per output token.
     """
     rows = [{"change": "base"} | base.row | {"energy_change": 0.0, "note": ""}]
@@ -275,7 +277,7 @@ def compare(
     table = pd.DataFrame(rows)
     first, per_token = table["ttft_p99_s"].astype(float), table["tpot_p99_s"].astype(float)
     kept = (first <= slo_ttft_s) & ~(per_token > slo_tpot_s)
-    table["holds"] = kept & (table["note"] == "")
+    table["holds"] = kept & (table["note"] == "") & (table["saturation"] != "overloaded")
     table["front"] = front(table)
     return table
 

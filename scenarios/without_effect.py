@@ -1,7 +1,7 @@
 """Options that a study whose load is a file does not read: refused, as their effect would be looked for in vain.
 
-What describes the cluster that the load was measured of (`serving`, `traffic`, `cluster`) may stay: the study of an
-earlier run goes on with the power of that run.
+What describes the cluster that the load was measured of (`serving`, `traffic`, `cluster`, `reliability`) may stay: the
+study of an earlier run goes on with the power of that run.
 """
 
 from __future__ import annotations

@@ -86,6 +86,8 @@ class Outcome:
         Requests per batch, every batch counting the same.
     completed, decode_tokens
         Requests; output tokens.
+    saturation
+        Whether they were served as they came (`simulators.quantities.saturation`).
     row_mean_w
         Plain mean over iterations, W; 0 where iterations were not kept.
     gap_billed_w
@@ -100,6 +102,7 @@ class Outcome:
     mean_batch: float
     completed: int
     decode_tokens: int
+    saturation: str
     row_mean_w: float = 0.0
     gap_billed_w: float = 0.0
 
@@ -169,6 +172,7 @@ def run_point(
         mean_batch=summary["batch_size_mean"],
         completed=summary["requests_completed"],
         decode_tokens=summary["decode_tokens"],
+        saturation=summary["saturation"]["label"],
         row_mean_w=kept.watts / kept.rows if kept.rows else 0.0,
         gap_billed_w=kept.billed_j / kept.billed_s if kept.billed_s else 0.0,
     )

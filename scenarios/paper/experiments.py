@@ -57,7 +57,7 @@ def _figures(
     ``published_wrong_kwh`` on the published one; ``corrected_kwh`` mean power times time; ``physics_*`` idle
     power and the energy of bytes and FLOP (estimated for the A100); ``today_*`` the kernels measured today, under the
     published law. The last two serve `few` requests if given, and are scaled up where power no longer depends on the
-    number.
+    number. ``saturation`` says whether requests were served as they came, with kernels and law of the paper.
     """
     own = run_point(point, averages=averages)
     less = replace(point, requests=min(few or point.requests, point.requests))
@@ -83,6 +83,7 @@ def _figures(
         "physics_kwh": physics.energy_kwh * scale,
         "today_w": today.power_w,
         "today_makespan_s": today.makespan_s * scale,
+        "saturation": own.saturation,
     }, own
 
 

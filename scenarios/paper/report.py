@@ -13,6 +13,7 @@ from scenarios.paper.case_study import Case, original_files
 from scenarios.paper.checks import Check
 from scenarios.paper.duel import accounting_duel, policy_table
 from scenarios.paper.experiments import Experiment, consequences
+from simulators.quantities.saturation import label_text
 from simulators.report import page
 
 POWER = {
@@ -25,6 +26,7 @@ POWER = {
     "published_makespan_s": ("published s", "{:,.0f}"),
     "own_makespan_s": ("ours s", "{:,.0f}"),
     "today_makespan_s": ("today's kernels s", "{:,.0f}"),
+    "saturation": ("saturation", "{}"),
 }
 ENERGY = {
     "published_kwh": ("published kWh", "{:.4g}"),
@@ -118,6 +120,8 @@ def _experiment(experiment: Experiment, picture: Path) -> str:
     table = experiment.table.copy()
     if "model" in table:
         table["model"] = table["model"].str.split("/").str[-1]
+    if "saturation" in table:
+        table["saturation"] = table["saturation"].map(label_text)
     keys = {name: KEYS[name] for name in experiment.keys}
     parts = [
         page.text(experiment.setting, "note"),

@@ -17,10 +17,12 @@ from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
 from simulators.inference.pools import AnyCluster
+from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.routing import BY_CONTENT
 from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
+from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
 from simulators.traffic.options import workload_files, workload_from_plain
@@ -121,6 +123,7 @@ class RunOptions(_Part):
 
     serving: Serving = Serving()
     cluster: ClusterOptions = ClusterOptions()
+    reliability: Reliability = NEVER
     traffic: RequestOptions = RequestOptions()
     sessions: SessionOptions = SessionOptions()
     seed: int = Field(42, ge=0, le=2**63 - 1, description="random seed")
@@ -152,13 +155,14 @@ def run(options: RunOptions) -> None:
     plain = options.traffic.workload(options.seed) | _content(options, groups)
     if output.compare_uncached and all(serving.prefix_cache == "off" for serving in groups):
         raise InputError("--compare-uncached: expected with --prefix-cache on or unlimited")
+    beside = [("fleet", chosen.fleet)] if chosen.fleet else []
     workload = workload_from_plain(plain)
     cluster, facts = _build(options, groups)
     config = {
         "options": options.model_dump(mode="json"),
         "facts": facts,
         "versions": versions(),
-        "inputs": _inputs(groups, plain, chosen.fleet),
+        "inputs": _inputs(groups, plain, [*beside, *options.reliability.files()]),
     }
     with RunFolder(output.out) as folder:
         folder.write_json("config.json", config)
@@ -193,6 +197,7 @@ def _build(options: RunOptions, groups: list[Serving]) -> tuple[AnyCluster, dict
         seed=options.seed,
         bins_per_interval=BINS,
         log=options.output.iterations,
+        reliability=options.reliability,
     )
 
 
@@ -210,9 +215,11 @@ def _to_end(options: RunOptions, driver: Driver, folder: RunFolder, name: str) -
     )
 
 
-def _inputs(groups: list[Serving], workload: dict[str, Any], fleet: Path | None) -> list[dict[str, str]]:
+def _inputs(
+    groups: list[Serving], workload: dict[str, Any], beside: list[tuple[str, Path]]
+) -> list[dict[str, str]]:
     """Every file the run reads, with its SHA-256."""
-    files = [*workload_files(workload), *([("fleet", fleet)] if fleet else [])]
+    files = [*workload_files(workload), *beside]
     for serving in groups:
         files += serving_files(serving)
     return [
@@ -262,10 +269,14 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
         rows.append(("prefix cache", f"{ratios[0]:.1%} of blocks hit, {ratios[1]:.1%} of prompt tokens"))
         if "saved" in cache:
             rows.append(("saved by it", f"{cache['saved']['saved_meter_j'] / 3.6e6:.4g} kWh of GPU energy"))
+    if out := s["failures"]:
+        lost = f"{out['requests_interrupted']} requests begun anew, {out['lost_work_j'] / 3.6e6:.4g} kWh of work lost"
+        rows.append(
+            ("out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}")
+        )
     if found := s["saturation"]:
-        label = found["label"].upper() if found["label"] == "overloaded" else found["label"]
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
-        rows.insert(1, ("saturation", f"{label}: mean wait for a first batch {waits}"))
+        rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))
     grounds = dict.fromkeys(
         ground
         for group in facts.get("groups") or [facts]

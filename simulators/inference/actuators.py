@@ -114,12 +114,14 @@ def actuate(cluster: Commanded, command: Command, at: float) -> list[int]:
     """Carry out a checked command at a time, s; returns the replicas that are to be woken."""
     if isinstance(command, Awake):
         parking, host_off = cluster.parking, command.state == HOST_OFF
-        for number in range(command.replicas, len(cluster.replicas)):
+        serving = parking.to_serve(command.replicas)
+        parking.asleep = set(range(len(cluster.replicas))) - serving
+        for number in sorted(parking.asleep):
             if number not in parking.away:
                 parking.order(number, at, cluster.replicas[number].states[of_gpu(command.state)])
-            parking.hosts.want(number, host_off, at)
-        cluster.parking.asleep = set(range(command.replicas, len(cluster.replicas)))
-        return [number for number in sorted(cluster.parking.away) if number < command.replicas]
+            if number not in parking.down:
+                parking.hosts.want(number, host_off, at)
+        return sorted((parking.away & serving) - parking.down)
     for replica in cluster.replicas:
         if isinstance(command, BatchCap):
             replica.batch_cap = command.requests

@@ -25,7 +25,11 @@ prefill energy the part that attention to those tokens bears under the rule (not
 **Transfers.** Where prefill and decode are apart, what moving KV caches from one pool to the other takes is a line of
 its own, on no request; a request's prefill and decode energy are those of the replicas that did them.
 
-**Sum.** Requests finished and unfinished plus idle and transfers are the meter, to rounding (`residual`)."""
+**Failures.** What had gone into requests that a failure made begin anew is a line of its own, ``lost_work_j``
+(`failures.py`): nobody's answer came of it. So a request bears what its last attempt took.
+
+**Sum.** Requests finished and unfinished plus lost work plus idle and transfers are the meter, to rounding
+(`residual`)."""
 
 from __future__ import annotations
 
@@ -40,12 +44,16 @@ from simulators.inference.interval import Interval
 
 
 def phases(intervals: Iterable[Interval]) -> dict[str, float]:
-    """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum."""
+    """The meter by phase, J; ``idle_j`` is without ``transition_j`` here, ``meter_j`` their sum.
+
+    ``lost_work_j`` is within prefill and decode.
+    """
     sums = np.zeros(4)
-    transition_j = 0.0
+    transition_j = lost_j = 0.0
     for interval in intervals:
         sums += (interval.prefill_j, interval.decode_j, interval.idle_j, interval.transfer_j)
         transition_j += interval.transition_j
+        lost_j += interval.lost_work_j
     prefill_j, decode_j, idle_j, transfer_j = sums.tolist()
     return {
         "prefill_j": prefill_j,
@@ -53,6 +61,7 @@ def phases(intervals: Iterable[Interval]) -> dict[str, float]:
         "idle_j": idle_j - transition_j,
         "transition_j": transition_j,
         "transfer_j": transfer_j,
+        "lost_work_j": lost_j,
         "meter_j": prefill_j + decode_j + idle_j + transfer_j,
     }
 
@@ -134,8 +143,8 @@ def by(costs: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def residual(table: pd.DataFrame, meter: Mapping[str, float]) -> float:
-    """Requests plus idle and transfers minus the meter, relative to the meter, 1."""
-    beside = ("idle_j", "transition_j", "transfer_j")
+    """Requests plus lost work plus idle and transfers minus the meter, relative to the meter, 1."""
+    beside = ("lost_work_j", "idle_j", "transition_j", "transfer_j")
     handed_out_j = float(table["busy_j"].sum()) + sum(meter.get(name, 0.0) for name in beside)
     return (handed_out_j - meter["meter_j"]) / meter["meter_j"] if meter["meter_j"] else handed_out_j
 
@@ -160,8 +169,9 @@ def savings(
     DataFrame
         request_id, saved_prefill_j, saved_decode_j, saved_j.
     dict
-        Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long) and
-        ``saved_meter_j``, the difference of the meters, which is their sum to rounding.
+        Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long),
+        ``saved_lost_work_j`` (of failures) and ``saved_meter_j``, the difference of the meters, which is their sum to
+        rounding.
 
     Raises
     ------
@@ -178,5 +188,6 @@ def savings(
     sums = {name: float(saved[name].sum()) for name in ("saved_prefill_j", "saved_decode_j", "saved_j")}
     idle = [meter["idle_j"] + meter["transition_j"] for meter in (meter_without, meter_with)]
     sums["saved_idle_j"] = idle[0] - idle[1]
+    sums["saved_lost_work_j"] = meter_without["lost_work_j"] - meter_with["lost_work_j"]
     sums["saved_meter_j"] = meter_without["meter_j"] - meter_with["meter_j"]
     return saved, sums

@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from simulators.errors import InputError
 from simulators.inference.actuators import actuate, check_command, in_numbers
 from simulators.inference.batching.state import REQUEST, Records
+from simulators.inference.emptied import NO_HASHES, hashes_from, one_after_the_other
+from simulators.inference.failures import Failures, Hashes
 from simulators.inference.hosts import GPUS_PER_HOST
 from simulators.inference.interval import Interval
-from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne
+from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne, Sent
+from simulators.inference.outages import Happening
 from simulators.inference.parking import Parking
 from simulators.inference.power.cap import check_cap
 from simulators.inference.power.states import State
-from simulators.inference.replica import NO_HASHES, Replica
+from simulators.inference.replica import Replica
 from simulators.inference.report import Report
 from simulators.inference.routing import CacheAware, Independent, Router, SessionSticky
 from simulators.inference.threads import in_threads
@@ -35,6 +38,9 @@ Process = Generator[simpy.Event, None, None]
 
 WORTH_THREADS = 64
 """Requests in an interval from which on threads pay: handing over takes some 50 us, a request some 10."""
+
+
+NOBODY = np.zeros(0, REQUEST)
 
 
 def records_of(block: RequestBlock) -> Records:
@@ -102,6 +108,8 @@ class Cluster:
     ----------
     received, completed, rejected
         Requests of one copy since the start.
+    failures
+        What fails, and what of it; None: nothing can.
     hosts_off
         Servers of one copy that were off in the last interval, on average.
 
@@ -143,6 +151,11 @@ class Cluster:
         self._orders: list[tuple[float, Command]] = []
         self._loading: set[int] = set()
         self._loads: list[tuple[int, float]] = []
+        self.failures: Failures | None = None
+
+    def fail_by(self, failures: Failures | None) -> None:
+        """Have replicas fail, or be maintained."""
+        self.failures = failures
 
     @property
     def gpu_count(self) -> int:
@@ -157,7 +170,7 @@ class Cluster:
     @property
     def outstanding(self) -> int:
         """Requests received and neither completed nor rejected."""
-        return sum(r.outstanding for r in self.replicas)
+        return sum(r.outstanding for r in self.replicas) + len(self._door)
 
     @property
     def now(self) -> float:
@@ -249,7 +262,19 @@ class Cluster:
 
     def unfinished(self) -> Records:
         """Requests of one copy that are not finished, with the energy spent on each so far."""
-        return np.concatenate([r.unfinished(self.now) for r in self.replicas])
+        found = np.concatenate([*(r.unfinished(self.now) for r in self.replicas), self._door])
+        if self.failures is not None:
+            self.failures.as_released(found, forget=False)
+        return found
+
+    def waiting_records(self) -> Records:
+        """Requests of one copy that have arrived and hold no KV blocks."""
+        return np.concatenate([*(r.waiting_records() for r in self.replicas), self._door])
+
+    @property
+    def _door(self) -> Records:
+        """Requests that wait because no replica is there."""
+        return NOBODY if self.failures is None else self.failures.door
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
@@ -274,7 +299,11 @@ class Cluster:
         self._orders = [order for order in self._orders if order[0] >= until]
         for at, command in due:
             self._env.process(self._change(at, command))
+        happenings = [] if self.failures is None else self.failures.before(until)
+        for one in happenings:
+            self._env.process(self._happen(one))
         one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
+        one_by_one |= self.failures is not None
         block = requests if isinstance(requests, RequestBlock) else None
         if isinstance(self.router, SessionSticky) and block is not None:
             self.router.see(block)
@@ -297,7 +326,9 @@ class Cluster:
         for number in range(len(self.replicas)):
             self.parking.settle(number, until)
         self.hosts_off = self.parking.hosts.off_s(begins_at, until) / (until - begins_at)
-        interval = self._report.interval(begins_at, until, self._bins, self.received, self.rejected)
+        interval = self._report.interval(
+            begins_at, until, self._bins, (self.received, self.rejected), self.failures
+        )
         return interval if self.copies == 1 else interval.times(self.copies)
 
     @property
@@ -331,22 +362,76 @@ class Cluster:
         """Send requests one by one; other events of the interval come in between at their time."""
         candidates, i = self.router.candidates(len(records)), 0
         while i < len(records):
-            meters = self._bins, self._interval[0], self._width_s
-            args = (records, self._hashes, i, self._env.peek(), candidates, self._loading, *meters)
-            (i, why, number), refused = self._one_by_one.send(*args)
-            self.rejected += refused
+            i, why, number = self._as_far(records, self._hashes, i, self._env.peek(), candidates)
             if i == len(records):
                 return
             at = float(records["released_at"][i])
             yield self._env.timeout(max(0.0, at - self._env.now))
-            if why == AHEAD:
-                continue
-            for each in range(len(self.replicas)):
-                self._bring(each, at)
-            if why == WAKE:
-                self.wake(number, at)
-                self._admit(number, records, i, i + 1)
-                i += 1
+            if why != AHEAD:
+                i += self._seen_to(records, self._hashes, i, number, why)
+
+    def _send_at_once(self, records: Records, hashes: NDArray[np.int64]) -> None:
+        """Send requests that are all released now."""
+        assert self.failures is not None
+        candidates, i = self.failures.router.candidates(len(records)), 0
+        while i < len(records):
+            i, why, number = self._as_far(records, hashes, i, np.inf, candidates)
+            if i < len(records):
+                i += self._seen_to(records, hashes, i, number, why)
+
+    def _as_far(
+        self,
+        records: Records,
+        hashes: NDArray[np.int64],
+        first: int,
+        before: float,
+        candidates: NDArray[np.int64],
+    ) -> Sent:
+        """Send requests from `first` on as far as nothing else is to be done."""
+        meters = self._bins, self._interval[0], self._width_s
+        args = (records, hashes, first, before, candidates, self._loading, *meters)
+        sent, refused = self._one_by_one.send(*args)
+        self.rejected += refused
+        return sent
+
+    def _seen_to(self, records: Records, hashes: NDArray[np.int64], i: int, number: int, why: int) -> int:
+        """Park a replica, or wake it for request `i`, which waits at the door if there is none; returns how many were
+        sent."""
+        at = float(records["released_at"][i])
+        for each in range(len(self.replicas)):
+            self._bring(each, at)
+        if why != WAKE:
+            return 0
+        if number in self.parking.down and self.failures is not None:
+            one = records[i : i + 1]
+            self.failures.hold(one, self._hashes_in(hashes, one))
+        else:
+            self.wake(number, at)
+            self._admit(number, records, i, i + 1, hashes)
+        return 1
+
+    def _hashes_in(self, hashes: NDArray[np.int64], requests: Records) -> Hashes:
+        cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache]
+        return hashes_from(hashes, requests, cached[0]) if cached else [NO_HASHES[:0]] * len(requests)
+
+    def _happen(self, one: Happening) -> Process:
+        """Replicas fail, are to be drained, or are back; who was with them is sent again."""
+        yield self._env.timeout(max(0.0, one.at - self._env.now))
+        for number in range(len(self.replicas)):
+            self._bring(number, one.at)
+        assert self.failures is not None
+        again, hashes = self.failures.happen(one, self._crash, lambda number: self.wake(number, one.at))
+        self._send_at_once(again, one_after_the_other(again, hashes))
+
+    def _crash(self, number: int) -> tuple[Records, Hashes]:
+        """A replica loses all it has."""
+        left = self.replicas[number].cut_off(
+            self._env.now, self._bins[number], self._interval[0], self._width_s
+        )
+        self.parking.crash(number, self._env.now)
+        self._loading.discard(number)
+        self._loads = [load for load in self._loads if load[0] != number]
+        return left
 
     def _assigned(self, released_at: NDArray[np.float64]) -> NDArray[np.int64]:
         """The replica of each request: one of those that serve when it comes; one that loads has none sent before."""
@@ -382,8 +467,9 @@ class Cluster:
     def _load(self, number: int, ready_at: float) -> Process:
         """A woken replica loads its model; until then it does not count as awake."""
         yield self._env.timeout(ready_at - self._env.now)
-        self._loading.discard(number)
-        self._loads.remove((number, ready_at))
+        if (number, ready_at) in self._loads:  # else it has failed meanwhile
+            self._loading.discard(number)
+            self._loads.remove((number, ready_at))
 
     def rebuild(self, before: Mapping[str, Any]) -> None:
         """The event loop at the end of an interval, when all that can be pending is that models load."""
@@ -400,8 +486,11 @@ class Cluster:
         for number in actuate(self, command, at):
             self.wake(number, at)
 
-    def _admit(self, number: int, records: Records, first: int, last: int) -> None:
+    def _admit(
+        self, number: int, records: Records, first: int, last: int, hashes: NDArray[np.int64] | None = None
+    ) -> None:
         """Queue `records[first:last]` at a replica; what could never run there is rejected."""
         records["replica"][first:last] = number
-        taken = self.replicas[number].enqueue(records, first, last, self._hashes)
+        hashes = self._hashes if hashes is None else hashes
+        taken = self.replicas[number].enqueue(records, first, last, hashes)
         self.rejected += last - first - taken

@@ -27,8 +27,8 @@ class Conservation:
         """Check the interval that the cluster has just reported.
 
         Requests: received = completed + rejected + running + waiting. Joules: what the finished requests of the
-        interval carry, and what those still there carry more than before, is the busy energy of the meter; what moved
-        KV caches took, and those under way so far, is the energy of transfers.
+        interval carry, what those still there carry more than before, and what failures undid, is the busy energy of
+        the meter; what moved KV caches took, and those under way so far, is the energy of transfers.
 
         Raises
         ------
@@ -46,10 +46,10 @@ class Conservation:
             )
         finished, left_j = interval.finished, cluster.requests_j()
         on_finished_j = float(finished["prefill_j"].sum() + finished["decode_j"].sum())
-        handed_out_j = copies * (on_finished_j + left_j - self._before_j)
+        handed_out_j = copies * (on_finished_j + left_j - self._before_j) + interval.lost_work_j
         busy_j = interval.prefill_j + interval.decode_j
         # what is carried over from before is summed as well: its rounding counts
-        scale_j = max(busy_j, copies * (on_finished_j + left_j + self._before_j), 1.0)
+        scale_j = max(busy_j, copies * (on_finished_j + left_j + self._before_j), interval.lost_work_j, 1.0)
         self._before_j = left_j
         if abs(busy_j - handed_out_j) > 1e-9 * scale_j + self._clock_j(interval):
             raise RuntimeError(

@@ -35,7 +35,9 @@ from simulators.inference.catalogue.memory import (
     state_bytes_per_sequence_per_gpu,
 )
 from simulators.inference.cluster import Cluster
+from simulators.inference.failures import failures_for
 from simulators.inference.pools import AnyCluster, Pools
+from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.routing import BY_CONTENT, INDEPENDENT, router
 from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
@@ -80,6 +82,7 @@ def build_fleet(
     bins_per_interval: int = 1,
     log: bool = False,
     copies: float = 1.0,
+    reliability: Reliability = NEVER,
 ) -> tuple[AnyCluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
@@ -95,7 +98,7 @@ def build_fleet(
     if not groups:
         raise InputError("fleet: no group, expected at least one")
     groups = [pool for group in groups for pool in group.pools]
-    _check_roles(groups, router_name)
+    _check_roles(groups, router_name, reliability)
     names = [group_name(group) for group in groups]
     repeated = {name for name, count in Counter(names).items() if count > 1}
     replicas: dict[str, list[Replica]] = {"both": [], "prefill": [], "decode": []}
@@ -125,6 +128,7 @@ def build_fleet(
         first["kv_link"] = _link_facts(links[0])
     else:
         cluster = behind_a_router("both", 1_000_003, copies)
+        cluster.fail_by(failures_for(reliability, cluster.replicas, cluster.parking, router_name, seed))
     return cluster, first | {"gpus": cluster.gpu_count, "groups": facts}
 
 
@@ -141,7 +145,7 @@ def build(groups: Sequence[Serving], **settings: Any) -> tuple[AnyCluster, dict[
     return build_fleet(groups, **settings)
 
 
-def _check_roles(groups: Sequence[Serving], router_name: str) -> None:
+def _check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliability) -> None:
     """Refuse roles that do not go together."""
     roles = {group.role for group in groups}
     if roles == {"both"}:
@@ -152,6 +156,8 @@ def _check_roles(groups: Sequence[Serving], router_name: str) -> None:
         )
     if router_name.startswith(INDEPENDENT):
         raise InputError("--independent: expected 1 where prefill and decode are apart")
+    if reliability.any:
+        raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")
     caches = {(group.model, group.kv_precision) for group in groups}
     if len(caches) > 1:
         told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))

@@ -36,6 +36,8 @@ class Hosts:
     ----------
     of
         The servers of each replica, by number.
+    count, gpus_per_host
+        Servers, and GPUs in each.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Hosts:
 
     def __init__(self, replicas: Sequence[Replica], gpus_per_host: int = GPUS_PER_HOST) -> None:
         self._replicas = replicas
+        self.gpus_per_host = gpus_per_host
         self.of: list[range] = []
         first = 0
         for replica in replicas:

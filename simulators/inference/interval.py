@@ -18,6 +18,7 @@ POOLS = ("prefill_pool_w", "decode_pool_w", "transfer_w")
 # columns of `Interval.by_replica`
 BY_REPLICA = (
     "prefill_j", "decode_j", "idle_j", "transition_j", "prefill_tokens", "decode_tokens", "completed",
+    "lost_work_j", "lost_tokens",
 )  # fmt: skip
 
 
@@ -51,12 +52,15 @@ class Interval:
     finished
         The completed requests (`REQUEST` records), each once however many copies there are.
     by_replica
-        Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 7).
+        Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 9).
     pool_w
         Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of moving
         KV caches between them, W, in the bins of `series`; shape (bins, 3). Else None.
     prefill_replicas
         So many of the replicas, the first, only prefill.
+    lost_work_j, lost_tokens
+        What failures undid in it: energy of requests that began anew, J, drawn in it or before and in nobody's
+        account but the meter's, and output tokens that they had (`failures.py`).
     """
 
     begins_at: float
@@ -82,6 +86,8 @@ class Interval:
     transfer_j: float = 0.0
     pool_w: NDArray[np.float64] | None = None
     prefill_replicas: int = 0
+    lost_work_j: float = 0.0
+    lost_tokens: float = 0.0
 
     @property
     def energy_j(self) -> float:
@@ -116,8 +122,9 @@ class Interval:
             "waiting",
             "prefill_tokens",
             "decode_tokens",
+            "lost_tokens",
         )
-        joules = ("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j")
+        joules = ("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j", "lost_work_j")
         return replace(
             self,
             **{name: copies * getattr(self, name) for name in (*joules, *counts)},

@@ -67,11 +67,16 @@ class Metrics:
                 "busy_s",
                 "span_s",
                 "cached_j",
+                "lost_work_j",
             ),
             0.0,
         )
         self._counts: dict[str, float] = dict.fromkeys(
-            ("received", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"), 0
+            (
+                *("received", "completed", "rejected", "prefill_tokens", "decode_tokens", "good", "restarts"),
+                "lost_tokens",
+            ),
+            0,
         )
         self._last: Interval | None = None
         self._by_replica: NDArray[np.float64] | float = 0.0
@@ -94,6 +99,7 @@ class Metrics:
             ("kv_s", interval.kv_use * span_s),
             ("busy_s", interval.busy * span_s),
             ("span_s", span_s),
+            ("lost_work_j", interval.lost_work_j),
         ):
             self._sums[name] += value
         finished = interval.finished
@@ -111,7 +117,8 @@ class Metrics:
             ("completed", interval.completed),
             ("rejected", interval.rejected),
             ("prefill_tokens", interval.prefill_tokens),
-            ("decode_tokens", interval.decode_tokens),
+            ("decode_tokens", interval.decode_tokens - interval.lost_tokens),
+            ("lost_tokens", interval.lost_tokens),
             ("good", int(good.sum()) * self._copies),
             ("restarts", int(finished["restarts"].sum()) * self._copies),
         ):
@@ -213,6 +220,22 @@ class Metrics:
             "groups": self._groups(cluster),
             "prefix_cache": self._prefix_cache(cluster),
             "pools": self._pools(cluster),
+            "failures": self._failures(cluster),
+        }
+
+    def _failures(self, cluster: AnyCluster) -> dict[str, Any] | None:
+        """What failures and maintenance did; None where nothing can fail. Tokens lost are in no other count."""
+        if cluster.failures is None:
+            return None
+        tally = cluster.failures.tally
+        return {
+            "failures": tally.failures * self._copies,
+            "maintenance": tally.drained * self._copies,
+            "requests_interrupted": tally.interrupted * self._copies,
+            "lost_work_j": self._sums["lost_work_j"],
+            "lost_tokens": self._counts["lost_tokens"],
+            "out_s": tally.out_s * self._copies,
+            "availability": 1.0 - tally.out_s / (len(cluster.replicas) * cluster.now) if cluster.now else 1.0,
         }
 
     def _pools(self, cluster: AnyCluster) -> dict[str, Any] | None:
@@ -297,7 +320,7 @@ class Metrics:
             own = [i for i, name in enumerate(names) if name == group]
             sums = dict(zip(BY_REPLICA, rows[own].sum(axis=0).tolist(), strict=True))
             total_j = sums["prefill_j"] + sums["decode_j"] + sums["idle_j"]
-            tokens = round(sums["decode_tokens"])
+            tokens = round(sums["decode_tokens"] - sums["lost_tokens"])
             # of replicas that only prefill, the one token of each request is no measure
             answers = tokens if not cluster.replicas[own[0]].limits.hands_over else 0
             groups[group] = {

@@ -153,6 +153,7 @@ class OneByOne:
         for n in range(len(self._known.counters)):
             if replicas[n].standby.state is not None:
                 unlearn(self._known, n)
+        asleep = asleep | self._parking.down  # nobody else can wake them either
         does = [
             (ASLEEP if n in asleep else AWAY) if n in away else LOADS if n in loading else SERVES
             for n in range(count)

@@ -45,5 +45,6 @@ def meter(summary: Mapping[str, Any]) -> dict[str, float]:
         "idle_j": energy["idle"] - energy["transition_within_idle"],
         "transition_j": energy["transition_within_idle"],
         "transfer_j": energy["transfer"],
+        "lost_work_j": (summary["failures"] or {"lost_work_j": 0.0})["lost_work_j"],
         "meter_j": energy["total"],
     }

@@ -32,6 +32,8 @@ class Parking:
     ----------
     asleep
         Replicas a controller has put to sleep: they are not woken because the others are full.
+    down
+        Replicas that failed or are in maintenance: nobody can wake them (`failures.py`).
     hosts
         The servers around them.
     """
@@ -41,6 +43,7 @@ class Parking:
         self.hosts = Hosts(replicas, gpus_per_host)
         self._ordered: dict[int, tuple[float, State]] = {}  # to be parked once drained, since when
         self.asleep: set[int] = set()
+        self.down: set[int] = set()
 
     @property
     def away(self) -> set[int]:
@@ -56,7 +59,9 @@ class Parking:
     @property
     def looks(self) -> bool:
         """Whether requests may park or wake replicas; those that a controller put to sleep wait for it."""
-        return any(r.standby.rule is not None for r in self._replicas) or bool(self.away - self.asleep)
+        return any(r.standby.rule is not None for r in self._replicas) or bool(
+            self.away - self.asleep - self.down
+        )
 
     def standby_j(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
         """`Standby.energy_j` of one GPU of every replica, J; shape (replicas, len(edges) - 1, 2)."""
@@ -66,6 +71,21 @@ class Parking:
         """Park a replica as soon as it has nothing left to do."""
         self._ordered[number] = (now, state)
         self.settle(number, now)
+
+    def to_serve(self, count: int) -> set[int]:
+        """So many replicas that shall serve: who does already before who sleeps on order, who is out last."""
+        order = sorted(
+            range(len(self._replicas)),
+            key=lambda number: (number in self.down, number in self.asleep, number),
+        )
+        return set(order[:count])
+
+    def crash(self, number: int, at: float) -> None:
+        """Switch off a replica that failed at a time, s; one that was parked stays as it is."""
+        self._ordered.pop(number, None)
+        replica = self._replicas[number]
+        if replica.standby.state is None:
+            replica.standby.crash(at, replica.states["off"])
 
     def settle(self, number: int, now: float) -> None:
         """Park a replica, advanced to `now`, if it is due: at the moment it became so."""

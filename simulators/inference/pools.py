@@ -80,6 +80,7 @@ class Pools:
         self.transfers = Transfers(links, len(decode.replicas))
         self.copies = copies
         self.received = self.completed = self._refused = 0
+        self.failures: None = None  # no replica fails here
         self._at_once = first_token == "prefill"
         peaks = [(r.gpu_count, r.tables.peak_flops, r.tables.peak_bytes) for r in self.replicas]
         gpus, flops, memory = np.array(peaks, dtype=float).T
@@ -178,6 +179,10 @@ class Pools:
         return joined(
             [self.prefill.unfinished(), self.transfers.requests, self._as_users(self.decode.unfinished())]
         )
+
+    def waiting_records(self) -> Records:
+        """Requests of one copy that wait at a replica of either pool."""
+        return joined([self.prefill.waiting_records(), self.decode.waiting_records()])
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
-from simulators.inference.batching.prefix import emptied, enlarged
+from simulators.inference.batching.prefix import enlarged, forget_all
 from simulators.inference.batching.state import (
     ITERATION,
     ON,
@@ -25,6 +25,7 @@ from simulators.inference.batching.state import (
     with_room,
 )
 from simulators.inference.compiled import readable, resolved
+from simulators.inference.emptied import NO_HASHES, cut_flights, emptied, hashes_from
 from simulators.inference.interval import copied, joined
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
@@ -45,9 +46,6 @@ def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
         return 1.0, 0.0
     raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
 
-
-NO_HASHES = np.zeros(1, np.int64)
-"""Of requests of which nobody knows what is in them."""
 
 Tables = TypeVar("Tables", StageTables, PowerLaw)
 
@@ -310,7 +308,7 @@ class Replica:
     def lose_memory(self) -> None:
         """Forget the prefixes, of a replica without requests whose model leaves its GPUs; not those of the bound."""
         if self.limits.cache == ON:
-            emptied(self.state)
+            forget_all(self.state)
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
@@ -326,6 +324,31 @@ class Replica:
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""
         self._meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
+
+    def cut_off(
+        self, at: float, bins: NDArray[np.float64], begins_at: float, width_s: float
+    ) -> tuple[Records, list[NDArray[np.int64]]]:
+        """Lose all that its GPUs hold, advanced to time `at`, s; the batches in flight are metered up to then.
+
+        Returns
+        -------
+        tuple
+            The requests that were not finished, with the energy spent on each, in order of release, and the hashes of
+            each (none without a prefix cache).
+        """
+        left = self.unfinished(at)
+        left = left[np.lexsort((left["request_id"], left["released_at"]))]
+        if self.capacity.cache:
+            hashes = hashes_from(self.state.spare, left, self.limits.hash_tokens)
+        else:
+            hashes = [NO_HASHES[:0]] * len(left)
+            left["hashed_tokens"] = 0
+        cut_flights(self.state, self.limits, at)
+        self.meter_in_flight(bins, begins_at, width_s)
+        self.collect()
+        self.state = emptied(self.state, self.capacity)
+        self.enqueued -= len(left)
+        return left, hashes
 
     def collect(self) -> None:
         """Make room in the buffers of finished requests and of logged iterations."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import BUSY_S, BYTES, FLOPS
+from simulators.inference.failures import Failures
 from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined, taken
 from simulators.inference.parking import Parking
 from simulators.inference.replica import Replica
@@ -41,7 +42,12 @@ class Report:
         self._gpu_count = float(all_gpus.sum())
 
     def interval(
-        self, begins_at: float, until: float, bins: NDArray[np.float64], received: int, rejected: int
+        self,
+        begins_at: float,
+        until: float,
+        bins: NDArray[np.float64],
+        counts: tuple[int, int],
+        failures: Failures | None,
     ) -> Interval:
         """What happened in [begins_at, until).
 
@@ -51,10 +57,14 @@ class Report:
             s.
         bins
             What the replicas metered; shape (replicas, bins, 5).
-        received, rejected
-            Requests since the start.
+        counts
+            Requests since the start: received, rejected.
+        failures
+            What failures undid.
         """
         replicas = self._replicas
+        received, rejected = counts
+        lost = np.zeros((len(replicas), 2)) if failures is None else failures.lost(until)
         span_s, width_s = until - begins_at, (until - begins_at) / self._bins
         totals, together = bins.sum(axis=1), bins.sum(axis=0)
         edges = begins_at + width_s * np.arange(self._bins + 1, dtype=np.float64)
@@ -76,8 +86,11 @@ class Report:
         by_replica[:, 3] = standby_j[:, :, 1].sum(axis=1)
         by_replica[:, 4:6] = new[:, :2]
         by_replica[:, 6] = [len(part) for part in parts]
+        by_replica[:, 7:] = lost
         sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
         finished = joined(parts)
+        if failures is not None:
+            failures.as_released(finished)
         finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
         _, _, busy_s, flops, memory_bytes = totals.T
         self.completed += len(finished)
@@ -99,10 +112,12 @@ class Report:
             completed=len(finished),
             rejected=rejected - rejected_before,
             running=sum(r.running for r in replicas),
-            waiting=sum(r.waiting for r in replicas),
+            waiting=sum(r.waiting for r in replicas) + (0 if failures is None else len(failures.door)),
             prefill_tokens=round(sums["prefill_tokens"]),
             decode_tokens=round(sums["decode_tokens"]),
             kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in replicas) * span_s)),
             finished=finished,
             by_replica=by_replica,
+            lost_work_j=sums["lost_work_j"],
+            lost_tokens=round(sums["lost_tokens"]),
         )

@@ -17,12 +17,14 @@ from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.layout import layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
+from simulators.inference.failures import failures_for
 from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
 from simulators.inference.options import Serving
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.power.states import State, states_for
+from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
@@ -263,6 +265,7 @@ def build_cluster(
     bins_per_interval: int = 1,
     log: bool = False,
     copies: float = 1.0,
+    reliability: Reliability = NEVER,
 ) -> tuple[Cluster, dict[str, Any]]:
     """A cluster of equal replicas behind a router; see `build_replicas`. Of several kinds: `fleet.build_fleet`.
 
@@ -287,4 +290,6 @@ def build_cluster(
     replicas, facts = build_replicas(serving, log)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     chosen = router(router_name, len(replicas), rng)
-    return Cluster(replicas, chosen, bins_per_interval, copies), facts
+    cluster = Cluster(replicas, chosen, bins_per_interval, copies)
+    cluster.fail_by(failures_for(reliability, replicas, cluster.parking, router_name, seed))
+    return cluster, facts

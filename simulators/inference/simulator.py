@@ -19,6 +19,7 @@ from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.pools import AnyCluster
 from simulators.inference.recent import Recent
+from simulators.inference.reliability import Reliability
 from simulators.inference.serving import Serving
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
@@ -57,7 +58,7 @@ class Inference(Adapter[Served]):
             "public": True,
             "params": [
                 *("groups", "router", "seed", "bins", "copies"),
-                *("slo_ttft_s", "slo_tpot_s", "span_s", "network_s"),
+                *("slo_ttft_s", "slo_tpot_s", "span_s", "network_s", "reliability"),
             ],
             "attrs": [
                 *("requests", "commands", "refused", "finished"),
@@ -88,10 +89,12 @@ class Inference(Adapter[Served]):
         slo_tpot_s: float = 0.1,
         span_s: float = 0.0,
         network_s: Sequence[float] = (),
+        reliability: Mapping[str, Any] | None = None,
     ) -> Served:
         servings = [_serving(eid, group) for group in groups]
         given: dict[str, Any] = {
             "router_name": router, "seed": seed, "bins_per_interval": bins, "copies": copies,
+            "reliability": Reliability.model_validate(reliability or {}),
         }  # fmt: skip
         cluster, facts = build(servings, **given)
         metrics = Metrics(slo_ttft_s, slo_tpot_s, span_s=span_s, copies=copies)
@@ -180,8 +183,7 @@ def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
 
 def _waiting_by_tenant(cluster: AnyCluster) -> dict[str, list[Any]]:
     """Whose requests wait at the replicas, as columns; only those of whom some do."""
-    waiting = np.concatenate([replica.waiting_records()["tenant"] for replica in cluster.replicas])
-    tenants, counts = np.unique(waiting, return_counts=True)
+    tenants, counts = np.unique(cluster.waiting_records()["tenant"], return_counts=True)
     return {"tenant": tenants.tolist(), "waiting": [count * cluster.copies for count in counts.tolist()]}
 
 

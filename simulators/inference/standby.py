@@ -60,6 +60,12 @@ class Standby:
         self._pass_through(begins_at, state.leave_s, state.leave_j, self.loaded_w, state.name)
         return begins_at + state.leave_s
 
+    def crash(self, at: float, state: State) -> None:
+        """Leave whatever it is doing for `state` at time `at`, s: what it was on its way to does not come."""
+        self.state = state
+        self._steps = [step for step in self._steps if step[0] < at]
+        self._steps.append((at, state.power_w, False))
+
     @property
     def settled_at(self) -> float:
         """When it is where it goes, s; from then on its power is that of its state."""

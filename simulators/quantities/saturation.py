@@ -6,7 +6,8 @@ may not use it up):
 
 - **overloaded**: over the last tenth of that time `w` is above the target and at least half of the highest: the queue
   was not worked off, so every latency hangs on the length of the run;
-- **backlogged**: `w` is above the target in more than `BACKLOGGED_SHARE` of the parts, but the queue was worked off;
+- **backlogged**: `w` is above the target in more than `BACKLOGGED_SHARE` of the parts, or over the last tenth, but the
+  queue was being worked off;
 - **stable**: neither.
 
 Requests nobody may hold back decide, where there are any. Those that still wait when the run ends count with the
@@ -15,6 +16,7 @@ wait of the one that has waited longest: who comes behind it will not wait less.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +35,31 @@ BACKLOGGED_SHARE = 0.05
 LAST_SHARE = 0.1
 NOT_WORKED_OFF = 0.5
 """Of the highest wait: a queue that has halved by the end was being worked off."""
+
+
+def label_text(label: object) -> str:
+    """A label as tables show it: a run of which no latency can be trusted stands out; a dash where none is known.
+
+    Examples
+    --------
+    >>> [label_text(label) for label in ("stable", "overloaded", None)]
+    ['stable', 'OVERLOADED', '-']
+    """
+    if not isinstance(label, str):  # a data frame has NaN in its place
+        return "-"
+    return label.upper() if label == "overloaded" else label
+
+
+def worst_label(labels: Iterable[object]) -> str | None:
+    """The label of what keeps up least; None if none is known.
+
+    Examples
+    --------
+    >>> worst_label(["stable", None, "backlogged"])
+    'backlogged'
+    """
+    order: tuple[str, ...] = LABELS
+    return max((label for label in labels if isinstance(label, str)), key=order.index, default=None)
 
 
 class Saturation(NamedTuple):
@@ -107,6 +134,6 @@ class Waits:
         label: Label = "stable"
         if end_s > target_s and end_s >= NOT_WORKED_OFF * peak_s:
             label = "overloaded"
-        elif above > BACKLOGGED_SHARE:
+        elif above > BACKLOGGED_SHARE or end_s > target_s:
             label = "backlogged"
         return Saturation(label, end_s, peak_s, above, target_s)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from simulators.quantities.saturation import label_text
 from simulators.report import account, answer, uncertainty
 from simulators.report.labels import number, seconds, share
 
@@ -123,8 +124,7 @@ def _saturation(summary: Mapping[str, Any]) -> str:
     found = answer.saturation(summary)
     if found is None:
         return ""
-    word = found.label.upper() if found.label == "overloaded" else found.label
-    return f"{word}: {answer.saturation_text(found)}"
+    return f"{label_text(found.label)}: {answer.saturation_text(found)}"
 
 
 def _grounds(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -112,7 +112,14 @@ def records(**columns: list[float]) -> np.ndarray:
     return made
 
 
-METER = {"prefill_j": 30.0, "decode_j": 60.0, "idle_j": 8.0, "transition_j": 1.0, "meter_j": 99.0}
+METER = {
+    "prefill_j": 30.0,
+    "decode_j": 60.0,
+    "idle_j": 8.0,
+    "transition_j": 1.0,
+    "lost_work_j": 0.0,
+    "meter_j": 99.0,
+}
 
 
 def finished_three() -> np.ndarray:

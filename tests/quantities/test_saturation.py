@@ -30,6 +30,15 @@ def test_a_label_does_not_hang_on_the_length_of_the_run(span_s, wait, label):
     assert waited(share * span_s, wait(share)).saturation(2.0).label == label
 
 
+def test_who_waits_longer_than_the_target_at_the_end_is_not_stable():
+    """However few parts of the run that is, and however quickly it goes."""
+    at = np.linspace(0.0, 3600.0, 5000, endpoint=False)
+    found = waited(at, np.where(at > 0.985 * 3600.0, 40.0, 0.1)).saturation(2.0)
+    assert found.above_share < 0.05
+    assert found.wait_end_s > 2.0
+    assert found.label == "backlogged"
+
+
 def test_memory_does_not_grow_and_order_does_not_matter():
     at = np.random.default_rng(1).uniform(0, 1e7, 20_000)
     once, bit_by_bit = waited(at, at / 1e6), Waits()

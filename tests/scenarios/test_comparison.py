@@ -36,6 +36,7 @@ def rows(**columns) -> pd.DataFrame:
     return pd.DataFrame(
         {"policy": ["none", "mpc", "oracle"],
          "start": ["a"] * 3, "seed": [1] * 3, "output_tokens": [1000.0] * 3, "slo_kept": [True] * 3,
+         "saturation": ["stable"] * 3,
          "deadlines_missed": [0.0] * 3, "facility_kwh": [300.0, 150.0, 120.0]} | columns
     )  # fmt: skip
 

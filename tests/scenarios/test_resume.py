@@ -39,7 +39,9 @@ def two_sites() -> Study:
 STUDIES = {
     "carbon, held at the gate": lambda: SITE.changed(policy="carbon", deferrable_share=0.5),
     "mpc, battery planned": lambda: SITE.changed(policy="mpc", dispatch="horizon"),
-    "parked and woken": lambda: SITE.changed(policy="consolidate", rate=4.0),
+    "parked and woken, some fail": lambda: SITE.changed(
+        policy="consolidate", rate=4.0, failing="replica", mtbf_hours=0.4, repair_hours=0.1
+    ),
     "price, outage": lambda: SITE.changed(
         policy="price",
         outage="2017-06-05T11:00/2017-06-05T11:30",

@@ -243,7 +243,7 @@ def move(old: Cache, state: State) -> None:
         line_up(state.counters, cache, block)
 
 
-def emptied(state: State) -> None:
+def forget_all(state: State) -> None:
     """Forget everything: the memory of a replica that holds no request was given up."""
     c = state.counters[0]
     cache_of(state)[:] = empty_cache(c.blocks)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from simulators.errors import InputError, nearest
 from simulators.own_code import load_class, made, own_file, parse_options
 from simulators.scheduler.observation import NEEDS
+from simulators.scheduler.policies.autoscale import Autoscale
 from simulators.scheduler.policies.bunch import Bunch
 from simulators.scheduler.policies.carbon import CarbonThreshold
 from simulators.scheduler.policies.clamp import Clamp
@@ -38,6 +39,7 @@ POLICIES: dict[str, type[Any]] = {
     "placebo": Placebo,
     "bunch": Bunch,
     "wait": WaitAwhile,
+    "autoscale": Autoscale,
     "consolidate": Consolidate,
     "consolidate+clock": ConsolidateClock,
     "watt": WattBudget,

@@ -1,0 +1,308 @@
+"""Replicas that fail, or are taken out for maintenance, and come back.
+
+**A failure** takes what the replica's GPUs hold: batches in flight, KV cache, prefix cache. The requests it had are
+sent again at that moment, through the router, with their number and their time of arrival, and begin anew: answers that
+were cut off too, from their prompt (the sender, or the router in its place, asks again). `restarts` counts it where a
+batch had been formed with a request. The energy that had gone into them is `lost_work_j`, a line of its own: it is in
+the meter's busy energy, of the time it was drawn in, and on no request. So requests finished and unfinished + lost work
++ idle are the meter. Output tokens they had are `lost_tokens`.
+
+**Out**, its GPUs draw what they draw without a process (state ``off``); where a whole server failed, nothing. Back, a
+replica loads its model (after a server's start, where that failed) as one does that was parked.
+
+**Maintenance** is planned: from its start on the replica gets no more requests, finishes what it has, and is off until
+the end.
+
+**Who stands in.** So many replicas serve as a controller told (all, if none did): one that sleeps on its order is woken
+for one that is out. Requests wait at the cluster's door while no replica is there at all.
+
+Where anything can fail, requests are sent one by one under every router: results do not hang on how time is cut.
+Failures do not ask whether a replica serves, loads or is parked; the clusters that stand for one (`copies`) fail
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.inference.batching.state import REQUEST, Records
+from simulators.inference.emptied import begun_anew, produced
+from simulators.inference.hosts import BOOT
+from simulators.inference.interval import joined
+from simulators.inference.outages import DRAIN, FAIL, Breakdowns, Happening, Timetable, read_outages
+from simulators.inference.parking import Parking
+from simulators.inference.reliability import Reliability
+from simulators.inference.replica import Replica
+from simulators.inference.routing import BY_CONTENT, Router, router
+
+Hashes = list[NDArray[np.int64]]
+"""Of requests, for a prefix cache, one array each."""
+
+
+@dataclass
+class Tally:
+    """What failures did so far, of one copy.
+
+    Attributes
+    ----------
+    failures, drained
+        Replicas that failed, and those that were taken out for maintenance.
+    interrupted
+        Requests that began anew, each as often as it did.
+    lost_j, lost_tokens
+        Energy that had gone into them, J, and output tokens that they had.
+    out_s
+        Time that replicas were out, s, summed over them, up to `until`.
+    """
+
+    failures: int = 0
+    drained: int = 0
+    interrupted: int = 0
+    lost_j: float = 0.0
+    lost_tokens: int = 0
+    out_s: float = 0.0
+
+
+class Failures:
+    """What fails in one cluster and when, what it takes with it, and who waits at the door meanwhile.
+
+    Parameters
+    ----------
+    timetable
+        When replicas are out.
+    replicas, parking
+        Of the cluster.
+    router
+        Where those go that are sent again: one like the cluster's, which then spreads all others the same however time
+        is cut; in place of one that goes by conversations, to whoever has the fewest.
+    with_host
+        Whether servers fail, not single replicas: they are off meanwhile.
+
+    Attributes
+    ----------
+    tally
+        What failures did since the start.
+    door
+        Requests that wait because no replica is there.
+    """
+
+    def __init__(
+        self,
+        timetable: Timetable,
+        replicas: Sequence[Replica],
+        parking: Parking,
+        router: Router,
+        with_host: bool = False,
+    ) -> None:
+        self._timetable = timetable
+        self._replicas = replicas
+        self._parking = parking
+        self.router = router
+        self._with_host = with_host
+        self._causes = [0] * len(replicas)  # outages that each is in
+        self._resting: set[int] = set()  # replicas that were parked when they went out
+        self._released: dict[tuple[int, int, float], list[float]] = {}  # first release of those sent again, s
+        self._lost = np.zeros((len(replicas), 2))
+        self._counted_to = 0.0
+        self.tally = Tally()
+        self.door: Records = np.zeros(0, REQUEST)
+        self._door_hashes: Hashes = []
+
+    def before(self, until: float) -> list[Happening]:
+        """What happens before a time, s; asked for once."""
+        return self._timetable.before(until)
+
+    def happen(
+        self,
+        one: Happening,
+        crash: Callable[[int], tuple[Records, Hashes]],
+        wake: Callable[[int], None],
+    ) -> tuple[Records, Hashes]:
+        """Let something happen to replicas that are all advanced to its time.
+
+        Parameters
+        ----------
+        one
+            What.
+        crash
+            Makes a replica lose all it has, and returns that.
+        wake
+            Wakes a replica.
+
+        Returns
+        -------
+        tuple
+            The requests that are to be sent, and their hashes.
+        """
+        self._count(one.at)
+        left: list[Records] = []
+        hashes: Hashes = []
+        for number in one.replicas:
+            if one.what in (DRAIN, FAIL):
+                self._causes[number] += 1
+            if one.what == FAIL:
+                lost, of_them = self._fail(number, crash)
+                left.append(lost)
+                hashes += of_them
+            elif one.what == DRAIN:
+                self._drain(number, one.at)
+            else:
+                self._causes[number] -= 1
+        back = [n for n in sorted(self._parking.down) if not self._causes[n]]
+        for number in back:
+            self._parking.down.discard(number)
+            if number not in self._resting | self._parking.asleep:
+                wake(number)
+            self._resting.discard(number)
+        for number in self._stand_in():
+            wake(number)
+        return self._to_send(one.at, joined(left), hashes)
+
+    def _fail(self, number: int, crash: Callable[[int], tuple[Records, Hashes]]) -> tuple[Records, Hashes]:
+        self._out(number)
+        lost, hashes = crash(number)
+        if self._with_host:
+            self._parking.hosts.want(number, True, self._counted_to)
+        self.as_released(lost)
+        joules, tokens = float((lost["prefill_j"] + lost["decode_j"]).sum()), int(produced(lost).sum())
+        self._lost[number] += joules, tokens
+        tally = self.tally
+        tally.failures += 1
+        tally.interrupted += int(np.count_nonzero(~np.isnan(lost["scheduled_at"])))
+        tally.lost_j += joules
+        tally.lost_tokens += tokens
+        return begun_anew(lost), hashes
+
+    def _drain(self, number: int, at: float) -> None:
+        if number not in self._parking.down:
+            self._out(number)
+            self.tally.drained += 1
+            self._parking.order(number, at, self._replicas[number].states["off"])
+
+    def _out(self, number: int) -> None:
+        if number not in self._parking.down and number in self._parking.away:
+            self._resting.add(number)
+        self._parking.down.add(number)
+
+    def _stand_in(self) -> list[int]:
+        """Replicas to be woken, because others that were to serve are out and these only sleep on order."""
+        parking, chosen = self._parking, []
+        spare = sorted(parking.asleep - parking.down)
+        missing = sorted(parking.down - parking.asleep)
+        for number, instead_of in zip(spare, missing, strict=False):
+            parking.asleep.discard(number)
+            parking.asleep.add(instead_of)
+            chosen.append(number)
+        return chosen
+
+    def _to_send(self, at: float, lost: Records, hashes: Hashes) -> tuple[Records, Hashes]:
+        """Those at the door and those that were lost, in order of release, as if released at a time."""
+        requests, together = joined([self.door, lost]), [*self._door_hashes, *hashes]
+        self.door, self._door_hashes = np.zeros(0, REQUEST), []
+        order = np.lexsort((requests["request_id"], requests["released_at"]))
+        requests = requests[order]
+        released_at = requests["released_at"].tolist()
+        requests["released_at"] = at
+        for key, first_at in zip(_keys(requests), released_at, strict=True):
+            self._released.setdefault(key, []).append(first_at)
+        return requests, [together[k] for k in order.tolist()]
+
+    def hold(self, requests: Records, hashes: Hashes) -> None:
+        """Have requests wait at the door."""
+        self.as_released(requests)
+        self.door = joined([self.door, requests])
+        self._door_hashes += hashes
+
+    def as_released(self, requests: Records, forget: bool = True) -> None:
+        """Say of requests that were sent again when they were first released, in place.
+
+        A replica knows when they came to it; what their senders waited for counts from before.
+        """
+        if not self._released or not len(requests):
+            return
+        again = np.unique([at for _, _, at in self._released])
+        rows = np.flatnonzero(np.isin(requests["released_at"], again))
+        for row, key in zip(rows.tolist(), _keys(requests[rows]), strict=True):
+            if key not in self._released:
+                continue
+            requests["released_at"][row] = self._released[key][0]
+            if forget:
+                self._released[key].pop(0)
+                if not self._released[key]:
+                    del self._released[key]
+
+    def lost(self, until: float) -> NDArray[np.float64]:
+        """What failures undid of each replica's work since the last call: J, output tokens; shape (replicas, 2)."""
+        self._count(until)
+        lost, self._lost = self._lost, np.zeros_like(self._lost)
+        return lost
+
+    def _count(self, until: float) -> None:
+        """Count the time that replicas are out, up to a time, s."""
+        self.tally.out_s += len(self._parking.down) * (until - self._counted_to)
+        self._counted_to = until
+
+
+def _keys(requests: Records) -> list[tuple[int, int, float]]:
+    columns = (requests[name].tolist() for name in ("request_id", "tenant", "released_at"))
+    return list(zip(*columns, strict=True))
+
+
+def failures_for(
+    options: Reliability, replicas: Sequence[Replica], parking: Parking, router_name: str, seed: int
+) -> Failures | None:
+    """What fails in a cluster; None if nothing can.
+
+    Parameters
+    ----------
+    options
+        What a user says of it.
+    replicas, parking
+        Of the cluster.
+    router_name
+        Of its router.
+    seed
+        Of what fails by chance, and of where those go that are sent again.
+
+    Raises
+    ------
+    InputError
+        If the file of outages is wrong, nothing is known of what a replica's GPUs draw when they are out, or failures
+        come sooner than a replica can load its model.
+    """
+    if not options.any:
+        return None
+    if router_name == "cache_aware":
+        raise InputError("--router cache_aware: expected another router where replicas fail")
+    for replica in replicas:
+        if "off" not in replica.states:
+            raise InputError(
+                f"--failing, --failures: what {replica.group} draws in the state off is not known"
+            )
+    listed = [] if options.failures is None else read_outages(options.failures, len(replicas))
+    with_host, breakdowns = options.failing == "host", None
+    if options.failing != "none":
+        units: list[tuple[int, ...]] = [(number,) for number in range(len(replicas))]
+        gpus = [replica.gpu_count for replica in replicas]
+        if with_host:
+            hosts = parking.hosts
+            units = [tuple(n for n, of in enumerate(hosts.of) if host in of) for host in range(hosts.count)]
+            gpus = [hosts.gpus_per_host] * hosts.count
+        mtbf_s = [3600.0 * options.mtbf_h(count) for count in gpus]
+        load_s = max(replica.states["off"].leave_s for replica in replicas) + (
+            BOOT.value if with_host else 0.0
+        )
+        if min(mtbf_s) <= load_s:
+            raise InputError(
+                f"--mtbf-hours: {min(mtbf_s) / 3600:.3g} h between failures, expected more than the {load_s:.0f} s in "
+                "which a replica is back"
+            )
+        breakdowns = Breakdowns(units, mtbf_s, 3600.0 * options.repair_h, seed)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_037,)))
+    again = router("least_outstanding" if router_name in BY_CONTENT else router_name, len(replicas), rng)
+    return Failures(Timetable(listed, breakdowns), replicas, parking, again, with_host)
