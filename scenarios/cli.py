@@ -42,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scenarios.screening",
         "Replicas, clocks, chunk budgets from the load curve alone, with the error; no simulation.",
     ),
+    "search": (
+        "scenarios.search",
+        "The best deployment at a rate and latency targets: GPUs, parallelism, replicas, limits; the front.",
+    ),
     "attribution": (
         "scenarios.attribution",
         "What one changed option does to energy and latency; whose joule it is.",

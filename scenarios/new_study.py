@@ -122,18 +122,18 @@ def _option(name: str, field: FieldInfo, default: Any, *, live: bool) -> Iterato
     """Description and value of an option."""
     words = textwrap.wrap(field.description or "", WIDTH - 4, break_on_hyphens=False)
     yield from (f"#   {line}" for line in words)
-    value = _toml(default)
+    value = toml_value(default)
     if value is None:
         value = _stand_in(field)
     yield f"{'' if live else '# '}{name} = {value}"
 
 
-def _toml(value: Any) -> str | None:
+def toml_value(value: Any) -> str | None:
     """A plain value as TOML; None if there is none.
 
     Examples
     --------
-    >>> _toml(("pv", "wind")), _toml(1e-06), _toml({"a": 1.5}), _toml(None)
+    >>> toml_value(("pv", "wind")), toml_value(1e-06), toml_value({"a": 1.5}), toml_value(None)
     ('["pv", "wind"]', '1e-06', '{a = 1.5}', None)
     """
     if isinstance(value, BaseModel):
@@ -142,10 +142,12 @@ def _toml(value: Any) -> str | None:
         return None
     if isinstance(value, dict):
         return (
-            "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items() if item is not None) + "}"
+            "{"
+            + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items() if item is not None)
+            + "}"
         )
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(filter(None, map(_toml, value))) + "]"
+        return "[" + ", ".join(filter(None, map(toml_value, value))) + "]"
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return json.dumps(str(value), ensure_ascii=False)

@@ -57,7 +57,7 @@ def variants(study: Study, vary: Sequence[str], file: Path | None) -> list[Varia
     >>> found[0].study.site.without
     ('pv',)
     """
-    axes = _axes(vary)
+    axes = axes_of(vary)
     entries: list[Changes] = [{}] if file is None else read_studies(file)
     if not axes and file is None:
         raise InputError(
@@ -77,7 +77,19 @@ def variants(study: Study, vary: Sequence[str], file: Path | None) -> list[Varia
     return made
 
 
-def _axes(vary: Sequence[str]) -> dict[str, list[str]]:
+def axes_of(vary: Sequence[str]) -> dict[str, list[str]]:
+    """Options that vary and the values of each, as they were written; see `variants`.
+
+    Raises
+    ------
+    InputError
+        If one is not ``NAME=VALUE,VALUE,...``, or is there twice.
+
+    Examples
+    --------
+    >>> axes_of(["tp=1,2", "policy=none;carbon:quantile=0.2,spread=false"])
+    {'tp': ['1', '2'], 'policy': ['none', 'carbon:quantile=0.2,spread=false']}
+    """
     axes: dict[str, list[str]] = {}
     for text in vary:
         name, equals, values = text.partition("=")
