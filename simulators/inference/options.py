@@ -54,6 +54,13 @@ class Serving(BaseModel):
         description="GPUs of a stage that the experts lie on whole, a divisor of tp x data-parallel; the rest of them "
         "splits each expert  [default: 1; with data-parallel ranks, all of them]",
     )
+    decode_context_parallel: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="GPUs of a rank that share the tokens of a sequence's KV cache where they would keep the same "
+        "heads: as many times the cache, one exchange per layer; with measured kernels or the roofline",
+    )
     expert_imbalance: float | None = Field(
         None,
         ge=1,

@@ -46,7 +46,14 @@ def build_replicas(
         Unknown names, a model that does not fit, a combination without timing data.
     """
     shape, device = model(serving.model), gpu(serving.gpu)
-    layout = layout_of(shape, serving.tp, serving.pp, serving.data_parallel, serving.expert_parallel)
+    layout = layout_of(
+        shape,
+        serving.tp,
+        serving.pp,
+        serving.data_parallel,
+        serving.expert_parallel,
+        serving.decode_context_parallel,
+    )
     if serving.expert_imbalance is not None and not layout.spread:
         raise InputError(
             f"--expert-imbalance {serving.expert_imbalance:g}: no GPU has experts of its own, expected "
@@ -164,7 +171,7 @@ def power_law_of(serving: Serving) -> PowerLaw:
         gpu(serving.gpu), serving.power_law, model(serving.model), serving.precision,
         tp=serving.tp, pp=serving.pp, kv_precision=serving.kv_precision, sampling=serving.sampling,
         framework=serving.framework, version=serving.framework_version, ranks=serving.data_parallel,
-        max_tokens=_most_tokens(serving, serving.batch_cap),
+        context=serving.decode_context_parallel, max_tokens=_most_tokens(serving, serving.batch_cap),
     )  # fmt: skip
 
 
@@ -189,6 +196,7 @@ def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str, folder:
         precision=serving.precision,
         kv_precision=serving.kv_precision,
         ranks=serving.data_parallel,
+        context=serving.decode_context_parallel,
     )
     return held if serving.kv_blocks is None else serving.kv_blocks
 
@@ -240,6 +248,7 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             data_parallel=serving.data_parallel,
             expert_parallel=serving.expert_parallel,
             imbalance=serving.expert_imbalance,
+            context_parallel=serving.decode_context_parallel,
             kv_precision=serving.kv_precision,
             overhead_s=serving.overhead_s,
             framework=serving.framework,

@@ -89,6 +89,11 @@ def test_a_cache_in_8_bit_holds_twice_the_tokens(rule):
         ),
         ({"tp": 1, "data_parallel": 3}, "--expert-parallel 3: expected a divisor of the 128 experts"),
         ({"tp": 8, "expert_imbalance": 1.5}, "--expert-imbalance 1.5: no GPU has experts of its own"),
+        (
+            {"tp": 8, "decode_context_parallel": 4},
+            "--decode-context-parallel 4: expected a divisor of 2, the GPUs that hold the same KV heads",
+        ),
+        ({"model": LLAMA, "tp": 8, "decode_context_parallel": 2}, "expected a divisor of 1"),
         ({"tp": 3}, "tp: 3 does not divide the 64 attention heads"),
     ],
 )
@@ -181,6 +186,29 @@ def test_ranks_on_several_nodes_exchange_as_deepep_does():
     sent_s = 58 * all_to_all_s(sheet, shape, 16, shape.precision, np.array([4.0]))[0]
     waits_s = far.comm_s[64] - sent_s
     assert 0 <= waits_s < 0.2 * far.token_s[64]
+
+
+@pytest.mark.parametrize("kind", ["measured", "roofline"])
+def test_tokens_dealt_out_among_gpus_with_the_same_heads(kind):
+    """Twice the cache, half of it read by each; pays for an exchange where contexts are long."""
+    options = {"kind": kind, "max_tokens": 256, "max_batch": 32, "max_context": 40_000}
+    whole, dealt = tables(**options), tables(context_parallel=2, **options)
+    near, far = (
+        stage_seconds(dealt, [n] * 32, []) / stage_seconds(whole, [n] * 32, []) for n in (100, 40_000)
+    )
+    assert 1 < near < 1.2
+    assert 0.5 < far < 0.9
+    assert dealt.kv_bytes_per_token == whole.kv_bytes_per_token / 2
+    np.testing.assert_array_equal(dealt.token_s, whole.token_s)
+    # a chunk without anything before it has nothing to gather
+    assert stage_seconds(dealt, [], [(200, 0)]) == stage_seconds(whole, [], [(200, 0)])
+    assert stage_seconds(dealt, [], [(200, 20_000)]) > stage_seconds(whole, [], [(200, 20_000)])
+    shape, sheet = model(QWEN), gpu("h100")
+    one, two = (kv_blocks(shape, sheet, 8, 1, context=n) for n in (1, 2))
+    assert two == pytest.approx(2 * one, abs=1)
+    assert amounts(shape, sheet, 8, context=2).kv_per_token == amounts(shape, sheet, 8).kv_per_token / 2
+    with pytest.raises(InputError, match="--decode-context-parallel 2: profiles hold attention of whole"):
+        tables(kind="profile", context_parallel=2, profile_dir="none")
 
 
 def test_what_a_layout_rests_on_is_told():

@@ -24,6 +24,9 @@ class Layout(NamedTuple):
     experts
         GPUs of a stage that the experts lie on whole, E / experts of them on each; the remaining `tp * ranks / experts`
         split every expert.
+    context
+        GPUs of a rank among which the tokens of a sequence's KV cache are dealt out, where its heads would lie on
+        several of them (decode context parallelism).
 
     Examples
     --------
@@ -35,6 +38,7 @@ class Layout(NamedTuple):
     pp: int = 1
     ranks: int = 1
     experts: int = 1
+    context: int = 1
 
     @property
     def gpus(self) -> int:
@@ -52,7 +56,12 @@ ONE = Layout()
 
 
 def layout_of(
-    model: Model, tp: int = 1, pp: int = 1, ranks: int = 1, expert_parallel: int | None = None
+    model: Model,
+    tp: int = 1,
+    pp: int = 1,
+    ranks: int = 1,
+    expert_parallel: int | None = None,
+    context: int = 1,
 ) -> Layout:
     """The layout of a model.
 
@@ -64,6 +73,8 @@ def layout_of(
         Data-parallel ranks.
     expert_parallel
         GPUs the experts are spread over whole; None: with several ranks all of a stage, else 1.
+    context
+        GPUs among which the tokens of a sequence are dealt out; they must hold the same heads.
 
     Raises
     ------
@@ -74,7 +85,7 @@ def layout_of(
     --------
     >>> from simulators.inference.catalogue import model
     >>> layout_of(model("Qwen/Qwen3-235B-A22B"), tp=2, ranks=4)
-    Layout(tp=2, pp=1, ranks=4, experts=8)
+    Layout(tp=2, pp=1, ranks=4, experts=8, context=1)
     """
     check_parallelism(model, tp, pp)
     if ranks > 1 and not model.moe_layers:
@@ -100,4 +111,10 @@ def layout_of(
             f"--expert-parallel {experts}: leaves {split} GPUs to split each expert, which do not divide its width "
             f"{model.moe_ffn}"
         )
-    return Layout(tp, pp, ranks, experts)
+    copies = tp if model.mla else max(1, tp // model.kv_heads)
+    if copies % context:
+        raise InputError(
+            f"--decode-context-parallel {context}: expected a divisor of {copies}, the GPUs that hold the same KV "
+            f"heads of {model.name} with tp {tp}"
+        )
+    return Layout(tp, pp, ranks, experts, context)

@@ -112,6 +112,7 @@ def kv_blocks(
     precision: Precision | None = None,
     kv_precision: Precision = "bf16",
     ranks: int = 1,
+    context: int = 1,
 ) -> int:
     """Blocks of KV cache a replica has.
 
@@ -132,6 +133,8 @@ def kv_blocks(
         Of the weights (default the checkpoint's) and the KV cache.
     ranks
         ``paged`` only: data-parallel ranks that share the experts; each holds a part of them and all other weights.
+    context
+        ``paged`` only: GPUs among which the tokens of a sequence are dealt out.
 
     Raises
     ------
@@ -150,7 +153,7 @@ def kv_blocks(
         blocks = int(max_model_len // block_tokens * slots * pp)
     else:
         weights = weight_bytes_per_gpu(model, tp, pp, precision, experts=model.num_experts / ranks)
-        unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) * block_tokens
+        unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) * block_tokens / context
         blocks = int((usable - weights) // unit) * ranks
     if blocks < 1:
         raise InputError(

@@ -155,6 +155,7 @@ def law_for(
     framework: Framework = "vllm",
     version: str | None = None,
     ranks: int = 1,
+    context: int = 1,
     max_tokens: int = 8192,
 ) -> PowerLaw:
     """The power law of a GPU that serves a model.
@@ -166,7 +167,7 @@ def law_for(
     kind
         ``auto``, ``physics`` or the name of another set of `prices`; ``mfu`` (published), ``constant`` (the limit while
         busy) or ``table:FILE``. See `default_prices` for what ``auto`` chooses.
-    model, precision, tp, pp, kv_precision, sampling, framework, version, ranks
+    model, precision, tp, pp, kv_precision, sampling, framework, version, ranks, context
         What runs on it, and the server it runs in; precision defaults to the checkpoint's, no version is the newest.
     max_tokens
         Largest batch, tokens; larger ones are continued in a straight line.
@@ -193,7 +194,7 @@ def law_for(
     chosen = prices(gpu, kind)
     work = amounts(
         model, gpu, tp, pp, precision, kv_precision, sampling=sampling, framework=framework, version=version,
-        ranks=ranks, max_tokens=max_tokens,
+        ranks=ranks, context=context, max_tokens=max_tokens,
     )  # fmt: skip
     return energy_law(
         loaded_idle_w(gpu), gpu.tdp_w, chosen.coefficients.active, joules(chosen.coefficients, work)

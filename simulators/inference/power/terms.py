@@ -140,6 +140,7 @@ def amounts(
     framework: Framework = "vllm",
     version: str | None = None,
     ranks: int = 1,
+    context: int = 1,
     max_tokens: int = 8192,
 ) -> Amounts:
     """Work of `model` on one of `tp` x `pp` GPUs.
@@ -155,6 +156,8 @@ def amounts(
     ranks
         Data-parallel ranks that share the requests and the experts; each has all other weights. Tokens and sequences
         are then those of all ranks.
+    context
+        GPUs among which the tokens of a sequence's cache are dealt out.
     max_tokens
         Longest entry of the arrays.
 
@@ -178,7 +181,7 @@ def amounts(
     return Amounts(
         weights=float(read[1] - experts[1]),
         experts=experts,
-        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks,
+        kv_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks / context,
         kv_per_sequence=2.0 * state_bytes_per_sequence_per_gpu(model, tp, pp) / ranks,
         flop16_per_token=0.0 if eight else flops,
         flop8_per_token=flops if eight else 0.0,

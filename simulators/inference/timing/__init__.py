@@ -80,6 +80,7 @@ def stage_tables(
     version: str | None = None,
     expert_parallel: int | None = None,
     data_parallel: int = 1,
+    context_parallel: int = 1,
     imbalance: float | None = None,
     overhead_s: float | tuple[float, float] | None = None,
     sampling: Sampling = "greedy",
@@ -105,6 +106,8 @@ def stage_tables(
     expert_parallel, data_parallel
         GPUs the experts are spread over whole; ranks that share the experts and serve a share of the requests each:
         see `catalogue.layout`. Batches are those of all ranks.
+    context_parallel
+        GPUs among which the tokens of a sequence are dealt out: see `context`.
     imbalance
         Load of the busiest GPU with experts over the mean one's, beyond chance: see `imbalance`.
     overhead_s
@@ -133,11 +136,16 @@ def stage_tables(
         expert_parallel=expert_parallel,
         data_parallel=data_parallel,
     )
-    layout = layout_of(model, tp, pp, data_parallel, expert_parallel)
+    layout = layout_of(model, tp, pp, data_parallel, expert_parallel, context_parallel)
     host_s = host_seconds(chosen, framework, version, overhead_s)
     if chosen == "profile":
         from simulators.inference.timing.profile import profile_tables
 
+        if layout.context > 1:
+            raise InputError(
+                f"--decode-context-parallel {layout.context}: profiles hold attention of whole sequences, expected "
+                "--iteration-time measured or roofline"
+            )
         if profile_dir is None:
             raise InputError("iteration time: profile needs a folder, as in profile:DIR")
         return profile_tables(

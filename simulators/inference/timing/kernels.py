@@ -127,7 +127,13 @@ def kernels(
     # B200, B300, GB200: the kernels shared there are built for compute capability 10, not for workstation boards (12)
     blackwell = "fp4" in gpu.peak_flops and gpu.link_bandwidth >= 4e11
     return _compiled(
-        key, gpu.aiconfigurator_system, layout._replace(pp=1), chosen, kv_precision, framework, blackwell
+        key,
+        gpu.aiconfigurator_system,
+        layout._replace(pp=1, context=1),
+        chosen,
+        kv_precision,
+        framework,
+        blackwell,
     )
 
 

@@ -10,6 +10,7 @@ from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.layout import ONE, Layout
 from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
 from simulators.inference.timing.collectives import collective_seconds
+from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.engine import Framework, quiet
 from simulators.inference.timing.imbalance import as_measured, busiest
 from simulators.inference.timing.kernels import Kernels, kernels
@@ -186,7 +187,19 @@ def measured_tables(
         decode_rows = np.array(
             [[measured.decode_attention(int(b), int(k)) for k in contexts] for b in batches]
         )
+        if layout.context > 1:
+            # all heads of the group on an n-th of the tokens: what grows with them, of so many fewer GPUs
+            fewer = layout._replace(tp=layout.tp // layout.context, experts=1, ranks=1, context=1)
+            group = kernels(model, gpu, fewer, precision, kv_precision, framework)
+            grown = [
+                [group.decode_attention(int(b), -(-int(k) // layout.context)) for k in (0, *contexts)]
+                for b in batches
+            ]
+            more_s = np.maximum(0.0, np.array(grown)[:, 1:] - np.array(grown)[:, :1])
+            sent_s = decode_exchange_s(model, gpu, layout, batches)
+            decode_rows = np.minimum(decode_rows, decode_rows[:, :1] + more_s) + sent_s[:, None]
         prefill_s = np.array([[_prefill_attention(measured, int(c), int(k)) for k in cached] for c in chunks])
+        prefill_s = prefill_s + prompt_exchange_s(model, gpu, layout, kv_precision, cached)[None, :]
         apart_s = _apart(measured, chunks, ranks) / pp
     every = np.arange(max_tokens + 1, dtype=np.float64)
     own, own_batch = (
@@ -200,7 +213,9 @@ def measured_tables(
     decode_s[0] = 0.0
     prefill_s = np.maximum.accumulate(prefill_s, axis=1)
     floor_s = float(prefill_s[0, 0]) / pp
-    work = stage_work(model, gpu, layout.tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks)
+    work = stage_work(
+        model, gpu, layout.tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks, layout.context
+    )
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,

@@ -17,6 +17,7 @@ from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_para
 from simulators.inference.catalogue.layout import ONE, Layout
 from simulators.inference.catalogue.memory import kv_heads_per_gpu, state_bytes_per_sequence_per_gpu
 from simulators.inference.timing.all_to_all import all_to_all_s
+from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.imbalance import busiest
 from simulators.inference.timing.measured import geometric_grid, on_busiest
 from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_ranks
@@ -187,7 +188,8 @@ def roofline_tables(
     state = 2.0 * state_bytes_per_sequence_per_gpu(model, tp, 1)  # read and written
     read = batch[:, None] * (_attention_bytes(model, tp, kv_precision, contexts)[None, :] + state)
     launches = model.attention_layers * DECODE_LAUNCH_S
-    decode_s = (read / (gpu.memory_bandwidth * MEMORY) + launches) / pp
+    decode_s = (read / layout.context / (gpu.memory_bandwidth * MEMORY) + launches) / pp
+    decode_s = decode_s + decode_exchange_s(model, gpu, layout, batch)[:, None] / pp
     chunks = geometric_grid(max_tokens, 1.19)
     cached = np.concatenate(([0.0], geometric_grid(max_context, 1.35, first=64)))
     flops = flops_per_pair(model, tp, pp) * _pairs(model, chunks[:, None], cached[None, :])
@@ -198,12 +200,13 @@ def roofline_tables(
     )
     floor_s = model.attention_layers * PREFILL_LAUNCH_S / pp
     prefill_s = floor_s + np.maximum(compute, memory / pp)
+    prefill_s = prefill_s + prompt_exchange_s(model, gpu, layout, kv_precision, cached)[None, :] / pp
     if ranks > 1:
         alone, even = (_per_token(model, gpu, tp, chosen, n, 0.0) / pp for n in (chunks, chunks / ranks))
         prefill_s = with_ranks(prefill_s, alone - even, ranks)
     token_s[0] = comm_s[0] = 0.0
     decode_s[0] = 0.0
-    work = stage_work(model, gpu, tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks)
+    work = stage_work(model, gpu, tp, pp, chosen, max_tokens, kv_precision, peak_flops, ranks, layout.context)
     return StageTables(
         mode=INTERPOLATE,
         token_s=token_s,

@@ -85,6 +85,7 @@ def stage_work(
     kv_precision: Precision = "bf16",
     peak_flops: float | None = None,
     ranks: int = 1,
+    context: int = 1,
 ) -> StageWork:
     """Work per token and pair, traffic and peaks of one GPU of one stage.
 
@@ -98,12 +99,14 @@ def stage_work(
         Denominator of MFU instead of the data sheet's, FLOP/s. Vidur counts a TFLOP as 2^40: 312 * 2**40 for an A100.
     ranks
         Data-parallel ranks that share the requests and the experts; each has all other weights.
+    context
+        GPUs among which the tokens of a sequence are dealt out.
     """
     return StageWork(
         flops_per_token=2.0 * parameters_per_gpu(model, tp, pp) / ranks,
         flops_per_pair=flops_per_pair(model, tp, pp) / ranks,
         weight_bytes=weight_traffic(model, tp, pp, precision, max_tokens, ranks),
-        kv_bytes_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks,
+        kv_bytes_per_token=kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) / ranks / context,
         peak_flops=peak_flops or gpu.peak(precision),
         peak_bytes=gpu.memory_bandwidth,
     )
