@@ -151,7 +151,7 @@ class OneByOne:
         replicas, away, asleep = self._replicas, self._parking.away, self._parking.asleep
         count = len(replicas)
         for n in range(len(self._known.counters)):
-            if replicas[n].standby.state is not None:
+            if replicas[n].standby.state is not None and self._known.counters[n].blocks > 0:
                 unlearn(self._known, n)
         does = [
             (ASLEEP if n in asleep else AWAY) if n in away else LOADS if n in loading else SERVES
