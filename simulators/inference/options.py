@@ -112,9 +112,9 @@ class Serving(BaseModel):
     )
     prefix_cache: Literal["off", "on", "unlimited"] = Field(
         "off",
-        description="reuse of what earlier requests left in the KV cache (vllm_v1; requests with hash_ids, as "
-        "Mooncake's): on as vLLM does it, the least recently used overwritten; unlimited: nothing known is ever "
-        "overwritten, a bound",
+        description="reuse of what earlier requests left in the KV cache (vllm_v1; requests of --session-turns or a "
+        "trace with hash_ids, as Mooncake's): on as vLLM does it, the least recently used overwritten; unlimited: "
+        "nothing known is ever overwritten, a bound",
     )
     hash_tokens: int = Field(
         512,

@@ -303,7 +303,7 @@ class Replica:
         """Empty the buffers that the loop found full; an unlimited prefix cache gets more blocks if it lacks some."""
         self.collect()
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
-            self.state = enlarged(self.state, 2 * int(self.counter("blocks")))
+            self.state = enlarged(self.state, 4 * int(self.counter("blocks")))
 
     def lose_memory(self) -> None:
         """Forget the prefixes, of a replica without requests whose model leaves its GPUs; not those of the bound."""

@@ -20,8 +20,6 @@ from simulators.traffic.stream import Merged, Repeated, SyntheticWorkload
 from simulators.traffic.traces import open_trace, read_rates, trace_files
 
 DEFAULT_DEFER_WINDOW_S = 3600.0
-HASH_TOKENS = 512
-"""Tokens of a hash where nobody says otherwise: Mooncake's."""
 COMMON_SEED = 1_000_003
 """Added to the seed for what all of several clusters see together."""
 
@@ -78,7 +76,8 @@ def workload_from_options(
     sessions
         Requests are turns of conversations; what `sessions.Sessions` is made from. Rate and lengths are of turns.
     hash_tokens
-        Tokens that one of a request's hashes stands for where somebody will look at them; of a trace they are checked.
+        Tokens that one of a request's hashes stands for; None: nobody will look at them. Otherwise those of
+        conversations are made and those of a trace are checked.
 
     Raises
     ------
@@ -135,9 +134,7 @@ def workload_from_options(
     arrivals, shape_lengths = _arrivals(rate_per_s, cv, diurnal, start_of_day_s, turns)
     law = _law(lengths, shape_lengths)
     if each is not None:
-        return session_workload(
-            each, arrivals, law, seed, hash_tokens or HASH_TOKENS, num_requests=num_requests, **common
-        )
+        return session_workload(each, arrivals, law, seed, hash_tokens, num_requests=num_requests, **common)
     return SyntheticWorkload(arrivals, law, seed, num_requests=num_requests, **common)
 
 

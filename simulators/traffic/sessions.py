@@ -131,7 +131,7 @@ def session_requests(
     arrivals: Modelled,
     lengths: Lengths,
     seed: np.random.SeedSequence,
-    hash_tokens: int,
+    hash_tokens: int | None,
     tenant: int = 0,
 ) -> Iterator[RequestBlock]:
     """Turns of sessions in order of arrival, block by block; only what sessions under way will still ask is kept.
@@ -147,7 +147,7 @@ def session_requests(
     seed
         Arrivals, lengths and the rest draw from children of it.
     hash_tokens
-        Tokens that a hash stands for.
+        Tokens that a hash stands for; None: none are made.
     tenant
         Index written into every request.
 
@@ -161,7 +161,7 @@ def session_requests(
     >>> sorted(set(block.prefill_tokens.tolist()))[:3]  # one turn, two, three
     [1124, 1284, 1444]
     """
-    if hash_tokens < 1:
+    if hash_tokens is not None and hash_tokens < 1:
         raise InputError(f"sessions: a hash of {hash_tokens} tokens, expected at least 1")
     arrival_seed, length_seed, own_seed = seed.spawn(3)
     rng = np.random.default_rng(own_seed)
@@ -182,7 +182,7 @@ def session_workload(
     arrivals: Modelled,
     lengths: Lengths,
     seed: int,
-    hash_tokens: int,
+    hash_tokens: int | None,
     num_requests: int | None = None,
     horizon_s: float | None = None,
     deferrable_share: float = 0.0,
@@ -229,15 +229,17 @@ class _Maker:
         lengths: Lengths,
         length_rng: np.random.Generator,
         rng: np.random.Generator,
-        hash_tokens: int,
+        hash_tokens: int | None,
         tenant: int,
     ) -> None:
         self._law, self._lengths = sessions, lengths
         self._length_rng, self._rng = length_rng, rng
-        self._hash_tokens, self._tenant = hash_tokens, tenant
+        # without hashes one would stand for all
+        self._hash_tokens, self._tenant = hash_tokens or 2 * LONGEST_CONTEXT, tenant
+        self._hashed = hash_tokens is not None
         self._gaps = gap_law(sessions.gap_cv)
         self._prompts = sessions.system_prompts(rng)
-        hashes = self._prompts // hash_tokens
+        hashes = self._prompts // self._hash_tokens
         if hashes.sum() > FIRST_HASH:
             raise InputError(
                 f"sessions: {hashes.sum()} hashes of system prompts, expected at most {FIRST_HASH}: fewer, shorter "
@@ -321,13 +323,6 @@ class _Maker:
 
     def _block(self, turns: Turns) -> RequestBlock:
         number = len(turns)
-        count = self._hashes(turns)
-        of = np.repeat(np.arange(number), count)
-        place = np.arange(len(of)) - (np.cumsum(count) - count)[of]
-        shared = turns["shared"][of]
-        hashes = np.where(
-            place < shared, turns["shared_from"][of] + place, turns["own_from"][of] + place - shared
-        )
         return RequestBlock(
             turns["at"].copy(),
             turns["prompt"].copy(),
@@ -335,6 +330,17 @@ class _Maker:
             np.zeros(number, np.bool_),
             np.full(number, np.inf),
             np.full(number, self._tenant, np.int32),
-            hash_ids=ragged(np.split(hashes, np.cumsum(count)[:-1])),
+            hash_ids=self._hash_ids(turns) if self._hashed else None,
             session=turns["session"].copy(),
         )
+
+    def _hash_ids(self, turns: Turns) -> NDArray[np.object_]:
+        number = len(turns)
+        count = self._hashes(turns)
+        of = np.repeat(np.arange(number), count)
+        place = np.arange(len(of)) - (np.cumsum(count) - count)[of]
+        shared = turns["shared"][of]
+        hashes = np.where(
+            place < shared, turns["shared_from"][of] + place, turns["own_from"][of] + place - shared
+        )
+        return ragged(np.split(hashes, np.cumsum(count)[:-1]))

@@ -20,6 +20,8 @@ from simulators.inference.serving import Serving, build_replicas
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace
 
+STEP_S = 60.0
+"""Requests are handed over so many seconds at a time, as a run does."""
 CAPACITIES = (1000, 3000, 10_000, 30_000, 100_000, 400_000)
 
 
@@ -36,9 +38,16 @@ def served(block: RequestBlock, mode: str, blocks: int, block_tokens: int = 512)
     replica = Replica(limits, made.tables, made.law, gpus=8)
     rows = records_of(block)
     hashes = hashes_of(block, rows, 512)
+    bins = np.zeros((1, 5))
+    edges = np.searchsorted(
+        rows["released_at"], np.arange(0.0, block.arrived_at[-1] + STEP_S, STEP_S)
+    ).tolist()
     started = time.process_time()
-    replica.enqueue(rows, 0, len(rows), hashes)
-    replica.advance(1e6, np.zeros((1, 5)), 0.0, 1e6)
+    for step, (first, last) in enumerate(zip(edges, [*edges[1:], len(rows)], strict=True)):
+        replica.enqueue(rows, first, last, hashes)
+        replica.advance((step + 1) * STEP_S, bins, 0.0, 1e6)
+        replica.take_finished()
+    replica.advance(1e6, bins, 0.0, 1e6)
     return replica, time.process_time() - started
 
 
@@ -50,11 +59,14 @@ def main() -> None:
     for mode in ("on", "unlimited"):  # compiles
         served(block[:300], mode, 300)
     print(f"{'cache':>10} {'blocks':>8} {'hit':>7} {'evictions':>10} {'kWh':>8} {'requests per CPU s':>20}")
+    served(block, "off", 3000)  # memory that was never used is slow to come by
     for mode, blocks, tokens in [
         ("off", 3000, 512),
         *(("on", blocks, 512) for blocks in CAPACITIES),
         ("unlimited", 3000, 512),
+        ("off", 96_000, 16),
         ("on", 96_000, 16),
+        ("on", 3_200_000, 16),
         ("unlimited", 96_000, 16),
     ]:
         replica, took_s = served(block, mode, blocks, tokens)

@@ -179,3 +179,10 @@ def test_a_study_says_what_it_took_conversations_to_be_like() -> None:
     plain = TrafficOptions(session_turns=2.5).workload(0.0, 60.0, 1, hash_tokens=16)
     assert plain["sessions"]["turns"] == 2.5
     assert plain["hash_tokens"] == 16
+
+
+def test_where_nobody_looks_no_hashes_are_made(hours: RequestBlock) -> None:
+    bare = taken(600.0, hash_tokens=None)
+    assert bare.hash_ids is None
+    for name in ("arrived_at", "prefill_tokens", "session"):
+        np.testing.assert_array_equal(getattr(bare, name), getattr(hours, name)[: len(bare)])

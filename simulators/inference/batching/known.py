@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.prefix import find, forget, line_up, remember, take_out
-from simulators.inference.batching.state import COLUMNS, COUNTERS, KEY, NO_KEY, RecordArray, empty_cache
+from simulators.inference.batching.state import (
+    COLUMNS,
+    COUNTERS,
+    KEY,
+    NO_KEY,
+    RecordArray,
+    buckets_for,
+    empty_cache,
+)
 from simulators.inference.compiled import compiled
 
 LEAST_SHARE = 0.3
@@ -34,12 +42,15 @@ class Known(NamedTuple):
     ----------
     hashes
         For each replica columns as those of a prefix cache's blocks; shape (replicas, hashes, columns).
+    buckets
+        The first hash of every bucket, as those of a prefix cache; shape (replicas, buckets).
     counters
         `reuse_first`, `reuse_last`: which hash is forgotten next, which last; `blocks`: how many are known;
         shape (replicas,).
     """
 
     hashes: NDArray[np.int64]
+    buckets: NDArray[np.int64]
     counters: RecordArray
 
 
@@ -51,29 +62,30 @@ def nothing_known(replicas: int) -> Known:
     >>> nothing_known(2).hashes.shape
     (2, 32768, 6)
     """
-    if replicas == 0:
-        return Known(np.zeros((0, 0, COLUMNS), np.int64), np.zeros(0, COUNTERS).view(np.recarray))
-    each = max(LEAST_HASHES, min(MOST_HASHES, HASHES_OF_ALL // replicas))
+    each = max(LEAST_HASHES, min(MOST_HASHES, HASHES_OF_ALL // max(1, replicas)))
     counters = np.zeros(replicas, COUNTERS).view(np.recarray)
-    counters["reuse_last"] = each - 1
-    counters["reusable"] = each
-    return Known(np.tile(empty_cache(each), (replicas, 1, 1)), counters)
+    hashes = np.zeros((replicas, each, COLUMNS), np.int64)
+    known = Known(hashes, np.zeros((replicas, buckets_for(each)), np.int64), counters)
+    for number in range(replicas):
+        unlearn(known, number)
+    return known
 
 
 def unlearn(known: Known, number: int) -> None:
     """Forget what a replica was sent: its memory was given up."""
-    counters = known.counters[number]
-    if counters.blocks > 0:
-        each = known.hashes.shape[1]
-        known.hashes[number] = empty_cache(each)
-        counters.reuse_first, counters.reuse_last, counters.blocks = 0, each - 1, 0
+    c, each = known.counters[number], known.hashes.shape[1]
+    cache = empty_cache(each)
+    known.hashes[number] = cache[: COLUMNS * each].reshape(each, COLUMNS)
+    known.buckets[number] = cache[COLUMNS * each :]
+    c.reuse_first, c.reuse_last, c.reusable, c.blocks = 0, each - 1, each, 0
 
 
 @compiled
-def prefix_of(cache: NDArray[np.int64], hashes: NDArray[np.int64], first: int, count: int) -> int:
-    """How many of a request's hashes are known, from the first one on."""
+def prefix_of(known: Known, number: int, hashes: NDArray[np.int64], first: int, count: int) -> int:
+    """How many of a request's hashes a replica was sent, from the first one on."""
+    cache, buckets = known.hashes[number], known.buckets[number]
     for k in range(count):
-        if find(cache, hashes[first + k]) < 0:
+        if find(cache, buckets, hashes[first + k]) < 0:
             return k
     return count
 
@@ -82,16 +94,16 @@ def prefix_of(cache: NDArray[np.int64], hashes: NDArray[np.int64], first: int, c
 def learn(known: Known, number: int, hashes: NDArray[np.int64], first: int, count: int) -> None:
     """A request is sent to a replica: its hashes are the last to be forgotten, the first of them the very last."""
     cache, counters = known.hashes[number], known.counters[number : number + 1]
-    c = counters[0]
+    c, buckets = counters[0], known.buckets[number]
     for k in range(min(count, len(cache)) - 1, -1, -1):
         key = hashes[first + k]
-        row = find(cache, key)
+        row = find(cache, buckets, key)
         if row < 0:
             row = c.reuse_first
             if cache[row, KEY] != NO_KEY:
-                forget(cache, row)
+                forget(cache, buckets, row)
                 c.blocks -= 1
-            remember(cache, row, key)
+            remember(cache, buckets, row, key)
             c.blocks += 1
         take_out(counters, cache, row)
         line_up(counters, cache, row)
@@ -122,7 +134,7 @@ def choose_by_prefix(
     for n in range(len(wanted)):
         if not wanted[n]:
             continue
-        length = prefix_of(known.hashes[n], hashes, first, count)
+        length = prefix_of(known, n, hashes, first, count)
         if length > longest or (length == longest and outstanding[n] < outstanding[best]):
             best, longest = n, length
         more = 1 if emptiest < 0 else known.counters[emptiest].blocks - known.counters[n].blocks

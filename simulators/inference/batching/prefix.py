@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from simulators.inference.batching.state import (
     AFTER,
     BEFORE,
-    BUCKET,
     CHAINED,
     COLUMNS,
     KEY,
@@ -29,12 +28,16 @@ from simulators.inference.batching.state import (
     Limits,
     RecordArray,
     State,
+    buckets_for,
+    cache_size,
     empty_cache,
 )
 from simulators.inference.compiled import compiled
 
 Cache = NDArray[np.int64]
 """The columns `KEY`... of every block; shape (blocks, columns)."""
+Buckets = NDArray[np.int64]
+"""The first block of every bucket; shape (`buckets_for` blocks,)."""
 
 
 @compiled
@@ -45,6 +48,14 @@ def cache_of(state: State) -> Cache:
 
 
 @compiled
+def buckets_of(state: State) -> Buckets:
+    """The buckets by which blocks are found, behind the blocks."""
+    blocks = state.counters[0].blocks
+    first = len(state.ready) + COLUMNS * blocks
+    return state.spare[first : first + buckets_for(blocks)]
+
+
+@compiled
 def known_by(state: State, slot: int) -> tuple[int, int, int]:
     """What the keys of a request are made of: where its hashes stand, how many tokens they cover, its number."""
     r = state.requests[slot]
@@ -52,11 +63,21 @@ def known_by(state: State, slot: int) -> tuple[int, int, int]:
 
 
 @compiled
+def of_one_hash(of: tuple[int, int, int], limits: Limits, number: int, end: int) -> int:
+    """Up to which block, before `end`, those from `number` on are of one hash, or all of none; a division for many."""
+    covered = of[1] // limits.block_tokens
+    if number >= covered:
+        return end
+    each = limits.hash_tokens // limits.block_tokens
+    return int(min(end, covered, (number // each + 1) * each))
+
+
+@compiled
 def key_of(spare: NDArray[np.int64], of: tuple[int, int, int], limits: Limits, number: int) -> int:
     """What block `number` of a request (`known_by`) is known by, once it is full.
 
     From the request's hashes as far as they go; the blocks behind are known to the request alone, which finds them
-    again after an eviction.
+    again after an eviction. Keys of blocks of one hash follow one another, and so do those of none, downwards.
     """
     table_at, hashed_tokens, serial = of
     if (number + 1) * limits.block_tokens <= hashed_tokens:
@@ -73,22 +94,23 @@ def table_of(state: State, limits: Limits, slot: int) -> int:
 
 
 @compiled
-def find(cache: Cache, key: int) -> int:
+def find(cache: Cache, buckets: Buckets, key: int) -> int:
     """The block that has been known by a key for longest; -1 if none is."""
-    block = cache[key % len(cache), BUCKET]
+    block = buckets[key & (len(buckets) - 1)]
     while block >= 0 and cache[block, KEY] != key:
         block = cache[block, CHAINED]
     return int(block)
 
 
 @compiled
-def remember(cache: Cache, block: int, key: int) -> None:
+def remember(cache: Cache, buckets: Buckets, block: int, key: int) -> None:
     """Make a block known by a key, after those that are already."""
     cache[block, KEY] = key
     cache[block, CHAINED] = -1
-    last = cache[key % len(cache), BUCKET]
+    bucket = key & (len(buckets) - 1)
+    last = buckets[bucket]
     if last < 0:
-        cache[key % len(cache), BUCKET] = block
+        buckets[bucket] = block
         return
     while cache[last, CHAINED] >= 0:
         last = cache[last, CHAINED]
@@ -96,12 +118,12 @@ def remember(cache: Cache, block: int, key: int) -> None:
 
 
 @compiled
-def forget(cache: Cache, block: int) -> None:
+def forget(cache: Cache, buckets: Buckets, block: int) -> None:
     """Make a block unknown: it is to be overwritten."""
-    bucket = cache[block, KEY] % len(cache)
-    at = cache[bucket, BUCKET]
+    bucket = cache[block, KEY] & (len(buckets) - 1)
+    at = buckets[bucket]
     if at == block:
-        cache[bucket, BUCKET] = cache[block, CHAINED]
+        buckets[bucket] = cache[block, CHAINED]
     else:
         while cache[at, CHAINED] != block:
             at = cache[at, CHAINED]
@@ -142,34 +164,43 @@ def take_out(counters: RecordArray, cache: Cache, block: int) -> None:
 
 @compiled
 def matched(state: State, limits: Limits, slot: int) -> tuple[int, int]:
-    """Blocks at the start of a waiting request that are known, and how many of them somebody holds."""
-    cache, of = cache_of(state), known_by(state, slot)
+    """Blocks at the start of a waiting request that are known, and how many of them somebody holds.
+
+    They are put down in the request's table, for `share`.
+    """
+    cache, of, table = cache_of(state), known_by(state, slot), table_of(state, limits, slot)
+    buckets = buckets_of(state)
+    end = (state.requests[slot].target - 1) // limits.block_tokens
     known, held = 0, 0
-    for number in range((state.requests[slot].target - 1) // limits.block_tokens):
-        block = find(cache, key_of(state.spare, of, limits, number))
-        if block < 0:
-            break
-        known += 1
-        if cache[block, REFS] > 0:
-            held += 1
+    while known < end:
+        upto = of_one_hash(of, limits, known, end)
+        key = key_of(state.spare, of, limits, known)
+        step = 1 if key >= 0 else -1
+        for number in range(known, upto):
+            block = find(cache, buckets, key)
+            if block < 0:
+                return known, held
+            state.spare[table + number] = block
+            if cache[block, REFS] > 0:
+                held += 1
+            key += step
+            known += 1
     return known, held
 
 
 @compiled
 def share(state: State, limits: Limits, slot: int, known: int) -> None:
-    """Give a request the first `known` blocks of its prompt, which are known; count them when it first comes."""
+    """Give a request the first `known` blocks of its prompt (`matched`); count them when it first comes."""
     c = state.counters[0]
-    of = known_by(state, slot)
     r = state.requests[slot]
     cache, table = cache_of(state), table_of(state, limits, slot)
     for number in range(known):
-        block = find(cache, key_of(state.spare, of, limits, number))
+        block = state.spare[table + number]
         if cache[block, REFS] == 0:
             if limits.cache != UNLIMITED:
                 take_out(state.counters, cache, block)
             c.free_blocks -= 1
         cache[block, REFS] += 1
-        state.spare[table + number] = block
     r.blocks = known
     r.hit_tokens = known * limits.block_tokens
     r.processed = r.hit_tokens
@@ -184,28 +215,47 @@ def share(state: State, limits: Limits, slot: int, known: int) -> None:
 @compiled
 def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
     """Give a request so many blocks more, those that have waited longest for reuse."""
+    if blocks == 0:
+        return
     c = state.counters[0]
     r = state.requests[slot]
-    cache, table = cache_of(state), table_of(state, limits, slot)
-    for _ in range(blocks):
-        block = c.reuse_first
-        take_out(state.counters, cache, block)
+    cache, at = cache_of(state), table_of(state, limits, slot) + r.blocks
+    buckets = buckets_of(state)
+    block, overwritten = c.reuse_first, 0
+    for number in range(at, at + blocks):
         if cache[block, KEY] != NO_KEY:
-            forget(cache, block)
-            c.overwritten += 1
+            forget(cache, buckets, block)
+            overwritten += 1
         cache[block, REFS] = 1
-        state.spare[table + r.blocks] = block
-        r.blocks += 1
+        state.spare[number] = block
+        block = cache[block, AFTER]
+    c.reuse_first = block
+    if block >= 0:
+        cache[block, BEFORE] = -1
+    else:
+        c.reuse_last = -1
+    c.overwritten += overwritten
+    c.reusable -= blocks
     c.free_blocks -= blocks
+    r.blocks += blocks
 
 
 @compiled
 def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> None:
     """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens."""
-    cache, table = cache_of(state), table_of(state, limits, slot)
-    of = known_by(state, slot)
-    for number in range(before // limits.block_tokens, after // limits.block_tokens):
-        remember(cache, state.spare[table + number], key_of(state.spare, of, limits, number))
+    number, end = before // limits.block_tokens, after // limits.block_tokens
+    if number == end:
+        return
+    cache, table, of = cache_of(state), table_of(state, limits, slot), known_by(state, slot)
+    buckets = buckets_of(state)
+    while number < end:
+        upto = of_one_hash(of, limits, number, end)
+        key = key_of(state.spare, of, limits, number)
+        step = 1 if key >= 0 else -1
+        for at in range(table + number, table + upto):
+            remember(cache, buckets, state.spare[at], key)
+            key += step
+        number = upto
 
 
 @compiled
@@ -214,52 +264,77 @@ def give_back(state: State, limits: Limits, slot: int, ended: bool) -> None:
     c = state.counters[0]
     r = state.requests[slot]
     cache, table = cache_of(state), table_of(state, limits, slot)
-    for number in range(r.blocks - 1, -1, -1):
-        block = state.spare[table + number]
+    buckets = buckets_of(state)
+    last, freed, waiting = c.reuse_last, 0, 0
+    for at in range(table + r.blocks - 1, table - 1, -1):
+        block = state.spare[at]
         cache[block, REFS] -= 1
         if cache[block, REFS] > 0:
             continue
-        c.free_blocks += 1
+        freed += 1
         if limits.cache == UNLIMITED:
             if ended and cache[block, KEY] < 0:  # nobody will ask for it again
-                forget(cache, block)
+                forget(cache, buckets, block)
             if cache[block, KEY] != NO_KEY:
                 continue
-        line_up(state.counters, cache, block)
+        # behind all others that may be reused
+        cache[block, BEFORE] = last
+        cache[block, AFTER] = -1
+        if last >= 0:
+            cache[last, AFTER] = block
+        else:
+            c.reuse_first = block
+        last = block
+        waiting += 1
+    c.reuse_last = last
+    c.reusable += waiting
+    c.free_blocks += freed
     r.blocks = 0
 
 
 @compiled
-def move(old: Cache, state: State) -> None:
+def move(old: Cache, old_buckets: Buckets, state: State) -> None:
     """Fill a state's larger cache with what a smaller one held; blocks keep their numbers, equal keys their order."""
-    cache = cache_of(state)
-    cache[: len(old), REFS : AFTER + 1] = old[:, REFS : AFTER + 1]
-    for bucket in range(len(old)):
-        block = old[bucket, BUCKET]
+    cache, buckets = cache_of(state), buckets_of(state)
+    buckets[:] = -1
+    cache[: len(old)] = old
+    for bucket in range(len(old_buckets)):
+        block = old_buckets[bucket]
         while block >= 0:
-            remember(cache, block, old[block, KEY])
+            remember(cache, buckets, block, old[block, KEY])
             block = old[block, CHAINED]
+    c = state.counters[0]
+    last = c.reuse_last
     for block in range(len(old), len(cache)):
-        line_up(state.counters, cache, block)
+        cache[block, KEY], cache[block, REFS] = NO_KEY, 0
+        cache[block, BEFORE], cache[block, AFTER], cache[block, CHAINED] = last, -1, -1
+        if last >= 0:
+            cache[last, AFTER] = block
+        else:
+            c.reuse_first = block
+        last = block
+    c.reuse_last = last
+    c.reusable += len(cache) - len(old)
 
 
 def forget_all(state: State) -> None:
     """Forget everything: the memory of a replica that holds no request was given up."""
-    c = state.counters[0]
-    cache_of(state)[:] = empty_cache(c.blocks)
+    c, first = state.counters[0], len(state.ready)
+    state.spare[first : first + cache_size(c.blocks)] = empty_cache(c.blocks)
     c.reuse_first, c.reuse_last, c.reusable = 0, c.blocks - 1, c.blocks
 
 
 def enlarged(state: State, blocks: int) -> State:
     """The same replica with so many KV blocks kept one by one (at least as many as before)."""
-    start, old = len(state.ready), cache_of(state)
-    behind = start + old.size
+    start, old, old_buckets = len(state.ready), cache_of(state), buckets_of(state)
     c = state.counters[0]
-    more = (blocks - len(old)) * COLUMNS
+    before, after = cache_size(c.blocks), cache_size(blocks)
     c.blocks = blocks
-    c.table_end += more
-    state.requests["table_at"] += more
-    spare = (state.spare[:start], empty_cache(blocks).ravel(), state.spare[behind:])
-    state = state._replace(spare=np.concatenate(spare))
-    move(old, state)
+    c.table_end += after - before
+    state.requests["table_at"] += after - before
+    spare = np.empty(len(state.spare) + after - before, np.int64)
+    spare[:start] = state.spare[:start]
+    spare[start + after :] = state.spare[start + before :]
+    state = state._replace(spare=spare)
+    move(old, old_buckets, state)
     return state

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.compiled import compiled
+
 REQUEST = np.dtype(
     [
         ("request_id", np.int64),
@@ -49,14 +51,14 @@ REQUEST = np.dtype(
 )
 
 # columns of the KV blocks of a prefix cache: what a block is known by (NO_KEY: not known), how many requests hold it,
-# its neighbours among those that may be reused, the next one in its bucket, and the first block of the bucket of this
-# row's number; -1: none
-KEY, REFS, BEFORE, AFTER, CHAINED, BUCKET = range(6)
-COLUMNS = 6
+# its neighbours among those that may be reused, and the next one in its bucket; -1: none
+KEY, REFS, BEFORE, AFTER, CHAINED = range(5)
+COLUMNS = 5
 
 NO_KEY = np.iinfo(np.int64).max
-PRIVATE = 2**24
-"""Blocks of one request that its private keys tell apart."""
+PRIVATE = 0x19E3779
+"""Blocks of one request that its private keys tell apart; odd and of no pattern, so that those of many requests spread
+over the buckets."""
 OFF, ON, UNLIMITED = range(3)
 """Values of `Limits.cache`."""
 
@@ -161,9 +163,9 @@ RecordArray = Any
 class State(NamedTuple):
     """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots.
 
-    With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, then for each request that is not
-    finished its hashes and the numbers of the blocks it holds. An array of its own, empty in most runs, would cost
-    all of them a tenth of their speed.
+    With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, the first block of every bucket (-1:
+    none), then for each request that is not finished its hashes and the numbers of the blocks it holds. An array of its
+    own, empty in most runs, would cost all of them a tenth of their speed.
     """
 
     requests: RecordArray  # (slots,) REQUEST
@@ -262,13 +264,29 @@ def capacity_for(limits: Limits) -> Capacity:
     return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF)
 
 
+@compiled
+def buckets_for(blocks: int) -> int:
+    """Buckets of so many blocks: a power of two, for want of a division, and twice as many at least, to be alone."""
+    buckets = 1
+    while buckets < 2 * blocks:
+        buckets *= 2
+    return buckets if blocks > 0 else 0
+
+
+@compiled
+def cache_size(blocks: int) -> int:
+    """Numbers that a prefix cache of so many blocks takes in `spare`."""
+    return int(COLUMNS * blocks + buckets_for(blocks))
+
+
 def empty_cache(blocks: int) -> NDArray[np.int64]:
-    """So many KV blocks of which none is known, to be reused in the order of their numbers; shape (blocks, columns)."""
-    cache = np.full((blocks, COLUMNS), -1)
-    cache[:, KEY] = NO_KEY
-    cache[:, REFS] = 0
-    cache[:, BEFORE] = np.arange(-1, blocks - 1)
-    cache[:-1, AFTER] = np.arange(1, blocks)
+    """So many KV blocks of which none is known, to be reused in the order of their numbers; shape (`cache_size`,)."""
+    cache = np.full(cache_size(blocks), -1)
+    columns = cache[: COLUMNS * blocks].reshape(blocks, COLUMNS)
+    columns[:, KEY] = NO_KEY
+    columns[:, REFS] = 0
+    columns[:, BEFORE] = np.arange(-1, blocks - 1)
+    columns[:-1, AFTER] = np.arange(1, blocks)
     return cache
 
 
@@ -298,7 +316,9 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].reuse_first = min(blocks, 1) - 1
     counters[0].reuse_last = blocks - 1
     counters[0].reusable = counters[0].blocks = blocks
-    spare = np.concatenate((np.zeros(batch, np.int64), empty_cache(blocks).ravel()))
+    spare = np.zeros(batch, np.int64)
+    if blocks:
+        spare = np.concatenate((spare, empty_cache(blocks)))
     counters[0].table_end = len(spare)
     return State(
         requests=np.zeros(slots, REQUEST).view(np.recarray),
@@ -360,18 +380,26 @@ def widened(state: State, batch: int) -> State:
 def with_room(state: State, rows: int) -> State:
     """The same replica with room for the tables of requests that take `rows` rows more, at the end of `spare`.
 
-    What finished requests have left is closed up first.
+    What finished requests have left is closed up first; only if that is not enough `spare` becomes longer, and then by
+    as much again as the tables take, so that the cache is seldom copied.
     """
     c = state.counters[0]
-    start = len(state.ready) + COLUMNS * int(c.blocks)
+    start = len(state.ready) + cache_size(int(c.blocks))
     live = np.ones(len(state.requests), bool)
     live[state.free[: c.free_slots]] = False
     table_at = state.requests["table_at"]
     slots = np.flatnonzero(live)
     slots = slots[np.argsort(table_at[slots], kind="stable")]
-    lengths = state.requests["table_rows"][slots]
-    kept = [state.spare[at : at + rows] for at, rows in zip(table_at[slots], lengths, strict=True)]
-    table_at[slots] = start + np.cumsum(lengths) - lengths
-    c.table_end = start + lengths.sum()
-    room = np.zeros(int(c.table_end - start) + 2 * rows, np.int64)
-    return state._replace(spare=np.concatenate((state.spare[:start], *kept, room)))
+    lengths = state.requests["table_rows"][slots].tolist()
+    end = start
+    for before, length in zip(table_at[slots].tolist(), lengths, strict=True):
+        if before != end:
+            state.spare[end : end + length] = state.spare[before : before + length]
+        end += length
+    table_at[slots] = start + np.cumsum(lengths, dtype=np.int64) - lengths
+    c.table_end = end
+    if end + rows <= len(state.spare):
+        return state
+    spare = np.zeros(start + 2 * (end - start + rows), np.int64)
+    spare[:end] = state.spare[:end]
+    return state._replace(spare=spare)
