@@ -67,7 +67,7 @@ def speed(serving: Serving, rate_per_s: float, span_s: float) -> str:
 
 def equal(cases: int) -> str:
     """Hold so many random cases to the plain implementation."""
-    counts = np.zeros(4, int)
+    counts = np.zeros(5, int)
 
     @settings(
         max_examples=cases, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
@@ -77,12 +77,11 @@ def equal(cases: int) -> str:
     def all_of(data: st.DataObject) -> None:
         found = as_the_oracle(**drawn(data))
         waited = (found["decoding_at"] > found["handed_at"]).sum()
-        counts[:] += (1, len(found), found["restarts"].sum(), waited)
+        counts[:] += (1, len(found), found["restarts"].sum(), waited, (found["cached_tokens"] > 0).sum())
 
     all_of()
-    return "{} cases as the plain implementation: {} requests, {} evictions, {} waited for a decode".format(
-        *counts
-    )
+    told = "{} cases as the plain implementation: {} requests, {} evictions, {} waited for a decode, {} found a prefix"
+    return told.format(*counts)
 
 
 def main() -> None:
