@@ -97,6 +97,11 @@ def build_fleet(
     """
     if not groups:
         raise InputError("fleet: no group, expected at least one")
+    for group in groups:
+        if group.prefill_replicas and group.role != "both":
+            raise InputError(
+                f"--prefill-replicas {group.prefill_replicas}: the group has a role, expected replicas"
+            )
     groups = [pool for group in groups for pool in group.pools]
     _check_roles(groups, router_name, reliability)
     names = [group_name(group) for group in groups]
@@ -120,11 +125,12 @@ def build_fleet(
     first = {name: value for name, value in facts[0].items() if name != "group"}
     first |= {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
     cluster: AnyCluster
-    if links:
+    senders = [group for group in groups if group.role == "prefill"]
+    if senders:
         prefill, decode = (
             behind_a_router(of, key, 1.0) for of, key in (("prefill", 1_000_003), ("decode", 1_000_004))
         )
-        cluster = Pools(prefill, decode, links, groups[0].kv_first_token, copies)
+        cluster = Pools(prefill, decode, links, senders[0].kv_first_token, copies)
         first["kv_link"] = _link_facts(links[0])
     else:
         cluster = behind_a_router("both", 1_000_003, copies)

@@ -31,6 +31,10 @@ from simulators.inference.standby import IdleRule
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.tables import StageTables
+from simulators.options import option_name
+
+BETWEEN_POOLS = ("kv_link_gb_s", "kv_link_latency_us", "kv_overlap", "kv_first_token")
+"""Options of what lies between prefill and decode."""
 
 __all__ = ["Serving", "build_cluster", "build_replicas", "group_name", "power_law_of"]
 
@@ -45,6 +49,13 @@ def build_replicas(
     InputError
         Unknown names, a model that does not fit, a combination without timing data.
     """
+    if serving.role == "both":
+        for name in BETWEEN_POOLS:
+            if (value := getattr(serving, name)) != Serving.model_fields[name].default:
+                raise InputError(
+                    f"{option_name(name)} {value}: nothing is between replicas that do both, expected with "
+                    "--prefill-replicas"
+                )
     shape, device = model(serving.model), gpu(serving.gpu)
     layout = layout_of(
         shape,

@@ -84,6 +84,11 @@ class Predictor:
         return self.built[key]
 
     def _build(self, row, run, sheet):
+        tables, blocks = self.tables(row, run, sheet)
+        return Cost(tables), blocks * 16
+
+    def tables(self, row, run, sheet):
+        """Iteration times of a server, and its KV blocks."""
         shape, tp, ranks = model(row.model_path), row.tp_size, row.attention_dp_size
         precision = weight_precision(row)
         host = host_overhead_s(row.backend, run.version) if self.with_overhead else (0.0, 0.0)
@@ -99,7 +104,7 @@ class Predictor:
             shape, sheet, tp, 1, precision=precision, kv_precision=run.kv_precision,
             memory_fraction=run.memory_fraction, ranks=ranks,
         )  # fmt: skip
-        return Cost(tables), blocks * 16
+        return tables, blocks
 
     def __call__(self, row) -> tuple[float, float] | str:
         """TTFT and TPOT in ms, or why there is no prediction."""

@@ -47,10 +47,19 @@ from simulators.inference.timing.work import weight_traffic
 
 COLUMNS = ["backend", "model_path", "system", "mode", "isl", "osl", "silicon_ttft_ms", "silicon_tpot_ms"]
 LAYOUT = ["tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size"]
-OPTIONAL = [*LAYOUT, "batch_size", "precision", "backend_version", "silicon_data_source"]
+POOLS = [f"{pool}_{name}" for pool in ("prefill", "decode") for name in ("num_workers", *LAYOUT)]
+OPTIONAL = [
+    *LAYOUT,
+    *POOLS,
+    "batch_size",
+    "precision",
+    "backend_version",
+    "silicon_data_source",
+]
 GPUS_PER_SERVER = 8
 DRAFT_TWINS, DRAFT_CLIENTS, DRAFT_TPOT, DRAFT_TTFT = 2, 16, 0.8, 0.9
 WAIT_PEAK, WAIT_MEMORY, WAIT_TURNS = 0.3, 0.8, 2.0
+POOL_PEAK = 0.1
 GROUP = ["system", "backend", "family", "precision"]
 START_UP_TTFT, START_UP_MS, DISTURBED_TPOT = 2.0, 1000.0, 1.3
 ODD_SHARE, ODD_ROWS = 0.1, 3
@@ -62,10 +71,11 @@ OTHER_NAMES = {
 }
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Rows of aggregated serving with `clients`, `date`, `number` and whole layouts.
+def read(path: Path, mode: str = "agg") -> pd.DataFrame:
+    """Rows of aggregated (with ``disagg``, disaggregated) serving with `clients`, `date`, `number` and whole layouts.
 
-    Where a row does not say how many clients there were, its batch was kept full.
+    Where an aggregated row does not say how many clients there were, its batch was kept full. A disaggregated one has
+    the largest batch it was started for: Qwen3-32B would read its KV cache faster than the memory allows.
     """
     try:
         rows = pd.read_csv(path)
@@ -77,15 +87,17 @@ def read(path: Path) -> pd.DataFrame:
     for column in OPTIONAL:
         if column not in rows:
             rows[column] = np.nan
-    rows = rows[rows["mode"] == "agg"].reset_index(drop=True)
+    rows = rows[rows["mode"] == mode].reset_index(drop=True)
     source = rows.silicon_data_source.astype("string")
     rows["clients"] = source.str.extract(r"concurrency=(\d+)", expand=False).astype(float)
-    rows["clients"] = rows.clients.fillna(rows.batch_size)
+    if mode == "agg":
+        rows["clients"] = rows.clients.fillna(rows.batch_size)
     rows["date"] = source.str.extract(r"measured=(\d{4}-\d\d-\d\d)", expand=False).fillna("")
     rows["number"] = source.str.extract(r"config_id=(\d+)", expand=False).fillna("")
     rows["precision"] = rows.precision.fillna("bf16")
     rows["backend_version"] = rows.backend_version.astype("string").fillna("")
-    for column in LAYOUT:
+    layouts = [name for name in POOLS if not name.endswith("num_workers")] if mode == "disagg" else LAYOUT
+    for column in layouts:
         rows[column] = pd.to_numeric(rows[column], errors="coerce").fillna(1).clip(lower=1).astype(int)
     rows["model_path"] = rows.model_path.replace(OTHER_NAMES)
     return rows
@@ -134,6 +146,49 @@ def clean(rows: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
     merged = one_per_configuration(rows)
     dropped["repeated measurement"] = len(rows) - len(merged)
     return merged, dropped
+
+
+def clean_disaggregated(rows: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
+    """Of `read(path, "disagg")`, the rows that can be scored, and how many went by which rule.
+
+    The rules are those of aggregated rows as far as pools have the columns. `workers not recorded`: how many replicas
+    each pool had is not said, nor whether a server's GPUs had attention of their own (exports give tp x dp as tp), so
+    that nobody knows how many requests shared one. `draft tokens` are not looked for: the series that draft are among
+    those. A TTFT that no prefill explains is made NaN, for the TPOT is still one: longer than a second and all clients'
+    prompts, one after the other in each replica, at a tenth of the data sheet's dense peak.
+    """
+    dropped: Counter[str] = Counter()
+
+    def keep(rows: pd.DataFrame, wrong: pd.Series, why: str) -> pd.DataFrame:
+        dropped[why] += int(wrong.sum())
+        return rows[~wrong]
+
+    rows = rows.assign(family=rows.model_path.replace(SAME_MODEL))
+    measured = (rows[["silicon_ttft_ms", "silicon_tpot_ms", "clients", "isl", "osl"]] > 0).all(axis=1)
+    rows = keep(rows, ~measured, "no load or nothing measured")
+    told = (rows[["prefill_num_workers", "decode_num_workers"]] > 0).all(axis=1)
+    twice = recorded_twice(rows.assign(gpus=np.where(told, 1, GPUS_PER_SERVER + 1)))
+    rows = keep(rows, twice, "recorded twice")
+    rows = keep(rows, ~told[rows.index], "workers not recorded")
+    floor = each(rows.assign(tp_size=rows.decode_tp_size * rows.decode_attention_dp_size), below_the_floor)
+    rows = keep(rows, floor, "below the memory floor")
+    late = contradicted(rows, "silicon_ttft_ms", [], START_UP_TTFT, START_UP_MS, POOLS)
+    rows = keep(rows, late, "start-up in the mean")
+    waits = each(rows, waits_longer_than_prompts)
+    dropped["waits without a reason (TTFT alone)"] = int(waits.sum())
+    return rows.assign(silicon_ttft_ms=rows.silicon_ttft_ms.mask(waits)), dropped
+
+
+def waits_longer_than_prompts(row: pd.Series) -> bool:
+    """Whether the TTFT is longer than the pool that prefills explains; False where the model is not known."""
+    try:
+        peak = sheet_of(row.system).peak(weight_precision(row))
+        work = 2.0 * model(row.model_path).active_parameters * row.isl
+    except InputError:
+        return False
+    gpus = row.prefill_num_workers * row.prefill_tp_size * row.prefill_attention_dp_size * row.prefill_pp_size
+    limit_s = 1.0 + row.clients * work / (POOL_PEAK * peak * gpus)
+    return bool(row.silicon_ttft_ms * 1e-3 > limit_s)
 
 
 def each(rows: pd.DataFrame, rule: Callable[[pd.Series], bool]) -> pd.Series:
@@ -201,14 +256,21 @@ def waits_without_a_reason(row: pd.Series) -> bool:
     return bool(turns <= WAIT_TURNS and row.silicon_ttft_ms * 1e-3 > limit_s)
 
 
-def contradicted(rows: pd.DataFrame, name: str, within: list[str], factor: float, excess: float) -> pd.Series:
+def contradicted(
+    rows: pd.DataFrame,
+    name: str,
+    within: list[str],
+    factor: float,
+    excess: float,
+    layouts: list[str] = LAYOUT,
+) -> pd.Series:
     """Rows of days that a heavier load on the same layout contradicts (see the module's docstring).
 
     `factor` and `excess` say how much longer than that row's is too long; rows are compared that agree in `within`.
     """
     load = ["isl", "osl", "clients"]
     odd = pd.Series(False, index=rows.index)
-    for _, layout in rows.groupby([*GROUP, *within, *LAYOUT]):
+    for _, layout in rows.groupby([*GROUP, *within, *layouts]):
         loads, value = layout[load].to_numpy(float), layout[name].to_numpy(float)
         no_less = (loads[None, :, :] >= loads[:, None, :]).all(axis=2)
         longer = value[:, None] > np.maximum(factor * value[None, :], value[None, :] + excess)

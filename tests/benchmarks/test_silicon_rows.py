@@ -209,3 +209,38 @@ def test_one_line_per_system_and_quantity_and_its_interval_from_others(tmp_path,
     ]
     assert found[0].median == pytest.approx(0.1)
     assert found[0].coverage == 0.0  # what one maker's rows say is wrong for the other's
+
+
+def apart(workers=(1, 4), ttft=500.0, tpot=10.0, clients=8, number="5", **fields):
+    pools = {
+        "mode": "disagg",
+        "silicon_data_source": DUMP.format(number=number, clients=clients, date="2026-02-01"),
+    }
+    for pool, count in zip(("prefill", "decode"), workers, strict=True):
+        pools |= {f"{pool}_num_workers": count, f"{pool}_tp_size": 8, f"{pool}_attention_dp_size": 1}
+    return line(clients, ttft, tpot) | pools | fields
+
+
+def test_pools_of_which_nobody_says_how_large_they_were_are_not_scored(tmp_path):
+    lines = [
+        apart(),
+        apart(workers=(np.nan, np.nan), number=""),  # the same run in an export, which does not say
+        apart(workers=(np.nan, np.nan), tpot=11.0),
+        apart(silicon_data_source="source_file=gap-analysis.csv", tpot=12.0),  # no clients
+        apart(tpot=0.1),  # nobody reads the experts of a token in a tenth of a millisecond
+        apart(ttft=9000.0, tpot=13.0),  # eight prompts of 1024 tokens take no nine seconds
+        line(),
+    ]
+    path = tmp_path / "rows.csv"
+    pd.DataFrame(lines).to_csv(path, index=False)
+    kept, dropped = silicon_rows.clean_disaggregated(silicon_rows.read(path, "disagg"))
+    assert {why: count for why, count in dropped.items() if count} == {
+        "recorded twice": 1,
+        "workers not recorded": 1,
+        "no load or nothing measured": 1,
+        "below the memory floor": 1,
+        "waits without a reason (TTFT alone)": 1,
+    }
+    assert kept.silicon_tpot_ms.tolist() == [10.0, 13.0]
+    assert kept.silicon_ttft_ms.isna().tolist() == [False, True]
+    assert len(silicon_rows.read(path)) == 1

@@ -57,7 +57,7 @@ class Request:
     def handed_over(self, at: float) -> None:
         """Its KV cache, with one token sampled, has come to the server that is to decode it."""
         self.arrived_at = self.prefill_completed_at = at
-        self.completed_at = math.nan
+        self.completed_at, self.hit_tokens, self.hashes, self.hashed_tokens = math.nan, 0, (), 0
 
     @property
     def total(self) -> int:

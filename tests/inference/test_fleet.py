@@ -149,3 +149,66 @@ def test_the_command_takes_a_fleet(fleet_file: Path, tmp_path: Path):
     assert summary["requests_completed"] == 60
     config = json.loads((out / "config.json").read_text())
     assert config["inputs"][0]["file"] == str(fleet_file)
+
+
+ROLES = """
+iteration_time = "roofline"
+kv_link_gb_s = 450
+
+[[groups]]
+role = "decode"
+gpu = "a100"
+replicas = 2
+power_cap_w = 300
+
+[[groups]]
+role = "prefill"
+gpu = "h100"
+tp = 2
+kv_first_token = "prefill"
+"""
+
+
+def test_groups_may_only_prefill_or_only_decode(tmp_path: Path):
+    path = tmp_path / "roles.toml"
+    path.write_text(ROLES, encoding="utf-8")
+    made, facts = build_fleet(read_groups(path))
+    cluster = Fed(made, stream(60, 8.0))
+    assert facts["gpus"] == cluster.gpu_count == 2 + 2
+    # 8 heads of keys and values on one GPU that decodes, 450 GB/s
+    assert facts["kv_link"]["s_per_1000_tokens"] == pytest.approx(131072e3 / 450e9 + 1e-4)
+    metrics = Metrics()
+    while not cluster.idle:
+        metrics.add(cluster.advance(metrics.span_s + 10.0))
+    summary = metrics.summary(made)
+    groups = summary["groups"]
+    assert list(groups) == ["Meta-Llama-3-8B on h100, prefill", "Meta-Llama-3-8B on a100, decode"]
+    assert [made.replicas[0].power_cap_w, made.replicas[1].power_cap_w] == [np.inf, 300.0]
+    parts_j = [groups[name]["gpu_energy_j"]["total"] for name in groups]
+    moved_j = summary["pools"]["transfer"]["energy_j"]
+    assert sum(parts_j) + moved_j == pytest.approx(summary["gpu_energy_j"]["total"], rel=1e-12)
+    assert summary["pools"]["transfer"]["bytes"] == summary["prefill_tokens"] * 131072
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ([{"role": "prefill"}], "groups with the roles prefill, expected both"),
+        ([{"role": "prefill"}, {}], "groups with the roles both, prefill, expected both"),
+        (
+            [{"role": "prefill"}, {"role": "decode", "kv_precision": "fp8"}],
+            "KV caches of .* expected one model",
+        ),
+        (
+            [{"role": "prefill", "scheduler": "static"}, {"role": "decode"}],
+            "--scheduler static: replicas that only",
+        ),
+        (
+            [{"role": "prefill", "prefill_replicas": 2}, {"role": "decode"}],
+            "--prefill-replicas 2: .* has a role",
+        ),
+    ],
+)
+def test_roles_that_do_not_go_together_are_one_line(roles: list[dict[str, object]], message: str):
+    with pytest.raises(InputError, match=message):
+        build_fleet([Serving(iteration_time="roofline", gpu="h100", **each) for each in roles])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from simulators.inference import attribution
 from simulators.inference.batching.policies import APART, limits_for
-from simulators.inference.cluster import Cluster
+from simulators.inference.cluster import Cluster, hashes_of, records_of
 from simulators.inference.interval import Interval
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
@@ -24,6 +24,7 @@ from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.inference.transfer import Link
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap
+from simulators.quantities.requests import RequestBlock
 from simulators.restored import restore
 from simulators.traffic.stream import Stream
 
@@ -33,6 +34,7 @@ from .oracle_pools import Way, serve
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import block
 from .test_equality import LAWS, cases, random_tables, workloads
+from .test_prefix import conversations
 
 PHASES = (Phase.generate,)
 TIMES = ("scheduled_at", "prefill_completed_at", "decoding_at", "completed_at")
@@ -50,16 +52,33 @@ def pools(
     log: bool = False,
     router_name: str = "round_robin",
     first_token: str = "transfer",
+    hashes: Sequence[tuple[int, ...]] | None = None,
 ) -> Fed:
-    """Two pools whose replicas have these options, tables each."""
-    options = dict(options)
-    gpus, split = options.pop("gpus", 1), options.pop("attribution", "work")
+    """Two pools whose replicas have these options, tables each; only those that prefill have a prefix cache."""
     made = []
     for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True):
-        limits = limits_for(**{"scheduler": "vllm_v1", "total_blocks": 200} | options, role=role)
+        given = of_role(options, role)
+        gpus, split = given.pop("gpus", 1), given.pop("attribution", "work")
+        limits = limits_for(**given)
         replicas = [Replica(limits, own, law, gpus, split, log) for _ in range(count)]
         made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
-    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([block(jobs)])))
+    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes)])))
+
+
+def of_role(options: dict[str, Any], role: str) -> dict[str, Any]:
+    """Options of the replicas of a pool."""
+    given = {"scheduler": "vllm_v1", "total_blocks": 200} | options | {"role": role}
+    return given | ({"prefix_cache": "off"} if role == "decode" else {})
+
+
+def known(jobs: Sequence[Job], hashes: Sequence[tuple[int, ...]] | None) -> RequestBlock:
+    """Jobs as a block, with what is in them."""
+    made = block(jobs)
+    if hashes is None:
+        return made
+    ids = np.empty(len(hashes), object)
+    ids[:] = [np.array(each, np.int64) for each in hashes]
+    return replace(made, hash_ids=ids)
 
 
 def finish(c: Fed, steps: Sequence[float] = (), then_s: float = 50.0, limit_s: float = 1e6) -> list[Interval]:
@@ -87,28 +106,35 @@ def as_the_oracle(
     counts: tuple[int, int],
     link: Link,
     steps: Sequence[float] = (),
+    hashes: Sequence[tuple[int, ...]] | None = None,
 ) -> pd.DataFrame:
     """Serve jobs by pools and by the oracle, and hold the one to the other."""
-    runs = [pools(jobs, tables, law, options, counts, link, log=log) for log in (True, False)]
+    runs = [pools(jobs, tables, law, options, counts, link, log=log, hashes=hashes) for log in (True, False)]
     ours = [table(finish(c, steps)) for c in runs]
     servers = [
         [
             Server(
                 tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
-                role=role, **{"scheduler": "vllm_v1", "total_blocks": 200} | options,
+                **of_role(options, role),
             )
             for _ in range(count)
         ]
         for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True)
     ]  # fmt: skip
     requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    if hashes is not None:
+        rows = records_of(known(jobs, hashes))
+        hashes_of(known(jobs, hashes), rows, options["hash_tokens"])
+        for request, of, tokens in zip(requests, hashes, rows["hashed_tokens"].tolist(), strict=True):
+            request.hashes, request.hashed_tokens = of, tokens
     requests = [r for r in requests if servers[0][0].could_run(r) and servers[1][0].could_run(r)]
     way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
     serve(requests, *servers, [way] * counts[0])
     for found in ours:
         assert list(found.index) == [r.request_id for r in requests]
         assert found.restarts.tolist() == [r.restarts for r in requests]
-        for name in (*TIMES, "prefill_j", "decode_j"):
+        assert found.cached_tokens.tolist() == [r.cached_tokens for r in requests]
+        for name in (*TIMES, "prefill_j", "decode_j", "cached_j"):
             theirs = [getattr(r, name) for r in requests]
             np.testing.assert_allclose(found[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
     flat = [*servers[0], *servers[1]]
@@ -140,10 +166,15 @@ def drawn(data: st.DataObject) -> dict[str, Any]:
         latency_s=float(random.choice([0.0, 0.5])), overlap=float(random.choice([0.0, 0.5, 1.0])), joules_per_byte=0.01,
     )  # fmt: skip
     steps = data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), max_size=6))
-    case.pop("scheduler", None)
+    case["scheduler"], hashes = scheduler, None
+    if scheduler == "vllm_v1" and data.draw(st.booleans()):
+        unit = case["hash_tokens"] = case["block_tokens"] * data.draw(st.sampled_from([1, 3]))
+        case["prefix_cache"] = data.draw(st.sampled_from(["on", "unlimited"]))
+        jobs, found = conversations(random, jobs, unit)
+        hashes = found.of
     return {
-        "jobs": jobs, "tables": tables, "law": law, "counts": counts, "link": link, "steps": steps,
-        "options": case | {"scheduler": scheduler},
+        "jobs": jobs, "tables": tables, "law": law, "counts": counts, "link": link, "steps": steps, "options": case,
+        "hashes": hashes,
     }  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def test_both_pools_together_do_the_same_work():
             "--scheduler orca: replicas that only prefill expect one of vllm_v1, sarathi",
         ),
         ({"independent": 2, "mw": 5.0}, "--independent: expected 1 where prefill and decode are apart"),
+        ({"prefill_replicas": 0, "kv_overlap": 0.5}, "--kv-overlap 0.5: nothing is between replicas"),
         ({"prefill_replicas": 0, "role": "decode"}, "--role decode: expected in a"),
     ],
 )

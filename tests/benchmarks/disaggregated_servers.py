@@ -1,0 +1,243 @@
+"""Predicted against measured TTFT and TPOT of servers that prefill and decode apart.
+
+    python tests/benchmarks/disaggregated_servers.py [--rows FILE.csv.gz] [--json] [--system b200_sxm] [--out FILE.csv]
+
+The rows are the disaggregated runs of aiconfigurator's silicon sample (InferenceX and NVIDIA), cleaned by the rules
+of `silicon_rows.clean_disaggregated`. What answers them is the project's own pools (`simulators.inference.pools`):
+replicas with measured kernels, the KV caches' way, replicas that decode; clients in a closed loop, ten requests each,
+all of which start at once, ask again when answered. A row's configuration decides everything: nothing is fitted to
+these rows, and constants of the servers (time to a first token beyond iterations, format of the KV cache) are those of
+`silicon_servers.py`, chosen on aggregated rows of H100.
+
+What is assumed: links of 50 GB/s and GPU (400 Gb/s), NVLink's 900 GB/s on GB200; first tokens come with the KV cache;
+prompts are not cut; replicas of a pool in turn. Attention data parallelism in the prefill pool counts as tensor
+parallelism of the same GPUs; rows with it in the decode pool are left out, as are kernels nobody measured.
+
+Beside them stand the aggregated rows of the same models, systems and frameworks (`silicon_accuracy.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import silicon_accuracy
+from silicon_accuracy import ROWS, Predictor, summary
+from silicon_rows import clean, clean_disaggregated, read, sheet_of
+from silicon_servers import REQUESTS_PER_CLIENT, run_of
+
+from simulators.errors import InputError
+from simulators.inference.batching.policies import limits_for
+from simulators.inference.catalogue import model
+from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu
+from simulators.inference.cluster import Cluster
+from simulators.inference.pools import Pools
+from simulators.inference.power.laws import constant_law
+from simulators.inference.replica import Replica
+from simulators.inference.routing import RoundRobin
+from simulators.inference.transfer import Link
+from simulators.quantities.latencies import latencies
+from simulators.quantities.requests import RequestBlock
+
+GOALS = {"TPOT": 0.12, "TTFT": 0.30}
+LINK_GB_S = {"gb200": 900.0}
+USUAL_LINK_GB_S = 50.0
+LATENCY_S = 100e-6
+STEP_S = 0.1
+"""A client asks again so long after its answer, s; an answer takes seconds."""
+
+
+def server_row(row: pd.Series, pool: str) -> pd.Series:
+    """A row as if a replica of one pool were an aggregated server; attention data parallelism counts as tensor's."""
+    made = row.copy()
+    made["tp_size"] = int(row[f"{pool}_tp_size"] * row[f"{pool}_attention_dp_size"])
+    made["pp_size"] = int(row[f"{pool}_pp_size"])
+    made["moe_ep_size"] = max(1, int(row[f"{pool}_moe_ep_size"]))
+    made["attention_dp_size"] = 1
+    # an image of Dynamo's says what routes, not who asked
+    made["silicon_data_source"] = str(row.silicon_data_source).replace("dynamo", "")
+    return made
+
+
+class Disaggregated:
+    """Predicts a row; tables are built once per deployment."""
+
+    def __init__(self) -> None:
+        self._predictor = Predictor()
+        self._built: dict[tuple, tuple | str] = {}
+
+    def _server(self, row: pd.Series, pool: str):
+        made = server_row(row, pool)
+        sheet = sheet_of(row.system)
+        run = run_of(made, sheet)
+        key = (row.model_path, row.system, row.backend, row.precision, made.tp_size, made.moe_ep_size, run.kv_precision,
+               run.version, run.memory_fraction)  # fmt: skip
+        if key not in self._built:
+            try:
+                self._built[key] = self._predictor.tables(made, run, sheet)
+            except InputError as error:
+                self._built[key] = str(error).split(": perf database")[0][:90]
+        if isinstance(found := self._built[key], str):
+            raise InputError(found)
+        return run, *found, made.tp_size
+
+    def __call__(self, row: pd.Series) -> tuple[float, float] | str:
+        """TTFT and TPOT in ms, or why there is no prediction."""
+        if row.decode_attention_dp_size > 1:
+            return "attention data parallelism in the decode pool"
+        if max(row.prefill_pp_size, row.decode_pp_size) > 1:
+            return "pipeline parallelism"
+        try:
+            shape = model(row.model_path)
+            run, prefill_tables, prefill_blocks, prefill_gpus = self._server(row, "prefill")
+            _, decode_tables, decode_blocks, decode_gpus = self._server(row, "decode")
+        except InputError as error:
+            return str(error)[:90]
+        each = max(
+            kv_bytes_per_token_per_gpu(shape, gpus, 1, run.kv_precision)
+            for gpus in (prefill_gpus, decode_gpus)
+        )
+        link = Link(each / (1e9 * LINK_GB_S.get(row.system, USUAL_LINK_GB_S)), 0.0, each, 0.0, LATENCY_S)
+        budget = max(run.policy.budget, int(row.isl))
+        pools = []
+        for role, count, tables, blocks, tokens in (
+            ("prefill", row.prefill_num_workers, prefill_tables, prefill_blocks, budget),
+            ("decode", row.decode_num_workers, decode_tables, decode_blocks, 16_384),
+        ):
+            limits = limits_for(
+                "vllm_v1", total_blocks=blocks, batch_cap=min(1024, blocks), max_batch_tokens=tokens, role=role,
+            )  # fmt: skip
+            replicas = [Replica(limits, tables, constant_law(1.0, 2.0)) for _ in range(int(count))]
+            pools.append(Cluster(replicas, RoundRobin(len(replicas))))
+        ttft_s, tpot_s = closed_loop(Pools(*pools, [link] * int(row.prefill_num_workers)), row, run.spread)
+        return 1e3 * (ttft_s + run.first_token_s), 1e3 * tpot_s
+
+
+def closed_loop(pools: Pools, row: pd.Series, spread: tuple[float, float]) -> tuple[float, float]:
+    """Mean TTFT and TPOT, s, of clients that each ask again when they are answered."""
+    random = np.random.default_rng(0)
+    clients = int(row.clients)
+    left = REQUESTS_PER_CLIENT * clients
+
+    def asked(at: np.ndarray) -> RequestBlock:
+        lengths = [
+            random.integers(round(n * (1 - s)), n + 1, len(at))
+            for n, s in zip((int(row.isl), int(row.osl)), spread, strict=True)
+        ]
+        return replace(RequestBlock.of(at, *lengths), request_id=np.arange(len(at)))
+
+    block, until = asked(np.zeros(clients)), 0.0
+    left -= clients
+    ttft, tpot = [], []
+    while len(block) or pools.outstanding:
+        until += STEP_S
+        done = pools.advance(until, block).finished
+        times = latencies(done)
+        ttft.append(times["ttft_s"])
+        tpot.append(times["tpot_s"])
+        again = np.sort(done["completed_at"])[: max(0, left)] + STEP_S
+        left -= len(again)
+        block = asked(np.maximum(again, until))
+    if pools.rejected:
+        raise InputError("requests longer than the KV cache")
+    return float(np.concatenate(ttft).mean()), float(np.nanmean(np.concatenate(tpot)))
+
+
+def predict(rows: pd.DataFrame) -> tuple[pd.DataFrame, Counter]:
+    """Rows with prediction and relative errors; how many were left out, by reason."""
+    predictor, left_out, found = Disaggregated(), Counter(), {}
+    for index, row in rows.iterrows():
+        try:
+            answer = predictor(row)
+        except InputError as error:
+            answer = str(error)
+        if isinstance(answer, str):
+            left_out[answer] += 1
+        else:
+            found[index] = answer
+    if not found:
+        raise InputError(f"no row is covered by measured kernels: {dict(left_out)}")
+    rows = rows.loc[list(found)].copy()
+    rows[["ttft_ms", "tpot_ms"]] = list(found.values())
+    for name in ("ttft", "tpot"):
+        rows[f"{name}_error"] = rows[f"{name}_ms"] / rows[f"silicon_{name}_ms"] - 1
+    return rows, left_out
+
+
+def beside(rows: pd.DataFrame, path: Path) -> dict[str, dict]:
+    """Errors on aggregated rows of the same models, systems and frameworks."""
+    aggregated, _ = clean(read(path))
+    same = rows[["system", "backend", "model_path"]].drop_duplicates()
+    aggregated = aggregated.reset_index().merge(same, on=list(same.columns)).set_index("index")
+    if aggregated.empty:
+        return {}
+    try:
+        predicted, _ = silicon_accuracy.predict(aggregated)
+    except InputError:
+        return {}
+    return {f"{system}, aggregated": summary(group) for system, group in predicted.groupby("system")}
+
+
+def main() -> int:
+    """Print the errors by system and model."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--rows", type=Path, default=ROWS)
+    options.add_argument("--system", help="only this system, e.g. b200_sxm")
+    options.add_argument("--json", action="store_true")
+    options.add_argument(
+        "--alone", action="store_true", help="without the aggregated rows of the same models"
+    )
+    options.add_argument("--out", type=Path, help="write every row and its prediction to this CSV file")
+    chosen = options.parse_args()
+    try:
+        rows = read(chosen.rows, "disagg")
+        if chosen.system:
+            rows = rows[rows.system == chosen.system]
+        count = len(rows)
+        rows, dropped = clean_disaggregated(rows)
+        rows, left_out = predict(rows)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if chosen.out:
+        rows.to_csv(chosen.out, index=False)
+    lines = {
+        " ".join(key): summary(group)
+        for key, group in rows.groupby(["system", "backend", "model_path", "precision"])
+    }
+    systems = {f"{system}, disaggregated": summary(group) for system, group in rows.groupby("system")}
+    lines |= systems
+    if not chosen.alone:
+        lines |= beside(rows, chosen.rows)
+    if chosen.json:
+        told = {
+            "rows": count,
+            "cleaned": dict(dropped),
+            "groups": lines,
+            "left_out": dict(left_out),
+            "goals": GOALS,
+        }
+        print(json.dumps(told))
+        return 0
+    silicon_accuracy.report(count, dropped, lines, {}, left_out)
+    for name, line in systems.items():
+        for quantity, goal in GOALS.items():
+            reached = line[f"{quantity.lower()}_median"]
+            verdict = "met" if reached <= goal else "NOT met"
+            print(f"{name} {quantity}: median error {reached:.1%}, goal {goal:.0%}: {verdict}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
