@@ -38,7 +38,10 @@ from simulators.inference.outages import DRAIN, FAIL, Breakdowns, Happening, Tim
 from simulators.inference.parking import Parking
 from simulators.inference.reliability import Reliability
 from simulators.inference.replica import Replica
-from simulators.inference.routing import Router, router
+from simulators.inference.routing import INDEPENDENT, Router, router
+
+AGAIN = ("round_robin", "random", "power_of_two", INDEPENDENT)
+"""Routers by which requests are also sent again; under all others the one with the fewest unfinished gets them."""
 
 Hashes = list[NDArray[np.int64]]
 """Of requests, for a prefix cache, one array each."""
@@ -302,5 +305,6 @@ def failures_for(
             )
         breakdowns = Breakdowns(units, mtbf_s, 3600.0 * options.repair_h, seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_037,)))
-    again = router(router_name, len(replicas), rng)
+    blind = router_name.partition(":")[0] in AGAIN
+    again = router(router_name if blind else "least_outstanding", len(replicas), rng)
     return Failures(Timetable(listed, breakdowns), replicas, parking, again, with_host)
