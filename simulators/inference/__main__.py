@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import InputError
-from simulators.inference.cluster import Cluster
 from simulators.inference.drive import Driver
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
 from simulators.inference.reliability import NEVER, Reliability
+from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown
@@ -177,7 +177,7 @@ def run(options: RunOptions) -> None:
     print(f"results: {target}")
 
 
-def _build(options: RunOptions, groups: list[Serving]) -> tuple[Cluster, dict[str, Any]]:
+def _build(options: RunOptions, groups: list[Serving]) -> tuple[AnyCluster, dict[str, Any]]:
     build = build_fleet if options.cluster.fleet else _build_one
     return build(
         groups,
@@ -203,7 +203,7 @@ def _to_end(options: RunOptions, driver: Driver, folder: RunFolder, name: str) -
     )
 
 
-def _build_one(groups: list[Serving], **settings: Any) -> tuple[Cluster, dict[str, Any]]:
+def _build_one(groups: list[Serving], **settings: Any) -> tuple[AnyCluster, dict[str, Any]]:
     [serving] = groups
     return build_cluster(serving, **settings)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
+from simulators.inference.services import AnyCluster
 
 
 class Conservation:
@@ -17,7 +17,7 @@ class Conservation:
         Before its first interval.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: AnyCluster) -> None:
         self._cluster = cluster
         self._before_j = cluster.requests_j()
         self._batches = self._iterations()

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.interval import Interval
+from simulators.inference.services import AnyCluster
 from simulators.quantities.requests import RequestBlock, Workload
 
 
@@ -28,7 +28,7 @@ class Driver:
         Requests handed over so far.
     """
 
-    def __init__(self, cluster: Cluster, workload: Workload) -> None:
+    def __init__(self, cluster: AnyCluster, workload: Workload) -> None:
         self.cluster = cluster
         self.workload = workload
         self.arrived = 0

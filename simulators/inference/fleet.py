@@ -12,6 +12,10 @@ from the top of the file, then from the defaults::
     [[groups]]
     gpu = "a100"
     power_cap_w = 300
+
+A group that says ``serves = [3, 5]`` serves the requests of these tenants alone (the numbers in column ``tenant`` of
+a trace), together with other groups that name the same ones; all other tenants go to the groups that name none. So a
+fleet holds services with models of their own.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.routing import router
+from simulators.inference.services import AnyCluster, Services
 from simulators.inference.serving import Serving, build_replicas, group_name
 from simulators.options import check_numbers
 
@@ -72,29 +77,68 @@ def build_fleet(
     log: bool = False,
     copies: float = 1.0,
     reliability: Reliability = NEVER,
-) -> tuple[Cluster, dict[str, Any]]:
+) -> tuple[AnyCluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
-    A router sends any request to any replica: where models differ, they stand for the same service.
+    A router sends any request to any replica that serves its tenant (`Serving.serves`): where models differ and no
+    tenants are named, they stand for the same service. Replicas are numbered service by service, in the order in which
+    the groups name them.
 
     Raises
     ------
     InputError
-        As `build_replicas`; also if there is no group.
+        As `build_replicas`; also if there is no group, or groups name tenants that overlap without being the same.
     """
     if not groups:
         raise InputError("fleet: no group, expected at least one")
     names = [group_name(group) for group in groups]
     repeated = {name for name, count in Counter(names).items() if count > 1}
-    replicas, facts = [], []
+    made, facts = [], []
     for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1):
         label = f"{name} ({number})" if name in repeated else name
         own, own_facts = build_replicas(group, log, label)
-        replicas += own
+        made.append(own)
         facts.append({"group": label} | own_facts)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
-    cluster = Cluster(replicas, router(router_name, len(replicas), rng), bins_per_interval, copies)
-    cluster.fail_by(failures_for(reliability, replicas, cluster.parking, router_name, seed))
-    first = {name: value for name, value in facts[0].items() if name != "group"}
+    of_tenants = services_of(groups)
+    total, clusters = sum(map(len, made)), list[Cluster]()
+    apart = set(of_tenants) != {frozenset()}  # several services, or one that is not for everybody
+    for numbers in of_tenants.values():
+        replicas = [replica for number in numbers for replica in made[number]]
+        first = sum(len(one.replicas) for one in clusters)
+        key = (1_000_003, first) if first else (1_000_003,)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        chosen = router(router_name, len(replicas), rng)
+        cluster = Cluster(replicas, chosen, bins_per_interval, 1.0 if apart else copies)
+        cluster.fail_by(failures_for(reliability, replicas, cluster.parking, router_name, seed, first, total))
+        clusters.append(cluster)
+    together = Services(clusters, list(of_tenants), copies) if apart else clusters[0]
+    of_first = {name: value for name, value in facts[0].items() if name != "group"}
     names_told = {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
-    return cluster, first | names_told | {"gpus": cluster.gpu_count, "groups": facts}
+    return together, of_first | names_told | {"gpus": together.gpu_count, "groups": facts}
+
+
+def services_of(groups: Sequence[Serving]) -> dict[frozenset[int], list[int]]:
+    """The places of the groups that serve the same tenants, by whom they serve (nobody: all whom no group names).
+
+    Raises
+    ------
+    InputError
+        If two groups share a tenant and not all.
+
+    Examples
+    --------
+    >>> found = services_of([Serving(serves=(3,)), Serving(), Serving(serves=(3,)), Serving(serves=(5, 4))])
+    >>> [(sorted(tenants), places) for tenants, places in found.items()]
+    [([3], [0, 2]), ([], [1]), ([4, 5], [3])]
+    """
+    found: dict[frozenset[int], list[int]] = {}
+    first: dict[int, int] = {}
+    for number, group in enumerate(groups):
+        for tenant in group.serves:
+            if set(groups[first.setdefault(tenant, number)].serves) != set(group.serves):
+                raise InputError(
+                    f"fleet: groups {first[tenant] + 1} and {number + 1} both serve tenant {tenant}, and not the same "
+                    "others; expected serves = [...] that are equal or have none in common"
+                )
+        found.setdefault(frozenset(group.serves), []).append(number)
+    return found

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval
+from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
@@ -131,7 +131,7 @@ class Metrics:
                 waits.add(released_at[own], wait_s[own])
             self._recent.clear()
 
-    def _saturation(self, cluster: Cluster) -> dict[str, Any] | None:
+    def _saturation(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """Whether requests were served as they came (`quantities.saturation`); None without any."""
         self._count_waits()
         finished = deepcopy(self._waits)
@@ -158,7 +158,7 @@ class Metrics:
             "p95": held.quantile(0.95),
         }
 
-    def summary(self, cluster: Cluster) -> dict[str, Any]:
+    def summary(self, cluster: AnyCluster) -> dict[str, Any]:
         """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
         s, n, last = self._sums, self._counts, self._last
         span_s = s["span_s"]
@@ -205,11 +205,11 @@ class Metrics:
             "failures": self._failures(cluster),
         }
 
-    def _failures(self, cluster: Cluster) -> dict[str, Any] | None:
+    def _failures(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """What failures and maintenance did; None where nothing can fail. Tokens lost are in no other count."""
-        if cluster.failures is None:
+        tally = cluster.tally
+        if tally is None:
             return None
-        tally = cluster.failures.tally
         return {
             "failures": tally.failures * self._copies,
             "maintenance": tally.drained * self._copies,
@@ -220,7 +220,7 @@ class Metrics:
             "availability": 1.0 - tally.out_s / (len(cluster.replicas) * cluster.now) if cluster.now else 1.0,
         }
 
-    def _prefix_cache(self, cluster: Cluster) -> dict[str, Any] | None:
+    def _prefix_cache(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """What the replicas' prefix caches spared; None without any.
 
         A request counts once, when it is first admitted. Blocks are those that a hash stands for, the last one of a
@@ -240,7 +240,7 @@ class Metrics:
             "reading_j": self._sums["cached_j"] * self._copies,
         }
 
-    def _by_class(self, cluster: Cluster) -> dict[str, Any]:
+    def _by_class(self, cluster: AnyCluster) -> dict[str, Any]:
         """What interactive and deferrable requests experienced, all and by tenant."""
         inside = cluster.unfinished()
         late = inside[inside["deadline"] < cluster.now]  # wherever they are, they have missed it
@@ -264,7 +264,7 @@ class Metrics:
             },
         }
 
-    def _groups(self, cluster: Cluster) -> dict[str, dict[str, Any]]:
+    def _groups(self, cluster: AnyCluster) -> dict[str, dict[str, Any]]:
         """Energy and tokens of the replicas of each kind, by the name of their group."""
         rows = np.broadcast_to(self._by_replica, (len(cluster.replicas), len(BY_REPLICA)))
         names = [r.group for r in cluster.replicas]

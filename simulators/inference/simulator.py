@@ -13,13 +13,13 @@ from simulators.adapter import Adapter, Given
 from simulators.errors import InputError
 from simulators.inference.actuators import TAKES
 from simulators.inference.batching.state import Records
-from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.fleet import build_fleet
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.recent import Recent
 from simulators.inference.reliability import Reliability
+from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
@@ -31,7 +31,7 @@ from simulators.quantities.schema import REQUESTS
 class Served:
     """One cluster, what is gathered of it, and its last interval."""
 
-    cluster: Cluster
+    cluster: AnyCluster
     metrics: Metrics
     facts: dict[str, Any]
     conservation: Conservation
@@ -95,7 +95,8 @@ class Inference(Adapter[Served]):
             "router_name": router, "seed": seed, "bins_per_interval": bins, "copies": copies,
             "reliability": Reliability.model_validate(reliability or {}),
         }  # fmt: skip
-        if len(servings) == 1:
+        cluster: AnyCluster
+        if len(servings) == 1 and not servings[0].serves:
             cluster, facts = build_cluster(servings[0], **given)
         else:
             cluster, facts = build_fleet(servings, **given)
@@ -177,7 +178,7 @@ def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
         raise InputError(f"{eid}: {name}: {first['input']!r} given, {first['msg'].lower()}") from None
 
 
-def _waiting_by_tenant(cluster: Cluster) -> dict[str, list[Any]]:
+def _waiting_by_tenant(cluster: AnyCluster) -> dict[str, list[Any]]:
     """Whose requests wait at the replicas, as columns; only those of whom some do."""
     tenants, counts = np.unique(cluster.waiting_records()["tenant"], return_counts=True)
     return {"tenant": tenants.tolist(), "waiting": [count * cluster.copies for count in counts.tolist()]}
