@@ -16,9 +16,9 @@ from simulators.inference.fleet import build, build_fleet, read_groups
 from simulators.inference.grounds import trust
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
-from simulators.inference.pools import AnyCluster
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.routing import BY_CONTENT
+from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
 from simulators.paths import shown

@@ -19,7 +19,7 @@ from simulators.errors import InputError
 from simulators.inference.actuators import actuate, check_command, in_numbers
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.emptied import NO_HASHES, hashes_from, one_after_the_other
-from simulators.inference.failures import Failures, Hashes
+from simulators.inference.failures import Failures, Hashes, Tally
 from simulators.inference.hosts import GPUS_PER_HOST
 from simulators.inference.interval import Interval
 from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne, Sent
@@ -270,6 +270,11 @@ class Cluster:
     def waiting_records(self) -> Records:
         """Requests of one copy that have arrived and hold no KV blocks."""
         return np.concatenate([*(r.waiting_records() for r in self.replicas), self._door])
+
+    @property
+    def tally(self) -> Tally | None:
+        """What failures did so far; None where nothing can fail."""
+        return None if self.failures is None else self.failures.tally
 
     @property
     def _door(self) -> Records:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.interval import Interval
-from simulators.inference.pools import AnyCluster, Pools
+from simulators.inference.pools import Pools
+from simulators.inference.services import AnyCluster
 
 
 class Conservation:

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulators.inference.conservation import Conservation
 from simulators.inference.interval import Interval
-from simulators.inference.pools import AnyCluster
+from simulators.inference.services import AnyCluster
 from simulators.quantities.requests import RequestBlock, Workload
 
 

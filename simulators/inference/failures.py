@@ -24,7 +24,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,10 @@ from simulators.inference.outages import DRAIN, FAIL, Breakdowns, Happening, Tim
 from simulators.inference.parking import Parking
 from simulators.inference.reliability import Reliability
 from simulators.inference.replica import Replica
-from simulators.inference.routing import BY_CONTENT, Router, router
+from simulators.inference.routing import INDEPENDENT, Router, router
+
+AGAIN = ("round_robin", "random", "power_of_two", INDEPENDENT)
+"""Routers by which requests are also sent again; under all others the one with the fewest unfinished gets them."""
 
 Hashes = list[NDArray[np.int64]]
 """Of requests, for a prefix cache, one array each."""
@@ -66,6 +69,11 @@ class Tally:
     lost_j: float = 0.0
     lost_tokens: int = 0
     out_s: float = 0.0
+
+    @classmethod
+    def of(cls, parts: Sequence[Tally]) -> Tally:
+        """All of them together."""
+        return cls(**{one.name: sum(getattr(part, one.name) for part in parts) for one in fields(cls)})
 
 
 class Failures:
@@ -254,7 +262,13 @@ def _keys(requests: Records) -> list[tuple[int, int, float]]:
 
 
 def failures_for(
-    options: Reliability, replicas: Sequence[Replica], parking: Parking, router_name: str, seed: int
+    options: Reliability,
+    replicas: Sequence[Replica],
+    parking: Parking,
+    router_name: str,
+    seed: int,
+    first: int = 0,
+    of: int | None = None,
 ) -> Failures | None:
     """What fails in a cluster; None if nothing can.
 
@@ -268,6 +282,8 @@ def failures_for(
         Of its router.
     seed
         Of what fails by chance, and of where those go that are sent again.
+    first, of
+        Number of the first replica, and how many there are in all, where these are some of several services.
 
     Raises
     ------
@@ -284,7 +300,9 @@ def failures_for(
             raise InputError(
                 f"--failing, --failures: what {replica.group} draws in the state off is not known"
             )
-    listed = [] if options.failures is None else read_outages(options.failures, len(replicas))
+    listed = [] if options.failures is None else read_outages(options.failures, of or len(replicas))
+    own = range(first, first + len(replicas))
+    listed = [one._replace(replicas=(one.replicas[0] - first,)) for one in listed if one.replicas[0] in own]
     with_host, breakdowns = options.failing == "host", None
     if options.failing != "none":
         units: list[tuple[int, ...]] = [(number,) for number in range(len(replicas))]
@@ -302,7 +320,8 @@ def failures_for(
                 f"--mtbf-hours: {min(mtbf_s) / 3600:.3g} h between failures, expected more than the {load_s:.0f} s in "
                 "which a replica is back"
             )
-        breakdowns = Breakdowns(units, mtbf_s, 3600.0 * options.repair_h, seed)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_037,)))
-    again = router("least_outstanding" if router_name in BY_CONTENT else router_name, len(replicas), rng)
+        breakdowns = Breakdowns(units, mtbf_s, 3600.0 * options.repair_h, seed, first)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_037, first)))
+    blind = router_name.partition(":")[0] in AGAIN
+    again = router(router_name if blind else "least_outstanding", len(replicas), rng)
     return Failures(Timetable(listed, breakdowns), replicas, parking, again, with_host)

@@ -13,6 +13,10 @@ from the top of the file, then from the defaults::
     gpu = "a100"
     power_cap_w = 300
 
+A group that says ``serves = [3, 5]`` serves the requests of these tenants alone (the numbers in column ``tenant`` of
+a trace), together with other groups that name the same ones; all other tenants go to the groups that name none. So a
+fleet holds services with models of their own.
+
 A group may also only prefill (``role = "prefill"``) or only decode; then each does one of the two (`pools.Pools`). What
 is between them, ``kv_link_gb_s`` and so on, is that of the group that prefills.
 """
@@ -29,19 +33,15 @@ from pydantic import ValidationError
 
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
-from simulators.inference.catalogue import model
-from simulators.inference.catalogue.memory import (
-    kv_bytes_per_token_per_gpu,
-    state_bytes_per_sequence_per_gpu,
-)
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
-from simulators.inference.pools import AnyCluster, Pools
+from simulators.inference.pools import Pools
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
-from simulators.inference.routing import BY_CONTENT, INDEPENDENT, router
+from simulators.inference.roles import check_roles, link_between, link_facts
+from simulators.inference.routing import BY_CONTENT, router
+from simulators.inference.services import AnyCluster, Services
 from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
-from simulators.inference.transfer import MOVED, Link
 from simulators.options import check_numbers
 
 
@@ -86,14 +86,17 @@ def build_fleet(
 ) -> tuple[AnyCluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
-    A router sends any request to any replica: where models differ, they stand for the same service. Where prefill and
-    decode are apart, each of the two pools has such a router; one that goes by what is in a prompt has done its part
-    when that is prefilled, and the replica that decodes is the one with the fewest requests.
+    A router sends any request to any replica that serves its tenant (`Serving.serves`): where models differ and no
+    tenants are named, they stand for the same service. Replicas are numbered service by service, in the order in which
+    the groups name them. Where prefill and decode are apart, each of the two pools has such a router; one that goes by
+    what is in a prompt has done its part when that is prefilled, and the replica that decodes is the one with the
+    fewest requests.
 
     Raises
     ------
     InputError
-        As `build_replicas`; also if there is no group, or the groups' roles do not go together.
+        As `build_replicas`; also if there is no group, groups name tenants that overlap without being the same, or the
+        groups' roles do not go together.
     """
     if not groups:
         raise InputError("fleet: no group, expected at least one")
@@ -103,101 +106,89 @@ def build_fleet(
                 f"--prefill-replicas {group.prefill_replicas}: the group has a role, expected replicas"
             )
     groups = [pool for group in groups for pool in group.pools]
-    _check_roles(groups, router_name, reliability)
+    check_roles(groups, router_name, reliability)
     names = [group_name(group) for group in groups]
     repeated = {name for name, count in Counter(names).items() if count > 1}
-    replicas: dict[str, list[Replica]] = {"both": [], "prefill": [], "decode": []}
-    facts, links = [], []
+    made, facts = [], []
     for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1):
         label = f"{name} ({number})" if name in repeated else name
         own, own_facts = build_replicas(group, log, label)
-        replicas[group.role] += own
-        if group.role == "prefill":
-            links += [_link(group, [other for other in groups if other.role == "decode"])] * len(own)
+        made.append(own)
         facts.append({"group": label} | own_facts)
 
-    def behind_a_router(of: str, key: int, copies: float) -> Cluster:
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
-        name = "least_outstanding" if of == "decode" and router_name in BY_CONTENT else router_name
-        chosen = router(name, len(replicas[of]), rng)
-        return Cluster(replicas[of], chosen, bins_per_interval, copies)
+    def behind_a_router(name: str, replicas: list[Replica], key: tuple[int, ...], copies: float) -> Cluster:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        return Cluster(replicas, router(name, len(replicas), rng), bins_per_interval, copies)
 
-    first = {name: value for name, value in facts[0].items() if name != "group"}
-    first |= {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
-    cluster: AnyCluster
-    senders = [group for group in groups if group.role == "prefill"]
-    if senders:
+    of_first = {name: value for name, value in facts[0].items() if name != "group"}
+    of_first |= {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
+    together: AnyCluster
+    if any(group.role == "prefill" for group in groups):
         prefill, decode = (
-            behind_a_router(of, key, 1.0) for of, key in (("prefill", 1_000_003), ("decode", 1_000_004))
+            [(group, own) for group, own in zip(groups, made, strict=True) if group.role == role]
+            for role in ("prefill", "decode")
         )
-        cluster = Pools(prefill, decode, links, senders[0].kv_first_token, copies)
-        first["kv_link"] = _link_facts(links[0])
-    else:
-        cluster = behind_a_router("both", 1_000_003, copies)
-        cluster.fail_by(failures_for(reliability, cluster.replicas, cluster.parking, router_name, seed))
-    return cluster, first | {"gpus": cluster.gpu_count, "groups": facts}
+        receivers = [group for group, _ in decode]
+        links = [link_between(group, receivers) for group, own in prefill for _ in own]
+        last = "least_outstanding" if router_name in BY_CONTENT else router_name
+        together = Pools(
+            behind_a_router(router_name, [r for _, own in prefill for r in own], (1_000_003,), 1.0),
+            behind_a_router(last, [r for _, own in decode for r in own], (1_000_004,), 1.0),
+            links,
+            prefill[0][0].kv_first_token,
+            copies,
+        )
+        of_first["kv_link"] = link_facts(links[0])
+        return together, of_first | {"gpus": together.gpu_count, "groups": facts}
+    of_tenants = services_of(groups)
+    total, clusters = sum(map(len, made)), list[Cluster]()
+    apart = set(of_tenants) != {frozenset()}  # several services, or one that is not for everybody
+    for numbers in of_tenants.values():
+        replicas = [replica for number in numbers for replica in made[number]]
+        first = sum(len(one.replicas) for one in clusters)
+        key = (1_000_003, first) if first else (1_000_003,)
+        cluster = behind_a_router(router_name, replicas, key, 1.0 if apart else copies)
+        cluster.fail_by(failures_for(reliability, replicas, cluster.parking, router_name, seed, first, total))
+        clusters.append(cluster)
+    together = Services(clusters, list(of_tenants), copies) if apart else clusters[0]
+    return together, of_first | {"gpus": together.gpu_count, "groups": facts}
 
 
 def build(groups: Sequence[Serving], **settings: Any) -> tuple[AnyCluster, dict[str, Any]]:
-    """One group of replicas that do both, or whatever else `build_fleet` makes; `settings` are those of either.
+    """One group of replicas that do both for everybody, or whatever else `build_fleet` makes; `settings` of either.
 
     Raises
     ------
     InputError
         As `build_fleet`.
     """
-    if len(groups) == 1 and not groups[0].prefill_replicas:
+    if len(groups) == 1 and not groups[0].prefill_replicas and not groups[0].serves:
         return build_cluster(groups[0], **settings)
     return build_fleet(groups, **settings)
 
 
-def _check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliability) -> None:
-    """Refuse roles that do not go together."""
-    roles = {group.role for group in groups}
-    if roles == {"both"}:
-        return
-    if roles != {"prefill", "decode"}:
-        raise InputError(
-            f"fleet: groups with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
-        )
-    if router_name.startswith(INDEPENDENT):
-        raise InputError("--independent: expected 1 where prefill and decode are apart")
-    if reliability.any:
-        raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")
-    caches = {(group.model, group.kv_precision) for group in groups}
-    if len(caches) > 1:
-        told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
-        raise InputError(
-            f"fleet: KV caches of {told}, expected one model and one kv_precision for prefill and decode"
-        )
+def services_of(groups: Sequence[Serving]) -> dict[frozenset[int], list[int]]:
+    """The places of the groups that serve the same tenants, by whom they serve (nobody: all whom no group names).
 
+    Raises
+    ------
+    InputError
+        If two groups share a tenant and not all.
 
-def _link(group: Serving, decode: Sequence[Serving]) -> Link:
-    """How KV caches leave a replica: every GPU of it sends to, or gets from, those that hold the same part.
-
-    Of several layouts that decode, the one that takes longest counts.
+    Examples
+    --------
+    >>> found = services_of([Serving(serves=(3,)), Serving(), Serving(serves=(3,)), Serving(serves=(5, 4))])
+    >>> [(sorted(tenants), places) for tenants, places in found.items()]
+    [([3], [0, 2]), ([], [1]), ([4, 5], [3])]
     """
-    shape = model(group.model)
-    each = [kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision) for g in (group, *decode)]
-    state = [state_bytes_per_sequence_per_gpu(shape, g.tp, g.pp) for g in (group, *decode)]
-    gpus = [g.tp * g.pp for g in decode]
-    per_s = group.kv_link_gb_s * 1e9
-    return Link(
-        s_per_token=max(each) / per_s,
-        s_per_request=max(state) / per_s,
-        bytes_per_token=max(a * n for a, n in zip(each[1:], gpus, strict=True)),
-        bytes_per_request=max(a * n for a, n in zip(state[1:], gpus, strict=True)),
-        latency_s=group.kv_link_latency_us * 1e-6,
-        overlap=group.kv_overlap,
-    )
-
-
-def _link_facts(link: Link) -> dict[str, Any]:
-    """What is between the pools, for the report."""
-    return {
-        "bytes_per_token": link.bytes_per_token,
-        "s_per_1000_tokens": 1000 * link.s_per_token + link.s_per_request + link.latency_s,
-        "joules_per_byte": MOVED.value,
-        "joules_per_byte_range": [MOVED.low, MOVED.high],
-        "joules_per_byte_source": MOVED.source,
-    }
+    found: dict[frozenset[int], list[int]] = {}
+    first: dict[int, int] = {}
+    for number, group in enumerate(groups):
+        for tenant in group.serves:
+            if set(groups[first.setdefault(tenant, number)].serves) != set(group.serves):
+                raise InputError(
+                    f"fleet: groups {first[tenant] + 1} and {number + 1} both serve tenant {tenant}, and not the same "
+                    "others; expected serves = [...] that are equal or have none in common"
+                )
+        found.setdefault(frozenset(group.serves), []).append(number)
+    return found

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
 from simulators.inference.interval import BY_REPLICA, Interval
-from simulators.inference.pools import AnyCluster, Pools
+from simulators.inference.pools import Pools
+from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
@@ -225,9 +226,9 @@ class Metrics:
 
     def _failures(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """What failures and maintenance did; None where nothing can fail. Tokens lost are in no other count."""
-        if cluster.failures is None:
+        tally = cluster.tally
+        if tally is None:
             return None
-        tally = cluster.failures.tally
         return {
             "failures": tally.failures * self._copies,
             "maintenance": tally.drained * self._copies,

@@ -195,6 +195,10 @@ class Serving(BaseModel):
         description="MFU against TFLOPS of 2^40 instead of 10^12: reads 9 % low, as the published figures do",
     )
 
+    serves: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of the tenants whose requests a group of a fleet serves; none: of those whom no group names. It stands in
+    a fleet's file alone and is no option."""
+
     @property
     def gpus(self) -> int:
         """GPUs of all replicas."""

@@ -117,8 +117,8 @@ class Breakdowns:
         Mean time from a unit's repair to its next failure, s, for each; exponential.
     repair_s
         Mean time to repair, s; exponential.
-    seed
-        Of the random numbers.
+    seed, first
+        Of the random numbers; the number of the first unit in them.
 
     Examples
     --------
@@ -129,13 +129,18 @@ class Breakdowns:
     """
 
     def __init__(
-        self, units: Sequence[Sequence[int]], mtbf_s: Sequence[float], repair_s: float, seed: int
+        self,
+        units: Sequence[Sequence[int]],
+        mtbf_s: Sequence[float],
+        repair_s: float,
+        seed: int,
+        first: int = 0,
     ) -> None:
         self._units = [tuple(unit) for unit in units]
         self._mtbf_s = list(mtbf_s)
         self._repair_s = repair_s
         self._rng = [
-            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_033, number)))
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_033, first + number)))
             for number in range(len(units))
         ]
         self._next_s = [float(rng.exponential(mean_s)) for rng, mean_s in zip(self._rng, mtbf_s, strict=True)]

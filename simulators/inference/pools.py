@@ -11,7 +11,6 @@ and a cache is sent whether the decode pool has blocks for it or not, it waits t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,11 @@ from simulators.inference.actuators import check_command, in_numbers
 from simulators.inference.batching.intake import longest
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
-from simulators.inference.interval import BY_REPLICA, Interval, joined
+from simulators.inference.interval import BY_REPLICA, Interval, joined, taken
 from simulators.inference.replica import Replica
 from simulators.inference.transfer import Link, Transfers
 from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
-
-AnyCluster: TypeAlias = "Cluster | Pools"
-"""Replicas that serve: each does both, or prefill and decode are apart."""
 
 COMPLETED = BY_REPLICA.index("completed")
 
@@ -80,7 +76,7 @@ class Pools:
         self.transfers = Transfers(links, len(decode.replicas))
         self.copies = copies
         self.received = self.completed = self._refused = 0
-        self.failures: None = None  # no replica fails here
+        self.tally: None = None  # no replica fails here
         self._at_once = first_token == "prefill"
         peaks = [(r.gpu_count, r.tables.peak_flops, r.tables.peak_bytes) for r in self.replicas]
         gpus, flops, memory = np.array(peaks, dtype=float).T
@@ -206,7 +202,7 @@ class Pools:
             arrived["prefill_completed_at"] = arrived["released_at"]
         second = self.decode.advance(until, arrived)
         finished = joined([first.finished[short], self._as_users(second.finished)])
-        finished = finished[np.argsort(finished["completed_at"], kind="stable")]
+        finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
         self.completed += len(finished)
         interval = self._together(first, second, finished, len(requests), refused, joules)
         return interval if self.copies == 1 else interval.times(self.copies)

@@ -17,9 +17,9 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.fleet import build
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
-from simulators.inference.pools import AnyCluster
 from simulators.inference.recent import Recent
 from simulators.inference.reliability import Reliability
+from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies

@@ -356,3 +356,22 @@ def test_a_law_without_states_cannot_be_out():
     )
     with pytest.raises(InputError, match="what mine draws in the state off is not known"):
         failures_for(Reliability(failing="replica"), [replica], Parking([replica]), "random", 1)
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    def run(threads: str) -> bytes:
+        monkeypatch.setenv("WATTLOOP_THREADS", threads)
+        breakdowns = Breakdowns([(0,), (1,), (2,)], [9.0] * 3, 4.0, seed=2)
+        c = failing(
+            busy_jobs(2, 400, 8.0),
+            [],
+            flat_tables(0.05),
+            replicas=3,
+            router_name="random",
+            breakdowns=breakdowns,
+        )
+        intervals, summary = served(c)
+        assert summary["failures"]["failures"] > 3
+        return b"".join(i.finished.tobytes() + i.by_replica.tobytes() for i in intervals)
+
+    assert run("1") == run("3")

@@ -1,0 +1,71 @@
+"""Fleets in which groups only prefill or only decode: which go together, and what is between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from simulators.errors import InputError
+from simulators.inference.catalogue import model
+from simulators.inference.catalogue.memory import (
+    kv_bytes_per_token_per_gpu,
+    state_bytes_per_sequence_per_gpu,
+)
+from simulators.inference.reliability import Reliability
+from simulators.inference.routing import INDEPENDENT
+from simulators.inference.serving import Serving
+from simulators.inference.transfer import MOVED, Link
+
+
+def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliability) -> None:
+    """Refuse roles that do not go together."""
+    roles = {group.role for group in groups}
+    if roles == {"both"}:
+        return
+    if roles != {"prefill", "decode"}:
+        raise InputError(
+            f"fleet: groups with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
+        )
+    if router_name.startswith(INDEPENDENT):
+        raise InputError("--independent: expected 1 where prefill and decode are apart")
+    if any(group.serves for group in groups):
+        raise InputError("fleet: groups with roles serve everybody, expected no serves = [...]")
+    if reliability.any:
+        raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")
+    caches = {(group.model, group.kv_precision) for group in groups}
+    if len(caches) > 1:
+        told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
+        raise InputError(
+            f"fleet: KV caches of {told}, expected one model and one kv_precision for prefill and decode"
+        )
+
+
+def link_between(group: Serving, decode: Sequence[Serving]) -> Link:
+    """How KV caches leave a replica: every GPU of it sends to, or gets from, those that hold the same part.
+
+    Of several layouts that decode, the one that takes longest counts.
+    """
+    shape = model(group.model)
+    each = [kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision) for g in (group, *decode)]
+    state = [state_bytes_per_sequence_per_gpu(shape, g.tp, g.pp) for g in (group, *decode)]
+    gpus = [g.tp * g.pp for g in decode]
+    per_s = group.kv_link_gb_s * 1e9
+    return Link(
+        s_per_token=max(each) / per_s,
+        s_per_request=max(state) / per_s,
+        bytes_per_token=max(a * n for a, n in zip(each[1:], gpus, strict=True)),
+        bytes_per_request=max(a * n for a, n in zip(state[1:], gpus, strict=True)),
+        latency_s=group.kv_link_latency_us * 1e-6,
+        overlap=group.kv_overlap,
+    )
+
+
+def link_facts(link: Link) -> dict[str, Any]:
+    """What is between the pools, for the report."""
+    return {
+        "bytes_per_token": link.bytes_per_token,
+        "s_per_1000_tokens": 1000 * link.s_per_token + link.s_per_request + link.latency_s,
+        "joules_per_byte": MOVED.value,
+        "joules_per_byte_range": [MOVED.low, MOVED.high],
+        "joules_per_byte_source": MOVED.source,
+    }

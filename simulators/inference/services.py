@@ -1,0 +1,229 @@
+"""Several services under one roof: groups of replicas that serve different tenants, each behind a router of its own.
+
+A fleet whose groups name tenants (``serves``) is so many clusters side by side: requests go to the groups that name
+their tenant, and to those that name none if nobody does. They share no replica, so an interval is simulated one service
+after the other, and each is as if it were alone. A tenant whom nobody serves is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.inference.actuators import check_command, in_numbers
+from simulators.inference.batching.state import Records
+from simulators.inference.cluster import Cluster
+from simulators.inference.failures import Tally
+from simulators.inference.interval import SERIES, Interval, joined, taken
+from simulators.inference.pools import Pools
+from simulators.inference.replica import Replica
+from simulators.quantities.commands import Awake, Command
+from simulators.quantities.requests import RequestBlock
+
+AnyCluster: TypeAlias = "Cluster | Pools | Services"
+"""Replicas that serve: each does all for anybody, prefill and decode are apart, or each serves some tenants."""
+
+Array = NDArray[np.float64]
+
+
+class Services:
+    """Clusters with tenants of their own; it is used like `Cluster`.
+
+    Parameters
+    ----------
+    clusters
+        One copy of each.
+    tenants
+        Whom each serves; nobody named: all whom no other names.
+    copies
+        How many of all stand for one.
+
+    Attributes
+    ----------
+    replicas
+        Those of the first cluster, then those of the second, and so on.
+    received
+        Requests of one copy since the start.
+
+    Examples
+    --------
+    >>> from simulators.inference.fleet import build_fleet
+    >>> from simulators.inference.options import Serving
+    >>> groups = [Serving(gpu="h100", iteration_time="roofline", serves=(4,)), Serving(iteration_time="roofline")]
+    >>> services, facts = build_fleet(groups)
+    >>> block = RequestBlock.of(np.zeros(3), np.full(3, 512), np.full(3, 64))
+    >>> block.tenant[:] = [4, 0, 9]
+    >>> services.advance(60.0, block).finished["replica"].tolist()
+    [0, 1, 1]
+    """
+
+    def __init__(
+        self, clusters: Sequence[Cluster], tenants: Sequence[frozenset[int]], copies: float = 1.0
+    ) -> None:
+        if not copies > 0:
+            raise InputError(f"cluster: {copies} copies, expected a number above 0")
+        self.clusters = list(clusters)
+        self.copies = copies
+        self.received = self._refused = 0
+        self._tenants = [np.array(sorted(named), dtype=np.int64) for named in tenants]
+        self._rest = next((number for number, named in enumerate(tenants) if not named), -1)
+        self._first = np.cumsum([0, *(len(one.replicas) for one in self.clusters)])
+        sizes: dict[str, list[float]] = {
+            "mfu": [sum(r.gpu_count * r.tables.peak_flops for r in one.replicas) for one in self.clusters],
+            "mbu": [sum(r.gpu_count * r.tables.peak_bytes for r in one.replicas) for one in self.clusters],
+            "busy": [one.gpu_count for one in self.clusters],
+            "kv_use": [sum(r.limits.total_blocks for r in one.replicas) for one in self.clusters],
+        }
+        self._shares = {name: np.array(of, dtype=np.float64) / sum(of) for name, of in sizes.items()}
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """Of all services."""
+        return [replica for one in self.clusters for replica in one.replicas]
+
+    @property
+    def bins_per_interval(self) -> int:
+        """Resolution of the power series handed out with every interval."""
+        return self.clusters[0].bins_per_interval
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of all replicas of one copy."""
+        return sum(one.gpu_count for one in self.clusters)
+
+    @property
+    def completed(self) -> int:
+        """Requests of one copy completed in the intervals so far."""
+        return sum(one.completed for one in self.clusters)
+
+    @property
+    def rejected(self) -> int:
+        """Requests of one copy that could never run, or whose tenant nobody serves."""
+        return self._refused + sum(one.rejected for one in self.clusters)
+
+    @property
+    def outstanding(self) -> int:
+        """Requests received and neither completed nor rejected."""
+        return sum(one.outstanding for one in self.clusters)
+
+    @property
+    def now(self) -> float:
+        """End of the last interval, s."""
+        return self.clusters[0].now
+
+    @property
+    def awake(self) -> int:
+        """Replicas that serve."""
+        return sum(one.awake for one in self.clusters)
+
+    @property
+    def waking(self) -> int:
+        """Replicas that load their model, or wait for their server to start."""
+        return sum(one.waking for one in self.clusters)
+
+    @property
+    def draining(self) -> int:
+        """Replicas that finish what they have, to be parked then."""
+        return sum(one.draining for one in self.clusters)
+
+    @property
+    def hosts_off(self) -> float:
+        """Servers of one copy that were off in the last interval, on average; no server is shared by services."""
+        return sum(one.hosts_off for one in self.clusters)
+
+    @property
+    def slots(self) -> int:
+        """Requests that may run at once on the replicas that serve."""
+        return sum(one.slots for one in self.clusters)
+
+    @property
+    def tally(self) -> Tally | None:
+        """What failures did so far; None where nothing can fail."""
+        tallies = [one.tally for one in self.clusters if one.tally is not None]
+        return Tally.of(tallies) if tallies else None
+
+    def command(self, command: Command, at: float | None = None) -> str | None:
+        """Have all services carry out what a controller asks for; see `Cluster.command`."""
+        if isinstance(command, Awake):
+            return (
+                "groups serve tenants of their own: replicas stay awake, expected --idle-off-s to park them"
+            )
+        try:
+            command = in_numbers(command)
+        except InputError as error:
+            return str(error)
+        reason = next((why for one in self.clusters if (why := check_command(one, command))), None)
+        if reason is None:
+            for one in self.clusters:
+                one.command(command, at)
+        return reason
+
+    def standby_j(self, at: float, until: float) -> Array:
+        """Energy of each replica between two times of the present interval in which it served nothing, J.
+
+        Columns: all of it, and what of it fell on transitions; of all copies; shape (replicas, 2).
+        """
+        return self.copies * np.concatenate([one.standby_j(at, until) for one in self.clusters])
+
+    def unfinished(self) -> Records:
+        """Requests of one copy that are not finished, with the energy spent on each so far."""
+        return joined([self._numbered(k, one.unfinished()) for k, one in enumerate(self.clusters)])
+
+    def waiting_records(self) -> Records:
+        """Requests of one copy that have arrived and hold no KV blocks."""
+        return joined([self._numbered(k, one.waiting_records()) for k, one in enumerate(self.clusters)])
+
+    def requests_j(self) -> float:
+        """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
+        return sum(one.requests_j() for one in self.clusters)
+
+    def advance(self, until: float, requests: RequestBlock) -> Interval:
+        """Simulate the interval from the present to `until`, s; see `Cluster.advance`."""
+        to = np.full(len(requests), self._rest)
+        for number, named in enumerate(self._tenants):
+            to[np.isin(requests.tenant, named)] = number
+        refused = int(np.count_nonzero(to < 0))
+        self.received += len(requests)
+        self._refused += refused
+        intervals = [one.advance(until, requests[to == number]) for number, one in enumerate(self.clusters)]
+        interval = self._together(intervals, refused)
+        return interval if self.copies == 1 else interval.times(self.copies)
+
+    def _numbered(self, number: int, requests: Records) -> Records:
+        """Requests of one service, with their replicas numbered as here."""
+        requests["replica"] += self._first[number]
+        return requests
+
+    def _together(self, parts: Sequence[Interval], refused: int) -> Interval:
+        """One interval of those of all services."""
+        sums = (
+            *("prefill_j", "decode_j", "idle_j", "transition_j", "lost_work_j", "received", "completed"),
+            *("rejected", "running", "waiting", "prefill_tokens", "decode_tokens", "lost_tokens"),
+        )
+        total = {name: sum(getattr(part, name) for part in parts) for name in sums}
+        total["received"] += refused
+        total["rejected"] += refused
+        means = {
+            name: float(sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True)))
+            for name, shares in self._shares.items()
+        }
+        weights = np.ones((len(parts), len(SERIES)))
+        for name in ("mfu", "mbu"):
+            weights[:, SERIES.index(name)] = self._shares[name]
+        series = sum(weight * part.series for weight, part in zip(weights, parts, strict=True))
+        finished = joined([self._numbered(k, part.finished) for k, part in enumerate(parts)])
+        return Interval(
+            begins_at=parts[0].begins_at,
+            ends_at=parts[0].ends_at,
+            **total,
+            **means,
+            series=np.asarray(series),
+            finished=taken(finished, np.argsort(finished["completed_at"], kind="stable")),
+            by_replica=np.concatenate([part.by_replica for part in parts]),
+            pool_w=None,
+            prefill_replicas=0,
+        )
