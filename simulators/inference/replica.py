@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter
+from simulators.inference.batching.events import COLLECT, DONE
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged
 from simulators.inference.batching.state import (
@@ -307,13 +308,13 @@ class Replica:
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
-        status = loop.COLLECT
-        while status != loop.DONE:
+        status = COLLECT
+        while status != DONE:
             status, self.completed = self._advance(
                 *(self.state, self.limits, self.tables, self.law, self.split, self.gpus),
                 *(bins, begins_at, width_s, until),
             )
-            if status == loop.COLLECT:
+            if status == COLLECT:
                 self.relieve()
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:

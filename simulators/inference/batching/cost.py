@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.cap import capped, compute_share
 from simulators.inference.power.law import (
     ACTIVE_W,
@@ -147,7 +147,7 @@ def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
     return max(0.0, seconds - tables.prefill_floor_s)
 
 
-@compiled
+@inlined
 def stage_constants(
     tables: StageTables, law: PowerLaw, last_stage: bool, tokens: int, sequences: int
 ) -> tuple[float, float, float, float, float]:
@@ -229,11 +229,14 @@ def stage_cost(
     return seconds, mfu, mbu, watts
 
 
-@compiled
-def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int]:
+@inlined
+def batch_work(
+    state: State, tables: StageTables, flight: int, beside: tuple[int, int]
+) -> tuple[int, int, float, float, int]:
     """What the batch in `flight` asks of every stage.
 
-    Also counts its prefills and decodes in the flight.
+    Also counts its prefills and decodes in the flight. `beside` are the requests that decode in it without being
+    listed, and the sum of their contexts, tokens.
 
     Returns
     -------
@@ -241,16 +244,16 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
         Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens.
     """
     f = state.flights[flight]
-    context = 0
-    cached = 0
-    pairs = 0.0
+    unlisted, context = beside
+    cached = unlisted + context
+    pairs = float(cached)
     squares = 0.0
     prompt_context = 0
     each_s = 0.0
     prefill_tokens = 0
     longest = 0
     f.prefills = 0
-    f.decodes = 0
+    f.decodes = unlisted
     for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]

@@ -13,11 +13,12 @@ import numpy as np
 from numba.typed import List
 from numpy.typing import NDArray
 
+from simulators.inference.batching.events import DONE, next_event_s
 from simulators.inference.batching.intake import enqueue, has_room
-from simulators.inference.batching.loop import COLLECT as TO_COLLECT
-from simulators.inference.batching.loop import advance, next_event_s
+from simulators.inference.batching.loop import carry
+from simulators.inference.batching.standing import last_number, settle
 from simulators.inference.batching.state import Limits, RecordArray, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.routing import ANY
 from simulators.inference.timing.tables import StageTables
@@ -82,9 +83,9 @@ def listed(
     split: tuple[float, float],
     gpus: int,
 ) -> Entries:
-    """A list with the first replica."""
+    """A list with the first replica, whose arrays the caller keeps alive."""
     entries = List()
-    entries.append((state, limits, tables, law, split, gpus))
+    entries.append(borrowed((state, limits, tables, law, split, gpus)))
     return entries
 
 
@@ -101,9 +102,9 @@ def put(
 ) -> None:
     """Replace a replica, or add one at the end."""
     if at < len(entries):
-        entries[at] = (state, limits, tables, law, split, gpus)
+        entries[at] = borrowed((state, limits, tables, law, split, gpus))
     else:
-        entries.append((state, limits, tables, law, split, gpus))
+        entries.append(borrowed((state, limits, tables, law, split, gpus)))
 
 
 @compiled
@@ -129,8 +130,13 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
             running = min(running, tokens_left(state, state.members[flight, i]))
-    for i in range(c.ready_size):
-        waiting = min(waiting, tokens_left(state, state.ready[i]))
+    if c.stands == 0:
+        for i in range(c.ready_size):
+            waiting = min(waiting, tokens_left(state, state.ready[i]))
+    elif c.flights > 0 and c.standing > 0:
+        running = min(running, last_number(state) - c.number)
+    elif c.standing > 0 or c.partial >= 0:
+        waiting = 1
     if c.queue_size + c.inbox_size > WALKED:
         waiting = 1
     else:
@@ -208,13 +214,67 @@ def bring(
     state, limits, tables, law, split, gpus = entries[n]
     c = state.counters[0]
     before = c.completed
-    status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
+    status = carry(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)
     board.outstanding[n] -= c.completed - before
-    if status == TO_COLLECT:
+    if status != DONE:
         return False
     board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
     board.idle_since[n] = max(c.last_completion, c.serves_from)
     return True
+
+
+@compiled
+def send(
+    entries: Entries,
+    board: Board,
+    requests: RecordArray,
+    hashes: NDArray[np.int64],
+    first: int,
+    before: float,
+    candidates: NDArray[np.int64],
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+) -> tuple[int, int, int]:
+    """Send requests as `route` does, but leave standing batches as they are."""
+    for n in range(len(entries)):
+        state, limits, _, _, _, _ = entries[n]
+        c = state.counters[0]
+        board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
+        board.idle_since[n] = max(c.last_completion, c.serves_from)
+    mark_wanted(board)
+    everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
+    for i in range(first, len(requests)):
+        at = requests[i].released_at
+        if at >= before:
+            return i, AHEAD, 0
+        # where nobody sleeps or parks, only candidates count
+        two = everybody and not parks and candidates[i, 0] != ANY
+        for k in range(2 if two else len(entries)):
+            n = candidates[i, k] if two else k
+            if board.done_from[n] < at and not bring(entries, board, n, at, bins, begins_at, width_s):
+                return i, COLLECT, n
+            idle = parks and board.outstanding[n] == 0 and board.does[n] <= LOADS
+            if idle and board.idle_since[n] + board.idle_for_s[n] <= at:
+                return i, SETTLE, n
+        if not everybody:
+            mark_wanted(board)
+        n = choose(board, candidates[i, 0], candidates[i, 1])
+        if board.does[n] >= AWAY:
+            return i, WAKE, n
+        state, limits, _, _, _, _ = entries[n]
+        if not has_room(state, limits, requests, i):
+            return i, GROW, n
+        requests[i].replica = n
+        if enqueue(state, limits, requests, hashes, i, i + 1) == 0:
+            board.refused[n] += 1
+            continue
+        board.taken[n] += 1
+        board.outstanding[n] += 1
+        soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
+        own = at + requests[i].decode_tokens * board.shortest_s[n]
+        board.done_from[n] = min(board.done_from[n], soonest, own)
+    return len(requests), AHEAD, 0
 
 
 @compiled
@@ -254,41 +314,8 @@ def route(
     tuple
         The first request that is not sent, why, and the replica it is about.
     """
+    sent = send(entries, board, requests, hashes, first, before, candidates, bins, begins_at, width_s)
     for n in range(len(entries)):
-        state, limits, _, _, _, _ = entries[n]
-        c = state.counters[0]
-        board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
-        board.idle_since[n] = max(c.last_completion, c.serves_from)
-    mark_wanted(board)
-    everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
-    for i in range(first, len(requests)):
-        at = requests[i].released_at
-        if at >= before:
-            return i, AHEAD, 0
-        # where nobody sleeps or parks, only candidates count
-        two = everybody and not parks and candidates[i, 0] != ANY
-        for k in range(2 if two else len(entries)):
-            n = candidates[i, k] if two else k
-            if board.done_from[n] < at and not bring(entries, board, n, at, bins, begins_at, width_s):
-                return i, COLLECT, n
-            idle = parks and board.outstanding[n] == 0 and board.does[n] <= LOADS
-            if idle and board.idle_since[n] + board.idle_for_s[n] <= at:
-                return i, SETTLE, n
-        if not everybody:
-            mark_wanted(board)
-        n = choose(board, candidates[i, 0], candidates[i, 1])
-        if board.does[n] >= AWAY:
-            return i, WAKE, n
-        state, limits, _, _, _, _ = entries[n]
-        if not has_room(state, limits, requests, i):
-            return i, GROW, n
-        requests[i].replica = n
-        if enqueue(state, limits, requests, hashes, i, i + 1) == 0:
-            board.refused[n] += 1
-            continue
-        board.taken[n] += 1
-        board.outstanding[n] += 1
-        soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at + requests[i].decode_tokens * board.shortest_s[n]
-        board.done_from[n] = min(board.done_from[n], soonest, own)
-    return len(requests), AHEAD, 0
+        state, limits, _, _, split, _ = entries[n]
+        settle(state, limits, split)
+    return sent

@@ -13,7 +13,7 @@ from simulators.inference.batching.moves import (
     sort_by_release,
 )
 from simulators.inference.batching.state import Limits, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 
 
 @compiled
@@ -62,8 +62,15 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
             state.ready[i] = state.ready[first + i]
     c.ready_size = skipped + left
     sort_by_release(state, state.ready, c.ready_size)
+    admit_sarathi(state, limits, flight, 0)
 
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
+
+@inlined
+def admit_sarathi(state: State, limits: Limits, flight: int, beside: int) -> None:
+    """Add new prompts to `flight`, in which `beside` requests decode that it does not list."""
+    c = state.counters[0]
+    f = state.flights[flight]
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members + beside < limits.max_batch:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         blocks = blocks_for(prompt, limits)
