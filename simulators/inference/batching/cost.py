@@ -230,13 +230,10 @@ def stage_cost(
 
 
 @inlined
-def batch_work(
-    state: State, tables: StageTables, flight: int, beside: tuple[int, int]
-) -> tuple[int, int, float, float, int]:
-    """What the batch in `flight` asks of every stage.
+def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int]:
+    """What the batch in `flight`, and the standing one beside it, ask of every stage.
 
-    Also counts its prefills and decodes in the flight. `beside` are the requests that decode in it without being
-    listed, and the sum of their contexts, tokens.
+    Also counts its prefills and decodes in the flight.
 
     Returns
     -------
@@ -244,8 +241,9 @@ def batch_work(
         Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens.
     """
     f = state.flights[flight]
-    unlisted, context = beside
-    cached = unlisted + context
+    c = state.counters[0]
+    context = c.context if c.beside > 0 else 0
+    cached = c.beside + context
     pairs = float(cached)
     squares = 0.0
     prompt_context = 0
@@ -253,7 +251,7 @@ def batch_work(
     prefill_tokens = 0
     longest = 0
     f.prefills = 0
-    f.decodes = unlisted
+    f.decodes = c.beside
     for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]

@@ -18,7 +18,7 @@ from simulators.inference.batching.stretch import (
     straight_for,
     stretch,
 )
-from simulators.inference.compiled import compiled, inlined
+from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import LOOKUP, StageTables
 
@@ -97,7 +97,8 @@ def run_decodes(
     """
     grow_at = np.zeros(limits.block_tokens, np.int64)
     most = known_ahead(state, limits, flight, grow_at)
-    batch = state.flights[flight].members, context, 0, most
+    first = np.int64(0)  # a literal would have `decode_on` compiled once more
+    batch = state.flights[flight].members, context, first, most
     done, share, share_step = decode_on(
         state, limits, tables, law, split, gpus, batch, grow_at, bins, begins_at, width_s, stop_at
     )
@@ -106,7 +107,7 @@ def run_decodes(
     return done
 
 
-@inlined
+@compiled
 def decode_on(
     state: State,
     limits: Limits,

@@ -24,20 +24,15 @@ def launch(
     gpus: int,
     flight: int,
     work: tuple[int, int, float, float, int],
-    beside: tuple[int, int],
 ) -> None:
-    """Send a formed batch through the stages: when each starts and ends, and what it draws.
-
-    `work` and `beside`: see `cost.batch_work`.
-    """
+    """Send a formed batch through the stages: when each starts and ends, and what it draws."""
     c = state.counters[0]
     f = state.flights[flight]
     _, cached, pairs, attention_s, prefill_tokens = work
     # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
     prefill_weight = 0.0
-    unlisted, context = beside
-    f.weight = split[0] * unlisted + split[1] * (unlisted + context)
-    members = f.members + unlisted
+    f.weight = split[0] * c.beside + split[1] * (c.beside + c.context) if c.beside > 0 else 0.0
+    members = f.members + c.beside
     for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]

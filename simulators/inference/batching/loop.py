@@ -19,7 +19,7 @@ from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
 from simulators.inference.batching.policies import ORCA, SARATHI, STATIC, VLLM, VLLM_V1
 from simulators.inference.batching.sarathi import form_sarathi
-from simulators.inference.batching.standing import build, settle
+from simulators.inference.batching.standing import build
 from simulators.inference.batching.standing_loop import stand
 from simulators.inference.batching.state import OFF, UNLIMITED, Limits, State
 from simulators.inference.batching.static import form_static
@@ -28,9 +28,6 @@ from simulators.inference.batching.vllm_v1 import form_vllm_v1
 from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
-
-NOBODY = (0, 0)
-"""Requests that are in a batch without being listed, and the sum of their contexts."""
 
 
 @compiled
@@ -154,7 +151,7 @@ def form_batches(
         form_batch(state, limits, flight)
         if f.members == 0:
             break
-        work = batch_work(state, tables, flight, NOBODY)
+        work = batch_work(state, tables, flight)
         alone = limits.stages == 1 and f.prefills == 0 and c.ready_size == 0 and c.evicted_now == 0
         if (
             alone
@@ -165,48 +162,9 @@ def form_batches(
             )
         ):
             continue
-        launch(state, limits, tables, law, split, gpus, flight, work, NOBODY)
+        launch(state, limits, tables, law, split, gpus, flight, work)
     c.forming = 0
     return True
-
-
-@compiled
-def carry(
-    state: State,
-    limits: Limits,
-    tables: StageTables,
-    law: PowerLaw,
-    split: tuple[float, float],
-    gpus: int,
-    bins: NDArray[np.float64],
-    begins_at: float,
-    width_s: float,
-    until: float,
-) -> int:
-    """Simulate the replica as `advance` does, but leave a standing batch as it is: `settle` it before others look."""
-    state, tables, law, bins = borrowed((state, tables, law, bins))
-    c = state.counters[0]
-    while True:
-        if c.stands == 1 or build(state, limits, split):
-            status = stand(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)
-            if status != WALK:
-                return status
-        if c.forming == 0:
-            at, next_end = next_event_s(state)
-            if at >= until:
-                break
-            if c.finished + len(state.ready) > len(state.finished):
-                return COLLECT
-            pass_time(state, limits, at)
-            take_arrivals(state)
-            if next_end == at:
-                end_batch(state, limits, split, bins, begins_at, width_s)
-            c.forming = 1
-        if not form_batches(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
-            return COLLECT
-        c.walks = max(0, c.walks - 1)
-    pass_time(state, limits, until)
-    return DONE
 
 
 @compiled
@@ -222,7 +180,7 @@ def advance(
     width_s: float,
     until: float,
 ) -> tuple[int, int]:
-    """Simulate the replica up to, not including, time `until`.
+    """Simulate the replica up to, not including, time `until`; `settle` its standing batch before others look at it.
 
     Parameters
     ----------
@@ -245,6 +203,26 @@ def advance(
         `DONE`, or `COLLECT` when `finished`, `log` or an unlimited cache is nearly full; and the requests completed
         so far.
     """
-    status = carry(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)
-    settle(state, limits, split)
-    return status, state.counters[0].completed
+    state, tables, law, bins = borrowed((state, tables, law, bins))
+    c = state.counters[0]
+    while True:
+        if c.stands == 1 or build(state, limits, split):
+            status = stand(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)
+            if status != WALK:
+                return status, c.completed
+        if c.forming == 0:
+            at, next_end = next_event_s(state)
+            if at >= until:
+                break
+            if c.finished + len(state.ready) > len(state.finished):
+                return COLLECT, c.completed
+            pass_time(state, limits, at)
+            take_arrivals(state)
+            if next_end == at:
+                end_batch(state, limits, split, bins, begins_at, width_s)
+            c.forming = 1
+        if not form_batches(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
+            return COLLECT, c.completed
+        c.walks = max(0, c.walks - 1)
+    pass_time(state, limits, until)
+    return DONE, c.completed

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.events import DONE, next_event_s
 from simulators.inference.batching.intake import enqueue, has_room
-from simulators.inference.batching.loop import carry
+from simulators.inference.batching.loop import advance
 from simulators.inference.batching.standing import last_number, settle
 from simulators.inference.batching.state import Limits, RecordArray, State
 from simulators.inference.compiled import borrowed, compiled
@@ -214,7 +214,7 @@ def bring(
     state, limits, tables, law, split, gpus = entries[n]
     c = state.counters[0]
     before = c.completed
-    status = carry(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)
+    status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
     board.outstanding[n] -= c.completed - before
     if status != DONE:
         return False
@@ -224,7 +224,7 @@ def bring(
 
 
 @compiled
-def send(
+def route(
     entries: Entries,
     board: Board,
     requests: RecordArray,
@@ -236,7 +236,30 @@ def send(
     begins_at: float,
     width_s: float,
 ) -> tuple[int, int, int]:
-    """Send requests as `route` does, but leave standing batches as they are."""
+    """Send the requests from `first` on that are released before a time to the replicas, each as it comes.
+
+    Parameters
+    ----------
+    entries, board
+        The replicas, which are to be `settled` before others look at them. `done_from`, `idle_since` are made here.
+    requests
+        In order of release; who serves each is written into them.
+    hashes
+        Of all of them, see `intake.enqueue`.
+    first
+        The first that is not sent.
+    before
+        Later ones are left: something else happens then, s.
+    candidates
+        Of each request, shape (requests, 2): two replicas of which the less loaded gets it, or `ANY`.
+    bins, begins_at, width_s
+        See `loop.advance`; shape of the bins (replicas, bins, 5).
+
+    Returns
+    -------
+    tuple
+        The first request that is not sent, why, and the replica it is about.
+    """
     for n in range(len(entries)):
         state, limits, _, _, _, _ = entries[n]
         c = state.counters[0]
@@ -278,44 +301,8 @@ def send(
 
 
 @compiled
-def route(
-    entries: Entries,
-    board: Board,
-    requests: RecordArray,
-    hashes: NDArray[np.int64],
-    first: int,
-    before: float,
-    candidates: NDArray[np.int64],
-    bins: NDArray[np.float64],
-    begins_at: float,
-    width_s: float,
-) -> tuple[int, int, int]:
-    """Send the requests from `first` on that are released before a time to the replicas, each as it comes.
-
-    Parameters
-    ----------
-    entries, board
-        The replicas. `done_from`, `idle_since` are made here.
-    requests
-        In order of release; who serves each is written into them.
-    hashes
-        Of all of them, see `intake.enqueue`.
-    first
-        The first that is not sent.
-    before
-        Later ones are left: something else happens then, s.
-    candidates
-        Of each request, shape (requests, 2): two replicas of which the less loaded gets it, or `ANY`.
-    bins, begins_at, width_s
-        See `loop.advance`; shape of the bins (replicas, bins, 5).
-
-    Returns
-    -------
-    tuple
-        The first request that is not sent, why, and the replica it is about.
-    """
-    sent = send(entries, board, requests, hashes, first, before, candidates, bins, begins_at, width_s)
+def settled(entries: Entries) -> None:
+    """Put the requests of standing batches where everybody looks for them (`standing.settle`)."""
     for n in range(len(entries)):
         state, limits, _, _, split, _ = entries[n]
         settle(state, limits, split)
-    return sent

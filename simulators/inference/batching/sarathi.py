@@ -13,7 +13,7 @@ from simulators.inference.batching.moves import (
     sort_by_release,
 )
 from simulators.inference.batching.state import Limits, State
-from simulators.inference.compiled import compiled, inlined
+from simulators.inference.compiled import compiled
 
 
 @compiled
@@ -62,15 +62,15 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
             state.ready[i] = state.ready[first + i]
     c.ready_size = skipped + left
     sort_by_release(state, state.ready, c.ready_size)
-    admit_sarathi(state, limits, flight, 0)
+    admit_sarathi(state, limits, flight)
 
 
-@inlined
-def admit_sarathi(state: State, limits: Limits, flight: int, beside: int) -> None:
-    """Add new prompts to `flight`, in which `beside` requests decode that it does not list."""
+@compiled
+def admit_sarathi(state: State, limits: Limits, flight: int) -> None:
+    """Add new prompts to `flight`, beside the standing batch if it decodes in it."""
     c = state.counters[0]
     f = state.flights[flight]
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.members + beside < limits.max_batch:
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members + c.beside < limits.max_batch:
         slot = queue_front(state)
         prompt = state.requests[slot].target
         blocks = blocks_for(prompt, limits)

@@ -239,6 +239,7 @@ def settle(state: State, limits: Limits, split: tuple[float, float]) -> None:
         else:
             state.ready[i] = slot
     c.ready_size = 0 if c.beside > 0 else c.standing
+    c.beside = 0
     if c.partial >= 0:
         state.ready[c.ready_size] = c.partial
         c.ready_size += 1

@@ -40,7 +40,7 @@ def end_standing(
     """Meter and land the batch in flight, which ends now: in it decode all of the standing batch, or none."""
     c = state.counters[0]
     f = state.flights[0]
-    meter(bins, begins_at, width_s, segment(state, 0, 0))
+    meter(bins, begins_at, width_s, segment(state, c.flight_head, 0))
     per_weight = f.energy_j / f.weight
     c.flights = 0
     c.landed_at = c.now
@@ -127,9 +127,8 @@ def send_standing(
         alone = f.members == 0 and c.held_back == 0
         if alone and stand_ahead(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
             continue
-        beside = (c.beside, c.context if c.beside > 0 else 0)
-        work = batch_work(state, tables, 0, beside)
-        launch(state, limits, tables, law, split, gpus, 0, work, beside)
+        work = batch_work(state, tables, c.flight_head)
+        launch(state, limits, tables, law, split, gpus, c.flight_head, work)
         return True
 
 

@@ -73,7 +73,7 @@ def all_go_on(state: State, limits: Limits) -> bool:
         return False
     c.free_blocks -= blocks
     state.requests[c.partial].blocks += blocks
-    put(state, 0, c.partial, chunk)
+    put(state, c.flight_head, c.partial, chunk)
     c.partial = -1
     return True
 
@@ -91,19 +91,18 @@ def form_standing(state: State, limits: Limits) -> bool:
     f = state.flights[0]
     f.members = f.tokens = 0
     c.beside = c.evicted_now = c.held_back = 0
-    if limits.policy == VLLM:
-        admit_vllm(state, limits, 0)
-        if f.members == 0:
-            return all_decode(state, limits, limits.max_batch)
-        first = 0
-    else:
-        if not all_go_on(state, limits):
-            return False
-        first = f.members
-        if limits.policy == VLLM_V1:
-            admit_vllm_v1(state, limits, 0, c.beside)
+    if limits.policy != VLLM and not all_go_on(state, limits):
+        return False
+    first = f.members
+    if c.queue_size > 0:
+        if limits.policy == VLLM:
+            admit_vllm(state, limits, c.flight_head)
+        elif limits.policy == VLLM_V1:
+            admit_vllm_v1(state, limits, c.flight_head)
         else:
-            admit_sarathi(state, limits, 0, c.beside)
+            admit_sarathi(state, limits, c.flight_head)
+    if limits.policy == VLLM and f.members == 0:
+        return all_decode(state, limits, limits.max_batch)
     for i in range(first, f.members):
         enter(state, state.members[0, i])
     return True

@@ -13,10 +13,10 @@ from simulators.inference.batching.moves import (
     sort_by_release,
 )
 from simulators.inference.batching.state import Limits, State
-from simulators.inference.compiled import compiled, inlined
+from simulators.inference.compiled import compiled
 
 
-@inlined
+@compiled
 def admit_vllm(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` with whole prompts from the queue.
 
