@@ -100,7 +100,7 @@ def _has_home() -> bool:
         return False
 
 
-def compiler(room: Path, sources: Sequence[Path]) -> Compiler:
+def compiler(room: Path, sources: Sequence[Path], *, inline: bool = False) -> Compiler:
     """A compiler for the functions of a room.
 
     Parameters
@@ -109,19 +109,22 @@ def compiler(room: Path, sources: Sequence[Path]) -> Compiler:
         Its folder.
     sources
         All files whose functions end up in one piece of machine code; a change of any makes all of it anew.
+    inline
+        Whether machine code of a function is put wherever it is called.
     """
+    options = {"error_model": "numpy", "nogil": True, "forceinline": inline}
     folder = None if "NUMBA_CACHE_DIR" in os.environ else cache_folder(room, sources)
 
     def compiled(function: F) -> F:
         if numba.config.DISABLE_JIT:
             return function
         if folder is None and "NUMBA_CACHE_DIR" not in os.environ:
-            return cast(F, numba.njit(error_model="numpy", nogil=True)(function))
+            return cast(F, numba.njit(**options)(function))
         # numba takes the folder from a global when a function is decorated; nobody else's functions are to land in ours
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = before if folder is None else str(folder)
         try:
-            return cast(F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+            return cast(F, numba.njit(cache=True, **options)(function))
         finally:
             numba.config.CACHE_DIR = before
 

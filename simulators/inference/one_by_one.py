@@ -81,6 +81,7 @@ class OneByOne:
         self._listed: list[tuple[Any, ...]] = []
         self._shortest_s = np.zeros(len(replicas))
         self._route: Any = None
+        self._settled: Any = None
 
     def send(
         self,
@@ -118,9 +119,11 @@ class OneByOne:
             if self._route is None:
                 arguments = (board, requests, hashes, 0, 0.0, candidates, bins, 0.0, 0.0)
                 self._route = resolved(route.route, self._entries, *arguments)
+                self._settled = resolved(route.settled, self._entries)
             upto, why, number = self._route(
                 self._entries, board, requests, hashes, first, before, candidates, bins, begins_at, width_s
             )
+            self._settled(self._entries)
             for n, replica in enumerate(self._replicas):
                 replica.enqueued += int(board.taken[n])
                 replica.completed = replica.counter("completed")

@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching import intake, loop, meter
+from simulators.inference.batching import intake, loop, meter, standing
+from simulators.inference.batching.events import COLLECT, DONE
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged, forget_all
 from simulators.inference.batching.state import (
@@ -137,6 +138,7 @@ class Replica:
         self._advance = resolved(
             loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
         )
+        self._settle = resolved(standing.settle, self.state, limits, self.split)
         self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), NO_HASHES, 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
         self._requests_j = resolved(meter.requests_j, self.state, limits, 0.0)
@@ -312,14 +314,15 @@ class Replica:
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""
-        status = loop.COLLECT
-        while status != loop.DONE:
+        status = COLLECT
+        while status != DONE:
             status, self.completed = self._advance(
                 *(self.state, self.limits, self.tables, self.law, self.split, self.gpus),
                 *(bins, begins_at, width_s, until),
             )
-            if status == loop.COLLECT:
+            if status == COLLECT:
                 self.relieve()
+        self._settle(self.state, self.limits, self.split)
 
     def meter_in_flight(self, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.ranks import prompt_apart_s, spread_s
 from simulators.inference.batching.state import State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.cap import capped, compute_share
 from simulators.inference.power.law import (
     ACTIVE_W,
@@ -148,7 +148,7 @@ def prompt_attention_s(tables: StageTables, chunk: int, cached: int) -> float:
     return max(0.0, seconds - tables.prefill_floor_s)
 
 
-@compiled
+@inlined
 def stage_constants(
     tables: StageTables, law: PowerLaw, last_stage: bool, tokens: int, sequences: int
 ) -> tuple[float, float, float, float, float]:
@@ -230,9 +230,9 @@ def stage_cost(
     return seconds, mfu, mbu, watts
 
 
-@compiled
+@inlined
 def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int, float]:
-    """What the batch in `flight` asks of every stage.
+    """What the batch in `flight`, and the standing one beside it, ask of every stage.
 
     Also counts its prefills and decodes in the flight.
 
@@ -243,9 +243,10 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
         that the mean GPU waits for the busiest data-parallel rank.
     """
     f = state.flights[flight]
-    context = 0
-    cached = 0
-    pairs = 0.0
+    c = state.counters[0]
+    context = c.context if c.beside > 0 else 0
+    cached = c.beside + context
+    pairs = float(cached)
     squares = 0.0
     prompt_context = 0
     each_s = 0.0
@@ -257,7 +258,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     longest = 0
     ranked = tables.prefill_s.shape[1] > len(tables.prefill_kv)
     f.prefills = 0
-    f.decodes = 0
+    f.decodes = c.beside
     for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]

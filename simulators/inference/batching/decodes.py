@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,13 +53,7 @@ def land_all(
 
     `shares` are the sums over the iterations of energy over weight, and of it times the iteration's number.
     """
-    c = state.counters[0]
     size = state.flights[flight].members
-    c.landed_at = c.now
-    c.landed = 0
-    c.decode_tokens += done * size
-    c.batch_sizes += done * size
-    state.stage_free_at[0] = c.now
     for i in range(size):
         r = state.requests[state.members[flight, i]]
         r.decode_j += shares[0] * (split[0] + split[1] * (r.processed + 1)) + split[1] * shares[1]
@@ -91,20 +87,63 @@ def run_decodes(
     width_s: float,
     stop_at: float,
 ) -> int:
-    """Go through the iterations of an unchanging decode batch that end before `stop_at`, but for its last one.
+    """Go through the iterations of the decode batch in `flight` that end before `stop_at`, but for its last one.
 
-    The batch stands in `flight`, its blocks for the first iteration taken. In every iteration each request gains one
-    token, so the first completion and the iterations in which blocks are needed are known beforehand.
+    Its blocks for the first iteration are taken; in every iteration each request gains one token, so the first
+    completion and the iterations in which blocks are needed are known beforehand.
 
     Returns
     -------
     int
         Iterations done; the batch is then as it would be at the next formation (blocks not yet taken if > 0).
     """
-    c = state.counters[0]
-    size = state.flights[flight].members
     grow_at = np.zeros(limits.block_tokens, np.int64)
     most = known_ahead(state, limits, flight, grow_at)
+    first: Any = np.int64(0)  # a literal would have `decode_on` compiled once more
+    batch = state.flights[flight].members, context, first, most
+    done, share, share_step = decode_on(
+        state, limits, tables, law, split, gpus, batch, grow_at, bins, begins_at, width_s, stop_at
+    )
+    if done > 0:
+        land_all(state, limits, split, flight, done, (share, share_step))
+    return done
+
+
+@compiled
+def decode_on(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    batch: tuple[int, int, int, int],
+    grow_at: NDArray[np.int64],
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    stop_at: float,
+) -> tuple[int, float, float]:
+    """Go through iterations of an unchanging decode batch that end before `stop_at`; who gets them is not looked at.
+
+    Parameters
+    ----------
+    state, limits, tables, law, split, gpus, bins, begins_at, width_s
+        See `loop.advance`.
+    batch
+        Its size, the sum of its contexts (tokens), the number of the next iteration, and the most iterations.
+    grow_at
+        Blocks that iterations take, by the remainder of their number; the first one has taken its own.
+    stop_at
+        s.
+
+    Returns
+    -------
+    tuple
+        Iterations done; and sums over them of energy over weight, and of that times the iteration's number from 0 on.
+    """
+    c = state.counters[0]
+    size, context, number, most = batch
     done = 0
     share, share_step = 0.0, 0.0  # sums of energy / weight, and of it times the iteration's number
     energy_j, busy_s, flops_sum, bytes_sum = 0.0, 0.0, 0.0, 0.0
@@ -128,7 +167,7 @@ def run_decodes(
                 try_at = done + min(straight, SHORTEST)
             else:
                 lasted_s = lasting_s(first_s, growth_s, n)
-                taken, taken_s = blocks_on_the_way(grow_at, done, n, first_s, growth_s)
+                taken, taken_s = blocks_on_the_way(grow_at, number + done, done == 0, n, first_s, growth_s)
                 c.kv_block_s += (limits.total_blocks - c.free_blocks + used) * lasted_s + taken_s
                 used += taken
                 share += per_weight * gpus
@@ -144,7 +183,7 @@ def run_decodes(
                 done += n
                 continue
         if done > 0:
-            blocks = grow_at[done % limits.block_tokens]
+            blocks = grow_at[(number + done) % limits.block_tokens]
             if c.free_blocks - used - blocks < 1:
                 break  # somebody may have to be evicted: the policy decides
         else:
@@ -182,7 +221,7 @@ def run_decodes(
         context += size
         done += 1
     if done == 0:
-        return 0
+        return 0, 0.0, 0.0
     if len(bins) == 1:
         bins[0, DECODE_J] += energy_j
         bins[0, BUSY_S] += busy_s
@@ -192,5 +231,9 @@ def run_decodes(
     if limits.cache == OFF:
         c.free_blocks -= used
     c.attributed_j += energy_j
-    land_all(state, limits, split, flight, done, (share, share_step))
-    return done
+    c.landed_at = c.now
+    c.landed = 0
+    c.decode_tokens += done * size
+    c.batch_sizes += done * size
+    state.stage_free_at[0] = c.now
+    return done, share, share_step

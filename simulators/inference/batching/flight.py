@@ -10,12 +10,12 @@ from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.prefix import give_back
 from simulators.inference.batching.ranks import waiting
 from simulators.inference.batching.state import OFF, Limits, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
 
 
-@compiled
+@inlined
 def launch(
     state: State,
     limits: Limits,
@@ -32,7 +32,8 @@ def launch(
     _, cached, pairs, attention_s, prefill_tokens, waits_s = work
     # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
     prefill_weight = 0.0
-    f.weight = 0.0
+    f.weight = split[0] * c.beside + split[1] * (c.beside + c.context) if c.beside > 0 else 0.0
+    members = f.members + c.beside
     for i in range(f.members):
         r = state.requests[state.members[flight, i]]
         q = state.chunks[flight, i]
@@ -48,7 +49,7 @@ def launch(
     rates = stage_rates(tables)
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
-        constants = stage_constants(tables, law, last, f.tokens, f.members)
+        constants = stage_constants(tables, law, last, f.tokens, members)
         if waits_s > 0.0:
             constants = waiting(law, constants, waits_s)
         cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
@@ -65,13 +66,56 @@ def launch(
         f.energy_j += watts * gpus * seconds
         if c.log_on == 1:
             log_iteration(
-                state, limits, stage, s.starts_at, (f.members, f.tokens, prefill_tokens, f.decodes), cost
+                state, limits, stage, s.starts_at, (members, f.tokens, prefill_tokens, f.decodes), cost
             )
     f.ends_at = at
     c.formed_at = c.now
     c.flights += 1
     c.batches += 1
-    c.batch_sizes += f.members
+    c.batch_sizes += members
+
+
+@inlined
+def land_member(
+    state: State, limits: Limits, split: tuple[float, float], slot: int, tokens: int, per_weight: float
+) -> bool:
+    """Give a request the tokens and the energy of a batch that ends now; True if it was its last one."""
+    c = state.counters[0]
+    q = tokens
+    r = state.requests[slot]
+    joules = per_weight * (split[0] * q + split[1] * q * (q + r.processed))
+    r.processed += q
+    if r.prefilled == 1:
+        r.decode_j += joules
+        c.decode_tokens += 1
+    else:
+        r.prefill_j += joules
+        if r.hit_tokens > 0:
+            r.cached_j += per_weight * split[1] * q * r.hit_tokens
+        c.prefill_tokens += q
+        if r.processed == r.target:
+            r.prefilled = 1
+            r.processed += 1  # the prefill samples the next token
+            c.decode_tokens += 1
+            if np.isnan(r.prefill_completed_at):
+                r.prefill_completed_at = c.now
+    return bool(r.processed == leaves_with(limits, r.prefill_tokens, r.decode_tokens))
+
+
+@inlined
+def complete(state: State, slot: int) -> None:
+    """A request leaves."""
+    c = state.counters[0]
+    r = state.requests[slot]
+    r.completed_at = c.now
+    release(state, slot)
+    state.finished[c.finished] = r
+    c.finished += 1
+    c.landed += 1
+    c.completed += 1
+    c.last_completion = c.now
+    state.free[c.free_slots] = slot
+    c.free_slots += 1
 
 
 @compiled
@@ -84,36 +128,10 @@ def land(state: State, limits: Limits, split: tuple[float, float], flight: int) 
     c.landed = 0
     for i in range(f.members):
         slot = state.members[flight, i]
-        q = state.chunks[flight, i]
-        r = state.requests[slot]
-        joules = per_weight * (split[0] * q + split[1] * q * (q + r.processed))
-        r.processed += q
-        if r.prefilled == 1:
-            r.decode_j += joules
-            c.decode_tokens += 1
-        else:
-            r.prefill_j += joules
-            if r.hit_tokens > 0:
-                r.cached_j += per_weight * split[1] * q * r.hit_tokens
-            c.prefill_tokens += q
-            if r.processed == r.target:
-                r.prefilled = 1
-                r.processed += 1  # the prefill samples the next token
-                c.decode_tokens += 1
-                if np.isnan(r.prefill_completed_at):
-                    r.prefill_completed_at = c.now
-        if r.processed == leaves_with(limits, r.prefill_tokens, r.decode_tokens):
-            r.completed_at = c.now
+        if land_member(state, limits, split, slot, state.chunks[flight, i], per_weight):
             if limits.cache != OFF:
                 give_back(state, limits, slot, True)
-            release(state, slot)
-            state.finished[c.finished] = r
-            c.finished += 1
-            c.landed += 1
-            c.completed += 1
-            c.last_completion = c.now
-            state.free[c.free_slots] = slot
-            c.free_slots += 1
+            complete(state, slot)
         else:
             state.ready[c.ready_size] = slot
             c.ready_size += 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.moves import leaves_with, queue_push
 from simulators.inference.batching.state import OFF, Limits, RecordArray, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 
 
 @compiled
@@ -90,7 +90,7 @@ def enqueue(
     return taken
 
 
-@compiled
+@inlined
 def next_arrival_s(state: State) -> float:
     """When the next routed request arrives, s; inf if none is known."""
     c = state.counters[0]
@@ -99,11 +99,17 @@ def next_arrival_s(state: State) -> float:
     return float(state.requests[state.inbox[c.inbox_head]].released_at)
 
 
-@compiled
+@inlined
+def take_arrival(state: State) -> None:
+    """Move the request that arrives next to the queue."""
+    c = state.counters[0]
+    queue_push(state, state.inbox[c.inbox_head])
+    c.inbox_head = (c.inbox_head + 1) % len(state.inbox)
+    c.inbox_size -= 1
+
+
+@inlined
 def take_arrivals(state: State) -> None:
     """Move the requests that have arrived by now to the queue."""
-    c = state.counters[0]
-    while next_arrival_s(state) <= c.now:
-        queue_push(state, state.inbox[c.inbox_head])
-        c.inbox_head = (c.inbox_head + 1) % len(state.inbox)
-        c.inbox_size -= 1
+    while next_arrival_s(state) <= state.counters[0].now:
+        take_arrival(state)

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.cost import batch_work
 from simulators.inference.batching.decodes import run_decodes
+from simulators.inference.batching.events import COLLECT, DONE, WALK, next_event_s, pass_time
 from simulators.inference.batching.flight import land, launch
 from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
 from simulators.inference.batching.policies import ORCA, SARATHI, STATIC, VLLM, VLLM_V1
 from simulators.inference.batching.sarathi import form_sarathi
+from simulators.inference.batching.standing import build
+from simulators.inference.batching.standing_loop import stand
 from simulators.inference.batching.state import OFF, UNLIMITED, Limits, State
 from simulators.inference.batching.static import form_static
 from simulators.inference.batching.vllm import form_vllm
 from simulators.inference.batching.vllm_v1 import form_vllm_v1
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
-
-DONE, COLLECT = 0, 1
-"""What `advance` returns: it reached its end; or a buffer is full, collect it and call again."""
 
 
 @compiled
@@ -43,27 +43,6 @@ def form_batch(state: State, limits: Limits, flight: int) -> None:
         form_orca(state, limits, flight)
     elif limits.policy == STATIC:
         form_static(state, limits, flight)
-
-
-@compiled
-def next_event_s(state: State) -> tuple[float, float]:
-    """When something happens next, s, and when the first batch in flight ends; inf if nothing is known to come."""
-    c = state.counters[0]
-    next_end = np.inf
-    if c.flights > 0:
-        next_end = state.flights[c.flight_head].ends_at
-    at = min(next_end, next_arrival_s(state))
-    if c.queue_size > 0 and c.now < c.serves_from:
-        at = min(at, c.serves_from)
-    return at, next_end
-
-
-@compiled
-def pass_time(state: State, limits: Limits, at: float) -> None:
-    """Move the replica's clock on; the blocks in use stay as they are until then."""
-    c = state.counters[0]
-    c.kv_block_s += (limits.total_blocks - c.free_blocks) * (at - c.now)
-    c.now = at
 
 
 @compiled
@@ -201,7 +180,7 @@ def advance(
     width_s: float,
     until: float,
 ) -> tuple[int, int]:
-    """Simulate the replica up to, not including, time `until`.
+    """Simulate the replica up to, not including, time `until`; `settle` its standing batch before others look at it.
 
     Parameters
     ----------
@@ -224,8 +203,13 @@ def advance(
         `DONE`, or `COLLECT` when `finished`, `log` or an unlimited cache is nearly full; and the requests completed
         so far.
     """
+    state, tables, law, bins = borrowed((state, tables, law, bins))
     c = state.counters[0]
     while True:
+        if c.stands == 1 or build(state, limits, split):
+            status = stand(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)
+            if status != WALK:
+                return status, c.completed
         if c.forming == 0:
             at, next_end = next_event_s(state)
             if at >= until:
@@ -239,5 +223,6 @@ def advance(
             c.forming = 1
         if not form_batches(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
             return COLLECT, c.completed
+        c.walks = max(0, c.walks - 1)
     pass_time(state, limits, until)
     return DONE, c.completed

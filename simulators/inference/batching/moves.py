@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Limits, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 
 
-@compiled
+@inlined
 def queue_front(state: State) -> int:
     """Slot at the head of the queue; the queue must not be empty."""
     return int(state.queue[state.counters[0].queue_head])
 
 
-@compiled
+@inlined
 def queue_pop(state: State) -> None:
     """Take the head off the queue."""
     c = state.counters[0]
@@ -23,7 +23,7 @@ def queue_pop(state: State) -> None:
     c.queue_size -= 1
 
 
-@compiled
+@inlined
 def queue_push(state: State, slot: int) -> None:
     """Append to the queue."""
     c = state.counters[0]
@@ -46,7 +46,7 @@ def blocks_for(tokens: int, limits: Limits) -> int:
     return -(-tokens // limits.block_tokens)
 
 
-@compiled
+@inlined
 def leaves_with(limits: Limits, prefill_tokens: int, decode_tokens: int) -> int:
     """Tokens, prompt included, with which a request leaves the replica."""
     return prefill_tokens + (1 if limits.hands_over == 1 else decode_tokens)
@@ -60,7 +60,7 @@ def take_up(state: State, slot: int) -> None:
         r.decoding_at = state.counters[0].now
 
 
-@compiled
+@inlined
 def admit(state: State, slot: int, blocks: int) -> None:
     """Give a waiting request its first blocks."""
     c = state.counters[0]
@@ -78,7 +78,7 @@ def extend(state: State, slot: int, limits: Limits) -> None:
         state.counters[0].free_blocks -= 1
 
 
-@compiled
+@inlined
 def release(state: State, slot: int) -> None:
     """Take a request's blocks back."""
     c = state.counters[0]
@@ -123,7 +123,7 @@ def make_room(state: State, slot: int, first: int, last: int) -> tuple[int, bool
     return last, True
 
 
-@compiled
+@inlined
 def put(state: State, flight: int, slot: int, tokens: int) -> None:
     """Add a request to the batch that is being formed."""
     f = state.flights[flight]

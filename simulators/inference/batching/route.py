@@ -13,13 +13,14 @@ import numpy as np
 from numba.typed import List
 from numpy.typing import NDArray
 
+from simulators.inference.batching.events import DONE, next_event_s
 from simulators.inference.batching.intake import enqueue, has_room
 from simulators.inference.batching.known import Known, choose_by_prefix, learn
-from simulators.inference.batching.loop import COLLECT as TO_COLLECT
-from simulators.inference.batching.loop import advance, next_event_s
+from simulators.inference.batching.loop import advance
 from simulators.inference.batching.moves import leaves_with
+from simulators.inference.batching.standing import last_number, settle
 from simulators.inference.batching.state import Limits, RecordArray, State
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.routing import ANY
 from simulators.inference.timing.tables import StageTables
@@ -87,9 +88,9 @@ def listed(
     split: tuple[float, float],
     gpus: int,
 ) -> Entries:
-    """A list with the first replica."""
+    """A list with the first replica, whose arrays the caller keeps alive."""
     entries = List()
-    entries.append((state, limits, tables, law, split, gpus))
+    entries.append(borrowed((state, limits, tables, law, split, gpus)))
     return entries
 
 
@@ -106,9 +107,9 @@ def put(
 ) -> None:
     """Replace a replica, or add one at the end."""
     if at < len(entries):
-        entries[at] = (state, limits, tables, law, split, gpus)
+        entries[at] = borrowed((state, limits, tables, law, split, gpus))
     else:
-        entries.append((state, limits, tables, law, split, gpus))
+        entries.append(borrowed((state, limits, tables, law, split, gpus)))
 
 
 @compiled
@@ -134,8 +135,13 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
             running = min(running, tokens_left(limits, state.requests, state.members[flight, i]))
-    for i in range(c.ready_size):
-        waiting = min(waiting, tokens_left(limits, state.requests, state.ready[i]))
+    if c.stands == 0:
+        for i in range(c.ready_size):
+            waiting = min(waiting, tokens_left(limits, state.requests, state.ready[i]))
+    elif c.flights > 0 and c.standing > 0:
+        running = min(running, last_number(state) - c.number)
+    elif c.standing > 0 or c.partial >= 0:
+        waiting = 1
     if c.queue_size + c.inbox_size > WALKED:
         waiting = 1
     else:
@@ -241,7 +247,7 @@ def bring(
     before = c.completed
     status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
     board.outstanding[n] -= c.completed - before
-    if status == TO_COLLECT:
+    if status != DONE:
         return False
     board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
     board.idle_since[n] = max(c.last_completion, c.serves_from)
@@ -266,7 +272,7 @@ def route(
     Parameters
     ----------
     entries, board
-        The replicas. `done_from`, `idle_since` are made here.
+        The replicas, which are to be `settled` before others look at them. `done_from`, `idle_since` are made here.
     requests
         In order of release; who serves each is written into them.
     hashes
@@ -329,3 +335,11 @@ def route(
         own = at + tokens_left(limits, requests, i) * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0
+
+
+@compiled
+def settled(entries: Entries) -> None:
+    """Put the requests of standing batches where everybody looks for them (`standing.settle`)."""
+    for n in range(len(entries)):
+        state, limits, _, _, split, _ = entries[n]
+        settle(state, limits, split)

@@ -63,8 +63,15 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
             state.ready[i] = state.ready[first + i]
     c.ready_size = skipped + left
     sort_by_release(state, state.ready, c.ready_size)
+    admit_sarathi(state, limits, flight)
 
-    while c.queue_size > 0 and c.holding < limits.max_requests and f.members < limits.max_batch:
+
+@compiled
+def admit_sarathi(state: State, limits: Limits, flight: int) -> None:
+    """Add new prompts to `flight`, beside the standing batch if it decodes in it."""
+    c = state.counters[0]
+    f = state.flights[flight]
+    while c.queue_size > 0 and c.holding < limits.max_requests and f.members + c.beside < limits.max_batch:
         slot = queue_front(state)
         r = state.requests[slot]
         # with a KV cache that came from another pool, it decodes at once

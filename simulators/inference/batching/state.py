@@ -35,7 +35,10 @@ REQUEST = np.dtype(
         ("replica", np.int64),
         ("tenant", np.int64),
         ("deadline", np.float64),  # s, when it must be complete; inf: none
-        ("serial", np.int64),  # number at its replica
+        (
+            "serial",
+            np.int64,
+        ),  # number at its replica; in a standing batch, its place in the order of the running ones
         ("table_at", np.int64),  # with a prefix cache, in `spare`: its hashes, then the blocks it holds
         ("table_rows", np.int64),
         ("hashed_tokens", np.int64),  # tokens of prompt and output that its hashes stand for
@@ -147,6 +150,17 @@ COUNTERS = np.dtype(
         ("hit_tokens", np.int64),
         ("prompt_blocks", np.int64),  # of `hash_tokens`, the last one not full
         ("hit_blocks", np.int64),
+        # of a standing batch, see `standing`
+        ("stands", np.int64),  # 1 while its requests are in it, not in `ready` and `members`
+        ("walks", np.int64),  # batches that are still to be formed member by member
+        ("standing", np.int64),  # requests in it
+        ("number", np.int64),  # of the next iteration, counted since it was built
+        ("context", np.int64),  # sum of their contexts, tokens
+        ("beside", np.int64),  # of them, those that decode in the batch in flight: all or none
+        ("partial", np.int64),  # slot of the request whose prompt is cut, if it is in no batch now; -1: none
+        ("latest", np.float64),  # s, the latest release of a running request
+        ("share", np.float64),  # energy over weight, summed over its iterations, and ...
+        ("share_step", np.float64),  # ... the same times the iteration's number
     ]
 )
 
@@ -165,7 +179,8 @@ class State(NamedTuple):
 
     With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, the first block of every bucket (-1:
     none), then for each request that is not finished its hashes and the numbers of the blocks it holds. An array of its
-    own, empty in most runs, would cost all of them a tenth of their speed.
+    own, empty in most runs, would cost all of them a tenth of their speed. Without one, the blocks that a standing
+    batch takes stand there.
     """
 
     requests: RecordArray  # (slots,) REQUEST
@@ -199,12 +214,15 @@ class Capacity(NamedTuple):
         Requests the arrays have room for at present; `widened` makes more, up to `total_blocks`.
     cache
         Whether blocks are kept one by one, for a prefix cache.
+    block_tokens
+        Tokens per KV block.
     """
 
     stages: int
     total_blocks: int
     batch: int
     cache: bool = False
+    block_tokens: int = 16
 
 
 class Limits(NamedTuple):
@@ -261,7 +279,7 @@ class Limits(NamedTuple):
 def capacity_for(limits: Limits) -> Capacity:
     """Room for the batches that limits allow."""
     batch = max(limits.max_requests, limits.max_batch)
-    return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF)
+    return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF, limits.block_tokens)
 
 
 @compiled
@@ -316,9 +334,8 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].reuse_first = min(blocks, 1) - 1
     counters[0].reuse_last = blocks - 1
     counters[0].reusable = counters[0].blocks = blocks
-    spare = np.zeros(batch, np.int64)
-    if blocks:
-        spare = np.concatenate((spare, empty_cache(blocks)))
+    behind = empty_cache(blocks) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
+    spare = np.concatenate((np.zeros(batch, np.int64), behind))
     counters[0].table_end = len(spare)
     return State(
         requests=np.zeros(slots, REQUEST).view(np.recarray),

@@ -70,11 +70,12 @@ def ending_before(first_s: float, growth_s: float, left_s: float, most: int) -> 
 
 @compiled
 def blocks_on_the_way(
-    grow_at: NDArray[np.int64], done: int, n: int, first_s: float, growth_s: float
+    grow_at: NDArray[np.int64], number: int, first: bool, n: int, first_s: float, growth_s: float
 ) -> tuple[int, float]:
-    """Blocks taken in `n` iterations from number `done` on, and those times how long each is held until their end, s.
+    """Blocks taken in `n` iterations from `number` on, and those times how long each is held until their end, s.
 
-    `grow_at` has the blocks that iterations take, by their number's remainder; the very first has taken its own before.
+    `grow_at` has the blocks that iterations take, by their number's remainder; the very `first` has taken its own
+    before.
     """
     taken, taken_s = 0, 0.0
     period = len(grow_at)
@@ -82,8 +83,8 @@ def blocks_on_the_way(
     for remainder in range(period):
         blocks = grow_at[remainder]
         if blocks > 0:
-            at = (remainder - done) % period
-            if done + at == 0:
+            at = (remainder - number) % period
+            if first and at == 0:
                 at = period
             while at < n:
                 taken += blocks

@@ -17,12 +17,11 @@ from simulators.inference.compiled import compiled
 
 
 @compiled
-def form_vllm(state: State, limits: Limits, flight: int) -> None:
-    """Fill `flight` with whole prompts if any can be admitted, else with one token of every running request.
+def admit_vllm(state: State, limits: Limits, flight: int) -> None:
+    """Fill `flight` with whole prompts from the queue.
 
     A prompt is admitted while its blocks leave the watermark free, the padded batch (requests x longest prompt) keeps
-    to the token limit and the cap is not reached. A running request needs a free block even if its last one has room;
-    where there is none, the newest running request is evicted and recomputed later.
+    to the token limit and the cap is not reached.
     """
     c = state.counters[0]
     f = state.flights[flight]
@@ -40,6 +39,18 @@ def form_vllm(state: State, limits: Limits, flight: int) -> None:
         queue_pop(state)
         admit(state, slot, blocks)
         put(state, flight, slot, prompt)
+
+
+@compiled
+def form_vllm(state: State, limits: Limits, flight: int) -> None:
+    """Fill `flight` with whole prompts if any can be admitted, else with one token of every running request.
+
+    A running request needs a free block even if its last one has room; where there is none, the newest running request
+    is evicted and recomputed later.
+    """
+    admit_vllm(state, limits, flight)
+    c = state.counters[0]
+    f = state.flights[flight]
     if f.members > 0:
         return
 

@@ -93,15 +93,21 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
     for i in range(left):
         state.ready[i] = state.spare[i]
     c.ready_size = left
-    if c.evicted_now > 0:
-        return
+    if c.evicted_now == 0:
+        admit_vllm_v1(state, limits, flight)
 
+
+@compiled
+def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
+    """Add new requests to `flight`, beside the standing batch if it decodes in it."""
+    c = state.counters[0]
+    f = state.flights[flight]
     known, slots = c.queue_size, limits.max_requests
-    if limits.ahead == 1 and f.members > 0 and c.landed_at == c.now:
+    if limits.ahead == 1 and f.members + c.beside > 0 and c.landed_at == c.now:
         # formed when the last batch began: the server was neither idle nor without anybody to go on with
         known, slots = known_before(state), slots - c.landed
         c.held_back = 1 if c.queue_size > 0 and c.holding < limits.max_requests else 0
-    while known > 0 and c.holding < slots and f.members < limits.max_batch:
+    while known > 0 and c.holding < slots and f.members + c.beside < limits.max_batch:
         slot = queue_front(state)
         known -= 1
         if f.tokens >= limits.max_tokens:
@@ -115,7 +121,7 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         prompt = 1 if r.prefilled == 1 else r.target - hit
         chunk = min(prompt, limits.max_tokens - f.tokens)
         if limits.whole_prompts == 1:
-            if chunk < prompt and f.members > 0:
+            if chunk < prompt and f.members + c.beside > 0:
                 break
             chunk = prompt
         blocks = blocks_for(r.processed if r.prefilled == 1 else hit + chunk, limits)
