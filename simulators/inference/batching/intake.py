@@ -19,7 +19,7 @@ def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> boo
     if limits.reserve_blocks > 0:
         return total <= limits.reserve_blocks * limits.block_tokens
     # after an eviction all tokens so far are prefilled again, so all must be admissible at once
-    if blocks_for(total - 1, limits) + max(limits.watermark, 1) > limits.total_blocks:
+    if blocks_for(total - 1 + limits.depth, limits) + max(limits.watermark, 1) > limits.total_blocks:
         return False
     return limits.whole_prompts == 0 or prefill_tokens <= limits.max_tokens
 
@@ -27,7 +27,7 @@ def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> boo
 @compiled
 def table_rows(limits: Limits, hashed_tokens: Any, tokens: Any) -> Any:
     """Rows of `spare` that requests of `tokens` tokens take with a prefix cache: their hashes, their blocks."""
-    return -(-hashed_tokens // limits.hash_tokens) - (-tokens // limits.block_tokens)
+    return -(-hashed_tokens // limits.hash_tokens) - (-(tokens + limits.depth) // limits.block_tokens)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simulators.errors import InputError
-from simulators.inference.batching.state import OFF, ON, UNLIMITED, Limits
+from simulators.inference.batching.state import MOST_DRAFTED, OFF, ON, UNLIMITED, Limits
 
 VLLM, VLLM_V1, SARATHI, ORCA, STATIC = range(5)
 
@@ -36,6 +36,9 @@ POLICIES = {
     "static": Policy(STATIC, None, reserves=True),
 }
 
+SPECULATE = ("vllm_v1", "sarathi")
+"""Policies that know what to do with drafted tokens."""
+
 CACHES = {"off": OFF, "on": ON, "unlimited": UNLIMITED}
 UNBOUNDED = 2**62
 
@@ -55,6 +58,7 @@ def limits_for(
     ahead: bool = False,
     prefix_cache: str = "off",
     hash_tokens: int = 512,
+    depth: int = 0,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -84,6 +88,8 @@ def limits_for(
         vLLM v1: ``off``, ``on`` or ``unlimited`` (what is known is never overwritten).
     hash_tokens
         Tokens that one hash of a request stands for.
+    depth
+        vLLM v1, Sarathi: tokens drafted for each decode.
 
     Raises
     ------
@@ -95,6 +101,12 @@ def limits_for(
     policy = POLICIES[scheduler]
     if ahead and (scheduler != "vllm_v1" or stages > 1):
         raise InputError("--async-scheduling: expected with --scheduler vllm_v1 and one pipeline stage")
+    if depth and scheduler not in SPECULATE:
+        raise InputError(
+            f"--speculate {depth}: expected with --scheduler vllm_v1 or sarathi, not {scheduler}"
+        )
+    if not 0 <= depth <= MOST_DRAFTED:
+        raise InputError(f"--speculate {depth}: expected 0 to {MOST_DRAFTED} drafted tokens")
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
     _check_bounds(
         batch_cap=batch_cap,
@@ -123,6 +135,7 @@ def limits_for(
         ahead=int(ahead),
         cache=cache,
         hash_tokens=hash_tokens,
+        depth=depth,
     )
 
 

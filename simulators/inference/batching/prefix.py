@@ -201,11 +201,16 @@ def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
 
 @compiled
 def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> None:
-    """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens."""
+    """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens.
+
+    Those that are known already stay so: with speculation `before` is only a bound.
+    """
     cache, table = cache_of(state), table_of(state, limits, slot)
     of = known_by(state, slot)
     for number in range(before // limits.block_tokens, after // limits.block_tokens):
-        remember(cache, state.spare[table + number], key_of(state.spare, of, limits, number))
+        block = state.spare[table + number]
+        if cache[block, KEY] == NO_KEY:
+            remember(cache, block, key_of(state.spare, of, limits, number))
 
 
 @compiled

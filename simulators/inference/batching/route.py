@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from simulators.inference.batching.intake import enqueue, has_room
 from simulators.inference.batching.loop import COLLECT as TO_COLLECT
 from simulators.inference.batching.loop import advance, next_event_s
+from simulators.inference.batching.speculation import advance as advance_speculating
 from simulators.inference.batching.state import Limits, RecordArray, State
 from simulators.inference.compiled import compiled
 from simulators.inference.power.law import PowerLaw
@@ -107,11 +108,12 @@ def put(
 
 
 @compiled
-def tokens_left(state: State, slot: int) -> int:
+def iterations_left(state: State, limits: Limits, slot: int) -> int:
     """Iterations that a request needs at least."""
     r = state.requests[slot]
     whole = r.prefill_tokens + r.decode_tokens
-    return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
+    tokens = whole - r.processed if r.prefilled == 1 else whole - r.target
+    return int(-(-tokens // (1 + limits.depth)))
 
 
 @compiled
@@ -128,16 +130,18 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     for k in range(c.flights):
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
-            running = min(running, tokens_left(state, state.members[flight, i]))
+            running = min(running, iterations_left(state, limits, state.members[flight, i]))
     for i in range(c.ready_size):
-        waiting = min(waiting, tokens_left(state, state.ready[i]))
+        waiting = min(waiting, iterations_left(state, limits, state.ready[i]))
     if c.queue_size + c.inbox_size > WALKED:
         waiting = 1
     else:
         for i in range(c.queue_size):
-            waiting = min(waiting, tokens_left(state, state.queue[(c.queue_head + i) % len(state.queue)]))
+            slot = state.queue[(c.queue_head + i) % len(state.queue)]
+            waiting = min(waiting, iterations_left(state, limits, slot))
         for i in range(c.inbox_size):
-            waiting = min(waiting, tokens_left(state, state.inbox[(c.inbox_head + i) % len(state.inbox)]))
+            slot = state.inbox[(c.inbox_head + i) % len(state.inbox)]
+            waiting = min(waiting, iterations_left(state, limits, slot))
     from_s = np.inf
     if running < never:
         from_s = next_end + (running - 1) * shortest_s
@@ -208,7 +212,11 @@ def bring(
     state, limits, tables, law, split, gpus = entries[n]
     c = state.counters[0]
     before = c.completed
-    status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
+    if limits.depth > 0:
+        given = state, limits, tables, law, split, gpus
+        status = advance_speculating(*given, bins[n], begins_at, width_s, at)[0]
+    else:
+        status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
     board.outstanding[n] -= c.completed - before
     if status == TO_COLLECT:
         return False
@@ -289,6 +297,6 @@ def route(
         board.taken[n] += 1
         board.outstanding[n] += 1
         soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at + requests[i].decode_tokens * board.shortest_s[n]
+        own = at - (-requests[i].decode_tokens // (1 + limits.depth)) * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0

@@ -40,6 +40,8 @@ REQUEST = np.dtype(
         ("hit_tokens", np.int64),  # found in the prefix cache when it was admitted
         ("cached_tokens", np.int64),  # ... for the first time
         ("cached_j", np.float64),  # of prefill_j: attention to tokens that were found, J
+        ("draft_j", np.float64),  # of prefill_j and decode_j: drafting, J
+        ("rejected_j", np.float64),  # of decode_j: verifying drafted tokens that became no output, J
     ]
 )
 
@@ -48,6 +50,9 @@ REQUEST = np.dtype(
 # row's number; -1: none
 KEY, REFS, BEFORE, AFTER, CHAINED, BUCKET = range(6)
 COLUMNS = 6
+
+MOST_DRAFTED = 16
+"""Tokens that may be drafted at once."""
 
 NO_KEY = np.iinfo(np.int64).max
 PRIVATE = 2**24
@@ -63,6 +68,9 @@ FLIGHT = np.dtype(
         ("prefills", np.int64),  # requests in prefill
         ("decodes", np.int64),
         ("energy_j", np.float64),  # all stages, all GPUs
+        ("drafts_j", np.float64),  # of it, drafting
+        ("draft_j", np.float64),  # of that, for each decode
+        ("prompt_draft_j", np.float64),  # and for each token of a prompt
         ("weight", np.float64),  # sum of the requests' shares of the work, see `attribution`
     ]
 )
@@ -140,6 +148,19 @@ COUNTERS = np.dtype(
         ("hit_tokens", np.int64),
         ("prompt_blocks", np.int64),  # of `hash_tokens`, the last one not full
         ("hit_blocks", np.int64),
+        # of speculation
+        ("key", np.int64),  # of its random numbers, below 2^32
+        (
+            "acceptance",
+            np.float64,
+            (MOST_DRAFTED,),
+        ),  # [i]: probability that more than i drafted tokens are accepted
+        ("verifications", np.int64),  # of one request in one batch
+        ("drafted", np.int64),  # tokens
+        ("verified", np.int64),  # of them
+        ("accepted", np.int64),  # of them: output
+        ("draft_j", np.float64),
+        ("rejected_j", np.float64),
     ]
 )
 
@@ -231,6 +252,8 @@ class Limits(NamedTuple):
         Prefix cache: `OFF`, `ON` or `UNLIMITED`.
     hash_tokens
         Tokens that one hash of a request stands for; a multiple of `block_tokens`.
+    depth
+        Tokens drafted for each decode and verified with it; 0: no speculation.
     """
 
     policy: int
@@ -246,6 +269,7 @@ class Limits(NamedTuple):
     ahead: int = 0
     cache: int = OFF
     hash_tokens: int = 512
+    depth: int = 0
 
 
 def capacity_for(limits: Limits) -> Capacity:
