@@ -14,6 +14,7 @@ from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
+from simulators.inference.speculation import assumptions as speculation_assumptions
 from simulators.quantities.factor import Assumption, Factor
 
 ZERO = (
@@ -88,6 +89,7 @@ def _told(entry: Assumption) -> AssumptionFigures:
 def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
     """Power and time of the GPUs, as far as their error is stated."""
     for group in facts.get("groups") or [facts]:
+        yield from speculation_assumptions(group)
         power, time = group.get("power"), group.get("time")
         if not power or not time:
             continue

@@ -19,6 +19,7 @@ from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.sizing import serving_files
+from simulators.inference.speculation import assumptions
 from simulators.paths import shown
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
@@ -244,6 +245,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
         rows.append(("prefix cache", f"{ratios[0]:.1%} of blocks hit, {ratios[1]:.1%} of prompt tokens"))
         if "saved" in cache:
             rows.append(("saved by it", f"{cache['saved']['saved_meter_j'] / 3.6e6:.4g} kWh of GPU energy"))
+    if spec := s["speculation"]:
+        seen = figure(spec["acceptance_length"], f"tokens per verification at depth {spec['depth']}")
+        total_j = energy["total"]
+        rows.append(
+            (
+                "speculation",
+                f"{seen}; {spec['rejected_j'] / total_j:.1%} of the energy on rejected tokens, "
+                f"{spec['drafting_j'] / total_j:.1%} on drafting",
+            )
+        )
+        rows += [("assumed", text) for text in _assumed(facts)]
     if found := s["saturation"]:
         label = found["label"].upper() if found["label"] == "overloaded" else found["label"]
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
@@ -256,6 +268,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
     rows += [("NOT MEASURED" if ground.stand_in else "rests on", ground.text) for ground in grounds]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _assumed(facts: dict[str, Any]) -> list[str]:
+    """What speculation rests on, each once."""
+    found = [one for group in facts.get("groups") or [facts] for one in assumptions(group)]
+    return list(
+        dict.fromkeys(
+            f"{one.name}: {one.factor.value:.3g} ({one.factor.low:.3g} to {one.factor.high:.3g}); {one.factor.source}"
+            for one in found
+        )
+    )
 
 
 def app() -> App:

@@ -86,7 +86,7 @@ def build_fleet(
     replicas, facts = [], []
     for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1):
         label = f"{name} ({number})" if name in repeated else name
-        own, own_facts = build_replicas(group, log, label)
+        own, own_facts = build_replicas(group, log, label, seed)
         replicas += own
         facts.append({"group": label} | own_facts)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))

@@ -110,7 +110,7 @@ class _Files:
         self._power = _Csv(out / "power.csv")
         self._iterations = _Csv(out / "iterations.csv", lazy=True)
         self._waiting: Records = np.zeros(0, REQUEST)  # finished, but not all that arrived before are
-        self._cached = False
+        self._cached = self._speculates = False
 
     def __enter__(self) -> _Files:
         return self
@@ -119,6 +119,7 @@ class _Files:
         """Write an interval: its first `rows` bins of `width_s`, its iterations and the requests whose turn it is."""
         cluster = driver.cluster
         self._cached = any(r.capacity.cache for r in cluster.replicas)
+        self._speculates = any(r.limits.depth for r in cluster.replicas)
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
         columns["power_w"] = interval.series[:rows, :3].sum(axis=1)
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
@@ -143,6 +144,8 @@ class _Files:
         columns |= {name: requests[name] for name in ("prefill_j", "decode_j", "replica")}
         if self._cached:
             columns |= {name: requests[name] for name in ("cached_tokens", "cached_j")}
+        if self._speculates:
+            columns |= {name: requests[name] for name in ("draft_j", "rejected_j")}
         self._requests.write(columns)
 
     def __exit__(self, *_: object) -> None:
