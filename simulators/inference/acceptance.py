@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from simulators.profiles.tables import plain_csv
 from simulators.quantities.factor import Factor
 
 FOLDER = DATA / "speculative"
+SUFFIXES = (".csv", ".yaml", ".yml")
 MODES = ("thinking_on", "thinking_off")
 MEASURED_ON = "SPEED-Bench, coding prompts only; other prompts are accepted less or more"
 SOURCE = "SemiAnalysisAI/InferenceX 843c6254, golden_al_distribution"
@@ -60,11 +62,12 @@ def acceptance_names() -> list[str]:
 
 def acceptance_file(given: str) -> Path | None:
     """The file that an acceptance is read from; None for numbers and for what is unknown."""
-    name, mode = _split(given)
+    name, _ = _split(given)
     if name in acceptance_names():
         return FOLDER / f"{name}.yaml"
-    if _numbers(given) is None and (mode or Path(name).suffix or Path(name).exists()):
-        return Path(name)
+    path = Path(name)
+    if _numbers(given) is None and (path.suffix in SUFFIXES or path.exists()):
+        return path
     return None
 
 
@@ -198,11 +201,17 @@ def _read(path: Path, mode: str, depth: int) -> list[float]:
     return lengths
 
 
-def _yaml(path: Path, mode: str) -> dict[int, float]:
+@lru_cache(maxsize=32)
+def _tree(path: Path, changed: float) -> Any:
+    """What a file holds that was last changed then, s."""
     try:
-        tree: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
+
+
+def _yaml(path: Path, mode: str) -> dict[int, float]:
+    tree = _tree(path, path.stat().st_mtime)
     expected = "expected one model with thinking_on or thinking_off, and acceptance lengths by depth under it"
     if not isinstance(tree, dict) or len(tree) != 1:
         raise InputError(f"{path}: {expected}")
@@ -242,6 +251,7 @@ def _csv(path: Path) -> dict[int, float]:
     return found
 
 
+@cache
 def _others(depth: int) -> list[float]:
     """Acceptance lengths of all bundled measurements at a depth."""
     found = []
@@ -249,6 +259,6 @@ def _others(depth: int) -> list[float]:
         for mode in MODES:
             try:
                 found.append(_read(path, mode, depth)[-1])
-            except InputError:  # not measured in that mode
+            except InputError:  # not measured so
                 continue
     return found
