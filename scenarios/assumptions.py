@@ -14,6 +14,7 @@ from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
+from simulators.inference.speculation import assumptions as speculation_assumptions
 from simulators.quantities.factor import Assumption, Factor
 
 ZERO = (
@@ -92,6 +93,7 @@ def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
         factor = Factor(link["joules_per_byte"], low, high, "J/B", link["joules_per_byte_source"])
         yield Assumption("energy of moving a byte of KV cache between pools", factor)
     for group in facts.get("groups") or [facts]:
+        yield from speculation_assumptions(group)
         power, time = group.get("power"), group.get("time")
         if not power or not time:
             continue

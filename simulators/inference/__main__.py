@@ -21,6 +21,7 @@ from simulators.inference.routing import BY_CONTENT
 from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
+from simulators.inference.speculation import assumptions
 from simulators.paths import shown
 from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
@@ -274,6 +275,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
         rows.append(
             ("out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}")
         )
+    if spec := s["speculation"]:
+        seen = figure(spec["acceptance_length"], f"tokens per verification at depth {spec['depth']}")
+        total_j = energy["total"]
+        rows.append(
+            (
+                "speculation",
+                f"{seen}; {spec['rejected_j'] / total_j:.1%} of the energy on rejected tokens, "
+                f"{spec['drafting_j'] / total_j:.1%} on drafting",
+            )
+        )
+        rows += [("assumed", text) for text in _assumed(facts)]
     if found := s["saturation"]:
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
         rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))
@@ -285,6 +297,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
     rows += [("NOT MEASURED" if ground.stand_in else "rests on", ground.text) for ground in grounds]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _assumed(facts: dict[str, Any]) -> list[str]:
+    """What speculation rests on, each once."""
+    found = [one for group in facts.get("groups") or [facts] for one in assumptions(group)]
+    return list(
+        dict.fromkeys(
+            f"{one.name}: {one.factor.value:.3g} ({one.factor.low:.3g} to {one.factor.high:.3g}); {one.factor.source}"
+            for one in found
+        )
+    )
 
 
 def app() -> App:

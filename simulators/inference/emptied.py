@@ -22,6 +22,7 @@ KEPT = (
         "decode_tokens",
     ),
     *("serial", "overwritten", "prompt_tokens", "hit_tokens", "prompt_blocks", "hit_blocks"),
+    *("key", "acceptance", "verifications", "drafted", "verified", "accepted", "draft_j", "rejected_j"),
 )
 """Counters that tell of what was done, and go on; all others tell of what is there."""
 
@@ -75,7 +76,7 @@ def begun_anew(requests: Records) -> Records:
         anew[name] = np.nan
     for name in (
         *("processed", "prefilled", "blocks", "hit_tokens", "cached_tokens"),
-        *("prefill_j", "decode_j", "cached_j"),
+        *("prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"),
     ):
         anew[name] = 0
     return anew

@@ -112,7 +112,7 @@ def build_fleet(
     made, facts = [], []
     for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1):
         label = f"{name} ({number})" if name in repeated else name
-        own, own_facts = build_replicas(group, log, label)
+        own, own_facts = build_replicas(group, log, label, seed)
         made.append(own)
         facts.append({"group": label} | own_facts)
 

@@ -222,6 +222,26 @@ class Metrics:
             "prefix_cache": self._prefix_cache(cluster),
             "pools": self._pools(cluster),
             "failures": self._failures(cluster),
+            "speculation": self._speculation(cluster),
+        }
+
+    def _speculation(self, cluster: AnyCluster) -> dict[str, Any] | None:
+        """What was drafted and verified, and its energy (J, within that of the phases); None without any.
+
+        A verification is that of one request in one batch; what is accepted beyond the end of an output is none.
+        """
+        replicas = [r for r in cluster.replicas if r.limits.depth]
+        if not replicas:
+            return None
+        names = ("verifications", "drafted", "verified", "accepted", "draft_j", "rejected_j")
+        n = {name: sum(r.counter(name) for r in replicas) for name in names}
+        return {
+            "depth": max(r.limits.depth for r in replicas),
+            "acceptance_length": 1.0 + n["accepted"] / n["verifications"] if n["verifications"] else None,
+            "verifications": n["verifications"] * self._copies,
+            **{f"tokens_{name}": n[name] * self._copies for name in ("drafted", "verified", "accepted")},
+            "drafting_j": n["draft_j"] * self._copies,
+            "rejected_j": n["rejected_j"] * self._copies,
         }
 
     def _failures(self, cluster: AnyCluster) -> dict[str, Any] | None:

@@ -122,6 +122,31 @@ class Serving(BaseModel):
         le=1_048_576,
         description="tokens that one of a request's hash_ids stands for (Mooncake: 512), a multiple of --block-tokens",
     )
+    speculate: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="speculative decoding: tokens drafted for each decode and verified with it (vllm_v1, sarathi; 0: "
+        "off); needs --acceptance",
+    )
+    acceptance: str | None = Field(
+        None,
+        description="how many drafted tokens are accepted: a name in data/speculative (qwen3.5_mtp, glm5.2_mtp...; "
+        "coding prompts only) or a .yaml as InferenceX has it, both also with :thinking_off; a .csv with "
+        "depth,acceptance_length; the acceptance length (2.4 tokens per verification); the probability of each (0.7); "
+        "or the shares of drafts with at least 1, 2... accepted (0.8,0.6,0.45)",
+    )
+    draft_model: str | None = Field(
+        None,
+        description="model that drafts, on the same GPUs  [default: a head on the model, see --draft-share]",
+    )
+    draft_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="drafting one token with a head on the model (MTP, EAGLE), relative to an iteration of the model; "
+        "0: from the prompt, without a model  [default: one layer and the LM head by their weights]",
+    )
     kv_blocks: int | None = Field(
         None, ge=1, le=10**9, description="KV blocks of a replica  [default: what the GPU's memory holds]"
     )

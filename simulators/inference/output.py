@@ -110,7 +110,7 @@ class _Files:
         self._power = _Csv(out / "power.csv")
         self._iterations = _Csv(out / "iterations.csv", lazy=True)
         self._waiting: Records = np.zeros(0, REQUEST)  # finished, but not all that arrived before are
-        self._cached = self._apart = False
+        self._cached = self._apart = self._speculates = False
 
     def __enter__(self) -> _Files:
         return self
@@ -120,6 +120,7 @@ class _Files:
         cluster = driver.cluster
         self._cached = any(r.capacity.cache for r in cluster.replicas)
         self._apart = interval.pool_w is not None
+        self._speculates = any(r.limits.depth for r in cluster.replicas)
         columns = {"time_s": interval.begins_at + width_s * np.arange(rows)}
         columns["power_w"] = interval.power_w[:rows]
         columns |= {name: interval.series[:rows, i] for i, name in enumerate(SERIES)}
@@ -149,6 +150,8 @@ class _Files:
             columns["handed_at"] = np.where(requests["handed_at"] > 0, requests["handed_at"], np.nan)
         if self._cached:
             columns |= {name: requests[name] for name in ("cached_tokens", "cached_j")}
+        if self._speculates:
+            columns |= {name: requests[name] for name in ("draft_j", "rejected_j")}
         self._requests.write(columns)
 
     def __exit__(self, *_: object) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching import intake, loop, meter, standing
+from simulators.inference.batching import intake, loop, meter, speculation, standing
 from simulators.inference.batching.events import COLLECT, DONE
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged, forget_all
@@ -32,7 +32,7 @@ from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State as ParkedState
 from simulators.inference.standby import Standby
-from simulators.inference.timing.tables import StageTables
+from simulators.inference.timing.tables import StageTables, has_drafting
 
 
 def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
@@ -135,9 +135,8 @@ class Replica:
         self.split = attribution_split(attribution, tables)
         self.state = new_state(self.capacity, log=log)
         interval = (np.zeros((1, 5)), 0.0, 0.0)
-        self._advance = resolved(
-            loop.advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0
-        )
+        advance = speculation.advance if limits.depth else loop.advance
+        self._advance = resolved(advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0)
         self._settle = resolved(standing.settle, self.state, limits, self.split)
         self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), NO_HASHES, 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
@@ -208,6 +207,22 @@ class Replica:
     def chunk_budget(self, tokens: int) -> None:
         self.limits = with_chunk_budget(self.limits, tokens, self.most_tokens)
 
+    def speculate(self, acceptance: Sequence[float], key: int) -> None:
+        """Say how many drafted tokens are accepted.
+
+        Parameters
+        ----------
+        acceptance
+            `acceptance[i]` is the probability that more than `i` are; not rising; one for each that is drafted.
+        key
+            Of the random numbers, 0 <= key < 2**32.
+        """
+        if not has_drafting(self.tables) or len(acceptance) < self.limits.depth:
+            raise ValueError("speculation: tables and acceptance do not have what its depth asks for")
+        counters = self.state.counters.view(np.ndarray)
+        counters["acceptance"][0, : self.limits.depth] = acceptance[: self.limits.depth]
+        counters["key"] = key
+
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""
         self.state.counters.view(np.ndarray)["serves_from"][0] = at
@@ -259,14 +274,17 @@ class Replica:
         segments, flights = self.state.segments.view(np.ndarray), self.state.flights.view(np.ndarray)
         for k in range(int(counters["flights"][0])):
             flight = (int(counters["flight_head"][0]) + k) % self.limits.stages
-            s = segments[flight]
+            s, f = segments[flight], flights[flight]
             lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
             joules = ((s["prefill_w"] + s["decode_w"]) * lasted_s).sum()
-            members = int(flights["members"][flight])
+            members = int(f["members"])
             slots, chunk = self.state.members[flight, :members], self.state.chunks[flight, :members]
             r = everything[slots]
             weight = self.split[0] * chunk + self.split[1] * chunk * (chunk + r["processed"])
-            share = joules * weight / weight.sum()
+            whole = (f["energy_j"] - f["drafts_j"]) * weight / weight.sum()
+            if f["drafts_j"] > 0:
+                whole += np.where(r["prefilled"] == 1, f["draft_j"], f["prompt_draft_j"] * chunk)
+            share = joules * whole / f["energy_j"] if f["energy_j"] > 0 else 0.0 * weight
             requests["prefill_j"][slots] += np.where(r["prefilled"] == 1, 0.0, share)
             requests["decode_j"][slots] += np.where(r["prefilled"] == 1, share, 0.0)
         live: Records = requests[used]

@@ -27,6 +27,7 @@ from simulators.inference.power.states import State, states_for
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
+from simulators.inference.speculation import blocks_beside_draft, random_key, speculation_of, with_drafts
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
@@ -40,9 +41,9 @@ __all__ = ["Serving", "build_cluster", "build_replicas", "group_name", "power_la
 
 
 def build_replicas(
-    serving: Serving, log: bool = False, group: str = ""
+    serving: Serving, log: bool = False, group: str = "", seed: int = 42
 ) -> tuple[list[Replica], dict[str, Any]]:
-    """The replicas of one group, and facts about them for the report.
+    """The replicas of one group, and facts about them for the report; `seed` is that of what they draw.
 
     Raises
     ------
@@ -82,7 +83,10 @@ def build_replicas(
         expert_parallel=layout.experts,
         data_parallel=layout.ranks,
     )
+    speculation = speculation_of(serving)
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
+    if speculation is not None and serving.kv_blocks is None:
+        blocks = blocks_beside_draft(serving, speculation, blocks)
     limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
@@ -90,12 +94,17 @@ def build_replicas(
     tables = tables_up_to(serving.batch_cap)
     waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
     law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
+    if speculation is not None:
+        tables_up_to = with_drafts(serving, speculation, law, tables_up_to)
+        tables = tables_up_to(serving.batch_cap)
     replicas = [
         Replica(limits, tables, law, layout.gpus, serving.attribution, log, group, states)
         for _ in range(serving.replicas)
     ]
     for replica in replicas:
         replica.tables_up_to = tables_up_to
+        if speculation is not None:
+            replica.speculate(speculation.acceptance.at_least, random_key(seed))
     if serving.idle_off_s is not None:
         for replica in replicas:
             replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
@@ -116,6 +125,8 @@ def build_replicas(
     )
     if shared:
         facts["layout"] = shared
+    if speculation is not None:
+        facts["speculation"] = speculation.facts()
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
@@ -159,6 +170,7 @@ def _limits(serving: Serving, blocks: int) -> Limits:
         prefix_cache="off" if serving.role == "decode" else serving.prefix_cache,
         hash_tokens=serving.hash_tokens,
         role=serving.role,
+        depth=serving.speculate,
     )
 
 
@@ -254,7 +266,7 @@ def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], St
             serving.pp,
             serving.precision,
             max_tokens=_most_tokens(serving, batch_cap),
-            max_batch=batch_cap,
+            max_batch=batch_cap * (1 + serving.speculate),  # tokens that are verified and sampled from
             profile_dir=Path(folder) if folder else None,
             data_parallel=serving.data_parallel,
             expert_parallel=serving.expert_parallel,
@@ -307,7 +319,7 @@ def build_cluster(
         )
     if serving.role != "both":
         raise InputError(f"--role {serving.role}: expected in a [[groups]] table of --fleet")
-    replicas, facts = build_replicas(serving, log)
+    replicas, facts = build_replicas(serving, log, seed=seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1_000_003,)))
     chosen = router(router_name, len(replicas), rng)
     cluster = Cluster(replicas, chosen, bins_per_interval, copies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulators.inference.acceptance import acceptance_file
 from simulators.inference.catalogue import gpu, gpu_file, model_files
 from simulators.inference.catalogue.gpus import Gpu
 from simulators.inference.serving import Serving, power_law_of
@@ -54,6 +55,11 @@ def serving_files(serving: Serving) -> list[tuple[str, Path]]:
     law, _, table = serving.power_law.partition(":")
     if law == "table" and table:
         files.append(("power table", Path(table)))
+    if serving.draft_model is not None:
+        files += [("draft model", path) for path in model_files(serving.draft_model)]
+    accepted = None if serving.acceptance is None else acceptance_file(serving.acceptance)
+    if accepted is not None and accepted.is_file():
+        files.append(("acceptance", accepted))
     kind, _, folder = serving.iteration_time.partition(":")
     if kind == "profile" and folder and Path(folder).is_dir():
         # a profile by layers has a sub-folder for each degree of tensor parallelism

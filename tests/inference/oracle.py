@@ -24,6 +24,7 @@ from simulators.inference.timing.tables import StageTables
 
 from .oracle_clock import Busy, Clock, Part, line
 from .oracle_prefix import Block, Blocks
+from .oracle_speculation import Drafter
 
 
 @dataclass(eq=False)
@@ -50,6 +51,8 @@ class Request:
     cached_tokens: int = 0
     cached_j: float = 0.0
     decoding_at: float = 0.0
+    draft_j: float = 0.0
+    rejected_j: float = 0.0
 
     def __post_init__(self) -> None:
         self.target = self.prompt
@@ -106,6 +109,7 @@ class Server:
     ahead: bool = False
     prefix_cache: str = "off"
     hash_tokens: int = 512
+    drafter: Drafter | None = None
     gpus: int = 1
     attribution: str = "work"
     role: str = "both"
@@ -134,7 +138,8 @@ class Server:
         self.batches = 0
         self.formed_at = self.landed_at = -math.inf  # the last batch
         self.left_with_it = 0
-        self.clock = Clock(self.tables)
+        self.clock = Clock(self.tables, self.drafter.drafting.pair_s if self.drafter else 0.0)
+        self.depth = self.drafter.depth if self.drafter else 0
         self.form = getattr(self, f"form_{self.scheduler}")
 
     # --- the outside ---------------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ class Server:
         if whole and request.prompt > self.max_batch_tokens:
             return False
         # its longest cache is all but the last token, and one block (or the watermark) stays free beside it
-        return self.blocks_of(total - 1) + max(1, self.kept_free) <= self.total_blocks
+        return self.blocks_of(total - 1 + self.depth) + max(1, self.kept_free) <= self.total_blocks
 
     def run(self, requests: Iterable[Request]) -> list[Request]:
         """Serve the requests, given in order of arrival; returns them in order of completion."""
@@ -200,30 +205,40 @@ class Server:
         flop = t.flops_per_token * tokens + t.flops_per_pair * sum(p.pairs for p in parts)
         read = line(t.weight_bytes, tokens) + t.kv_bytes_per_token * sum(p.tokens + p.context for p in parts)
         share = sum(map(self.work, prompts)) / sum(map(self.work, parts))
+        sampled = sum(1 if p.is_prefill else p.tokens for p in parts)
         batch_j = 0.0
+        drafts = (0.0, 0.0)
         for stage, queue in enumerate(self.lines):
             seconds = line(t.token_s, tokens) + self.clock.attention_s(parts)
-            seconds += line(t.send_s, tokens) if stage < self.stages - 1 else line(t.sequence_s, len(batch))
+            seconds += line(t.send_s, tokens) if stage < self.stages - 1 else line(t.sequence_s, sampled)
             mfu, mbu = flop / seconds / t.peak_flops, read / seconds / t.peak_bytes
             last = stage == self.stages - 1
             pairs, seen = sum(p.pairs for p in parts), sum(p.tokens + p.context for p in parts)
-            work = (seconds, self.clock.waits_s(parts), tokens, len(batch), pairs, seen, last)
+            work = (seconds, self.clock.waits_s(parts), tokens, sampled, pairs, seen, last)
             watts = self.watts(mfu, mbu, work)
+            joules = (watts * seconds * share, watts * seconds * (1 - share))
+            if last and self.drafter:
+                drafts, (draft_s, draft_flop, draft_bytes) = self.drafter.cost(parts, t)
+                mfu = (flop + draft_flop) / (seconds + draft_s) / t.peak_flops
+                mbu = (read + draft_bytes) / (seconds + draft_s) / t.peak_bytes
+                seconds += draft_s
+                joules = (joules[0] + drafts[0], joules[1] + drafts[1])
+                watts = sum(joules) / seconds
             with queue.request() as turn:
                 yield turn
                 begin = self.env.now
                 yield self.env.timeout(seconds)
-            stage_w = watts * self.gpus
-            batch_j += stage_w * seconds
-            rates = (flop / seconds * self.gpus, read / seconds * self.gpus)
-            self.busy.append(Busy(begin, self.env.now, stage_w * share, stage_w * (1 - share), *rates))
+            batch_j += sum(joules) * self.gpus
+            rates = (mfu * t.peak_flops * self.gpus, mbu * t.peak_bytes * self.gpus)
+            powers = (each / seconds * self.gpus for each in joules)
+            self.busy.append(Busy(begin, self.env.now, *powers, *rates))
             self.iterations.append(
                 Iteration(
                     batch_id, stage, begin, seconds, len(batch), tokens, sum(p.tokens for p in prompts),
                     len(batch) - len(prompts), mfu, mbu, watts, kv, waiting,
                 )
             )  # fmt: skip
-        self.land(batch, batch_j)
+        self.land(batch, batch_j, (drafts[0] * self.gpus, drafts[1] * self.gpus))
 
     def work(self, part: Part) -> float:
         """A request's claim on the energy of its batch."""
@@ -231,13 +246,30 @@ class Server:
             return part.tokens
         return self.tables.flops_per_token * part.tokens + self.tables.flops_per_pair * part.pairs
 
-    def land(self, batch: dict[Request, Part], batch_j: float) -> None:
+    def land(self, batch: dict[Request, Part], batch_j: float, drafts_j: tuple[float, float]) -> None:
         self.count_blocks()
         whole = sum(map(self.work, batch.values()))
         self.attributed_j += batch_j
         self.landed_at, done_before = self.env.now, len(self.done)
+        batch_j -= sum(drafts_j)
         for request, part in batch.items():
-            request.processed += part.tokens
+            if self.drafter:
+                among = [p for p in batch.values() if p.is_prefill == part.is_prefill]
+                own_j = drafts_j[0] * part.tokens / sum(p.tokens for p in among)
+                own_j = own_j if part.is_prefill else drafts_j[1] / len(among)
+                request.draft_j += own_j
+                if part.is_prefill:
+                    request.prefill_j += own_j
+                else:
+                    request.decode_j += own_j
+            if self.drafter and not part.is_prefill:
+                gained = self.drafter.gain(request.request_id, request.processed, part.tokens)
+                gained = min(gained, request.total - request.processed)
+                wasted = (part.tokens - gained) / part.tokens
+                request.rejected_j += batch_j * self.work(part) / whole * wasted
+                request.processed += gained
+            else:
+                request.processed += part.tokens
             if part.is_prefill:
                 request.prefill_j += batch_j * self.work(part) / whole
                 if self.attribution == "work":
@@ -333,18 +365,18 @@ class Server:
         self.take(request, blocks)
         return request
 
-    def secure(self, request: Request) -> bool:
+    def secure(self, request: Request, drafted: int = 0) -> bool:
         """vLLM's and Sarathi's rule for one more decode: a block must be free, whether it is needed or not.
 
         Evicts from the end of the running list, `request` itself (then False) when nobody else is left on it.
         """
-        while self.free_blocks == 0:
+        needed = max(0, self.blocks_of(request.processed + drafted) - request.blocks)
+        while self.free_blocks < max(1, needed):
             victim = self.running.pop() if self.running else request
             self.evict(victim, victim.processed)
             if victim is request:
                 return False
-        if request.processed > request.blocks * self.block_tokens:
-            self.take(request, 1)
+        self.take(request, needed)
         return True
 
     # --- the schedulers: each returns the requests of the next batch and the tokens each is to process -------------
@@ -372,13 +404,15 @@ class Server:
     def form_sarathi(self) -> list[tuple[Request, int]]:
         batch: list[tuple[Request, int]] = []
         begun: list[Request] = []
+        budget = self.chunk_size
         while self.running and len(batch) < self.micro_batch:
             request = self.running.pop(0)
+            drafted = max(0, min(self.depth, budget - 1))
             if not request.prefilled:
                 begun.append(request)
-            elif self.secure(request):
-                batch.append((request, 1))
-        budget = self.chunk_size - len(batch)
+            elif self.secure(request, drafted):
+                batch.append((request, 1 + drafted))
+                budget -= 1 + drafted
         passed_over = []
         for request in begun:
             chunk = min(request.target - request.processed, budget)
@@ -407,10 +441,11 @@ class Server:
         self.running.sort(key=lambda r: r.arrived_at)
         while self.running and budget > 0 and len(batch) < self.micro_batch:
             request = self.running.pop(0)
-            chunk = 1 if request.prefilled else min(request.target - request.processed, budget)
+            wanted = 1 + self.depth if request.prefilled else request.target - request.processed
+            chunk = min(wanted, budget)
             # a decode writes the token sampled before, already counted in `processed`
-            written = request.processed + (0 if request.prefilled else chunk)
-            needed = self.blocks_of(written) - request.blocks
+            written = request.processed + chunk - (1 if request.prefilled else 0)
+            needed = max(0, self.blocks_of(written) - request.blocks)
             while self.free_blocks < needed:
                 victim = self.running.pop() if self.running else request
                 self.evict(victim, max(victim.target, victim.processed))
@@ -419,7 +454,8 @@ class Server:
                     break
             else:
                 self.take(request, needed)
-                self.fill(request, written)
+                # what is drafted may turn out wrong
+                self.fill(request, request.processed if request.prefilled else written)
                 batch.append((request, chunk))
                 budget -= chunk
         seen_until, slots = math.inf, self.batch_cap

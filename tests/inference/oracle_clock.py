@@ -21,6 +21,11 @@ class Part:
     is_prefill: bool
 
     @property
+    def seen(self) -> int:
+        """Context that a decode's last token sees: its first one is in `context` already."""
+        return self.context + self.tokens - 1
+
+    @property
     def pairs(self) -> int:
         """(Query, key) pairs as the reference counts them."""
         return self.tokens * (self.tokens + self.context)
@@ -48,8 +53,9 @@ def line(curve: np.ndarray, n: int) -> float:
 class Clock:
     """How long a stage takes for a batch, straight from the tables' documentation."""
 
-    def __init__(self, tables: StageTables) -> None:
+    def __init__(self, tables: StageTables, verified_pair_s: float = 0.0) -> None:
         self.t = tables
+        self.verified_pair_s = verified_pair_s
         if tables.mode != LOOKUP:
             linear = {"bounds_error": False, "fill_value": None}  # continue the outer cells
             requests = np.arange(1, len(tables.decode_s), dtype=float)
@@ -77,10 +83,11 @@ class Clock:
         t = self.t
         decode_s = prefill_s = 0.0
         if decodes:
-            mean = int(sum(p.context for p in decodes) / len(decodes))
+            mean = int(sum(p.seen for p in decodes) / len(decodes))
             row = t.decode_s[min(len(decodes), len(t.decode_s) - 1)]
             decode_s = line(row, math.ceil(mean / t.kv_step))
             decode_s *= t.shared_factor if len(decodes) > 1 else 1.0
+            decode_s = max(decode_s, self._arithmetic_s(decodes))
         if prompts:
             chunk = round(math.sqrt(sum(p.tokens**2 for p in prompts)))
             kv_steps = sum(math.ceil(p.context / t.kv_step) for p in prompts)
@@ -93,11 +100,12 @@ class Clock:
     def _interpolate(self, decodes: list[Part], prompts: list[Part]) -> float:
         decode_s = prefill_s = 0.0
         if decodes:
-            mean = sum(p.context for p in decodes) / len(decodes)
+            mean = sum(p.seen for p in decodes) / len(decodes)
             decode = self.mixed if prompts else self.decode
             decode_s = max(0.0, float(decode((len(decodes), mean))))
             padded = min(len(decodes), len(self.t.decode_s) - 1)
             decode_s += self.padding * padded * max((p.tokens for p in prompts), default=0)
+            decode_s = max(decode_s, self._arithmetic_s(decodes))
         if prompts:
             prefill_s = self.t.prefill_floor_s + sum(self._busiest_s(prompts))
         return decode_s + prefill_s
@@ -126,6 +134,12 @@ class Clock:
         if self.t.mode == LOOKUP or self.ranks == 1 or not prompts:
             return 0.0
         return sum(self._busiest_s(prompts)) - sum(self._each_s(prompts)[0]) / self.ranks
+
+    def _arithmetic_s(self, decodes: list[Part]) -> float:
+        """Of attention, where tokens are verified: their context is read once, but each is computed."""
+        if all(p.tokens == 1 for p in decodes):
+            return 0.0
+        return self.verified_pair_s * sum(p.pairs for p in decodes)
 
 
 COLUMNS = ("prefill_j", "decode_j", "busy_s", "flop", "bytes")

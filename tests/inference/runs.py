@@ -20,13 +20,14 @@ from simulators.inference.power.law import ENERGY, PowerLaw, busy_power_w
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import NO_HASHES, Replica
 from simulators.inference.timing.seconds import along
-from simulators.inference.timing.tables import LOOKUP, StageTables
+from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.quantities.commands import Release
 from simulators.quantities.requests import Workload
 from simulators.traffic.source import Source
 
 from .oracle import Iteration, Request, Server
 from .oracle_clock import metered
+from .oracle_speculation import Drafter
 
 Job = tuple[float, int, int]
 """Arrival (s), prompt and output (tokens)."""
@@ -188,6 +189,7 @@ def both(
     drive: dict[str, Any] | None = None,
     built_with: int | None = None,
     hashes: Hashes | None = None,
+    drafter: Drafter | None = None,
     **options: Any,
 ) -> tuple[Run, Server]:
     """Run both, assert that they agree in everything, and return them for further questions.
@@ -195,16 +197,26 @@ def both(
     Requests that could never run are refused by both, and missing in what is returned. With `built_with` the replica
     is made with that batch cap and then set to the one asked for.
     """
-    limits = limits_for(scheduler, **options | ({"batch_cap": built_with} if built_with else {}))
-    replica = Replica(limits, tables, law, gpus=gpus, attribution=attribution, log=True)
-    if built_with:
-        replica.batch_cap = options["batch_cap"]
+    depth = drafter.depth if drafter else 0
+    limits = limits_for(scheduler, depth=depth, **options | ({"batch_cap": built_with} if built_with else {}))
+    built = with_drafting(tables, drafter.drafting) if drafter else tables
+
+    def made(log: bool) -> Replica:
+        replica = Replica(limits, built, law, gpus=gpus, attribution=attribution, log=log)
+        if drafter:
+            replica.speculate(drafter.acceptance, drafter.key)
+        if built_with:
+            replica.batch_cap = options["batch_cap"]
+        return replica
+
+    replica = made(log=True)
     server = Server(
         scheduler,
         tables,
         lambda mfu, mbu, work: plain_power_w(law, tables, mfu, mbu, work),
         gpus=gpus,
         attribution=attribution,
+        drafter=drafter,
         **options,
     )
     run = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
@@ -216,10 +228,7 @@ def both(
     assert_same_requests(run.requests, requests)
     assert_same_totals(run, server, iterations)
     # without a record of every iteration, many of them are taken at once
-    replica = Replica(limits, tables, law, gpus=gpus, attribution=attribution)
-    if built_with:
-        replica.batch_cap = options["batch_cap"]
-    quick = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
+    quick = run_replica(made(log=False), jobs, hashes=hashes, **(drive or {}))
     assert_same_requests(quick.requests, requests)
     assert_same_totals(quick, server, iterations)
     return run, server
@@ -239,7 +248,7 @@ def assert_same_requests(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
     assert list(ours.restarts) == list(theirs.restarts)
     assert list(ours.cached_tokens) == list(theirs.cached_tokens)
     times = ("scheduled_at", "prefill_completed_at", "completed_at", "decoding_at")
-    for name in (*times, "prefill_j", "decode_j", "cached_j"):
+    for name in (*times, "prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
@@ -264,6 +273,8 @@ def assert_same_totals(run: Run, server: Server, iterations: pd.DataFrame) -> No
         assert c.overwritten == server.cache.overwritten
         assert c.hit_tokens == run.requests.cached_tokens.sum()
     assert c.prefill_tokens == by_batch.prefill_tokens.sum()
+    np.testing.assert_allclose(c.draft_j, run.requests.draft_j.sum(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(c.rejected_j, run.requests.rejected_j.sum(), rtol=1e-9, atol=1e-9)
     assert run.replica.outstanding == run.replica.running == run.replica.waiting == 0
 
 

@@ -18,7 +18,7 @@ def longest(limits: Limits) -> int:
     if limits.reserve_blocks > 0:
         return limits.reserve_blocks * limits.block_tokens
     # after an eviction all tokens so far but the last are prefilled again, so they must be admissible at once
-    return (limits.total_blocks - max(limits.watermark, 1)) * limits.block_tokens + 1
+    return (limits.total_blocks - max(limits.watermark, 1)) * limits.block_tokens + 1 - limits.depth
 
 
 @compiled
@@ -32,7 +32,7 @@ def can_ever_run(limits: Limits, prefill_tokens: int, decode_tokens: int) -> boo
 @compiled
 def table_rows(limits: Limits, hashed_tokens: Any, tokens: Any) -> Any:
     """Rows of `spare` that requests of `tokens` tokens take with a prefix cache: their hashes, their blocks."""
-    return -(-hashed_tokens // limits.hash_tokens) - (-tokens // limits.block_tokens)
+    return -(-hashed_tokens // limits.hash_tokens) - (-(tokens + limits.depth) // limits.block_tokens)
 
 
 @compiled

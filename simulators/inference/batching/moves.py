@@ -70,10 +70,10 @@ def admit(state: State, slot: int, blocks: int) -> None:
 
 
 @compiled
-def extend(state: State, slot: int, limits: Limits) -> None:
-    """One more block for a running request whose cache has outgrown the blocks it holds."""
+def extend(state: State, slot: int, limits: Limits, drafted: int = 0) -> None:
+    """More blocks for a running request whose cache, drafted tokens included, outgrows those it holds."""
     r = state.requests[slot]
-    if r.processed > r.blocks * limits.block_tokens:
+    while r.processed + drafted > r.blocks * limits.block_tokens:
         r.blocks += 1
         state.counters[0].free_blocks -= 1
 
@@ -103,8 +103,8 @@ def evict(state: State, slot: int, target: int) -> None:
 
 
 @compiled
-def make_room(state: State, slot: int, first: int, last: int) -> tuple[int, bool]:
-    """A free block for a decode of `slot`: evict from the end of `ready[first:last]`, and itself if nobody is left.
+def make_room(state: State, slot: int, first: int, last: int, blocks: int = 1) -> tuple[int, bool]:
+    """Free blocks for a decode of `slot`: evict from the end of `ready[first:last]`, and itself if nobody is left.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def make_room(state: State, slot: int, first: int, last: int) -> tuple[int, bool
         The new `last`, and whether `slot` may stay.
     """
     c = state.counters[0]
-    while c.free_blocks < 1:
+    while c.free_blocks < blocks:
         victim = slot
         if last > first:
             last -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from simulators.errors import InputError
-from simulators.inference.batching.state import OFF, ON, UNLIMITED, Limits
+from simulators.inference.batching.state import MOST_DRAFTED, OFF, ON, UNLIMITED, Limits
 
 VLLM, VLLM_V1, SARATHI, ORCA, STATIC = range(5)
 
@@ -38,6 +38,8 @@ POLICIES = {
 
 APART = ("vllm_v1", "sarathi")
 """Policies under which prefill and decode may be on different replicas."""
+SPECULATE = ("vllm_v1", "sarathi")
+"""Policies that know what to do with drafted tokens."""
 
 CACHES = {"off": OFF, "on": ON, "unlimited": UNLIMITED}
 UNBOUNDED = 2**62
@@ -59,6 +61,7 @@ def limits_for(
     prefix_cache: str = "off",
     hash_tokens: int = 512,
     role: str = "both",
+    depth: int = 0,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -90,6 +93,8 @@ def limits_for(
         Tokens that one hash of a request stands for.
     role
         ``prefill``: requests leave with their first token; ``decode``: they bring their KV cache; else ``both``.
+    depth
+        vLLM v1, Sarathi: tokens drafted for each decode.
 
     Raises
     ------
@@ -105,6 +110,12 @@ def limits_for(
         raise InputError(
             f"--scheduler {scheduler}: replicas that only {role} expect one of {', '.join(APART)}"
         )
+    if depth and scheduler not in SPECULATE:
+        raise InputError(
+            f"--speculate {depth}: expected with --scheduler vllm_v1 or sarathi, not {scheduler}"
+        )
+    if not 0 <= depth <= MOST_DRAFTED:
+        raise InputError(f"--speculate {depth}: expected 0 to {MOST_DRAFTED} drafted tokens")
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
     _check_bounds(
         batch_cap=batch_cap,
@@ -134,6 +145,7 @@ def limits_for(
         cache=cache,
         hash_tokens=hash_tokens,
         hands_over=int(role == "prefill"),
+        depth=depth,
     )
 
 

@@ -242,7 +242,10 @@ def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
 
 @compiled
 def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> None:
-    """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens."""
+    """Make known the blocks that become full when a request's cache grows from `before` to `after` tokens.
+
+    Those that are known already stay so: with speculation `before` is only a bound.
+    """
     number, end = before // limits.block_tokens, after // limits.block_tokens
     if number == end:
         return
@@ -253,7 +256,8 @@ def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> No
         key = key_of(state.spare, of, limits, number)
         step = 1 if key >= 0 else -1
         for at in range(table + number, table + upto):
-            remember(cache, buckets, state.spare[at], key)
+            if cache[state.spare[at], KEY] == NO_KEY:
+                remember(cache, buckets, state.spare[at], key)
             key += step
         number = upto
 

@@ -18,6 +18,7 @@ from simulators.inference.batching.intake import enqueue, has_room
 from simulators.inference.batching.known import Known, choose_by_prefix, learn
 from simulators.inference.batching.loop import advance
 from simulators.inference.batching.moves import leaves_with
+from simulators.inference.batching.speculation import advance as advance_speculating
 from simulators.inference.batching.standing import last_number, settle
 from simulators.inference.batching.state import Limits, RecordArray, State
 from simulators.inference.compiled import borrowed, compiled
@@ -113,11 +114,12 @@ def put(
 
 
 @compiled
-def tokens_left(limits: Limits, requests: RecordArray, i: int) -> int:
+def iterations_left(limits: Limits, requests: RecordArray, i: int) -> int:
     """Iterations that a request needs at least."""
     r = requests[i]
     whole = leaves_with(limits, r.prefill_tokens, r.decode_tokens)
-    return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
+    tokens = whole - r.processed if r.prefilled == 1 else whole - r.target
+    return int(-(-tokens // (1 + limits.depth)))
 
 
 @compiled
@@ -134,10 +136,10 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     for k in range(c.flights):
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
-            running = min(running, tokens_left(limits, state.requests, state.members[flight, i]))
+            running = min(running, iterations_left(limits, state.requests, state.members[flight, i]))
     if c.stands == 0:
         for i in range(c.ready_size):
-            waiting = min(waiting, tokens_left(limits, state.requests, state.ready[i]))
+            waiting = min(waiting, iterations_left(limits, state.requests, state.ready[i]))
     elif c.flights > 0 and c.standing > 0:
         running = min(running, last_number(state) - c.number)
     elif c.standing > 0 or c.partial >= 0:
@@ -146,15 +148,11 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
         waiting = 1
     else:
         for i in range(c.queue_size):
-            waiting = min(
-                waiting,
-                tokens_left(limits, state.requests, state.queue[(c.queue_head + i) % len(state.queue)]),
-            )
+            slot = state.queue[(c.queue_head + i) % len(state.queue)]
+            waiting = min(waiting, iterations_left(limits, state.requests, slot))
         for i in range(c.inbox_size):
-            waiting = min(
-                waiting,
-                tokens_left(limits, state.requests, state.inbox[(c.inbox_head + i) % len(state.inbox)]),
-            )
+            slot = state.inbox[(c.inbox_head + i) % len(state.inbox)]
+            waiting = min(waiting, iterations_left(limits, state.requests, slot))
     from_s = np.inf
     if running < never:
         from_s = next_end + (running - 1) * shortest_s
@@ -245,7 +243,11 @@ def bring(
     state, limits, tables, law, split, gpus = entries[n]
     c = state.counters[0]
     before = c.completed
-    status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
+    if limits.depth > 0:
+        given = state, limits, tables, law, split, gpus
+        status = advance_speculating(*given, bins[n], begins_at, width_s, at)[0]
+    else:
+        status = advance(state, limits, tables, law, split, gpus, bins[n], begins_at, width_s, at)[0]
     board.outstanding[n] -= c.completed - before
     if status != DONE:
         return False
@@ -332,7 +334,7 @@ def route(
         board.taken[n] += 1
         board.outstanding[n] += 1
         soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at + tokens_left(limits, requests, i) * board.shortest_s[n]
+        own = at + iterations_left(limits, requests, i) * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0
 

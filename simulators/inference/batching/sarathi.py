@@ -21,8 +21,8 @@ from simulators.inference.compiled import compiled
 def form_sarathi(state: State, limits: Limits, flight: int) -> None:
     """Fill `flight` with all decodes, then running prompts, then new ones, within the chunk budget `max_tokens`.
 
-    Decodes count against the budget but are never refused by it. All blocks of a prompt are taken at admission.
-    Evictions follow vLLM: the last of the running list goes first.
+    Decodes count against the budget but are never refused by it, only their drafted tokens are. All blocks of a prompt
+    are taken at admission. Evictions follow vLLM: the last of the running list goes first.
     """
     c = state.counters[0]
     f = state.flights[flight]
@@ -31,14 +31,17 @@ def form_sarathi(state: State, limits: Limits, flight: int) -> None:
     while first < last and f.members < limits.max_batch:
         slot = state.ready[first]
         first += 1
-        if state.requests[slot].prefilled == 0:
+        r = state.requests[slot]
+        if r.prefilled == 0:
             state.spare[prompts] = slot
             prompts += 1
             continue
-        last, stays = make_room(state, slot, first, last)
+        drafted = max(0, min(limits.depth, limits.max_tokens - f.tokens - 1))
+        blocks = max(1, blocks_for(r.processed + drafted, limits) - r.blocks) if drafted > 0 else 1
+        last, stays = make_room(state, slot, first, last, blocks)
         if stays:
-            extend(state, slot, limits)
-            put(state, flight, slot, 1)
+            extend(state, slot, limits, drafted)
+            put(state, flight, slot, 1 + drafted)
 
     skipped = 0
     for i in range(prompts):

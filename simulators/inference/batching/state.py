@@ -50,6 +50,8 @@ REQUEST = np.dtype(
             np.float64,
         ),  # s, where pools are apart: when its KV cache came to the one that decodes; else 0
         ("decoding_at", np.float64),  # s, when that one first took it up; 0 before
+        ("draft_j", np.float64),  # of prefill_j and decode_j: drafting, J
+        ("rejected_j", np.float64),  # of decode_j: verifying drafted tokens that became no output, J
     ]
 )
 
@@ -57,6 +59,9 @@ REQUEST = np.dtype(
 # its neighbours among those that may be reused, and the next one in its bucket; -1: none
 KEY, REFS, BEFORE, AFTER, CHAINED = range(5)
 COLUMNS = 5
+
+MOST_DRAFTED = 16
+"""Tokens that may be drafted at once."""
 
 NO_KEY = np.iinfo(np.int64).max
 PRIVATE = 0x19E3779
@@ -73,6 +78,9 @@ FLIGHT = np.dtype(
         ("prefills", np.int64),  # requests in prefill
         ("decodes", np.int64),
         ("energy_j", np.float64),  # all stages, all GPUs
+        ("drafts_j", np.float64),  # of it, drafting
+        ("draft_j", np.float64),  # of that, for each decode
+        ("prompt_draft_j", np.float64),  # and for each token of a prompt
         ("weight", np.float64),  # sum of the requests' shares of the work, see `attribution`
     ]
 )
@@ -161,6 +169,19 @@ COUNTERS = np.dtype(
         ("latest", np.float64),  # s, the latest release of a running request
         ("share", np.float64),  # energy over weight, summed over its iterations, and ...
         ("share_step", np.float64),  # ... the same times the iteration's number
+        # of speculation
+        ("key", np.int64),  # of its random numbers, below 2^32
+        (
+            "acceptance",
+            np.float64,
+            (MOST_DRAFTED,),
+        ),  # [i]: probability that more than i drafted tokens are accepted
+        ("verifications", np.int64),  # of one request in one batch
+        ("drafted", np.int64),  # tokens
+        ("verified", np.int64),  # of them
+        ("accepted", np.int64),  # of them: output
+        ("draft_j", np.float64),
+        ("rejected_j", np.float64),
     ]
 )
 
@@ -258,6 +279,8 @@ class Limits(NamedTuple):
         Tokens that one hash of a request stands for; a multiple of `block_tokens`.
     hands_over
         1 if a request leaves with its first token, to be decoded elsewhere.
+    depth
+        Tokens drafted for each decode and verified with it; 0: no speculation.
     """
 
     policy: int
@@ -274,6 +297,7 @@ class Limits(NamedTuple):
     cache: int = OFF
     hash_tokens: int = 512
     hands_over: int = 0
+    depth: int = 0
 
 
 def capacity_for(limits: Limits) -> Capacity:

@@ -34,11 +34,13 @@ def known_before(state: State) -> int:
 def grow(state: State, limits: Limits, slot: int, blocks: int, chunk: int) -> None:
     """With a prefix cache: take the blocks of this batch; those that it fills are known from now on.
 
-    `chunk` are the tokens of a prompt, 0 for a decode, whose token `processed` counts already.
+    `chunk` are the tokens of a prompt, 0 for a decode, whose token `processed` counts already. What is drafted for it
+    fills no block.
     """
     take(state, limits, slot, blocks)
     r = state.requests[slot]
-    fill(state, limits, slot, r.processed - (1 if chunk == 0 else 0), r.processed + chunk)
+    before = r.processed - (1 + limits.depth if chunk == 0 else 0)
+    fill(state, limits, slot, max(0, before), r.processed + chunk)
 
 
 @compiled
@@ -47,6 +49,8 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
 
     Blocks are taken for the tokens of this batch only. Where they run out, the request that came last is evicted; in
     such a step nothing new is admitted. An evicted request recomputes its prompt and all tokens it had produced.
+
+    Tokens drafted for a decode count in the budget and take blocks as others do; what does not fit is not verified.
 
     Formed ahead (`limits.ahead`, vLLM's asynchronous scheduling), a batch that follows another without a pause admits
     as at the start of that one: only who had arrived by then, and into the slots that were free then.
@@ -60,14 +64,15 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         slot = state.ready[first]
         first += 1
         r = state.requests[slot]
-        wanted = 1 if r.prefilled == 1 else r.target - r.processed
+        wanted = 1 + limits.depth if r.prefilled == 1 else r.target - r.processed
         chunk = min(wanted, limits.max_tokens - f.tokens)
         if chunk <= 0 or f.members >= limits.max_batch:
             state.spare[left] = slot
             left += 1
             continue
         # a decode writes the token sampled last, which `processed` counts already
-        blocks = blocks_for(r.processed + (0 if r.prefilled == 1 else chunk), limits) - r.blocks
+        written = r.processed + (chunk - 1 if r.prefilled == 1 else chunk)
+        blocks = max(0, blocks_for(written, limits) - r.blocks)
         evicted = False
         while c.free_blocks < blocks:
             if last > first:
@@ -84,7 +89,8 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 break
         if not evicted:
             if limits.cache != OFF:
-                if blocks > 0 or r.prefilled == 0 or r.processed % limits.block_tokens == 0:
+                filled = r.processed % limits.block_tokens <= limits.depth
+                if blocks > 0 or r.prefilled == 0 or filled:
                     grow(state, limits, slot, blocks, 0 if r.prefilled == 1 else chunk)
             else:
                 r.blocks += blocks

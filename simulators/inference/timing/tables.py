@@ -143,3 +143,49 @@ def with_ranks(prefill_s: FloatArray, apart_s: FloatArray, ranks: int) -> FloatA
         Columns of `prefill_s`, `apart_s` and the number of ranks; shape (chunks, cached + 2).
     """
     return np.column_stack((prefill_s, apart_s, np.full(len(prefill_s), float(ranks))))
+
+
+DRAFT_BLOCKS, DRAFT_NUMBERS = 5, 6
+"""Columns that `with_drafting` appends to `decode_s`: so many times its contexts, and so many more."""
+
+
+class Drafting(NamedTuple):
+    """What speculation adds to the cost of an iteration, on one GPU of the last stage.
+
+    Attributes
+    ----------
+    decodes
+        All drafts for `b` decoding requests at mean context `decode_kv[k]`: seconds, J at full clock and without a cap
+        (idle power included), FLOP, bytes, and the share of the time bound by the clock; shape (5, b, k) with row 0
+        unused.
+    prompt
+        The same for each token of a prompt that the draft reads; shape (5,).
+    pair_s
+        Attention of a verification takes at least so long for each (query, visible token) pair, s: its arithmetic. The
+        context is read once, however many tokens are verified.
+    """
+
+    decodes: FloatArray
+    prompt: FloatArray
+    pair_s: float
+
+
+def with_drafting(tables: StageTables, drafting: Drafting) -> StageTables:
+    """The tables of a server that speculates; as in `with_prompts`, in one array with the decode attention.
+
+    Parameters
+    ----------
+    tables
+        Of the model that is served.
+    drafting
+        For as many requests and the same contexts as `decode_s` has.
+    """
+    numbers = np.tile(np.append(drafting.prompt, drafting.pair_s), (len(tables.decode_s), 1))
+    return tables._replace(decode_s=np.column_stack((tables.decode_s, *drafting.decodes, numbers)))
+
+
+def has_drafting(tables: StageTables) -> bool:
+    """Whether the tables are those of `with_drafting`."""
+    columns = len(tables.decode_kv)
+    plain = 2 * columns + 1 if tables.mode == MIXED else columns
+    return bool(tables.decode_s.shape[1] == plain + DRAFT_BLOCKS * columns + DRAFT_NUMBERS)
