@@ -118,7 +118,7 @@ REQUESTS: tuple[RequestColumn, ...] = (
     RequestColumn("completed_at", "s", "float64", "Last output token"),
     RequestColumn("prefill_tokens", "1", "int64", "Prompt tokens"),
     RequestColumn("decode_tokens", "1", "int64", "Output tokens"),
-    RequestColumn("restarts", "1", "int64", "Evictions suffered"),
+    RequestColumn("restarts", "1", "int64", "Times it began anew: evicted, or its replica failed"),
     RequestColumn("deferrable", "1", "bool", "Whether a policy could hold it back"),
     RequestColumn("deadline", "s", "float64", "When it must be complete; infinite without a deadline"),
     RequestColumn("replica", "1", "int64", "Replica that served it"),

@@ -71,6 +71,22 @@ def saturation_text(found: Saturation) -> str:
     )
 
 
+def out_of_service_text(failures: Mapping[str, Any]) -> str:
+    """What failures and maintenance of replicas did.
+
+    Examples
+    --------
+    >>> out_of_service_text({"failures": 3, "maintenance": 1, "availability": 0.98, "requests_interrupted": 40,
+    ...                      "lost_work_j": 7.2e6})
+    '3 failures, 1 planned; replicas there 98.0 % of the time; 40 requests begun anew, 2 kWh of work lost'
+    """
+    lost, anew = energy_text(failures["lost_work_j"] / 3.6e9), number(failures["requests_interrupted"])
+    return (
+        f"{number(failures['failures'])} failures, {number(failures['maintenance'])} planned; replicas there "
+        f"{share(failures['availability'])} of the time; {anew} requests begun anew, {lost} of work lost"
+    )
+
+
 def sentences(summary: Mapping[str, Any]) -> list[str]:
     """What a network did; what carried the load and its price; whether users were served in time; the policy."""
     found = (_network(summary), _carried(summary), _kept(summary), _policy(summary))

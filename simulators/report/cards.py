@@ -69,6 +69,11 @@ def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
             f"{number(served.get('requests_rejected'))} rejected",
         ),
         *(
+            [page.card("Replicas there", share(out["availability"]), answer.out_of_service_text(out))]
+            if (out := served.get("failures"))
+            else ()
+        ),
+        *(
             page.card(
                 label,
                 seconds((of_whom.get(key) or {}).get("p95")),

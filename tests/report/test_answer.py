@@ -176,3 +176,16 @@ def test_what_is_matched_is_one_number_whatever_charged_the_battery():
     local = series.indexed(frame.assign(carried_mw=0.25 * frame["facility_mw"]), synthetic.META)
     assert series.matched_ratio(local) == pytest.approx(0.25)
     assert series.coverage(local).to_numpy() == pytest.approx(0.25)
+
+
+def test_replicas_that_were_out_stand_in_table_and_cards(day):
+    summary = copy.deepcopy(day[2])
+    assert "Out of service" not in summary_table(summary)
+    assert "Replicas there" not in cards(summary)
+    summary["inference"]["failures"] = {
+        "failures": 14, "maintenance": 0, "requests_interrupted": 29, "lost_work_j": 68_660.0, "lost_tokens": 5028,
+        "out_s": 8985.0, "availability": 0.74,
+    }  # fmt: skip
+    told = "14 failures, 0 planned; replicas there 74.0 % of the time; 29 requests begun anew"
+    assert told in " ".join(summary_table(summary).split())
+    assert told in cards(summary).replace("\xa0", " ")
