@@ -6,6 +6,9 @@ always computed. Requests share such blocks, which count once. Who gives blocks 
 of them first, and there they stay known until one is overwritten: the one that has waited longest goes first (vLLM
 documentation, "Automatic Prefix Caching", design of v1).
 
+A prompt has many blocks, most of them alone in their bucket. That case is written out in the loops over blocks: every
+call that takes arrays counts references to them, which costs more than all the rest.
+
 With `UNLIMITED` nothing that is known is ever overwritten, as if a tier without end and without cost lay behind the KV
 cache: the bound of every cache. What requests hold at once is bounded as ever.
 """
@@ -169,7 +172,8 @@ def matched(state: State, limits: Limits, slot: int) -> tuple[int, int]:
     They are put down in the request's table, for `share`.
     """
     cache, of, table = cache_of(state), known_by(state, slot), table_of(state, limits, slot)
-    buckets = buckets_of(state)
+    buckets, spare = buckets_of(state), state.spare
+    top = len(buckets) - 1
     end = (state.requests[slot].target - 1) // limits.block_tokens
     known, held = 0, 0
     while known < end:
@@ -177,10 +181,12 @@ def matched(state: State, limits: Limits, slot: int) -> tuple[int, int]:
         key = key_of(state.spare, of, limits, known)
         step = 1 if key >= 0 else -1
         for number in range(known, upto):
-            block = find(cache, buckets, key)
+            block = buckets[key & top]
+            while block >= 0 and cache[block, KEY] != key:
+                block = cache[block, CHAINED]
             if block < 0:
                 return known, held
-            state.spare[table + number] = block
+            spare[table + number] = block
             if cache[block, REFS] > 0:
                 held += 1
             key += step
@@ -193,12 +199,18 @@ def share(state: State, limits: Limits, slot: int, known: int) -> None:
     """Give a request the first `known` blocks of its prompt (`matched`); count them when it first comes."""
     c = state.counters[0]
     r = state.requests[slot]
-    cache, table = cache_of(state), table_of(state, limits, slot)
+    cache, table, spare = cache_of(state), table_of(state, limits, slot), state.spare
     for number in range(known):
-        block = state.spare[table + number]
+        block = spare[table + number]
         if cache[block, REFS] == 0:
             if limits.cache != UNLIMITED:
-                take_out(state.counters, cache, block)
+                before, after = cache[block, BEFORE], cache[block, AFTER]
+                if before >= 0 and after >= 0:
+                    cache[before, AFTER] = after
+                    cache[after, BEFORE] = before
+                    c.reusable -= 1
+                else:
+                    take_out(state.counters, cache, block)
             c.free_blocks -= 1
         cache[block, REFS] += 1
     r.blocks = known
@@ -220,14 +232,20 @@ def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
     c = state.counters[0]
     r = state.requests[slot]
     cache, at = cache_of(state), table_of(state, limits, slot) + r.blocks
-    buckets = buckets_of(state)
+    buckets, spare = buckets_of(state), state.spare
+    top = len(buckets) - 1
     block, overwritten = c.reuse_first, 0
     for number in range(at, at + blocks):
-        if cache[block, KEY] != NO_KEY:
-            forget(cache, buckets, block)
+        key = cache[block, KEY]
+        if key != NO_KEY:
+            if buckets[key & top] == block:
+                buckets[key & top] = cache[block, CHAINED]
+                cache[block, KEY] = NO_KEY
+            else:
+                forget(cache, buckets, block)
             overwritten += 1
         cache[block, REFS] = 1
-        state.spare[number] = block
+        spare[number] = block
         block = cache[block, AFTER]
     c.reuse_first = block
     if block >= 0:
@@ -250,14 +268,22 @@ def fill(state: State, limits: Limits, slot: int, before: int, after: int) -> No
     if number == end:
         return
     cache, table, of = cache_of(state), table_of(state, limits, slot), known_by(state, slot)
-    buckets = buckets_of(state)
+    buckets, spare = buckets_of(state), state.spare
+    top = len(buckets) - 1
     while number < end:
         upto = of_one_hash(of, limits, number, end)
         key = key_of(state.spare, of, limits, number)
         step = 1 if key >= 0 else -1
         for at in range(table + number, table + upto):
-            if cache[state.spare[at], KEY] == NO_KEY:
-                remember(cache, buckets, state.spare[at], key)
+            block = spare[at]
+            if cache[block, KEY] != NO_KEY:  # known before
+                pass
+            elif buckets[key & top] < 0:
+                cache[block, KEY] = key
+                cache[block, CHAINED] = -1
+                buckets[key & top] = block
+            else:
+                remember(cache, buckets, block, key)
             key += step
         number = upto
 
@@ -268,10 +294,10 @@ def give_back(state: State, limits: Limits, slot: int, ended: bool) -> None:
     c = state.counters[0]
     r = state.requests[slot]
     cache, table = cache_of(state), table_of(state, limits, slot)
-    buckets = buckets_of(state)
+    buckets, spare = buckets_of(state), state.spare
     last, freed, waiting = c.reuse_last, 0, 0
     for at in range(table + r.blocks - 1, table - 1, -1):
-        block = state.spare[at]
+        block = spare[at]
         cache[block, REFS] -= 1
         if cache[block, REFS] > 0:
             continue
