@@ -62,7 +62,7 @@ class Serving(BaseModel):
         50.0,
         gt=0,
         le=100_000,
-        description="bandwidth between a GPU that prefills and one that decodes, GB/s: 50 for a 400 Gb/s adapter each, "
+        description="bandwidth between a GPU that prefills and one that decodes, GB per s: 50 for a 400 Gb/s adapter each, "
         "450 for NVLink 4",
     )
     kv_link_latency_us: float = Field(
