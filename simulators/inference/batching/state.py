@@ -45,6 +45,7 @@ REQUEST = np.dtype(
             np.float64,
         ),  # s, where pools are apart: when its KV cache came to the one that decodes; else 0
         ("decoding_at", np.float64),  # s, when that one first took it up; 0 before
+        ("link_wait_s", np.float64),  # s, how long its cache waited for a link
     ]
 )
 
