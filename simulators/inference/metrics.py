@@ -22,9 +22,10 @@ _TOGETHER = 4096
 
 
 def _for_decode(requests: Records, now: float = np.inf) -> NDArray[np.float64]:
-    """How long requests that have come to a pool that decodes waited there until it took them up, or `now`, s."""
+    """How long requests waited for a link to the pool that decodes, and there until it took them up, or `now`, s."""
     taken_at = np.where(requests["decoding_at"] > 0, requests["decoding_at"], now)
-    waited_s: NDArray[np.float64] = np.where(requests["handed_at"] > 0, taken_at - requests["handed_at"], 0.0)
+    there_s = np.where(requests["handed_at"] > 0, taken_at - requests["handed_at"], 0.0)
+    waited_s: NDArray[np.float64] = requests["link_wait_s"] + there_s
     return waited_s
 
 
@@ -157,6 +158,9 @@ class Metrics:
         waiting = np.isnan(wait_s)
         if waiting.any():
             wait_s[waiting] = cluster.now - inside["released_at"][waiting].min()
+        for_decode = (inside["decoding_at"] == 0) & ((inside["handed_at"] > 0) | (inside["link_wait_s"] > 0))
+        if for_decode.any():  # they too wait at least as long as the first of them
+            wait_s[for_decode] = wait_s[for_decode].max()
         self._wait(inside["released_at"], wait_s, inside["deferrable"])
         self._count_waits()
         interactive, deferrable = (self._waits[of] for of in CLASSES.values())

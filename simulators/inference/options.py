@@ -83,8 +83,8 @@ class Serving(BaseModel):
         50.0,
         gt=0,
         le=100_000,
-        description="bandwidth between a GPU that prefills and one that decodes, GB/s: 50 for a 400 Gb/s adapter each, "
-        "450 for NVLink 4",
+        description="bandwidth between a GPU that prefills and one that decodes, GB per s: 50 for a 400 Gb/s adapter "
+        "each, 450 for NVLink 4",
     )
     kv_link_latency_us: float = Field(
         100.0, ge=0, le=10**7, description="latency of each transfer of a KV cache between pools, us"

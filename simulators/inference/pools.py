@@ -173,7 +173,7 @@ class Pools:
     def unfinished(self) -> Records:
         """Requests of one copy that are not finished, with the energy spent on each so far."""
         return joined(
-            [self.prefill.unfinished(), self.transfers.requests, self._as_users(self.decode.unfinished())]
+            [self.prefill.unfinished(), self.transfers.requests(), self._as_users(self.decode.unfinished())]
         )
 
     def waiting_records(self) -> Records:
@@ -182,9 +182,7 @@ class Pools:
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
-        sent = self.transfers.requests
-        on_its_way_j = float(sent["prefill_j"].sum() + sent["decode_j"].sum())
-        return self.prefill.requests_j() + on_its_way_j + self.decode.requests_j()
+        return self.prefill.requests_j() + self.transfers.requests_j + self.decode.requests_j()
 
     def advance(self, until: float, requests: RequestBlock) -> Interval:
         """Simulate the interval from the present to `until`, s; see `Cluster.advance`."""

@@ -121,9 +121,22 @@ class Transfers:
         return len(self._rows)
 
     @property
+    def requests_j(self) -> float:
+        """Energy spent on the requests they belong to, J."""
+        return float(self._rows["prefill_j"].sum() + self._rows["decode_j"].sum())
+
     def requests(self) -> Records:
-        """The requests they belong to."""
-        return self._rows
+        """The requests they belong to, with how long they have waited for a link."""
+        rows = self._rows.copy()
+        for queue in self._queues:
+            for cache in queue:
+                at = np.searchsorted(self._numbers, cache.number)
+                rows["link_wait_s"][at] = self._now - cache.done_at
+        for sent in self._sending:
+            if sent is not None:
+                at = np.searchsorted(self._numbers, sent.cache.number)
+                rows["link_wait_s"][at] = sent.metered_from - sent.cache.done_at
+        return rows
 
     @property
     def spent_j(self) -> float:
@@ -261,6 +274,7 @@ class Transfers:
         self.moved_j += sum(sent.cache.joules for sent in ended)
         self.busy_s += sum(sent.cache.lasts_s for sent in ended)
         self.waited_s += sum(sent.ends_at - sent.cache.done_at for sent in ended)
+        rows["link_wait_s"] = [sent.metered_from - sent.cache.done_at for sent in ended]
         rows["handed_at"] = rows["released_at"]
         rows["released_at"] = arrived_at
         for name in ("blocks", "table_at", "table_rows", "hashed_tokens", "hit_tokens", "serial"):

@@ -16,6 +16,7 @@ from simulators.inference import attribution
 from simulators.inference.batching.policies import APART, limits_for
 from simulators.inference.cluster import Cluster, hashes_of, records_of
 from simulators.inference.interval import Interval
+from simulators.inference.metrics import Metrics
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.replica import Replica
@@ -310,3 +311,22 @@ def test_what_could_never_decode_is_refused_at_the_door() -> None:
     c = pools([(0.0, 190, 20), (0.0, 150, 20)], [flat_tables(), flat_tables()], FLAT, options)
     interval = finish(c)[0]
     assert (interval.rejected, c.rejected, interval.prefill_tokens) == (1, 1, 150)
+
+
+@pytest.mark.parametrize(
+    ("link", "options", "label"),
+    [
+        (LINK, {}, "stable"),
+        (LINK._replace(latency_s=9.0), {}, "overloaded"),  # a cache in 9 s, a request every 4 s
+        (LINK, {"batch_cap": 1}, "overloaded"),  # answers of 10 s, one at a time
+    ],
+)
+def test_a_link_or_a_decode_pool_that_falls_behind_never_looks_stable(
+    link: Link, options: dict[str, Any], label: str
+) -> None:
+    jobs = [(4.0 * n, 5, 10) for n in range(300)]
+    c = pools(jobs, [flat_tables(), flat_tables()], FLAT, options, link=link)
+    metrics = Metrics()
+    for until in range(60, 1201, 60):
+        metrics.add(c.advance(float(until)))
+    assert metrics.summary(c.cluster)["saturation"]["label"] == label

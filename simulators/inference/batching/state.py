@@ -52,6 +52,7 @@ REQUEST = np.dtype(
         ("decoding_at", np.float64),  # s, when that one first took it up; 0 before
         ("draft_j", np.float64),  # of prefill_j and decode_j: drafting, J
         ("rejected_j", np.float64),  # of decode_j: verifying drafted tokens that became no output, J
+        ("link_wait_s", np.float64),  # s, how long its cache waited for a link
     ]
 )
 
