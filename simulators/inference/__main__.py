@@ -152,7 +152,9 @@ def run(options: RunOptions) -> None:
     """
     started = time.perf_counter()
     chosen, output = options.cluster, options.output
-    groups = read_groups(chosen.fleet, options.serving) if chosen.fleet else [options.serving]
+    groups: list[Serving] = [options.serving]
+    if chosen.fleet:
+        groups = [*read_groups(chosen.fleet, options.serving)]
     plain = options.traffic.workload(options.seed) | _content(options, groups)
     if output.compare_uncached and all(serving.prefix_cache == "off" for serving in groups):
         raise InputError("--compare-uncached: expected with --prefix-cache on or unlimited")

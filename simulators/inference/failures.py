@@ -43,6 +43,9 @@ from simulators.inference.routing import INDEPENDENT, Router, router
 AGAIN = ("round_robin", "random", "power_of_two", INDEPENDENT)
 """Routers by which requests are also sent again; under all others the one with the fewest unfinished gets them."""
 
+MOST_RESTARTS = 1000
+"""A request that began anew so often is longer than replicas last: it would never be done."""
+
 Hashes = list[NDArray[np.int64]]
 """Of requests, for a prefix cache, one array each."""
 
@@ -184,7 +187,14 @@ class Failures:
         tally.interrupted += int(np.count_nonzero(~np.isnan(lost["scheduled_at"])))
         tally.lost_j += joules
         tally.lost_tokens += tokens
-        return begun_anew(lost), hashes
+        anew = begun_anew(lost)
+        if len(anew) and anew["restarts"].max() > MOST_RESTARTS:
+            raise InputError(
+                f"--failing, --failures: request {anew['request_id'][anew['restarts'].argmax()]} has begun anew "
+                f"{anew['restarts'].max()} times by {self._counted_to:g} s, expected failures that leave it time to be "
+                "served"
+            )
+        return anew, hashes
 
     def _drain(self, number: int, at: float) -> None:
         if number not in self._parking.down:

@@ -35,6 +35,7 @@ from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
+from simulators.inference.options import Group
 from simulators.inference.pools import Pools
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
@@ -45,7 +46,7 @@ from simulators.inference.serving import Serving, build_cluster, build_replicas,
 from simulators.options import check_numbers
 
 
-def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
+def read_groups(path: Path, default: Serving | None = None) -> list[Group]:
     """The groups of a fleet from a TOML file; `default` stands below what the file says.
 
     Raises
@@ -61,14 +62,14 @@ def read_groups(path: Path, default: Serving | None = None) -> list[Serving]:
     return [_serving(path, number, common | group) for number, group in enumerate(groups, start=1)]
 
 
-def _serving(path: Path, number: int, options: dict[str, Any]) -> Serving:
-    check_numbers(Serving, options, f"{path}: group {number}")
+def _serving(path: Path, number: int, options: dict[str, Any]) -> Group:
+    check_numbers(Group, options, f"{path}: group {number}")
     try:
-        return Serving.model_validate(options)
+        return Group.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        hint = nearest(name, list(Serving.model_fields)) if first["type"] == "extra_forbidden" else ""
+        hint = nearest(name, list(Group.model_fields)) if first["type"] == "extra_forbidden" else ""
         raise InputError(
             f"{path}: group {number}, {name}: {first['input']!r} given, {first['msg'].lower()}{hint}"
         ) from None
@@ -86,7 +87,7 @@ def build_fleet(
 ) -> tuple[AnyCluster, dict[str, Any]]:
     """One cluster of all groups, and facts about each for the report.
 
-    A router sends any request to any replica that serves its tenant (`Serving.serves`): where models differ and no
+    A router sends any request to any replica that serves its tenant (`Group.serves`): where models differ and no
     tenants are named, they stand for the same service. Replicas are numbered service by service, in the order in which
     the groups name them. Where prefill and decode are apart, each of the two pools has such a router; one that goes by
     what is in a prompt has done its part when that is prefilled, and the replica that decodes is the one with the
@@ -162,7 +163,7 @@ def build(groups: Sequence[Serving], **settings: Any) -> tuple[AnyCluster, dict[
     InputError
         As `build_fleet`.
     """
-    if len(groups) == 1 and not groups[0].prefill_replicas and not groups[0].serves:
+    if len(groups) == 1 and not groups[0].prefill_replicas and not served_by(groups[0]):
         return build_cluster(groups[0], **settings)
     return build_fleet(groups, **settings)
 
@@ -177,18 +178,24 @@ def services_of(groups: Sequence[Serving]) -> dict[frozenset[int], list[int]]:
 
     Examples
     --------
-    >>> found = services_of([Serving(serves=(3,)), Serving(), Serving(serves=(3,)), Serving(serves=(5, 4))])
+    >>> found = services_of([Group(serves=(3,)), Serving(), Group(serves=(3,)), Group(serves=(5, 4))])
     >>> [(sorted(tenants), places) for tenants, places in found.items()]
     [([3], [0, 2]), ([], [1]), ([4, 5], [3])]
     """
     found: dict[frozenset[int], list[int]] = {}
     first: dict[int, int] = {}
     for number, group in enumerate(groups):
-        for tenant in group.serves:
-            if set(groups[first.setdefault(tenant, number)].serves) != set(group.serves):
+        tenants = served_by(group)
+        for tenant in sorted(tenants):
+            if served_by(groups[first.setdefault(tenant, number)]) != tenants:
                 raise InputError(
                     f"fleet: groups {first[tenant] + 1} and {number + 1} both serve tenant {tenant}, and not the same "
                     "others; expected serves = [...] that are equal or have none in common"
                 )
-        found.setdefault(frozenset(group.serves), []).append(number)
+        found.setdefault(tenants, []).append(number)
     return found
+
+
+def served_by(group: Serving) -> frozenset[int]:
+    """The tenants that a group names; none: it serves those whom no group names."""
+    return frozenset(group.serves) if isinstance(group, Group) else frozenset()

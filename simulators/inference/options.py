@@ -220,10 +220,6 @@ class Serving(BaseModel):
         description="MFU against TFLOPS of 2^40 instead of 10^12: reads 9 % low, as the published figures do",
     )
 
-    serves: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Numbers of the tenants whose requests a group of a fleet serves; none: of those whom no group names. It stands in
-    a fleet's file alone and is no option."""
-
     @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
@@ -239,3 +235,18 @@ class Serving(BaseModel):
             self.model_copy(update={"role": role, "replicas": count, "prefill_replicas": 0})
             for role, count in counts.items()
         ]
+
+
+class Group(Serving):
+    """One of several kinds of replicas in a fleet.
+
+    Examples
+    --------
+    >>> Group(gpu="h100", serves=(3, 5)).serves
+    (3, 5)
+    """
+
+    serves: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (),
+        description="numbers of the tenants whose requests it serves  [default: those whom no group names]",
+    )

@@ -11,9 +11,9 @@ from simulators.inference.catalogue.memory import (
     kv_bytes_per_token_per_gpu,
     state_bytes_per_sequence_per_gpu,
 )
+from simulators.inference.options import Group, Serving
 from simulators.inference.reliability import Reliability
 from simulators.inference.routing import INDEPENDENT
-from simulators.inference.serving import Serving
 from simulators.inference.transfer import MOVED, Link
 
 
@@ -28,7 +28,7 @@ def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliab
         )
     if router_name.startswith(INDEPENDENT):
         raise InputError("--independent: expected 1 where prefill and decode are apart")
-    if any(group.serves for group in groups):
+    if any(isinstance(group, Group) and group.serves for group in groups):
         raise InputError("fleet: groups with roles serve everybody, expected no serves = [...]")
     if reliability.any:
         raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")

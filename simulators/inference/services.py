@@ -52,8 +52,8 @@ class Services:
     Examples
     --------
     >>> from simulators.inference.fleet import build_fleet
-    >>> from simulators.inference.options import Serving
-    >>> groups = [Serving(gpu="h100", iteration_time="roofline", serves=(4,)), Serving(iteration_time="roofline")]
+    >>> from simulators.inference.options import Group
+    >>> groups = [Group(gpu="h100", iteration_time="roofline", serves=(4,)), Group(iteration_time="roofline")]
     >>> services, facts = build_fleet(groups)
     >>> block = RequestBlock.of(np.zeros(3), np.full(3, 512), np.full(3, 64))
     >>> block.tenant[:] = [4, 0, 9]

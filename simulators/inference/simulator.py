@@ -17,10 +17,10 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.fleet import build
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
+from simulators.inference.options import Group
 from simulators.inference.recent import Recent
 from simulators.inference.reliability import Reliability
 from simulators.inference.services import AnyCluster
-from simulators.inference.serving import Serving
 from simulators.quantities.commands import command_from_plain
 from simulators.quantities.latencies import latencies
 from simulators.quantities.requests import RequestBlock
@@ -45,7 +45,7 @@ class Inference(Adapter[Served]):
     """Steps clusters in lockstep with the rest of the site.
 
     ``Cluster(groups=[{"model": ..., "gpu": "h100", "replicas": 2}], router="round_robin", seed=42)``: options of
-    `Serving` for each kind of replica. ``requests`` (`RequestBlock.to_plain`) are served from several sources;
+    `Group` for each kind of replica. ``requests`` (`RequestBlock.to_plain`) are served from several sources;
     ``commands`` that a cluster takes hold from the step on, what it cannot do is in ``refused``. ``finished`` hands
     out the requests finished in the step as lists by column, with the round trip to their tenant (`network_s`, s, by
     tenant) in when tokens come; ``P_series[MW]`` the power in `bins` parts of the step; ``tenants`` counts those that
@@ -172,9 +172,9 @@ class Inference(Adapter[Served]):
         return self.entities[eid].facts
 
 
-def _serving(eid: str, group: Mapping[str, Any]) -> Serving:
+def _serving(eid: str, group: Mapping[str, Any]) -> Group:
     try:
-        return Serving.model_validate(dict(group))
+        return Group.model_validate(dict(group))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -375,3 +375,13 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
         return b"".join(i.finished.tobytes() + i.by_replica.tobytes() for i in intervals)
 
     assert run("1") == run("3")
+
+
+def test_a_request_that_outlasts_every_replica_ends_the_run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("simulators.inference.failures.MOST_RESTARTS", 20)
+    outages = [Outage(6.0 * k + 2.0, 6.0 * k + 2.5, (0,)) for k in range(40)]
+    c = failing([(0.0, 5, 5)], outages, replicas=1)
+    with pytest.raises(
+        InputError, match=r"request 0 has begun anew 21 times by 122 s, expected failures that leave"
+    ):
+        served(c)

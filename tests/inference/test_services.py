@@ -14,9 +14,9 @@ from simulators.inference.__main__ import app
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.interval import SERIES
 from simulators.inference.metrics import Metrics
+from simulators.inference.options import Group
 from simulators.inference.reliability import Reliability
 from simulators.inference.services import Services
-from simulators.inference.serving import Serving
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap
 from simulators.quantities.requests import RequestBlock
@@ -27,11 +27,11 @@ from tests.conftest import call_app
 from .runs import Fed
 from .test_cluster import requests
 
-SMALL = Serving(gpu="a100", iteration_time="roofline", batch_cap=16)
+SMALL = Group(gpu="a100", iteration_time="roofline", batch_cap=16)
 GROUPS = [
     SMALL.model_copy(update={"serves": (1, 2), "replicas": 2}),
     SMALL.model_copy(update={"gpu": "h100"}),
-    Serving(model="meta-llama/Meta-Llama-3-70B", gpu="h100", tp=4, iteration_time="roofline", serves=(2, 1)),
+    Group(model="meta-llama/Meta-Llama-3-70B", gpu="h100", tp=4, iteration_time="roofline", serves=(2, 1)),
 ]
 FAILS = Reliability(failing="replica", mtbf_hours=0.05, repair_hours=0.01)
 
@@ -43,7 +43,7 @@ def sent(count: int = 400) -> RequestBlock:
     return block
 
 
-def run(groups: list[Serving], block: RequestBlock, **options: Any) -> tuple[Fed, list[Any], dict[str, Any]]:
+def run(groups: list[Group], block: RequestBlock, **options: Any) -> tuple[Fed, list[Any], dict[str, Any]]:
     made, _ = build_fleet(groups, router_name="least_outstanding", **options)
     c = Fed(made, Stream(iter([block])))  # checks every interval
     metrics, intervals = Metrics(copies=c.copies), []
