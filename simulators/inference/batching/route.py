@@ -211,21 +211,13 @@ def choose(board: Board, first: int, second: int) -> int:
 
 @compiled
 def choose_for(
-    board: Board,
-    requests: RecordArray,
-    hashes: NDArray[np.int64],
-    i: int,
-    first: int,
-    second: int,
-    hash_tokens: int,
+    board: Board, requests: RecordArray, hashes: NDArray[np.int64], i: int, hash_tokens: int
 ) -> tuple[int, int]:
-    """The replica for request `i`, by what it was sent before or by `choose`; and how many hashes the prompt has."""
-    if len(board.known.counters) == 0:
-        return choose(board, first, second), 0
+    """The replica for request `i` by what each was sent before, and how many hashes its prompt has."""
     r = requests[i]
     count = -(-min(r.hashed_tokens, r.prefill_tokens) // hash_tokens)
     if not board.wanted.any():
-        return choose(board, first, second), count
+        return choose(board, ANY, ANY), count
     return choose_by_prefix(board.known, board.outstanding, board.wanted, hashes, r.table_at, count), count
 
 
@@ -299,6 +291,7 @@ def route(
         board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
         board.idle_since[n] = max(c.last_completion, c.serves_from)
     mark_wanted(board)
+    blind = len(board.known.counters) == 0
     everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
     for i in range(first, len(requests)):
         at = requests[i].released_at
@@ -315,9 +308,10 @@ def route(
                 return i, SETTLE, n
         if not everybody:
             mark_wanted(board)
-        n, count = choose_for(
-            board, requests, hashes, i, candidates[i, 0], candidates[i, 1], entries[0][1].hash_tokens
-        )
+        if blind:
+            n, count = choose(board, candidates[i, 0], candidates[i, 1]), 0
+        else:
+            n, count = choose_for(board, requests, hashes, i, entries[0][1].hash_tokens)
         if board.does[n] >= AWAY:
             if count > 0:
                 learn(board.known, n, hashes, requests[i].table_at, count)
