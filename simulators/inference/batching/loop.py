@@ -2,7 +2,8 @@
 
 Three things happen: requests arrive, a batch in flight ends, a batch is formed. While the same requests decode
 together and nothing can join or leave, only counters move, so such a run of iterations costs the same per iteration
-whatever the size of the batch (`decodes.py`).
+whatever the size of the batch (`decodes.py`). Where the rules allow it, those who join and leave are all that is looked
+at (`standing_loop.py`); what is here forms and lands batches member by member.
 """
 
 from __future__ import annotations
