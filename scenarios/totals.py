@@ -20,6 +20,7 @@ from scenarios.served import (
     PrefixCache,
     Quantiles,
     Serving,
+    Speculation,
     slo_kept,
     worst,
 )
@@ -206,6 +207,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         energy_j_per_output_token=energy.total / tokens if tokens else None,
         groups={f"{name}: {key}": group for name, one in served.items() for key, group in one.groups.items()},
         prefix_cache=_prefix_cache([part.prefix_cache for part in parts if part.prefix_cache is not None]),
+        speculation=_speculation([part.speculation for part in parts if part.speculation is not None]),
     )
 
 
@@ -220,6 +222,20 @@ def _prefix_cache(parts: list[PrefixCache]) -> PrefixCache | None:
         **sums,
         block_hit_ratio=sums["hit_blocks"] / sums["prompt_blocks"] if sums["prompt_blocks"] else None,
         token_hit_ratio=sums["hit_tokens"] / sums["prompt_tokens"] if sums["prompt_tokens"] else None,
+    )
+
+
+def _speculation(parts: list[Speculation]) -> Speculation | None:
+    """Of the sites that speculate; None if none does."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    counted = [name for name in Speculation.model_fields if name not in ("depth", "acceptance_length")]
+    sums = {name: sum(getattr(part, name) for part in parts) for name in counted}
+    gained = sums["verifications"] + sums["tokens_accepted"]
+    return Speculation(
+        depth=max(part.depth for part in parts),
+        acceptance_length=gained / sums["verifications"] if sums["verifications"] else None,
+        **sums,
     )
 
 

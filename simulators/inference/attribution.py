@@ -22,6 +22,10 @@ it costs less (`savings`; below zero where it now shares its batches with fewer)
 are the difference of the two meters. What is spent on reading blocks that were found is `cached_j` of a request: of its
 prefill energy the part that attention to those tokens bears under the rule (nothing under ``tokens``).
 
+**Speculation.** A request bears the verification of its drafted tokens by the same weight, rejected ones included, and
+beside it its drafts: a batch's for decodes evenly, for prompts by their tokens. `draft_j` and `rejected_j` of a request
+are what of its energy that is.
+
 **Sum.** Requests finished and unfinished plus idle are the meter, to rounding (`residual`)."""
 
 from __future__ import annotations
