@@ -163,6 +163,23 @@ class FailureFigures(Frozen):
     availability: float
 
 
+class Speculation(Frozen):
+    """What was drafted and verified, of all copies; joules within those of the phases.
+
+    `acceptance_length` are tokens gained by a verification, the model's own with them; rejected tokens and drafts cost
+    energy and are no output.
+    """
+
+    depth: int
+    acceptance_length: float | None
+    verifications: float
+    tokens_drafted: float
+    tokens_verified: float
+    tokens_accepted: float
+    drafting_j: float
+    rejected_j: float
+
+
 class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
@@ -205,6 +222,7 @@ class Serving(Frozen):
     prefix_cache: PrefixCache | None = None
     pools: Pools | None = None
     failures: FailureFigures | None = None
+    speculation: Speculation | None = None
 
 
 def slo_kept(classes: Classes, slo: Slo) -> bool | None:

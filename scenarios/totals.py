@@ -23,6 +23,7 @@ from scenarios.served import (
     PrefixCache,
     Quantiles,
     Serving,
+    Speculation,
     Transfer,
     slo_kept,
     worst,
@@ -212,6 +213,7 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         prefix_cache=_prefix_cache([part.prefix_cache for part in parts if part.prefix_cache is not None]),
         pools=_pools([part.pools for part in parts if part.pools is not None]),
         failures=_failures(parts),
+        speculation=_speculation([part.speculation for part in parts if part.speculation is not None]),
     )
 
 
@@ -261,6 +263,20 @@ def _prefix_cache(parts: list[PrefixCache]) -> PrefixCache | None:
         **sums,
         block_hit_ratio=sums["hit_blocks"] / sums["prompt_blocks"] if sums["prompt_blocks"] else None,
         token_hit_ratio=sums["hit_tokens"] / sums["prompt_tokens"] if sums["prompt_tokens"] else None,
+    )
+
+
+def _speculation(parts: list[Speculation]) -> Speculation | None:
+    """Of the sites that speculate; None if none does."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    counted = [name for name in Speculation.model_fields if name not in ("depth", "acceptance_length")]
+    sums = {name: sum(getattr(part, name) for part in parts) for name in counted}
+    gained = sums["verifications"] + sums["tokens_accepted"]
+    return Speculation(
+        depth=max(part.depth for part in parts),
+        acceptance_length=gained / sums["verifications"] if sums["verifications"] else None,
+        **sums,
     )
 
 

@@ -28,6 +28,10 @@ its own, on no request; a request's prefill and decode energy are those of the r
 **Failures.** What had gone into requests that a failure made begin anew is a line of its own, ``lost_work_j``
 (`failures.py`): nobody's answer came of it. So a request bears what its last attempt took.
 
+**Speculation.** A request bears the verification of its drafted tokens by the same weight, rejected ones included, and
+beside it its drafts: a batch's for decodes evenly, for prompts by their tokens. `draft_j` and `rejected_j` of a request
+are what of its energy that is.
+
 **Sum.** Requests finished and unfinished plus lost work plus idle and transfers are the meter, to rounding
 (`residual`)."""
 

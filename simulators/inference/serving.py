@@ -93,10 +93,12 @@ def build_replicas(
     states = parked_states(serving)
     tables = tables_up_to(serving.batch_cap)
     waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
-    law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
-    if speculation is not None:
-        tables_up_to = with_drafts(serving, speculation, law, tables_up_to)
+    if speculation is not None:  # tokens that are sampled from are not sequences that wait
+        law = without_waiting(_limited_law(serving), tables.comm_s, (waits_s[0], 0.0))
+        tables_up_to = with_drafts(serving, speculation, law, tables_up_to, waits_s[1])
         tables = tables_up_to(serving.batch_cap)
+    else:
+        law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
     replicas = [
         Replica(limits, tables, law, layout.gpus, serving.attribution, log, group, states)
         for _ in range(serving.replicas)

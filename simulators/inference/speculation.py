@@ -23,7 +23,7 @@ from simulators.inference.options import Serving
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.timing import resolve_kind, stage_tables
-from simulators.inference.timing.tables import StageTables, with_drafting
+from simulators.inference.timing.tables import MIXED, StageTables, with_drafting
 from simulators.quantities.factor import Assumption, Factor
 
 DRAFT_TOKENS = 2048
@@ -162,7 +162,11 @@ def blocks_beside_draft(serving: Serving, found: Speculation, blocks: int) -> in
 
 
 def with_drafts(
-    serving: Serving, found: Speculation, law: PowerLaw, tables_up_to: Callable[[int], StageTables]
+    serving: Serving,
+    found: Speculation,
+    law: PowerLaw,
+    tables_up_to: Callable[[int], StageTables],
+    host_s: float,
 ) -> Callable[[int], StageTables]:
     """Iteration times with those of drafting.
 
@@ -174,6 +178,8 @@ def with_drafts(
         Of the model that is served.
     tables_up_to
         Its times, for batches of so many requests.
+    host_s
+        Waiting for the host in them for each that is sampled from, s; it is for each request.
     """
     served, device = model(serving.model), gpu(serving.gpu)
     latent = 1.0
@@ -183,7 +189,7 @@ def with_drafts(
         )
 
     def drafted(batch_cap: int) -> StageTables:
-        tables = tables_up_to(batch_cap)
+        tables = waiting_per_request(tables_up_to(batch_cap), host_s, serving.pp)
         if found.draft is None:
             share = found.share.value if found.share is not None else 0.0
             drafting = drafting_of(
@@ -195,6 +201,18 @@ def with_drafts(
         return with_drafting(tables, drafting)
 
     return drafted
+
+
+def waiting_per_request(tables: StageTables, host_s: float, stages: int) -> StageTables:
+    """The tables with what the host takes for a sequence counted for each decoding request, not each token verified.
+
+    It schedules and answers requests; of one that verifies several tokens each is sampled from, but it is one.
+    """
+    columns = (2 if tables.mode == MIXED else 1) * len(tables.decode_kv)
+    decode_s = tables.decode_s.copy()
+    decode_s[:, :columns] += host_s / stages * np.arange(len(decode_s))[:, None]
+    sequence_s = tables.sequence_s - host_s * np.arange(len(tables.sequence_s))
+    return tables._replace(decode_s=decode_s, sequence_s=sequence_s)
 
 
 def _draft_model(serving: Serving, draft: Model, device: Gpu, batch_cap: int) -> tuple[StageTables, PowerLaw]:

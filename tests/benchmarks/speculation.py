@@ -62,7 +62,7 @@ def iteration_s(name: str, requests: int, tokens_each: int, context: float) -> f
     seconds += 2.0 * n * (12 * m.hidden + 3 * width) * m.num_layers / bandwidth
     seconds += requests * context * 4.0 * m.head_dim * m.kv_heads * m.attention_layers / bandwidth
     launches = m.num_layers * KERNELS * LAUNCH_S + m.attention_layers * ATTENTION_LAUNCH_S + LAUNCH_S
-    return seconds + launches + HOST_S + SEQUENCE_S * n
+    return seconds + launches + HOST_S + SEQUENCE_S * requests
 
 
 def closed_form(name: str, requests: int, depth: int, context: float) -> float:
