@@ -17,17 +17,21 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from scenarios import search_report as report
 from scenarios.output import configuration
-from scenarios.search_rounds import Entry, Search
+from scenarios.search_entry import Entry
+from scenarios.search_rounds import Search
 from scenarios.search_space import AXES, candidates
 from scenarios.study import Study
-from scenarios.workers import WorkerOptions
+from scenarios.workers import WorkerOptions, kept
 from simulators.commandline import command
 from simulators.console import App
 from simulators.inference.stated import stated
 from simulators.recorder.store import RunFolder
 
-SKIP = ("network", "grid_at", "routing", "geo", "mw", "bus", "policy", "forecast", "forecast_error", "engine", "where",
-        "power_resolution_s", "drain_hours", "rt_factor", "live_carbon", "load", "gpu", *AXES)  # fmt: skip
+SKIP = (
+    "network", "grid_at", "routing", "geo", "mw", "engine", "where", "power_resolution_s", "drain_hours", "rt_factor",
+    "live_carbon", "measured", "generation", "storage", "connection", "control", "own_supply", "without",
+    "independent", "common_share", "deferrable_share", "defer_hours", "gpu", *AXES,
+)  # fmt: skip
 """What this command does not read, or varies."""
 
 STUDY = Study().changed(days=0.125, diurnal="flat", deferrable_share=0.0, own_supply="none")
@@ -57,8 +61,8 @@ class SearchStudy(BaseModel):
     slo_percentile: float = Field(
         99.0, gt=0, lt=100, description="percentile of both latencies that is to keep the targets, %"
     )
-    gpu_hour: str = Field(
-        "",
+    gpu_hour: str | None = Field(
+        None,
         description="what an hour of each GPU costs, GPU=PRICE,GPU=PRICE, in the currency of energy  [default: public "
         "list prices on demand, USD]",
     )
@@ -94,27 +98,30 @@ def run(chosen: SearchStudy) -> None:
     """
     started = time.perf_counter()
     with RunFolder(chosen.out) as folder:
+        found = candidates(chosen.study.site.serving, chosen.gpu_names, chosen.vary, chosen.max_gpus)
         search = Search.of(
             chosen.study,
-            candidates(chosen.study.site.serving, chosen.gpu_names, chosen.vary, chosen.max_gpus),
+            found,
             objective=chosen.objective,
             requests=chosen.requests,
             percentile=chosen.slo_percentile,
-            gpu_hour=chosen.gpu_hour,
-            pool=chosen.pool,
+            gpu_hour=chosen.gpu_hour or "",
         )
-        search.screen()
-        search.run(chosen.most_runs)
-        best = search.confirm()
-        write(folder, search, best, configuration(search.plan, chosen.model_dump(mode="json")), started)
+        with kept(chosen.pool, len(found)) as search.pool:
+            search.screen()
+            search.run(chosen.most_runs)
+            best = search.confirm()
+        write(
+            folder, search, best, configuration(search.setting.plan, chosen.model_dump(mode="json")), started
+        )
         target = folder.finish()
     front = report.front_rows(search, best)
     print(stated(entry.candidate.serving for entry in front or search.entries[:1]))
     if best is not None:
         print(report.terminal(search, best))
-        print(report.stages_text(best, search.around.money))
+        print(report.stages_text(best, search.setting.around.money))
     print(report.answer(search, best))
-    for column, reason in search.around.reasons.items():
+    for column, reason in search.setting.around.reasons.items():
         print(f"{column}: not known, {reason}")
     print(f"results: {target}")
 
@@ -142,20 +149,22 @@ def write(
         "summary.json",
         {
             "answer": report.answer(search, best),
-            "objective": search.objective,
-            "targets": search.targets._asdict(),
+            "objective": search.setting.objective,
+            "targets": search.setting.targets._asdict(),
             "deployments": len(search.entries),
             "estimated": sum(entry.estimate is not None for entry in search.entries),
             "run": sum(entry.run is not None for entry in search.entries),
             "confirmed": sum(entry.full is not None for entry in search.entries),
             "left": search.left,
             "best": None if best is None else _told(best, studies),
-            "stages": [] if best is None else report.side_by_side(best, search.around.money),
+            "stages": [] if best is None else report.side_by_side(best, search.setting.around.money),
             "front": [_told(entry, studies) for entry in entries],
             "closest": None if best is not None or closest is None else _told(closest, {}),
-            "currency": search.around.money,
-            "reasons": search.around.reasons,
-            "assumptions": [{"name": one.name, **vars(one.factor)} for one in search.around.assumptions()],
+            "currency": search.setting.around.money,
+            "reasons": search.setting.around.reasons,
+            "assumptions": [
+                {"name": one.name, **vars(one.factor)} for one in search.setting.around.assumptions()
+            ],
             "wall_s": time.perf_counter() - started,
         },
     )

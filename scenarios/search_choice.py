@@ -163,13 +163,8 @@ def front(figures: Array) -> Mask:
     >>> front(np.array([[1.0, 2.0], [1.001, 2.0], [2.0, 1.0], [2.0, 2.0]])).tolist()
     [True, False, True, False]
     """
-    taken = np.zeros(len(figures), dtype=bool)
+    taken, behind = np.zeros(len(figures), dtype=bool), beaten(figures, figures)
     for at in np.lexsort(figures.T[::-1]):
         same = (np.abs(figures[taken] - figures[at]) <= ALIKE * np.abs(figures[at])).all(axis=1).any()
-        if (
-            not same
-            and not beaten(figures[[at]], figures)[0]
-            and not beaten(figures[[at]], figures[taken], ALIKE)[0]
-        ):
-            taken[at] = True
+        taken[at] = not (same or behind[at] or beaten(figures[[at]], figures[taken], ALIKE)[0])
     return taken

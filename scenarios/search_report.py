@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 
 from scenarios import catalogue
 from scenarios.new_study import toml_value
+from scenarios.search_entry import Entry
 from scenarios.search_figures import OBJECTIVES
-from scenarios.search_rounds import Entry, Search
+from scenarios.search_rounds import Search
 from scenarios.study import Study
+from simulators.inference.catalogue import model
 from simulators.report.canvas import TARGET, WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta, number, seconds
 
@@ -29,8 +31,6 @@ COMPARED = ("j_per_output_token", "cost_per_million_tokens", "g_per_1k_tokens", 
 """Figures whose stages are printed side by side."""
 LISTED = 12
 """Points of the front on the terminal."""
-LEFT_OUT = ("engine", "rt_factor", "power_resolution_s")
-"""Options of a run that its figures do not hang on."""
 
 
 def status(entry: Entry) -> str:
@@ -70,7 +70,7 @@ def table(search: Search, studies: Mapping[str, str]) -> pd.DataFrame:
 
 def front_rows(search: Search, best: Entry | None) -> list[Entry]:
     """The front, its best point first, the others by the objective."""
-    column = OBJECTIVES[search.objective][0]
+    column = OBJECTIVES[search.setting.objective][0]
     return sorted(
         (entry for entry in search.entries if entry.on_front or entry is best),
         key=lambda entry: (entry is not best, entry.found[column]),
@@ -92,8 +92,8 @@ def front_table(search: Search, best: Entry | None, studies: Mapping[str, str]) 
 def terminal(search: Search, best: Entry) -> str:
     """The front as aligned text."""
     entries = front_rows(search, best)
-    p = f"p{search.targets.percentile:g}"
-    money = search.around.money
+    p = f"p{search.setting.targets.percentile:g}"
+    money = search.setting.around.money
     header = (
         "deployment", "GPUs", "J/token", f"{money}/million", "gCO2/1k", f"TTFT {p}", f"TPOT {p}", "tokens/s/GPU",
     )  # fmt: skip
@@ -160,18 +160,24 @@ def answer(search: Search, best: Entry | None) -> str:
     """What was looked for and found, in a few sentences."""
     ran = sum(entry.run is not None for entry in search.entries)
     kept = sum(entry.run is not None and not entry.why for entry in search.entries)
-    targets = search.targets
+    targets = search.setting.targets
     promise = (
         f"TTFT p{targets.percentile:g} up to {seconds(targets.ttft_s)} and TPOT p{targets.percentile:g} up to "
-        f"{seconds(targets.tpot_s)} at {search.study.site.traffic.rate:g} requests/s"
+        f"{seconds(targets.tpot_s)} at {search.setting.study.site.traffic.rate:g} requests/s"
     )
-    if search.study.site.traffic.trace is not None:
+    if search.setting.study.site.traffic.trace is not None:
         promise = promise.rpartition(" at ")[0]
     words = f"{len(search.entries)} deployments, {ran} of them run: {kept} keep {promise}."
     if best is not None:
-        column, unit = OBJECTIVES[search.objective]
-        unit = f"{search.around.money} {unit}" if search.objective == "cost" else unit
+        column, unit = OBJECTIVES[search.setting.objective]
+        unit = f"{search.setting.around.money} {unit}" if search.setting.objective == "cost" else unit
         words += f" Best: {best.candidate.label}, {number(best.found[column])} {unit} (full run)."
+        chosen, own = (
+            best.candidate.serving.precision,
+            model(search.setting.study.site.serving.model).precision,
+        )
+        if chosen is not None and chosen != own:
+            words += f" The checkpoint is {own}: in {chosen} it answers differently."
     elif (closest := search.closest) is not None:
         words += f" Closest: {closest.candidate.label}: {closest.why.removeprefix('full run: ')}."
     else:
@@ -252,18 +258,18 @@ MARKS = ("blue", "pv", "battery", "export", "wind", "carbon")
 def figure(search: Search, best: Entry | None) -> Figure:
     """Energy and cost of every deployment that was run, over its speed and over what a GPU gives; the front full."""
     ran = [entry for entry in search.entries if entry.run and entry.run["tpot_s"] is not None]
-    p = f"p{search.targets.percentile:g}"
+    p = f"p{search.setting.targets.percentile:g}"
     words = {
         "tpot_s": f"Time per output token, {p} (ms)",
         "j_per_output_token": "J per output token",
-        "cost_per_million_tokens": f"{search.around.money} per million output tokens",
+        "cost_per_million_tokens": f"{search.setting.around.money} per million output tokens",
         "tokens_per_s_per_gpu": "Output tokens/s per GPU",
     }
     gpus = list(dict.fromkeys(entry.candidate.serving.gpu for entry in search.entries))
     colours = {name: COLOURS[MARKS[at % len(MARKS)]] for at, name in enumerate(gpus)}
     with mpl.rc_context(style()):
         made = Figure(figsize=(WIDTH_IN, 8.4))
-        site = search.study.site
+        site = search.setting.study.site
         meta = RunMeta(f"{site.serving.model.split('/')[-1]}, {site.traffic.rate:g} requests/s", 60)
         star = "" if best is None else f"; star: the best, {best.candidate.label}"
         detail = f"full: keeps the targets; ringed: on the front{star}"
@@ -276,7 +282,7 @@ def figure(search: Search, best: Entry | None) -> Figure:
             axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
             if across == "tpot_s":
                 axes.set_xscale("log")
-                axes.axvline(1e3 * search.targets.tpot_s, **TARGET)
+                axes.axvline(1e3 * search.setting.targets.tpot_s, **TARGET)
                 axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
                 axes.xaxis.set_minor_formatter(
                     lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else ""

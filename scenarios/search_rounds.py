@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import ceil
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from scenarios.build import build, read
-from scenarios.plan import Plan
-from scenarios.search_choice import (
-    Targets,
-    at_best,
-    beaten,
-    dimensions,
-    front,
-    hopeless,
-    less_is_better,
-)
-from scenarios.search_figures import OBJECTIVES, Surroundings, serving_study
-from scenarios.search_runs import WARM_UP_S, run_alone, run_full, sample, screen
+from scenarios.search_choice import at_best, beaten, dimensions, front, hopeless, less_is_better
+from scenarios.search_entry import Entry, broken
+from scenarios.search_figures import OBJECTIVES, serving_study
+from scenarios.search_runs import Screened, run_alone, run_full, sample, screen
+from scenarios.search_setting import Setting
 from scenarios.search_space import Candidate
 from scenarios.shipping import job_of
 from scenarios.study import Study
 from scenarios.workers import HERE, Outcome, WorkerOptions, each
-from simulators.errors import InputError
-from simulators.tariff.gpu_hours import gpu_hours
-from simulators.traffic.shapes import read_daily_shape
 
 ALWAYS_RUN = 8
 """Deployments that are run even if every estimate breaks a target: the closest, for the answer says by how much."""
@@ -40,132 +28,45 @@ SERVINGS_IN_A_JOB = 64
 
 
 @dataclass
-class Entry:
-    """One deployment and what has been found of it.
-
-    Attributes
-    ----------
-    candidate
-        What it is.
-    estimate, run, full
-        Figures of the three stages; None before.
-    why
-        Why it was left out; empty if it was not.
-    on_front
-        Whether it is on the front of those that keep the targets.
-    """
-
-    candidate: Candidate
-    estimate: dict[str, Any] | None = None
-    run: dict[str, Any] | None = None
-    full: dict[str, Any] | None = None
-    why: str = ""
-    on_front: bool = False
-
-    @property
-    def found(self) -> dict[str, Any]:
-        """The figures of the last stage it came to."""
-        return self.full or self.run or self.estimate or {}
-
-
-@dataclass
 class Search:
     """The candidates of a study, and what is known of them.
 
     Attributes
     ----------
-    study, plan, around
-        The study, its plan, and what stands around every deployment.
-    targets, objective
-        What must be kept, and what is to be least.
+    setting
+        What they share.
     entries
         The candidates.
-    span_s, warm_up_s
-        Length of a run on the simulator alone, s, and what of it does not count.
     pool
         Where runs are done.
     left
         Deployments that `most_runs` left without a run though nothing rules them out.
     """
 
-    study: Study
-    plan: Plan
-    around: Surroundings
-    targets: Targets
-    objective: str
+    setting: Setting
     entries: list[Entry]
-    span_s: float
-    warm_up_s: float
     pool: WorkerOptions = HERE
     left: int = 0
-    _workload: dict[str, Any] = field(default_factory=dict)
-    _steady: bool = True
 
     @classmethod
     def of(
-        cls,
-        study: Study,
-        found: Sequence[Candidate],
-        *,
-        objective: str,
-        requests: int,
-        percentile: float = 99.0,
-        gpu_hour: str = "",
-        pool: WorkerOptions = HERE,
+        cls, study: Study, found: Sequence[Candidate], *, pool: WorkerOptions = HERE, **options: Any
     ) -> Search:
-        """Read and check everything.
-
-        Parameters
-        ----------
-        study
-            One site that serves.
-        found
-            Its candidates.
-        objective
-            A name of `OBJECTIVES`.
-        requests
-            Of a run on the simulator alone; all of the study's where they do not come at one rate.
-        percentile, gpu_hour, pool
-            Of the targets; prices of GPU hours (`tariff.gpu_hours`); where runs are done.
-
-        Raises
-        ------
-        InputError
-            Whatever is wrong with the study or its files; if the objective cannot be known.
-        """
-        if len(study.sites) > 1 or not study.serves:
-            raise InputError("search: expected one site that serves requests")
-        first = serving_study(study, found[0].serving)
-        series = read(first)
-        plan = build(first, series)
-        gpus = list(dict.fromkeys(one.serving.gpu for one in found))
-        (own,) = series.values()
-        around = Surroundings.of(plan, own, gpu_hours(gpu_hour, gpus))
-        around.check(objective, gpus)
-        workload = next(entity.config["workload"] for entity in plan.entities if entity.part == "traffic")
-        steady = _steady(study)
-        length_s, step_s = float(study.run.length_s), study.run.step
-        span_s = length_s
-        if steady:
-            wanted_s = WARM_UP_S + requests / study.site.traffic.rate
-            span_s = min(length_s, float(step_s * ceil(wanted_s / step_s)))
-        return cls(
-            study, plan, around,
-            Targets(study.site.cluster.slo_ttft, study.site.cluster.slo_tpot, percentile), objective,
-            [Entry(one) for one in found], span_s, WARM_UP_S if span_s < length_s else 0.0, pool,
-            _workload=workload, _steady=steady,
-        )  # fmt: skip
+        """Of the candidates of a study; `options` are those of `Setting.of`, which says what it refuses."""
+        setting = Setting.of(study, [one.serving for one in found], **options)
+        return cls(setting, [Entry(one) for one in found], pool)
 
     # --- estimates ---------------------------------------------------------------------------------------------------
 
     def screen(self) -> None:
         """Estimate every deployment, and leave out what is impossible or breaks a target."""
-        site = self.study.site
+        site = self.setting.study.site
         common: dict[str, Any] = {
-            "workload": self._workload, "span_s": self.span_s, "steady": self._steady,
-            "percentile": self.targets.percentile, "router": site.cluster.router,
+            "workload": self.setting.workload, "span_s": self.setting.span_s, "steady": self.setting.steady,
+            "percentile": self.setting.targets.percentile, "router": site.cluster.router,
         }  # fmt: skip
-        sample(self._workload, self.span_s, self._steady)  # what is wrong with the requests is told once
+        # what is wrong with the requests is told once
+        sample(self.setting.workload, self.setting.span_s, self.setting.steady)
         alike: dict[str, list[int]] = {}
         for at, entry in enumerate(self.entries):
             changes = {"replicas": 1, "clock_limit": 1.0, "power_cap_w": None}
@@ -178,7 +79,7 @@ class Search:
         ]
         jobs = [
             job_of(
-                self.study,
+                self.setting.study,
                 servings=[self.entries[at].candidate.serving.model_dump(mode="json") for at in part],
                 **common,
             )
@@ -190,18 +91,18 @@ class Search:
                     self._screened(self.entries[at], found)
                 bar.update(len(parts[outcome.at]))
 
-    def _screened(self, entry: Entry, found: Any) -> None:
+    def _screened(self, entry: Entry, found: Screened) -> None:
         serving = entry.candidate.serving
         if found.figures is not None:
             figures = found.figures
             entry.estimate = figures | self._row(entry, figures)
-            entry.why = hopeless(serving, figures, self.targets)
+            entry.why = hopeless(serving, figures, self.setting.targets)
         else:
             entry.why = found.error
 
     def _row(self, entry: Entry, figures: Mapping[str, Any]) -> dict[str, Any]:
         given = (figures["gpu_w"], figures["busy"], figures["tokens_per_s"])
-        return self.around.row(entry.candidate.serving, *given)
+        return self.setting.around.row(entry.candidate.serving, *given)
 
     # --- runs on the simulator alone ---------------------------------------------------------------------------------
 
@@ -218,7 +119,7 @@ class Search:
         with self._bar(min(len(todo), most_runs), "run") as bar:
             while todo and done < most_runs:
                 some = self._next(todo)[: min(self._round, most_runs - done)]
-                self._run(some, bar.update)
+                self.run_some(some, bar.update)
                 done += len(some)
                 todo = self._still_possible([at for at in todo if at not in set(some)])
                 bar.total = min(done + len(todo), most_runs)
@@ -245,26 +146,28 @@ class Search:
         figures = entry.estimate or {}
         if np.isnan(figures["ttft_s"]):
             return float(1e6 * figures["utilisation"])
-        return self.targets.excess(figures)
+        return self.setting.targets.excess(figures)
 
     def _next(self, todo: Sequence[int]) -> list[int]:
         """Candidates in the order in which they are worth a run: least objective first, every other of the front."""
-        column = OBJECTIVES[self.objective][0]
+        column = OBJECTIVES[self.setting.objective][0]
         entries = [self.entries[at] for at in todo]
-        names = dimensions(self.objective, [entry.estimate for entry in entries if entry.estimate])
+        names = dimensions(self.setting.objective, [entry.estimate for entry in entries if entry.estimate])
         least = np.array([at_best(e.candidate.serving, e.estimate or {}, names) for e in entries])
         by_objective = np.argsort(least[:, names.index(column)], kind="stable").tolist()
         figures = np.nan_to_num(least, neginf=-1e30)
-        ahead = [at for at in by_objective if not beaten(figures[[at]], figures)[0]]
+        behind = beaten(figures, figures)
+        ahead = [at for at in by_objective if not behind[at]]
         order: dict[int, None] = {}
         for pair in zip(by_objective, ahead + by_objective, strict=False):
             order |= dict.fromkeys(pair)
         return [todo[at] for at in order]
 
-    def _run(self, some: Sequence[int], told: Callable[[int], object]) -> None:
+    def run_some(self, some: Sequence[int], told: Callable[[int], object] = lambda count: None) -> None:
+        """Run deployments, by their place, on the simulator alone; `told` hears of each that is done."""
         common = {
-            "workload": self._workload, "span_s": self.span_s, "warm_up_s": self.warm_up_s,
-            "percentile": self.targets.percentile,
+            "workload": self.setting.workload, "span_s": self.setting.span_s, "warm_up_s": self.setting.warm_up_s,
+            "percentile": self.setting.targets.percentile,
         }  # fmt: skip
         jobs = [job_of(self.study_of(self.entries[at]), **common) for at in some]
         for outcome in each(run_alone, jobs, self.pool):
@@ -272,8 +175,8 @@ class Search:
             figures = _told(outcome, entry)
             if figures is not None:
                 entry.run = figures | (self._row(entry, figures) if figures["tokens_per_s"] > 0 else {})
-                if not self.targets.kept(entry.run):
-                    entry.why = _broken(entry.run, self.targets)
+                if not self.setting.targets.kept(entry.run):
+                    entry.why = broken(entry.run, self.setting.targets)
             told(1)
 
     def _still_possible(self, todo: list[int]) -> list[int]:
@@ -281,7 +184,7 @@ class Search:
         kept = [entry for entry in self.entries if entry.run is not None and not entry.why]
         if not kept or not todo:
             return todo
-        names = dimensions(self.objective, [entry.run for entry in kept if entry.run])
+        names = dimensions(self.setting.objective, [entry.run for entry in kept if entry.run])
         by = less_is_better([entry.run for entry in kept if entry.run], names)
         entries = [self.entries[at] for at in todo]
         best = np.array([at_best(e.candidate.serving, e.estimate or {}, names) for e in entries])
@@ -295,15 +198,16 @@ class Search:
         kept = [entry for entry in self.entries if entry.run is not None and not entry.why]
         if not kept:
             return
-        names = dimensions(self.objective, [entry.run for entry in kept if entry.run])
+        names = dimensions(self.setting.objective, [entry.run for entry in kept if entry.run])
         for entry, on_it in zip(
             kept, front(less_is_better([e.run for e in kept if e.run], names)).tolist(), strict=True
         ):
             entry.on_front = on_it
-        min(kept, key=self._objective).on_front = True
+        min(kept, key=lambda entry: self.objective_of(entry.run)).on_front = True
 
-    def _objective(self, entry: Entry) -> float:
-        return float(entry.found[OBJECTIVES[self.objective][0]])
+    def objective_of(self, figures: Mapping[str, Any] | None) -> float:
+        """What is to be least, of the figures of a stage."""
+        return float((figures or {})[OBJECTIVES[self.setting.objective][0]])
 
     # --- full runs ---------------------------------------------------------------------------------------------------
 
@@ -317,35 +221,36 @@ class Search:
             kept = [entry for entry in self.entries if entry.run is not None and not entry.why]
             if not kept:
                 return None
-            best = min(kept, key=self._objective)
+            best = min(kept, key=lambda entry: self.objective_of(entry.run))
             if best.full is not None:
-                return best
+                confirmed = [entry for entry in kept if entry.full is not None]
+                return min(confirmed, key=lambda entry: self.objective_of(entry.full))
             self._confirm([best])
 
     def _confirm(self, entries: Sequence[Entry]) -> None:
-        jobs = [job_of(self.study_of(entry), percentile=self.targets.percentile) for entry in entries]
+        jobs = [job_of(self.study_of(entry), percentile=self.setting.targets.percentile) for entry in entries]
         with self._bar(len(jobs), "full run") as bar:
             for outcome in each(run_full, jobs, self.pool if len(jobs) > 1 else HERE):
                 entry = entries[outcome.at]
                 found = outcome.or_raise()
                 per_token = found.pop("per_token")
                 serving, rate = entry.candidate.serving, found["tokens_per_s"]
-                entry.full = found | self.around.per_token(serving, tokens_per_s=rate, **per_token)
-                if not self.targets.kept(entry.full):
-                    entry.why, entry.on_front = f"full run: {_broken(entry.full, self.targets)}", False
+                entry.full = found | self.setting.around.per_token(serving, tokens_per_s=rate, **per_token)
+                if not self.setting.targets.kept(entry.full):
+                    entry.why, entry.on_front = f"full run: {broken(entry.full, self.setting.targets)}", False
                 bar.update()
 
     # --- what they have in common ------------------------------------------------------------------------------------
 
     def study_of(self, entry: Entry) -> Study:
         """The study of a deployment."""
-        return serving_study(self.study, entry.candidate.serving)
+        return serving_study(self.setting.study, entry.candidate.serving)
 
     @property
     def closest(self) -> Entry | None:
         """Of what was run, the deployment that comes closest to the targets; None if nothing was."""
         ran = [entry for entry in self.entries if entry.run is not None]
-        return min(ran, key=lambda entry: self.targets.excess(entry.found), default=None)
+        return min(ran, key=lambda entry: self.setting.targets.excess(entry.found), default=None)
 
     def _bar(self, total: int, unit: str) -> Any:
         return tqdm(total=total, unit=unit, delay=1, disable=None, file=sys.stderr, smoothing=0.1)
@@ -358,28 +263,3 @@ def _told(outcome: Outcome, entry: Entry) -> dict[str, Any] | None:
         return None
     figures: dict[str, Any] = outcome.or_raise()
     return figures
-
-
-def _broken(row: Mapping[str, Any], targets: Targets) -> str:
-    """Which target a run breaks, and by how much."""
-    if row["ttft_s"] is None:
-        return "no request was finished"
-    told = [
-        f"{name[:4].upper()} p{targets.percentile:g} {row[name]:.3g} s, {row[name] / target - 1:+.0%}"
-        for name, target in (("ttft_s", targets.ttft_s), ("tpot_s", targets.tpot_s))
-        if row[name] is not None and row[name] > target
-    ]
-    if row["rejected"]:
-        told.append(f"{row['rejected']:.0f} requests rejected")
-    if row["saturation"] == "overloaded":
-        told.append("overloaded")
-    return ", ".join(told)
-
-
-def _steady(study: Study) -> bool:
-    """Whether requests come at one rate."""
-    traffic = study.site.traffic
-    if traffic.trace is not None or traffic.diurnal.lower().endswith((".csv", ".csv.gz")):
-        return False
-    factors = read_daily_shape(traffic.diurnal).factors
-    return bool((factors == factors[0]).all())

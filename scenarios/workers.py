@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -150,6 +151,32 @@ def each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Ou
     from scenarios.workers_dask import on_dask
 
     return on_dask(task, jobs, count, options)
+
+
+@contextmanager
+def kept(options: WorkerOptions, jobs: int) -> Iterator[WorkerOptions]:
+    """Workers that stay from one call of `each` to the next, for a task in several rounds of up to so many jobs.
+
+    Yields
+    ------
+    WorkerOptions
+        To be used meanwhile. Plain processes, without Dask, are made anew for every round.
+
+    Examples
+    --------
+    >>> from math import sqrt
+    >>> with kept(HERE, 2) as options:
+    ...     [all_of(sqrt, [Job(number)], options) for number in (4.0, 9.0)]
+    [[2.0], [3.0]]
+    """
+    count = options.count(jobs)
+    if options.scheduler is not None or count == 1 or find_spec("distributed") is None:
+        yield options
+        return
+    from scenarios.workers_dask import local
+
+    with local(count, options.retries) as cluster:
+        yield options.model_copy(update={"scheduler": cluster.scheduler_address})
 
 
 def all_of(

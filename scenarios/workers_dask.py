@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dask
@@ -81,18 +81,29 @@ def _client(count: int, options: WorkerOptions, stack: ExitStack) -> Client:
         if not client.scheduler_info()["workers"]:
             print(f"{options.scheduler}: no worker yet, waiting for the first", file=sys.stderr)
         return client
+    return stack.enter_context(Client(stack.enter_context(local(count, options.retries))))
+
+
+@contextmanager
+def local(count: int, retries: int) -> Iterator[LocalCluster]:
+    """Workers on this machine, on its loopback interface alone."""
     settings = {
-        "distributed.scheduler.allowed-failures": options.retries,
+        "distributed.scheduler.allowed-failures": retries,
         "distributed.scheduler.worker-ttl": None,  # one that is silent compiles; one that died is told by its nanny
     }
-    stack.enter_context(dask.config.set(settings))
-    cluster = stack.enter_context(
+    with (
+        dask.config.set(settings),
         LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL, env={VARIABLE: "1"},
-        )
-    )  # fmt: skip
-    return stack.enter_context(Client(cluster))
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            env={VARIABLE: "1"},
+        ) as cluster,  # fmt: skip
+    ):
+        yield cluster
 
 
 def _outcome(future: Future, at: int, tries: int) -> Outcome | None:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from simulators.inference.batching.policies import ORCA, STATIC, UNBOUNDED
+from simulators.inference.batching.policies import SARATHI, VLLM_V1
 from simulators.inference.estimate_costs import costs, first_tokens
 from simulators.inference.replica import Replica
 
@@ -74,8 +74,9 @@ class Estimate(NamedTuple):
 
 
 def knows(replica: Replica) -> bool:
-    """Whether the steady state of such a replica is known: one that batches continuously, without a prefix cache."""
-    return replica.limits.policy not in (ORCA, STATIC) and not replica.capacity.cache
+    """Whether the steady state of such a replica is known: one that reads prompts beside its decodes, and no cache."""
+    limits = replica.limits
+    return limits.policy in (VLLM_V1, SARATHI) and not limits.whole_prompts and not replica.capacity.cache
 
 
 def estimate(
@@ -185,8 +186,7 @@ class _Speed:
         weight = float(further.sum())
         context = float(((prefill_tokens + 0.5 * outputs) * further).sum() / weight) if weight else 1.0
         alone_s, alone_j, extra_s, stage_s, extra_j = costs(
-            replica.tables, replica.law, stages, min(limits.max_tokens, UNBOUNDED // 2),
-            bool(limits.whole_prompts), batches, context, lengths,
+            replica.tables, replica.law, stages, limits.max_tokens, batches, context, lengths,
         )  # fmt: skip
         self.delayed = limits.ahead
         self.sizes = (batches * stages).astype(np.float64)
@@ -207,9 +207,7 @@ class _Speed:
         each_s = tokens * self.iteration_s / at
         self.full_per_s = float((1.0 / (each_s + shortest)).max())
         self.completed_per_s: Array = np.maximum.accumulate(1.0 / (each_s + self.extra_s))
-        self.budget = max(1, min(limits.max_tokens, UNBOUNDED // 2))
-        if limits.whole_prompts:
-            self.budget = max(self.budget, int(prefill_tokens.max()))
+        self.budget = max(1, limits.max_tokens)
         self.joules: Array = tokens * np.interp(in_batch, grid_batches, alone_j) / in_batch + np.interp(
             in_batch, grid_batches, extra_j @ of_prompts
         )

@@ -81,7 +81,6 @@ def costs(
     law: PowerLaw,
     stages: int,
     max_tokens: int,
-    whole: bool,
     sizes: NDArray[np.int64],
     context: float,
     prompts: NDArray[np.int64],
@@ -92,8 +91,8 @@ def costs(
     ----------
     tables, law, stages
         Of the replica.
-    max_tokens, whole
-        Token bound of a batch, and whether prompts may not be cut.
+    max_tokens
+        Token bound of a batch; prompts are cut to keep it.
     sizes
         Requests in a batch, ascending from 1; shape (k,).
     context
@@ -122,7 +121,7 @@ def costs(
         for p in range(len(prompts)):
             left, done = prompts[p], 0
             while left > 0:
-                chunk = left if whole else min(left, max(1, max_tokens - beside))
+                chunk = min(left, max(1, max_tokens - beside))
                 lasted_s, slowest_s, joules = iteration(
                     tables, law, stages, beside, int(beside * context), chunk, done
                 )

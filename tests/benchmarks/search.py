@@ -28,10 +28,11 @@ if __name__ == "__main__":
 
 from scenarios.search import STUDY
 from scenarios.search_choice import MARGINS
+from scenarios.search_entry import Entry
 from scenarios.search_report import side_by_side
-from scenarios.search_rounds import Entry, Search
+from scenarios.search_rounds import Search
 from scenarios.search_space import candidates
-from scenarios.workers import HERE, WorkerOptions
+from scenarios.workers import HERE, WorkerOptions, kept
 
 Told = dict[str, Any]
 
@@ -42,7 +43,7 @@ MODELS = {
 """Rates at which deployments of each are tried, requests/s."""
 DRAWN = ("gpu=a100,h100,h200,b200", "tp=1,2,4,8", "pp=1,2,4", "replicas=1,2,3,5,8", "batch_cap=16,64,256",
          "max_batch_tokens=512,2048,8192", "clock_limit=1,0.8,0.6", "power_cap_w=none,60%",
-         "scheduler=vllm_v1,vllm,sarathi")  # fmt: skip
+         "scheduler=vllm_v1,sarathi")  # fmt: skip
 FIVE_HUNDRED = ("tp=1,2,4,8", "pp=1,2", "replicas=1,2,4,8", "batch_cap=256", "max_batch_tokens=2048,8192",
                 "clock_limit=1,0.7", "precision=checkpoint,fp8")  # fmt: skip
 FIGURES = ("j_per_output_token", "ttft_s", "tpot_s")
@@ -57,7 +58,7 @@ def cpu_s() -> float:
 def estimate(quick: bool) -> Told:
     """Quantiles of the errors, without and with a pipeline, at up to nine tenths of what full batches complete."""
     rng = np.random.default_rng(1)
-    each = 8 if quick else 60
+    each = 8 if quick else 40
     entries: list[tuple[str, Entry]] = []
     for name, rates in MODELS.items():
         gpus = DRAWN[0].partition("=")[2].split(",")
@@ -72,7 +73,7 @@ def estimate(quick: bool) -> Told:
                 for at, entry in enumerate(search.entries)
                 if entry.estimate and entry.estimate["utilisation"] < 0.9
             ]
-            search._run(stable, lambda _: None)
+            search.run_some(stable)
             entries += [(f"{name} at {rate:g}/s", entry) for entry in search.entries if entry.run]
     told: Told = {"deployments": len(entries)}
     for pipelined in (False, True):
@@ -96,24 +97,24 @@ def search(quick: bool) -> Told:
     vary = [*FIVE_HUNDRED, *(("replicas=1,2", "pp=1") if quick else ())]
     vary = list({entry.partition("=")[0]: entry for entry in vary}.values())
     found = candidates(study.site.serving, ["h100", "h200", "b200"], vary, 128)
-    pool = HERE if quick else WorkerOptions(workers=2)
-    one = Search.of(study, found, objective="j_per_token", requests=3000, pool=pool)
+    one = Search.of(study, found, objective="j_per_token", requests=3000)
     stages = {}
-    for name, stage in (
-        ("screen_s", one.screen),
-        ("run_s", lambda: one.run(400)),
-        ("confirm_s", one.confirm),
-    ):
-        at = time.perf_counter()
-        best = stage()  # type: ignore[operator]
-        stages[name] = round(time.perf_counter() - at, 1)
+    with kept(HERE if quick else WorkerOptions(workers=2), len(found)) as one.pool:
+        for name, stage in (
+            ("screen_s", one.screen),
+            ("run_s", lambda: one.run(400)),
+            ("confirm_s", one.confirm),
+        ):
+            at = time.perf_counter()
+            best = stage()  # type: ignore[operator]
+            stages[name] = round(time.perf_counter() - at, 1)
     assert best is not None
     return {
         "deployments": len(found), "run": sum(e.run is not None for e in one.entries), "not_run": one.left,
         "front": sum(e.on_front for e in one.entries), "confirmed": sum(e.full is not None for e in one.entries),
         "wall_s": round(time.perf_counter() - wall, 1), "cpu_s": round(cpu_s() - began, 1), **stages,
         "best": best.candidate.label,
-        "stages": {row.pop("figure"): row for row in side_by_side(best, one.around.money)},
+        "stages": {row.pop("figure"): row for row in side_by_side(best, one.setting.around.money)},
     }  # fmt: skip
 
 

@@ -126,7 +126,8 @@ def test_what_it_does_not_know_it_says():
         return knows(replica)
 
     assert asked()
-    assert asked(scheduler="vllm")
+    assert asked(scheduler="sarathi")
+    assert not asked(scheduler="vllm")
     assert not asked(scheduler="orca")
     assert not asked(scheduler="static")
     assert not asked(prefix_cache="on")

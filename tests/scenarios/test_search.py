@@ -116,7 +116,8 @@ def test_what_is_left_out_is_neither_best_nor_on_the_front():
     assert sum(entry.run is not None for entry in one.entries) < len(possible)
 
     def best(ran: Search) -> str:
-        return min((e for e in ran.entries if e.run and not e.why), key=ran._objective).candidate.label
+        kept = [entry for entry in ran.entries if entry.run and not entry.why]
+        return min(kept, key=lambda entry: ran.objective_of(entry.run)).candidate.label
 
     def on_it(ran: Search) -> set[str]:
         return {entry.candidate.label for entry in ran.entries if entry.on_front}
@@ -160,7 +161,7 @@ def test_rates_that_vary_are_taken_as_they_are():
         SMALL.changed(diurnal="diurnal_day"), candidates(Serving(), ["h100"], VARY, 1), objective="j_per_token",
         requests=10,
     )  # fmt: skip
-    assert (whole.span_s, whole.warm_up_s) == (SMALL.run.length_s, 0.0)
+    assert (whole.setting.span_s, whole.setting.warm_up_s) == (SMALL.run.length_s, 0.0)
 
 
 @pytest.mark.parametrize(
