@@ -17,6 +17,7 @@ from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
 from simulators.inference.batching.policies import ORCA, SARATHI, STATIC, VLLM, VLLM_V1
+from simulators.inference.batching.ranks import on_busiest_rank
 from simulators.inference.batching.sarathi import form_sarathi
 from simulators.inference.batching.state import OFF, UNLIMITED, Limits, State
 from simulators.inference.batching.static import form_static
@@ -183,6 +184,8 @@ def form_batches(
             )
         ):
             continue
+        if tables.prefill_s.shape[1] > len(tables.prefill_kv):
+            work = on_busiest_rank(state, tables, flight, work)
         launch(state, limits, tables, law, split, gpus, flight, work)
     c.forming = 0
     return True
