@@ -90,8 +90,8 @@ class Iteration:
 class Server:
     """A replica under one scheduler; the options are those of the command line.
 
-    `watts(mfu, mbu, work)` is the power of one GPU while it runs an iteration; `work` is (s, s of it that
-    the mean GPU waits for a busier one, tokens, sequences, pairs, tokens of context, last stage).
+    `watts(mfu, mbu, work)` is the power of one GPU while it runs an iteration; `work` is (s, s of communication,
+    tokens, sequences, pairs, tokens of context, last stage).
     """
 
     scheduler: str
@@ -214,7 +214,7 @@ class Server:
             mfu, mbu = flop / seconds / t.peak_flops, read / seconds / t.peak_bytes
             last = stage == self.stages - 1
             pairs, seen = sum(p.pairs for p in parts), sum(p.tokens + p.context for p in parts)
-            work = (seconds, self.clock.waits_s(parts), tokens, sampled, pairs, seen, last)
+            work = (seconds, line(t.comm_s, tokens), tokens, sampled, pairs, seen, last)
             watts = self.watts(mfu, mbu, work)
             joules = (watts * seconds * share, watts * seconds * (1 - share))
             if last and self.drafter:

@@ -128,13 +128,6 @@ class Clock:
         # of what is kept of a prompt, an even part of the whole is in the time of all tokens already
         return busiest, (late - sum(apart) / self.ranks) * self.ranks / (self.ranks - 1)
 
-    def waits_s(self, batch: list[Part]) -> float:
-        """How long the mean GPU waits for the busiest data-parallel rank."""
-        prompts = [p for p in batch if p.is_prefill]
-        if self.t.mode == LOOKUP or self.ranks == 1 or not prompts:
-            return 0.0
-        return sum(self._busiest_s(prompts)) - sum(self._each_s(prompts)[0]) / self.ranks
-
     def _arithmetic_s(self, decodes: list[Part]) -> float:
         """Of attention, where tokens are verified: their context is read once, but each is computed."""
         if all(p.tokens == 1 for p in decodes):

@@ -170,10 +170,10 @@ def plain_power_w(
     work: tuple[float, float, int, int, float, int, bool],
 ) -> float:
     """Power of one GPU in an iteration, W, term by term as the law is written down."""
-    seconds, waits_s, tokens, sequences, pairs, seen, last = work
+    seconds, _, tokens, sequences, pairs, seen, last = work
     if law.kind != ENERGY:
         return busy_power_w(law, mfu, mbu, 0.0)
-    joules = law.active_w * (seconds - waits_s)
+    joules = law.active_w * seconds
     joules += along(law.tokens_j, tokens) + law.pair_j * pairs + law.cached_j * seen
     joules += law.sequence_j * sequences if last else 0.0
     return busy_power_w(law, mfu, mbu, joules / seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.ranks import prompt_apart_s, spread_s
 from simulators.inference.batching.state import State
 from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.cap import capped, compute_share
@@ -231,7 +230,7 @@ def stage_cost(
 
 
 @inlined
-def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int, float]:
+def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int, float, float, int]:
     """What the batch in `flight`, and the standing one beside it, ask of every stage.
 
     Also counts its prefills and decodes in the flight.
@@ -239,8 +238,7 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     Returns
     -------
     tuple
-        Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens, seconds
-        that the mean GPU waits for the busiest data-parallel rank.
+        Sum of the decoding contexts (tokens), cached tokens read, pairs, attention seconds, prefill tokens.
     """
     f = state.flights[flight]
     c = state.counters[0]
@@ -250,13 +248,8 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
     squares = 0.0
     prompt_context = 0
     each_s = 0.0
-    longest_s = 0.0
-    apart_s = 0.0
-    longest_apart_s = 0.0
-    waits_s = 0.0
     prefill_tokens = 0
     longest = 0
-    ranked = tables.prefill_s.shape[1] > len(tables.prefill_kv)
     f.prefills = 0
     f.decodes = c.beside
     for i in range(f.members):
@@ -276,20 +269,10 @@ def batch_work(state: State, tables: StageTables, flight: int) -> tuple[int, int
                 step = tables.kv_step
                 prompt_context += (r.processed + step - 1) // step * step
             else:
-                seconds = prompt_attention_s(tables, q, r.processed)
-                each_s += seconds
-                if ranked:
-                    longest_s = max(longest_s, seconds)
-                    seconds = prompt_apart_s(tables, q)
-                    apart_s += seconds
-                    longest_apart_s = max(longest_apart_s, seconds)
+                each_s += prompt_attention_s(tables, q, r.processed)
     if tables.mode == MIXED and f.decodes > 0 and f.prefills > 0:
         attention_s = mixed_attention_s(tables, f.decodes, context, longest)
     else:
         attention_s = decode_attention_s(tables, f.decodes, context)
-    if ranked and f.prefills > 0:
-        each_s, waits_s = spread_s(
-            tables.prefill_s[0, -1], float(f.prefills), (each_s, longest_s), (apart_s, longest_apart_s)
-        )
     attention_s += prefill_attention_s(tables, f.prefills, squares, prompt_context, each_s)
-    return context, cached, pairs, attention_s, prefill_tokens, waits_s
+    return context, cached, pairs, attention_s, prefill_tokens

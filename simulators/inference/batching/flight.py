@@ -8,7 +8,6 @@ from simulators.inference.batching.cost import stage_constants, stage_cost, stag
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.prefix import give_back
-from simulators.inference.batching.ranks import waiting
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.law import PowerLaw
@@ -24,12 +23,12 @@ def launch(
     split: tuple[float, float],
     gpus: int,
     flight: int,
-    work: tuple[int, int, float, float, int, float],
+    work: tuple[int, int, float, float, int],
 ) -> None:
     """Send a formed batch through the stages: when each starts and ends, and what it draws."""
     c = state.counters[0]
     f = state.flights[flight]
-    _, cached, pairs, attention_s, prefill_tokens, waits_s = work
+    _, cached, pairs, attention_s, prefill_tokens = work
     # each request's share of the energy is its share of this weight (see `Attribution` in `replica.py`)
     prefill_weight = 0.0
     f.weight = split[0] * c.beside + split[1] * (c.beside + c.context) if c.beside > 0 else 0.0
@@ -50,8 +49,6 @@ def launch(
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, members)
-        if waits_s > 0.0:
-            constants = waiting(law, constants, waits_s)
         cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]

@@ -19,6 +19,7 @@ from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
 from simulators.inference.batching.policies import ORCA, SARATHI, STATIC, VLLM, VLLM_V1
+from simulators.inference.batching.ranks import on_busiest_rank
 from simulators.inference.batching.sarathi import form_sarathi
 from simulators.inference.batching.standing import build
 from simulators.inference.batching.standing_loop import stand
@@ -163,6 +164,8 @@ def form_batches(
             )
         ):
             continue
+        if tables.prefill_s.shape[1] > len(tables.prefill_kv):  # data-parallel ranks
+            work = on_busiest_rank(state, tables, flight, work)
         launch(state, limits, tables, law, split, gpus, flight, work)
     c.forming = 0
     return True
@@ -206,8 +209,9 @@ def advance(
     """
     state, tables, law, bins = borrowed((state, tables, law, bins))
     c = state.counters[0]
+    alike = tables.prefill_s.shape[1] == len(tables.prefill_kv)  # no ranks, among which prompts are shared out
     while True:
-        if c.stands == 1 or build(state, limits, split):
+        if alike and (c.stands == 1 or build(state, limits, split)):
             status = stand(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)
             if status != WALK:
                 return status, c.completed

@@ -258,7 +258,7 @@ def form_batches(
         if f.members == 0:
             break
         work = verification_work(state, tables, flight)
-        launch(state, limits, tables, law, split, gpus, flight, (*work, 0.0))
+        launch(state, limits, tables, law, split, gpus, flight, work)
         draft(state, limits, tables, law, gpus, flight, work)
     c.forming = 0
     return True

@@ -125,7 +125,7 @@ def with_ranks(prefill_s: FloatArray, apart_s: FloatArray, ranks: int) -> FloatA
 
     `token_s` is that of tokens spread evenly over the ranks, which decodes are. Prompts are whole: of p prompts the
     busiest rank has the longest one, or ceil(p / ranks) of mean length where that takes longer, and the others wait
-    until it is done. One array, as in `with_prompts`.
+    until it is done, which counts as work in their power. One array, as in `with_prompts`.
 
     Parameters
     ----------
