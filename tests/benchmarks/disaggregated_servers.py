@@ -230,7 +230,7 @@ def main() -> int:
         }
         print(json.dumps(told))
         return 0
-    silicon_accuracy.report(count, dropped, lines, {}, left_out)
+    silicon_accuracy.report(count, dropped, lines, {}, left_out, "disaggregated")
     for name, line in systems.items():
         for quantity, goal in GOALS.items():
             reached = line[f"{quantity.lower()}_median"]

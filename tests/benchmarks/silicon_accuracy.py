@@ -287,9 +287,11 @@ def main() -> int:
     return 0
 
 
-def report(count: int, dropped: Counter, lines: dict, intervals: dict, left_out: Counter) -> None:
+def report(
+    count: int, dropped: Counter, lines: dict, intervals: dict, left_out: Counter, kind: str = "aggregated"
+) -> None:
     """Print the tables."""
-    print(f"{count} aggregated rows; cleaned away:")
+    print(f"{count} {kind} rows; cleaned away:")
     for why, number in dropped.most_common():
         print(f"  {number:5d}  {why}")
     head = f"{'rows':>5s}{'TPOT median':>13s}{'mean':>8s}{'bias':>8s}{'TTFT median':>13s}{'mean':>8s}{'bias':>8s}"
@@ -299,7 +301,8 @@ def report(count: int, dropped: Counter, lines: dict, intervals: dict, left_out:
             f"{name:58s}{line['rows']:5d}{line['tpot_median']:13.1%}{line['tpot_mean']:8.1%}{line['tpot_bias']:+8.1%}"
             f"{line['ttft_median']:13.1%}{line['ttft_mean']:8.1%}{line['ttft_bias']:+8.1%}"
         )
-    print("\n90 % interval from the other makers' rows, measured over predicted; all makers' quantiles:")
+    if intervals:
+        print("\n90 % interval from the other makers' rows, measured over predicted; all makers' quantiles:")
     for system, found in intervals.items():
         for name in ("tpot", "ttft"):
             covered = found.get(f"{name}_coverage")
@@ -311,7 +314,7 @@ def report(count: int, dropped: Counter, lines: dict, intervals: dict, left_out:
     print(f"\nleft out: {sum(left_out.values())} rows")
     for reason, number in left_out.most_common():
         print(f"  {number:5d}  {reason}")
-    h100 = lines.get("h100_sxm all")
+    h100 = lines.get("h100_sxm all")  # of aggregated rows
     if h100:
         for name, goal in GOALS.items():
             reached = h100[f"{name.lower()}_median"]
