@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,7 +99,7 @@ def run_decodes(
     """
     grow_at = np.zeros(limits.block_tokens, np.int64)
     most = known_ahead(state, limits, flight, grow_at)
-    first = np.int64(0)  # a literal would have `decode_on` compiled once more
+    first: Any = np.int64(0)  # a literal would have `decode_on` compiled once more
     batch = state.flights[flight].members, context, first, most
     done, share, share_step = decode_on(
         state, limits, tables, law, split, gpus, batch, grow_at, bins, begins_at, width_s, stop_at
