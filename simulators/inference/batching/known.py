@@ -60,7 +60,7 @@ def nothing_known(replicas: int) -> Known:
     Examples
     --------
     >>> nothing_known(2).hashes.shape
-    (2, 32768, 6)
+    (2, 32768, 5)
     """
     each = max(LEAST_HASHES, min(MOST_HASHES, HASHES_OF_ALL // max(1, replicas)))
     counters = np.zeros(replicas, COUNTERS).view(np.recarray)
