@@ -108,12 +108,11 @@ def put(
 
 
 @compiled
-def iterations_left(state: State, limits: Limits, slot: int) -> int:
-    """Iterations that a request needs at least."""
+def tokens_left(state: State, slot: int) -> int:
+    """Tokens that a request is still to get; without speculation it needs as many iterations."""
     r = state.requests[slot]
     whole = r.prefill_tokens + r.decode_tokens
-    tokens = whole - r.processed if r.prefilled == 1 else whole - r.target
-    return int(-(-tokens // (1 + limits.depth)))
+    return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
 
 
 @compiled
@@ -130,23 +129,22 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     for k in range(c.flights):
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
-            running = min(running, iterations_left(state, limits, state.members[flight, i]))
+            running = min(running, tokens_left(state, state.members[flight, i]))
     for i in range(c.ready_size):
-        waiting = min(waiting, iterations_left(state, limits, state.ready[i]))
+        waiting = min(waiting, tokens_left(state, state.ready[i]))
     if c.queue_size + c.inbox_size > WALKED:
         waiting = 1
     else:
         for i in range(c.queue_size):
-            slot = state.queue[(c.queue_head + i) % len(state.queue)]
-            waiting = min(waiting, iterations_left(state, limits, slot))
+            waiting = min(waiting, tokens_left(state, state.queue[(c.queue_head + i) % len(state.queue)]))
         for i in range(c.inbox_size):
-            slot = state.inbox[(c.inbox_head + i) % len(state.inbox)]
-            waiting = min(waiting, iterations_left(state, limits, slot))
+            waiting = min(waiting, tokens_left(state, state.inbox[(c.inbox_head + i) % len(state.inbox)]))
     from_s = np.inf
+    most = 1 + limits.depth  # tokens of an iteration
     if running < never:
-        from_s = next_end + (running - 1) * shortest_s
+        from_s = next_end + (running - 1) // most * shortest_s
     if waiting < never:
-        from_s = min(from_s, at + waiting * shortest_s)
+        from_s = min(from_s, at + (1 + (waiting - 1) // most) * shortest_s)
     return float(from_s)
 
 
@@ -297,6 +295,6 @@ def route(
         board.taken[n] += 1
         board.outstanding[n] += 1
         soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at - (-requests[i].decode_tokens // (1 + limits.depth)) * board.shortest_s[n]
+        own = at + (1 + (requests[i].decode_tokens - 1) // (1 + limits.depth)) * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0
