@@ -206,7 +206,7 @@ def _tree(path: Path, changed: float) -> Any:
     """What a file holds that was last changed then, s."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
 
 
@@ -238,7 +238,7 @@ def _csv(path: Path) -> dict[int, float]:
     ):
         try:
             at, length = int(depth), float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             at, length = 0, math.nan
         if at < 1 or at != float(depth) or math.isnan(length) or at in found:
             raise InputError(

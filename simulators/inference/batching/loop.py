@@ -209,7 +209,9 @@ def advance(
     """
     state, tables, law, bins = borrowed((state, tables, law, bins))
     c = state.counters[0]
-    alike = tables.prefill_s.shape[1] == len(tables.prefill_kv)  # no ranks, among which prompts are shared out
+    alike = tables.prefill_s.shape[1] == len(
+        tables.prefill_kv
+    )  # no ranks, among which prompts are shared out
     while True:
         if alike and (c.stands == 1 or build(state, limits, split)):
             status = stand(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until)

@@ -114,12 +114,11 @@ def put(
 
 
 @compiled
-def iterations_left(limits: Limits, requests: RecordArray, i: int) -> int:
-    """Iterations that a request needs at least."""
+def tokens_left(limits: Limits, requests: RecordArray, i: int) -> int:
+    """Tokens that a request is still to get; without speculation it needs as many iterations."""
     r = requests[i]
     whole = leaves_with(limits, r.prefill_tokens, r.decode_tokens)
-    tokens = whole - r.processed if r.prefilled == 1 else whole - r.target
-    return int(-(-tokens // (1 + limits.depth)))
+    return int(whole - r.processed if r.prefilled == 1 else whole - r.target)
 
 
 @compiled
@@ -136,10 +135,10 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     for k in range(c.flights):
         flight = (c.flight_head + k) % limits.stages
         for i in range(state.flights[flight].members):
-            running = min(running, iterations_left(limits, state.requests, state.members[flight, i]))
+            running = min(running, tokens_left(limits, state.requests, state.members[flight, i]))
     if c.stands == 0:
         for i in range(c.ready_size):
-            waiting = min(waiting, iterations_left(limits, state.requests, state.ready[i]))
+            waiting = min(waiting, tokens_left(limits, state.requests, state.ready[i]))
     elif c.flights > 0 and c.standing > 0:
         running = min(running, last_number(state) - c.number)
     elif c.standing > 0 or c.partial >= 0:
@@ -149,15 +148,16 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
     else:
         for i in range(c.queue_size):
             slot = state.queue[(c.queue_head + i) % len(state.queue)]
-            waiting = min(waiting, iterations_left(limits, state.requests, slot))
+            waiting = min(waiting, tokens_left(limits, state.requests, slot))
         for i in range(c.inbox_size):
             slot = state.inbox[(c.inbox_head + i) % len(state.inbox)]
-            waiting = min(waiting, iterations_left(limits, state.requests, slot))
+            waiting = min(waiting, tokens_left(limits, state.requests, slot))
     from_s = np.inf
+    most = 1 + limits.depth  # tokens of an iteration
     if running < never:
-        from_s = next_end + (running - 1) * shortest_s
+        from_s = next_end + (running - 1) // most * shortest_s
     if waiting < never:
-        from_s = min(from_s, at + waiting * shortest_s)
+        from_s = min(from_s, at + (1 + (waiting - 1) // most) * shortest_s)
     return float(from_s)
 
 
@@ -328,7 +328,8 @@ def route(
         board.taken[n] += 1
         board.outstanding[n] += 1
         soonest = at if board.done_from[n] == np.inf and board.outstanding[n] > 1 else np.inf
-        own = at + iterations_left(limits, requests, i) * board.shortest_s[n]
+        fewest = 1 + (tokens_left(limits, requests, i) - 1) // (1 + limits.depth)
+        own = at + fewest * board.shortest_s[n]
         board.done_from[n] = min(board.done_from[n], soonest, own)
     return len(requests), AHEAD, 0
 
