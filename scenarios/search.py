@@ -121,8 +121,8 @@ def run(chosen: SearchStudy) -> None:
         print(report.terminal(search, best))
         print(report.stages_text(best, search.setting.around.money))
     print(report.answer(search, best))
-    for column, reason in search.setting.around.reasons.items():
-        print(f"{column}: not known, {reason}")
+    for what, reason in search.setting.around.reasons.items():
+        print(f"{what}: {reason}")
     print(f"results: {target}")
 
 

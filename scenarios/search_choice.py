@@ -2,7 +2,7 @@
 
 A deployment is left out only where its estimate, bettered by as much as estimates were found to be off (`MARGINS`),
 is impossible, breaks a target, or is beaten in every figure by one that was run and keeps the targets. What is left
-out is then neither the best nor on the front.
+out is then neither the best nor on the front, as long as the margins hold.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ class Margins(NamedTuple):
 
 MARGINS = {
     False: Margins(power=0.06, ttft=0.4, tpot=0.2, capacity=0.1),
-    True: Margins(power=0.15, ttft=0.6, tpot=0.3, capacity=0.3),
+    True: Margins(power=0.1, ttft=0.75, tpot=0.35, capacity=0.3),
 }
-"""Without and with a pipeline of several stages: beyond what `tests/benchmarks/search.py` finds between estimates and
-runs of deployments drawn at random."""
+"""Without and with a pipeline of several stages: wider than the worst of 90 deployments drawn at random, as those of
+`tests/benchmarks/search.py` are. Estimate over run was up to +3 and +5 % for energy, +41 and +213 % for TTFT p99, +12
+and +23 % for TPOT p99. That is no bound: one that is estimated worse still would be left out wrongly. Estimates that
+are too good cost a run and no more; where the KV cache thrashes they are far too good (TTFT p99 -97 %)."""
 
 FRONT = ("j_per_output_token", "cost_per_million_tokens", "tpot_s", "tokens_per_s_per_gpu")
 """What the front is of: the last the more the better, the others the less."""

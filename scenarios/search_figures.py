@@ -50,7 +50,7 @@ class Surroundings:
     money
         Currency of costs.
     reasons
-        Why a figure is not known, by its column.
+        Why a figure is not known, by its column, or what counts as nothing.
     """
 
     study: Study

@@ -270,7 +270,9 @@ def figure(search: Search, best: Entry | None) -> Figure:
     with mpl.rc_context(style()):
         made = Figure(figsize=(WIDTH_IN, 8.4))
         site = search.setting.study.site
-        meta = RunMeta(f"{site.serving.model.split('/')[-1]}, {site.traffic.rate:g} requests/s", 60)
+        trace = site.traffic.trace
+        requests = f"{site.traffic.rate:g} requests/s" if trace is None else trace.name
+        meta = RunMeta(f"{site.serving.model.split('/')[-1]}, {requests}", 60)
         star = "" if best is None else f"; star: the best, {best.candidate.label}"
         detail = f"full: keeps the targets; ringed: on the front{star}"
         heading(made, "Deployments and their front", meta, detail)

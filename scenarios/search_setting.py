@@ -14,6 +14,7 @@ from scenarios.search_figures import Surroundings, serving_study
 from scenarios.search_runs import WARM_UP_S
 from scenarios.study import Study
 from simulators.errors import InputError
+from simulators.inference.catalogue import gpu
 from simulators.inference.options import Serving
 from simulators.tariff.gpu_hours import gpu_hours
 from simulators.traffic.shapes import read_daily_shape
@@ -85,6 +86,11 @@ class Setting:
         (own,) = series.values()
         around = Surroundings.of(plan, own, gpu_hours(gpu_hour, gpus))
         around.check(objective, gpus)
+        for name in gpus:
+            if name not in around.gpu_hour:
+                around.reasons[f"cost of {name}"] = "no price of an hour of it is known (--gpu-hour)"
+            if gpu(name).embodied_kg is None and study.site.accounting.gpu_embodied_kg is None:
+                around.reasons[f"embodied carbon of {name}"] = "none is published, it counts as 0"
         workload = next(entity.config["workload"] for entity in plan.entities if entity.part == "traffic")
         steady = _steady(study)
         length_s, step_s = float(study.run.length_s), study.run.step

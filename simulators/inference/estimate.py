@@ -170,8 +170,9 @@ class _Speed:
         Requests completed by full batches, a number.
     joules
         Energy above idle of a request, one GPU of every stage, J.
-    prompts_s
-        What a prompt takes of the others' time at a few sizes and lengths of prompts, s; shape (sizes, lengths).
+    prompts_s, stage_s
+        What a prompt takes of the others' time at a few sizes and lengths of prompts, in all stages and in the slowest
+        one, s; shape (sizes, lengths).
     sizes, lengths
         Those, in requests at once and tokens.
     """
@@ -191,16 +192,16 @@ class _Speed:
         self.delayed = limits.ahead
         self.sizes = (batches * stages).astype(np.float64)
         self.lengths = lengths.astype(np.float64)
-        self.prompts_s = extra_s
-        of_prompts = _mean_weights(self.lengths, prefill_tokens)
+        self.prompts_s, self.stage_s, self.stages = extra_s, stage_s, stages
+        weights = _mean_weights(self.lengths, prefill_tokens)
         at = np.arange(1, most + 1, dtype=np.float64)
         tokens = float(further.mean())
         # of fewer requests than stages each has one to itself, and is as fast as one alone
         in_batch = np.maximum(1.0, at / stages)
         grid_batches = batches.astype(np.float64)
         self.iteration_s: Array = np.interp(in_batch, grid_batches, alone_s)
-        longest: Array = np.interp(in_batch, grid_batches, extra_s @ of_prompts)
-        shortest: Array = np.interp(in_batch, grid_batches, stage_s @ of_prompts)
+        longest: Array = np.interp(in_batch, grid_batches, extra_s @ weights)
+        shortest: Array = np.interp(in_batch, grid_batches, stage_s @ weights)
         # in a pipeline, a second prompt that follows the first is held up by it as all are, but overlaps with it
         overlapping = np.minimum(1.0, rate_per_s * longest)
         self.extra_s: Array = longest + overlapping * (shortest - longest)
@@ -209,13 +210,13 @@ class _Speed:
         self.completed_per_s: Array = np.maximum.accumulate(1.0 / (each_s + self.extra_s))
         self.budget = max(1, limits.max_tokens)
         self.joules: Array = tokens * np.interp(in_batch, grid_batches, alone_j) / in_batch + np.interp(
-            in_batch, grid_batches, extra_j @ of_prompts
+            in_batch, grid_batches, extra_j @ weights
         )
 
-    def of_prompts_s(self, prompts: Array, at_once: float) -> Array:
-        """What prompts of these lengths take of the others' time where so many requests are at once, s."""
+    def of_prompts(self, of_s: Array, prompts: Array, at_once: float) -> Array:
+        """`prompts_s` or `stage_s` of prompts of these lengths where so many requests are at once, s."""
         near = round(float(np.interp(at_once, self.sizes, np.arange(len(self.sizes)))))
-        found: Array = np.interp(prompts, self.lengths, self.prompts_s[near])
+        found: Array = np.interp(prompts, self.lengths, of_s[near])
         return found
 
 
@@ -267,11 +268,13 @@ def _latencies(
     met_first = np.where(met > 0, speed.iteration_s[np.maximum(met, 1) - 1], 0.0)
     usual = max(1.0, float(seen @ sizes))
     arrived_at = np.cumsum(rng.gamma(1.0 / evenness, evenness / rate_per_s, DRAWS))
-    own_s = speed.of_prompts_s(prompts, usual)
+    # a stage is free for the next batch while the following ones still read the prompt
+    whole_s, own_s = (speed.of_prompts(of_s, prompts, usual) for of_s in (speed.prompts_s, speed.stage_s))
     iteration_s = float(np.interp(usual, sizes[1:], speed.iteration_s))
     budget = float(max(1.0, speed.budget - usual))
     rests_s = (rng.random(DRAWS) + speed.delayed) * met_first
-    first_s = first_tokens(arrived_at, prompts, own_s, rests_s, iteration_s, budget)
+    first_s = first_tokens(arrived_at, prompts, own_s, rests_s, iteration_s / speed.stages, budget)
+    first_s += whole_s - own_s + iteration_s * (1.0 - 1.0 / speed.stages)
     ratio = min(MOST_UTILISED, rate_per_s / speed.completed_per_s[-1])
     ahead = rng.geometric(1.0 - ratio, DRAWS)
     first_s += np.where(met >= most, ahead / speed.completed_per_s[-1], 0.0)
@@ -286,7 +289,7 @@ def _latencies(
     # a Poisson distribution's quantile by its first three moments (Cornish and Fisher)
     came = mean + np.sqrt(spread * mean) * busier + spread * (busier**2 - 1.0) / 6.0
     came = np.rint(came).clip(0, 3 * DRAWS).astype(np.int64)
-    each_s = rng.permutation(speed.of_prompts_s(prompts, float(at.mean())))
+    each_s = rng.permutation(speed.of_prompts(speed.prompts_s, prompts, float(at.mean())))
     held_up = np.concatenate(([0.0], np.cumsum(np.tile(each_s, 4))))
     begins = rng.integers(0, DRAWS, DRAWS)
     scale = speed.extra_s[at - 1] / max(float(each_s.mean()), 1e-12)

@@ -1,9 +1,9 @@
-"""Estimates against runs of deployments drawn at random, and a search over 500 deployments with its full runs.
+"""Estimates against runs of deployments drawn at random, and a search over hundreds of them with its full runs.
 
     python tests/benchmarks/search.py [--quick] [CASE ...]
 
     estimate  deployments of two models drawn at random: how far estimates are off the runs on the simulator
-    search    500 deployments of a 70-billion-parameter model at 3 requests/s: time, and the best in all three stages
+    search    768 deployments of a 70-billion-parameter model at 3 requests/s: time, and the best in all three stages
 
 One JSON line per case. `cpu_s` is the time of the processor, all processes together; `wall_s` that of the clock. Errors
 are of the estimate over the run, less 1; of the best deployment of a search also of the run over the full run. With
@@ -44,7 +44,7 @@ MODELS = {
 DRAWN = ("gpu=a100,h100,h200,b200", "tp=1,2,4,8", "pp=1,2,4", "replicas=1,2,3,5,8", "batch_cap=16,64,256",
          "max_batch_tokens=512,2048,8192", "clock_limit=1,0.8,0.6", "power_cap_w=none,60%",
          "scheduler=vllm_v1,sarathi")  # fmt: skip
-FIVE_HUNDRED = ("tp=1,2,4,8", "pp=1,2", "replicas=1,2,4,8", "batch_cap=256", "max_batch_tokens=2048,8192",
+TRIED = ("tp=1,2,4,8", "pp=1,2", "replicas=1,2,4,8", "batch_cap=256", "max_batch_tokens=2048,8192",
                 "clock_limit=1,0.7", "precision=checkpoint,fp8")  # fmt: skip
 FIGURES = ("j_per_output_token", "ttft_s", "tpot_s")
 
@@ -94,7 +94,7 @@ def search(quick: bool) -> Told:
     """Time and errors of a search."""
     began, wall = cpu_s(), time.perf_counter()
     study = STUDY.changed(model="meta-llama/Llama-3.1-70B", rate=3.0, slo_ttft=1.0, slo_tpot=0.05)
-    vary = [*FIVE_HUNDRED, *(("replicas=1,2", "pp=1") if quick else ())]
+    vary = [*TRIED, *(("replicas=1,2", "pp=1") if quick else ())]
     vary = list({entry.partition("=")[0]: entry for entry in vary}.values())
     found = candidates(study.site.serving, ["h100", "h200", "b200"], vary, 128)
     one = Search.of(study, found, objective="j_per_token", requests=3000)
