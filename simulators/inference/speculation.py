@@ -98,8 +98,6 @@ def speculation_of(serving: Serving) -> Speculation | None:
         return None
     if serving.role != "both":
         raise InputError(f"--speculate {depth}: expected replicas that prefill and decode, not pools of each")
-    if serving.data_parallel > 1:
-        raise InputError(f"--speculate {depth}: expected --data-parallel 1, not {serving.data_parallel}")
     if serving.acceptance is None:
         raise InputError(f"--speculate {depth}: how much is accepted is not known, expected --acceptance")
     if serving.draft_model is not None and serving.draft_share is not None:

@@ -34,6 +34,7 @@ from simulators.inference.batching.loop import (
     end_batch,
     form_batch,
 )
+from simulators.inference.batching.ranks import on_busiest_rank
 from simulators.inference.batching.state import UNLIMITED, Limits, State
 from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
@@ -258,6 +259,8 @@ def form_batches(
         if f.members == 0:
             break
         work = verification_work(state, tables, flight)
+        if tables.prefill_s.shape[1] > len(tables.prefill_kv):  # data-parallel ranks
+            work = on_busiest_rank(state, tables, flight, work)
         launch(state, limits, tables, law, split, gpus, flight, work)
         draft(state, limits, tables, law, gpus, flight, work)
     c.forming = 0
