@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from simulators.inference.batching.policies import limits_for
-from simulators.inference.cluster import hashes_of, records_of
 from simulators.inference.replica import Replica
+from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.serving import Serving, build_replicas
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace

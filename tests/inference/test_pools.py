@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from simulators.inference import attribution
 from simulators.inference.batching.policies import APART, limits_for
-from simulators.inference.cluster import Cluster, hashes_of, records_of
+from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.replica import Replica
+from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import BY_CONTENT, ROUTERS, router
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.inference.transfer import Link

@@ -15,8 +15,9 @@ from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.state import KEY, NO_KEY
-from simulators.inference.cluster import Cluster, hashes_of, records_of
+from simulators.inference.cluster import Cluster
 from simulators.inference.replica import Replica
+from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import router
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace
