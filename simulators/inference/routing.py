@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError, nearest
-from simulators.inference.batching.known import nothing_known
 from simulators.quantities.requests import RequestBlock
 
 
@@ -208,6 +207,10 @@ class CacheAware(LeastOutstanding):
     """
 
     def __init__(self, replicas: int) -> None:
+        from simulators.inference.batching.known import (
+            nothing_known,
+        )  # compiled: names of routers need none of it
+
         self.known = nothing_known(replicas)
 
 

@@ -126,7 +126,9 @@ def test_the_requests_written_can_be_served_again(typed, tmp_path):
         out / "requests.csv",
     ]
     assert infer(*options).code == 0
-    assert (tmp_path / "replay" / "requests.csv").read_bytes() == (out / "requests.csv").read_bytes()
+    # without a log of iterations batches are formed by what changes in them: energies agree to rounding
+    first, again = (pd.read_csv(folder / "requests.csv") for folder in (out, tmp_path / "replay"))
+    pd.testing.assert_frame_equal(first, again, rtol=1e-12)
     assert "iterations.csv" not in files_below(tmp_path / "replay")
 
 

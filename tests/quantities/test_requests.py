@@ -69,4 +69,4 @@ def test_what_nobody_said_has_its_default():
 
 def test_a_column_of_another_length_is_refused():
     with pytest.raises(ValueError, match="released_at must have one entry per request"):
-        RequestBlock(*(getattr(block([1.0, 2.0]), f.name) for f in fields(RequestBlock)[:-2]), np.zeros(1))
+        RequestBlock(*(getattr(block([1.0, 2.0]), f.name) for f in fields(RequestBlock)[:-3]), np.zeros(1))
