@@ -21,7 +21,7 @@ from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.emptied import NO_HASHES, hashes_from, one_after_the_other
 from simulators.inference.failures import Failures, Hashes, Tally
 from simulators.inference.hosts import GPUS_PER_HOST
-from simulators.inference.interval import Interval
+from simulators.inference.interval import Interval, taken
 from simulators.inference.one_by_one import AHEAD, WAKE, OneByOne, Sent
 from simulators.inference.outages import Happening
 from simulators.inference.parking import Parking
@@ -37,8 +37,8 @@ from simulators.quantities.requests import RequestBlock
 
 Process = Generator[simpy.Event, None, None]
 
-WORTH_THREADS = 64
-"""Requests in an interval from which on threads pay: handing over takes some 50 us, a request some 10."""
+WORTH_THREADS = 96
+"""Requests in an interval from which on threads pay: handing over takes some 50 us, a request some 2.5."""
 
 
 NOBODY: Records = np.zeros(0, REQUEST)
@@ -315,7 +315,7 @@ class Cluster:
             return
         numbers = self._assigned(records["released_at"])
         for number in range(len(self.replicas)):
-            routed = records[numbers == number] if len(self.replicas) > 1 else records
+            routed = taken(records, np.flatnonzero(numbers == number)) if len(self.replicas) > 1 else records
             self._admit(number, routed, 0, len(routed))
         yield self._env.timeout(0)
 
@@ -453,5 +453,5 @@ class Cluster:
         """Queue `records[first:last]` at a replica; what could never run there is rejected."""
         records["replica"][first:last] = number
         hashes = self._hashes if hashes is None else hashes
-        taken = self.replicas[number].enqueue(records, first, last, hashes)
-        self.rejected += last - first - taken
+        queued = self.replicas[number].enqueue(records, first, last, hashes)
+        self.rejected += last - first - queued

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
 
 from simulators.errors import InputError
@@ -50,6 +50,7 @@ def in_threads(work: Callable[[Sequence[int]], None], numbers: Sequence[int]) ->
     try:
         work(shares[0])
     finally:
-        wait(begun)  # all of them, also where one fails: none goes on behind the caller's back
-        for share in begun:
-            share.result()
+        # all of them are waited for, also where one fails: none goes on behind the caller's back
+        failed = [error for error in [share.exception() for share in begun] if error is not None]
+    if failed:
+        raise failed[0]
