@@ -227,10 +227,9 @@ class Cluster:
         """Requests of one copy that have arrived and hold no KV blocks."""
         return np.concatenate([*(r.waiting_records() for r in self.replicas), self._door])
 
-    @property
-    def tally(self) -> Tally | None:
-        """What failures did so far; None where nothing can fail."""
-        return None if self.failures is None else self.failures.tally
+    def tally_at(self, at: float) -> Tally | None:
+        """What failures did up to a time of the last interval, s; None where nothing can fail."""
+        return None if self.failures is None else self.failures.tally_at(at)
 
     @property
     def _door(self) -> Records:

@@ -24,7 +24,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,11 +121,14 @@ class Failures:
         self._lost = np.zeros((len(replicas), 2))
         self._counted_to = 0.0
         self.tally = Tally()
+        self._in_interval: list[tuple[float, Tally, int]] = []  # when, the tally then, replicas out from then on
         self.door: Records = np.zeros(0, REQUEST)
         self._door_hashes: Hashes = []
 
     def before(self, until: float) -> list[Happening]:
-        """What happens before a time, s; asked for once."""
+        """What happens before a time, s, in the interval that begins; asked for once."""
+        self._in_interval.clear()
+        self._note(self._counted_to)
         return self._timetable.before(until)
 
     def happen(
@@ -172,6 +175,7 @@ class Failures:
             self._resting.discard(number)
         for number in self._stand_in():
             wake(number)
+        self._note(one.at)
         return self._to_send(one.at, joined(left), hashes)
 
     def _fail(self, number: int, crash: Callable[[int], tuple[Records, Hashes]]) -> tuple[Records, Hashes]:
@@ -259,6 +263,17 @@ class Failures:
         self._count(until)
         lost, self._lost = self._lost, np.zeros_like(self._lost)
         return lost
+
+    def tally_at(self, at: float) -> Tally:
+        """What failures did up to a time of the last interval, s."""
+        if not self._in_interval:
+            return self.tally
+        first = self._in_interval[0]
+        moment, tally, out = next((one for one in reversed(self._in_interval) if one[0] <= at), first)
+        return replace(tally, out_s=tally.out_s + out * (at - moment))
+
+    def _note(self, at: float) -> None:
+        self._in_interval.append((at, replace(self.tally), len(self._parking.down)))
 
     def _count(self, until: float) -> None:
         """Count the time that replicas are out, up to a time, s."""

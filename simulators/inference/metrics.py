@@ -250,7 +250,8 @@ class Metrics:
 
     def _failures(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """What failures and maintenance did; None where nothing can fail. Tokens lost are in no other count."""
-        tally = cluster.tally
+        ends_at = self._last.ends_at if self._last else 0.0  # a run may end within its last interval
+        tally = cluster.tally_at(ends_at)
         if tally is None:
             return None
         return {
@@ -260,7 +261,7 @@ class Metrics:
             "lost_work_j": self._sums["lost_work_j"],
             "lost_tokens": self._counts["lost_tokens"],
             "out_s": tally.out_s * self._copies,
-            "availability": 1.0 - tally.out_s / (len(cluster.replicas) * cluster.now) if cluster.now else 1.0,
+            "availability": 1.0 - tally.out_s / (len(cluster.replicas) * ends_at) if ends_at else 1.0,
         }
 
     def _pools(self, cluster: AnyCluster) -> dict[str, Any] | None:

@@ -76,7 +76,6 @@ class Pools:
         self.transfers = Transfers(links, len(decode.replicas))
         self.copies = copies
         self.received = self.completed = self._refused = 0
-        self.tally: None = None  # no replica fails here
         self._at_once = first_token == "prefill"
         peaks = [(r.gpu_count, r.tables.peak_flops, r.tables.peak_bytes) for r in self.replicas]
         gpus, flops, memory = np.array(peaks, dtype=float).T
@@ -175,6 +174,9 @@ class Pools:
         return joined(
             [self.prefill.unfinished(), self.transfers.requests(), self._as_users(self.decode.unfinished())]
         )
+
+    def tally_at(self, at: float) -> None:
+        """No replica fails here."""
 
     def waiting_records(self) -> Records:
         """Requests of one copy that wait at a replica of either pool."""

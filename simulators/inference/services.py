@@ -140,10 +140,9 @@ class Services:
         """Requests that may run at once on the replicas that serve."""
         return sum(one.slots for one in self.clusters)
 
-    @property
-    def tally(self) -> Tally | None:
-        """What failures did so far; None where nothing can fail."""
-        tallies = [one.tally for one in self.clusters if one.tally is not None]
+    def tally_at(self, at: float) -> Tally | None:
+        """What failures did up to a time of the last interval, s; None where nothing can fail."""
+        tallies = [tally for one in self.clusters if (tally := one.tally_at(at)) is not None]
         return Tally.of(tallies) if tallies else None
 
     def command(self, command: Command, at: float | None = None) -> str | None:

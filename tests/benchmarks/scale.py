@@ -111,6 +111,8 @@ def site(case: str, days: float, file: str = "") -> Told:
         study = study.changed(**SMALL, site="germany", step=900, rate=12.0)
     elif case == "energy":
         study = Study().changed(load=file, start="2016-08-01", days=days, engine="mosaik")
+    elif case == "year":
+        study = study.changed(start="2016-08-01")  # what the site's series cover
     simulate(study.changed(days=study.run.step / 86400))  # what is imported, read and compiled once
     clock, memory = Clock(), Memory(study.length_s)
     result = simulate(study, listeners=[memory])

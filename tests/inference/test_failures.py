@@ -385,3 +385,17 @@ def test_a_request_that_outlasts_every_replica_ends_the_run(monkeypatch: pytest.
         InputError, match=r"request 0 has begun anew 21 times by 122 s, expected failures that leave"
     ):
         served(c)
+
+
+def test_a_run_that_ends_within_its_last_interval_counts_no_failure_after_its_end():
+    """Two replicas serve for seconds of an interval of 600 s, in which one of them fails before that and one after."""
+    jobs = [(float(k), 4, 6) for k in range(20)]
+    c = failing(jobs, [Outage(5.0, 15.0, (0,)), Outage(400.0, 500.0, (1,))])
+    metrics = Metrics()
+    interval = c.advance(600.0)
+    ends_at = float(interval.finished["completed_at"].max())
+    metrics.add(interval.cut(ends_at, c.standby_j(ends_at, 600.0))[0])
+    found = metrics.summary(c)["failures"]
+    assert 15.0 < ends_at < 400.0
+    assert (found["failures"], found["out_s"]) == (1, pytest.approx(10.0))
+    assert found["availability"] == pytest.approx(1 - 10.0 / (2 * ends_at))

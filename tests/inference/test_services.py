@@ -83,7 +83,7 @@ def test_services_fail_and_are_taken_up_again_as_clusters_are():
     block = sent(900)
     c, _, summary = run(GROUPS, block, reliability=FAILS, seed=5)
     found = summary["failures"]
-    assert found["failures"] == c.tally.failures == sum(one.tally.failures for one in c.clusters) > 0
+    assert found["failures"] == sum(one.failures.tally.failures for one in c.clusters) > 0
     assert summary["requests_completed"] == len(block)
     assert summary["decode_tokens"] == block.decode_tokens.sum()
 
