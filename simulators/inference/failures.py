@@ -121,7 +121,9 @@ class Failures:
         self._lost = np.zeros((len(replicas), 2))
         self._counted_to = 0.0
         self.tally = Tally()
-        self._in_interval: list[tuple[float, Tally, int]] = []  # when, the tally then, replicas out from then on
+        self._in_interval: list[
+            tuple[float, Tally, int]
+        ] = []  # when, the tally then, replicas out from then on
         self.door: Records = np.zeros(0, REQUEST)
         self._door_hashes: Hashes = []
 
