@@ -80,8 +80,8 @@ class _Sink:
 
     def wants(self, table: str) -> bool:
         """Whether anybody has a use for a table."""
-        unsure = any(not isinstance(one, Choosing) or table in one.tables for one in self._listeners)
-        return table in self.kept or unsure
+        told = [one for one in self._listeners if one not in self.watching]
+        return table in self.kept or any(not isinstance(one, Choosing) or table in one.tables for one in told)
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         if table in self.kept:

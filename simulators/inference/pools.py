@@ -15,21 +15,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.errors import InputError
-from simulators.inference.actuators import check_command, in_numbers
+from simulators.inference.apart import Apart
 from simulators.inference.batching.intake import longest
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA, Interval, joined, taken
-from simulators.inference.replica import Replica
 from simulators.inference.transfer import Link, Transfers
-from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
 
 COMPLETED = BY_REPLICA.index("completed")
 
 
-class Pools:
+class Pools(Apart):
     """A cluster whose replicas either prefill or decode; it is used like `Cluster`.
 
     Parameters
@@ -62,6 +59,8 @@ class Pools:
     (1, 64, True)
     """
 
+    STAY_AWAKE = "pools of prefill and decode"
+
     def __init__(
         self,
         prefill: Cluster,
@@ -70,113 +69,22 @@ class Pools:
         first_token: str = "transfer",
         copies: float = 1.0,
     ) -> None:
-        if not copies > 0:
-            raise InputError(f"cluster: {copies} copies, expected a number above 0")
+        super().__init__((prefill, decode), copies)
         self.prefill, self.decode = prefill, decode
         self.transfers = Transfers(links, len(decode.replicas))
-        self.copies = copies
-        self.received = self.completed = self._refused = 0
+        self.completed = 0
         self._at_once = first_token == "prefill"
-        peaks = [(r.gpu_count, r.tables.peak_flops, r.tables.peak_bytes) for r in self.replicas]
-        gpus, flops, memory = np.array(peaks, dtype=float).T
-        blocks = np.array([float(r.limits.total_blocks) for r in self.replicas])
-        first = len(prefill.replicas)
-        self._shares = {
-            name: float(of[:first].sum() / of.sum())
-            for name, of in (
-                ("mfu", gpus * flops),
-                ("mbu", gpus * memory),
-                ("busy", gpus),
-                ("kv_use", blocks),
-            )
-        }
-
-    @property
-    def replicas(self) -> list[Replica]:
-        """Of both pools, those that prefill first."""
-        return self.prefill.replicas + self.decode.replicas
-
-    @property
-    def bins_per_interval(self) -> int:
-        """Resolution of the power series handed out with every interval."""
-        return self.prefill.bins_per_interval
-
-    @property
-    def gpu_count(self) -> int:
-        """GPUs of all replicas of one copy."""
-        return self.prefill.gpu_count + self.decode.gpu_count
-
-    @property
-    def rejected(self) -> int:
-        """Requests of one copy that could never run."""
-        return self._refused + self.prefill.rejected + self.decode.rejected
 
     @property
     def outstanding(self) -> int:
         """Requests received and neither completed nor rejected."""
         return self.received - self.completed - self.rejected
 
-    @property
-    def now(self) -> float:
-        """End of the last interval, s."""
-        return self.prefill.now
-
-    @property
-    def awake(self) -> int:
-        """Replicas that serve."""
-        return self.prefill.awake + self.decode.awake
-
-    @property
-    def waking(self) -> int:
-        """Replicas that load their model, or wait for their server to start."""
-        return self.prefill.waking + self.decode.waking
-
-    @property
-    def draining(self) -> int:
-        """Replicas that finish what they have, to be parked then."""
-        return self.prefill.draining + self.decode.draining
-
-    @property
-    def hosts_off(self) -> float:
-        """Servers of one copy that were off in the last interval, on average."""
-        return self.prefill.hosts_off + self.decode.hosts_off
-
-    @property
-    def slots(self) -> int:
-        """Requests that may run at once on the replicas that serve."""
-        return self.prefill.slots + self.decode.slots
-
-    def command(self, command: Command, at: float | None = None) -> str | None:
-        """Have both pools carry out what a controller asks for; see `Cluster.command`."""
-        if isinstance(command, Awake):
-            return "pools of prefill and decode: replicas stay awake, expected --idle-off-s to park them"
-        try:
-            command = in_numbers(command)
-        except InputError as error:
-            return str(error)
-        pools = (self.prefill, self.decode)
-        reason = next((why for pool in pools if (why := check_command(pool, command))), None)
-        if reason is None:
-            for pool in pools:
-                pool.command(command, at)
-        return reason
-
-    def standby_j(self, at: float, until: float) -> NDArray[np.float64]:
-        """Energy of each replica between two times of the present interval in which it served nothing, J.
-
-        Columns: all of it, and what of it fell on transitions; of all copies; shape (replicas, 2).
-        """
-        parts = [pool.standby_j(at, until) for pool in (self.prefill, self.decode)]
-        return self.copies * np.concatenate(parts)
-
     def unfinished(self) -> Records:
         """Requests of one copy that are not finished, with the energy spent on each so far."""
         return joined(
             [self.prefill.unfinished(), self.transfers.requests(), self._as_users(self.decode.unfinished())]
         )
-
-    def tally_at(self, at: float) -> None:
-        """No replica fails here."""
 
     def waiting_records(self) -> Records:
         """Requests of one copy that wait at a replica of either pool."""
@@ -241,12 +149,12 @@ class Pools:
             return value
 
         def mean(name: str) -> float:
-            share = self._shares[name]
+            share = self.shares[name][0]
             return float(share * getattr(first, name) + (1.0 - share) * getattr(second, name))
 
         series = first.series + second.series
         for column, name in ((3, "mfu"), (4, "mbu")):
-            share = self._shares[name]
+            share = self.shares[name][0]
             series[:, column] = share * first.series[:, column] + (1.0 - share) * second.series[:, column]
         by_replica = np.concatenate((first.by_replica, second.by_replica))
         by_replica[:, COMPLETED] = np.bincount(finished["replica"], minlength=len(by_replica))
@@ -257,7 +165,7 @@ class Pools:
             ends_at=first.ends_at,
             **{name: both(name) for name in (*joules_of, *counts)},
             series=series,
-            **{name: mean(name) for name in self._shares},
+            **{name: mean(name) for name in self.shares},
             received=received,
             completed=len(finished),
             rejected=refused + first.rejected + second.rejected,

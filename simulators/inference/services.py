@@ -11,26 +11,19 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulators.errors import InputError
-from simulators.inference.actuators import check_command, in_numbers
+from simulators.inference.apart import Apart
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import Tally
 from simulators.inference.interval import SERIES, Interval, joined, taken
 from simulators.inference.pools import Pools
-from simulators.inference.replica import Replica
-from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
 
 AnyCluster: TypeAlias = "Cluster | Pools | Services"
 """Replicas that serve: each does all for anybody, prefill and decode are apart, or each serves some tenants."""
 
-Array = NDArray[np.float64]
 
-
-class Services:
+class Services(Apart):
     """Clusters with tenants of their own; it is used like `Cluster`.
 
     Parameters
@@ -61,39 +54,15 @@ class Services:
     [0, 1, 1]
     """
 
+    STAY_AWAKE = "groups serve tenants of their own"
+
     def __init__(
         self, clusters: Sequence[Cluster], tenants: Sequence[frozenset[int]], copies: float = 1.0
     ) -> None:
-        if not copies > 0:
-            raise InputError(f"cluster: {copies} copies, expected a number above 0")
-        self.clusters = list(clusters)
-        self.copies = copies
-        self.received = self._refused = 0
+        super().__init__(clusters, copies)
         self._tenants = [np.array(sorted(named), dtype=np.int64) for named in tenants]
         self._rest = next((number for number, named in enumerate(tenants) if not named), -1)
         self._first = np.cumsum([0, *(len(one.replicas) for one in self.clusters)])
-        sizes: dict[str, list[float]] = {
-            "mfu": [sum(r.gpu_count * r.tables.peak_flops for r in one.replicas) for one in self.clusters],
-            "mbu": [sum(r.gpu_count * r.tables.peak_bytes for r in one.replicas) for one in self.clusters],
-            "busy": [one.gpu_count for one in self.clusters],
-            "kv_use": [sum(r.limits.total_blocks for r in one.replicas) for one in self.clusters],
-        }
-        self._shares = {name: np.array(of, dtype=np.float64) / sum(of) for name, of in sizes.items()}
-
-    @property
-    def replicas(self) -> list[Replica]:
-        """Of all services."""
-        return [replica for one in self.clusters for replica in one.replicas]
-
-    @property
-    def bins_per_interval(self) -> int:
-        """Resolution of the power series handed out with every interval."""
-        return self.clusters[0].bins_per_interval
-
-    @property
-    def gpu_count(self) -> int:
-        """GPUs of all replicas of one copy."""
-        return sum(one.gpu_count for one in self.clusters)
 
     @property
     def completed(self) -> int:
@@ -101,72 +70,9 @@ class Services:
         return sum(one.completed for one in self.clusters)
 
     @property
-    def rejected(self) -> int:
-        """Requests of one copy that could never run, or whose tenant nobody serves."""
-        return self._refused + sum(one.rejected for one in self.clusters)
-
-    @property
     def outstanding(self) -> int:
         """Requests received and neither completed nor rejected."""
         return sum(one.outstanding for one in self.clusters)
-
-    @property
-    def now(self) -> float:
-        """End of the last interval, s."""
-        return self.clusters[0].now
-
-    @property
-    def awake(self) -> int:
-        """Replicas that serve."""
-        return sum(one.awake for one in self.clusters)
-
-    @property
-    def waking(self) -> int:
-        """Replicas that load their model, or wait for their server to start."""
-        return sum(one.waking for one in self.clusters)
-
-    @property
-    def draining(self) -> int:
-        """Replicas that finish what they have, to be parked then."""
-        return sum(one.draining for one in self.clusters)
-
-    @property
-    def hosts_off(self) -> float:
-        """Servers of one copy that were off in the last interval, on average; no server is shared by services."""
-        return sum(one.hosts_off for one in self.clusters)
-
-    @property
-    def slots(self) -> int:
-        """Requests that may run at once on the replicas that serve."""
-        return sum(one.slots for one in self.clusters)
-
-    def tally_at(self, at: float) -> Tally | None:
-        """What failures did up to a time of the last interval, s; None where nothing can fail."""
-        tallies = [tally for one in self.clusters if (tally := one.tally_at(at)) is not None]
-        return Tally.of(tallies) if tallies else None
-
-    def command(self, command: Command, at: float | None = None) -> str | None:
-        """Have all services carry out what a controller asks for; see `Cluster.command`."""
-        if isinstance(command, Awake):
-            return (
-                "groups serve tenants of their own: replicas stay awake, expected --idle-off-s to park them"
-            )
-        try:
-            command = in_numbers(command)
-        except InputError as error:
-            return str(error)
-        reason = next((why for one in self.clusters if (why := check_command(one, command))), None)
-        if reason is None:
-            for one in self.clusters:
-                one.command(command, at)
-        return reason
-
-    def standby_j(self, at: float, until: float) -> Array:
-        """Energy of each replica between two times of the present interval in which it served nothing, J.
-
-        Columns: all of it, and what of it fell on transitions; of all copies; shape (replicas, 2).
-        """
-        return self.copies * np.concatenate([one.standby_j(at, until) for one in self.clusters])
 
     def unfinished(self) -> Records:
         """Requests of one copy that are not finished, with the energy spent on each so far."""
@@ -208,11 +114,11 @@ class Services:
         total["rejected"] += refused
         means = {
             name: float(sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True)))
-            for name, shares in self._shares.items()
+            for name, shares in self.shares.items()
         }
         weights = np.ones((len(parts), len(SERIES)))
         for name in ("mfu", "mbu"):
-            weights[:, SERIES.index(name)] = self._shares[name]
+            weights[:, SERIES.index(name)] = self.shares[name]
         series = sum(weight * part.series for weight, part in zip(weights, parts, strict=True))
         finished = joined([self._numbered(k, part.finished) for k, part in enumerate(parts)])
         return Interval(

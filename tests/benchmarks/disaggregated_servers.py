@@ -154,23 +154,15 @@ def closed_loop(pools: Pools, row: pd.Series, spread: tuple[float, float]) -> tu
 
 def predict(rows: pd.DataFrame) -> tuple[pd.DataFrame, Counter]:
     """Rows with prediction and relative errors; how many were left out, by reason."""
-    predictor, left_out, found = Disaggregated(), Counter(), {}
-    for index, row in rows.iterrows():
+    predictor = Disaggregated()
+
+    def answer(row: pd.Series) -> tuple[float, float] | str:
         try:
-            answer = predictor(row)
+            return predictor(row)
         except InputError as error:
-            answer = str(error)
-        if isinstance(answer, str):
-            left_out[answer] += 1
-        else:
-            found[index] = answer
-    if not found:
-        raise InputError(f"no row is covered by measured kernels: {dict(left_out)}")
-    rows = rows.loc[list(found)].copy()
-    rows[["ttft_ms", "tpot_ms"]] = list(found.values())
-    for name in ("ttft", "tpot"):
-        rows[f"{name}_error"] = rows[f"{name}_ms"] / rows[f"silicon_{name}_ms"] - 1
-    return rows, left_out
+            return str(error)
+
+    return silicon_accuracy.answered(rows, answer)
 
 
 def beside(rows: pd.DataFrame, path: Path) -> dict[str, dict]:

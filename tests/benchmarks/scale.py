@@ -78,6 +78,8 @@ class Clock:
 class Memory:
     """Hears of a simulation and keeps what its process holds halfway and at the end, MiB."""
 
+    tables = ()
+
     def __init__(self, length_s: float) -> None:
         self._length_s = length_s
         self.at_half = self.at_end = 0.0

@@ -34,6 +34,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -146,8 +147,19 @@ def padded(tables, ranks: int):
 def predict(
     rows: pd.DataFrame, with_overhead: bool = True, pad: bool = False
 ) -> tuple[pd.DataFrame, Counter]:
-    """Rows with prediction and relative errors; how many were left out, by reason."""
-    predictor, left_out, found = Predictor(with_overhead, pad), Counter(), {}
+    """Rows with prediction, its interval and relative errors; how many were left out, by reason."""
+    rows, left_out = answered(rows, Predictor(with_overhead, pad))
+    for name in ("ttft", "tpot"):
+        rows[f"{name}_low"], rows[f"{name}_high"] = interval(rows, name)
+    rows["odd"] = rows.index % 2 == 1
+    return rows, left_out
+
+
+def answered(
+    rows: pd.DataFrame, predictor: Callable[[pd.Series], tuple[float, float] | str]
+) -> tuple[pd.DataFrame, Counter]:
+    """Rows with what a predictor says of them and relative errors; how many it has no answer for, by reason."""
+    left_out, found = Counter(), {}
     for index, row in rows.iterrows():
         answer = predictor(row)
         if isinstance(answer, str):
@@ -160,8 +172,6 @@ def predict(
     rows[["ttft_ms", "tpot_ms"]] = list(found.values())
     for name in ("ttft", "tpot"):
         rows[f"{name}_error"] = rows[f"{name}_ms"] / rows[f"silicon_{name}_ms"] - 1
-        rows[f"{name}_low"], rows[f"{name}_high"] = interval(rows, name)
-    rows["odd"] = rows.index % 2 == 1
     return rows, left_out
 
 

@@ -1,0 +1,130 @@
+"""Several clusters under one roof that share no replica; used like a `Cluster`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.errors import InputError
+from simulators.inference.actuators import check_command, in_numbers
+from simulators.inference.cluster import Cluster
+from simulators.inference.failures import Tally
+from simulators.inference.replica import Replica
+from simulators.quantities.commands import Awake, Command
+
+Array = NDArray[np.float64]
+
+
+class Apart:
+    """What clusters with replicas of their own are together.
+
+    Parameters
+    ----------
+    clusters
+        One copy of each.
+    copies
+        How many of all stand for one.
+
+    Attributes
+    ----------
+    received
+        Requests of one copy since the start.
+    shares
+        Of each cluster in all, by name of a mean of `Interval`; shape (clusters,).
+    """
+
+    STAY_AWAKE: ClassVar[str]
+    """Why no number of them can be told to be awake."""
+
+    def __init__(self, clusters: Sequence[Cluster], copies: float = 1.0) -> None:
+        if not copies > 0:
+            raise InputError(f"cluster: {copies} copies, expected a number above 0")
+        self.clusters = list(clusters)
+        self.copies = copies
+        self.received = self._refused = 0
+        sizes: dict[str, list[float]] = {
+            "mfu": [sum(r.gpu_count * r.tables.peak_flops for r in one.replicas) for one in self.clusters],
+            "mbu": [sum(r.gpu_count * r.tables.peak_bytes for r in one.replicas) for one in self.clusters],
+            "busy": [one.gpu_count for one in self.clusters],
+            "kv_use": [sum(r.limits.total_blocks for r in one.replicas) for one in self.clusters],
+        }
+        self.shares = {name: np.array(of, dtype=np.float64) / sum(of) for name, of in sizes.items()}
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """Those of the first cluster, then those of the second, and so on."""
+        return [replica for one in self.clusters for replica in one.replicas]
+
+    @property
+    def bins_per_interval(self) -> int:
+        """Resolution of the power series handed out with every interval."""
+        return self.clusters[0].bins_per_interval
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of all replicas of one copy."""
+        return sum(one.gpu_count for one in self.clusters)
+
+    @property
+    def rejected(self) -> int:
+        """Requests of one copy that were refused at the door, or by a cluster."""
+        return self._refused + sum(one.rejected for one in self.clusters)
+
+    @property
+    def now(self) -> float:
+        """End of the last interval, s."""
+        return self.clusters[0].now
+
+    @property
+    def awake(self) -> int:
+        """Replicas that serve."""
+        return sum(one.awake for one in self.clusters)
+
+    @property
+    def waking(self) -> int:
+        """Replicas that load their model, or wait for their server to start."""
+        return sum(one.waking for one in self.clusters)
+
+    @property
+    def draining(self) -> int:
+        """Replicas that finish what they have, to be parked then."""
+        return sum(one.draining for one in self.clusters)
+
+    @property
+    def hosts_off(self) -> float:
+        """Servers of one copy that were off in the last interval, on average; no server is shared."""
+        return sum(one.hosts_off for one in self.clusters)
+
+    @property
+    def slots(self) -> int:
+        """Requests that may run at once on the replicas that serve."""
+        return sum(one.slots for one in self.clusters)
+
+    def tally_at(self, at: float) -> Tally | None:
+        """What failures did up to a time of the last interval, s; None where nothing can fail."""
+        tallies = [tally for one in self.clusters if (tally := one.tally_at(at)) is not None]
+        return Tally.of(tallies) if tallies else None
+
+    def command(self, command: Command, at: float | None = None) -> str | None:
+        """Have all clusters carry out what a controller asks for; see `Cluster.command`."""
+        if isinstance(command, Awake):
+            return f"{self.STAY_AWAKE}: replicas stay awake, expected --idle-off-s to park them"
+        try:
+            command = in_numbers(command)
+        except InputError as error:
+            return str(error)
+        reason = next((why for one in self.clusters if (why := check_command(one, command))), None)
+        if reason is None:
+            for one in self.clusters:
+                one.command(command, at)
+        return reason
+
+    def standby_j(self, at: float, until: float) -> Array:
+        """Energy of each replica between two times of the present interval in which it served nothing, J.
+
+        Columns: all of it, and what of it fell on transitions; of all copies; shape (replicas, 2).
+        """
+        return self.copies * np.concatenate([one.standby_j(at, until) for one in self.clusters])
