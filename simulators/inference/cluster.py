@@ -37,8 +37,8 @@ from simulators.quantities.requests import RequestBlock
 
 Process = Generator[simpy.Event, None, None]
 
-WORTH_THREADS = 96
-"""Requests in an interval from which on threads pay: handing over takes some 50 us, a request some 2.5."""
+WORTH_THREADS = 24
+"""Requests in an interval from which on threads pay: handing over takes some 20 us, a request some 2.5."""
 
 
 NOBODY: Records = np.zeros(0, REQUEST)
