@@ -315,7 +315,7 @@ class World:
             )
 
     def _let_record(self) -> None:
-        """Hand the recorder what is recorded: past mosaik if all of it comes from simulators that are stepped together."""
+        """Hand the recorder what is recorded; past mosaik where all of it comes from simulators stepped together."""
         run = self.plan.study.run
         wanted = {entity: list(attributes) for entity, attributes in self._recorded.items()}
         for site in self._serving():
@@ -324,8 +324,12 @@ class World:
                 more.append("finished")
             if run.power_resolution_s is not None:
                 more.append("P_series[MW]")
-        set_up = {"start": self.plan.start.isoformat(), "step_size": run.step}
-        tables = {"columns": self._columns, "tables": self._tables(), "sites": list(self.plan.sites)}
+        set_up: dict[str, Any] = {"start": self.plan.start.isoformat(), "step_size": run.step}
+        tables: dict[str, Any] = {
+            "columns": self._columns,
+            "tables": self._tables(),
+            "sites": list(self.plan.sites),
+        }
         sources = {entity.sid for entity in wanted}
         if len(sources) == 1 and (sid := sources.pop()) in self._joints:
             if (joint := self._joints[sid]) is not None:  # else it does so since the first leg

@@ -42,8 +42,8 @@ class _Follower(NamedTuple):
 class Joint(mosaik_api_v3.Simulator):
     """Simulators of several rooms as one, time-based and of one step size.
 
-    A model is called after its room, ``storage_Battery``; so are entities and their children, ``storage-here``. One more
-    simulator, which mosaik does not see, may be stepped after all of them and be handed what they give (`follow`).
+    A model is called after its room, ``storage_Battery``; so are entities and their children, ``storage-here``. One
+    more simulator, which mosaik does not see, may be stepped after all of them and be handed what they give (`follow`).
 
     Parameters
     ----------
@@ -139,7 +139,9 @@ class Joint(mosaik_api_v3.Simulator):
         if output not in asked:
             asked.append(output)
 
-    def follow(self, simulator: Adapter[Any], eid: str, wanted: Mapping[tuple[str, str], Sequence[str]]) -> None:
+    def follow(
+        self, simulator: Adapter[Any], eid: str, wanted: Mapping[tuple[str, str], Sequence[str]]
+    ) -> None:
         """Step a simulator after all of these, without mosaik between them.
 
         Parameters
@@ -176,20 +178,20 @@ class Joint(mosaik_api_v3.Simulator):
                 given = _merged(given, outside[room])
             simulator.step(time, given, max_advance)
             if links := self._links[room]:
-                found: Any = simulator.get_data(self._asked[room])
+                found = {eid: simulator.within(eid, asked) for eid, asked in self._asked[room].items()}
                 for source, output, label, into in links:
                     into[label] = found[source][output]
         for room, late in self._late.items():
-            found = self._rooms[room].get_data(self._asked_late[room])
+            given_late: Any = self._rooms[room].get_data(self._asked_late[room])
             for source, output, label, into in late:
-                into[label] = found[source][output]
+                into[label] = given_late[source][output]
         if self._follower is not None:
             self._hand_on(self._follower, time, max_advance)
         return time + self._step_size
 
     def _hand_on(self, follower: _Follower, time: Time, max_advance: Time) -> None:
         for room, inner, asked, into, label in follower.outputs:
-            found = room.outputs(inner, room.entities[inner], asked)
+            found = room.within(inner, asked)
             for attribute, sources in into:
                 sources[label] = found[attribute]
         follower.simulator.step(time, {follower.eid: follower.given}, max_advance)

@@ -280,7 +280,8 @@ class Cluster:
             self._env.run(until=until)
         everybody = range(len(self.replicas))
         if len(records) < WORTH_THREADS:
-            self._carry_to_the_end(everybody)
+            for number in everybody:
+                self._carry_to_the_end(number)
         else:
             in_threads(self._carry_to_the_end, everybody)
         for number in range(len(self.replicas)):
@@ -300,12 +301,11 @@ class Cluster:
         self.replicas[number].advance(at, self._bins[number], self._interval[0], self._width_s)
         self.parking.settle(number, at)
 
-    def _carry_to_the_end(self, numbers: Sequence[int]) -> None:
-        """Carry some replicas to the end of the present interval: each is alone with its state and its bins."""
-        begins_at, until = self._interval
-        for number in numbers:
-            self.replicas[number].advance(until, self._bins[number], begins_at, self._width_s)
-            self.replicas[number].meter_in_flight(self._bins[number], begins_at, self._width_s)
+    def _carry_to_the_end(self, number: int) -> None:
+        """Carry a replica to the end of the present interval: it is alone with its state and its bins."""
+        (begins_at, until), bins = self._interval, self._bins[number]
+        self.replicas[number].advance(until, bins, begins_at, self._width_s)
+        self.replicas[number].meter_in_flight(bins, begins_at, self._width_s)
 
     def _serve(self, records: Records, one_by_one: bool) -> Process:
         """Route one interval's requests: at once, or each at its own time if the replicas must be looked at."""
