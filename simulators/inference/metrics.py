@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
-from simulators.inference.interval import BY_REPLICA, Interval
+from simulators.inference.interval import BY_REPLICA, Interval, joined
 from simulators.inference.pools import Pools
 from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
@@ -128,7 +128,7 @@ class Metrics:
         """Count the requests that have finished since."""
         if not self._recent:
             return
-        finished = np.concatenate(self._recent) if len(self._recent) > 1 else self._recent[0]
+        finished = joined(self._recent)
         self._recent.clear()
         self._recent_count = 0
         times = latencies(finished)
