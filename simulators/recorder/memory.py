@@ -42,7 +42,9 @@ class _Column:
         if self._objects:
             return np.array(self._objects, dtype=object)
         held = self._held()
-        return held if self._zone is None else pd.DatetimeIndex(held).tz_localize("UTC").tz_convert(self._zone)
+        return (
+            held if self._zone is None else pd.DatetimeIndex(held).tz_localize("UTC").tz_convert(self._zone)
+        )
 
     def _held(self) -> NDArray[Any]:
         return np.frombuffer(self._bytes, dtype=self._dtype or object)
