@@ -91,6 +91,20 @@ def test_joined_or_apart_the_values_are_the_same():
     }
 
 
+def test_requests_and_power_within_the_step_are_recorded_the_same_past_mosaik():
+    """The recorder is stepped with the site then; mosaik sees one simulator, and what is handed on are arrays."""
+    study = SMALL.changed(power_resolution_s=60)
+    tables = []
+    for join in (True, False):
+        sink = MemorySink()
+        with World(build(study), sink, join=join) as world:
+            world.run()
+            assert len(world.mosaik.sims) == (1 if join else 9)
+        tables.append({name: sink.frame(name).to_csv() for name in sorted(sink.tables)})
+    assert list(tables[0]) == ["power_fast", "requests", "timeseries"]
+    assert tables[0] == tables[1]
+
+
 def test_what_stands_in_for_a_room_is_not_joined():
     class Own(Storage):
         """Stands for another team's."""

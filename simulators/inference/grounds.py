@@ -10,7 +10,7 @@ from simulators.inference.catalogue import Gpu, Model
 from simulators.inference.catalogue.layout import Layout
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.prices import LAWS, PHYSICS, prices
-from simulators.inference.timing.all_to_all import FORMULA_RANGE, MEASURED_RANGE, is_measured, nodes_of
+from simulators.inference.timing.all_to_all import FORMULA_RANGE, MEASURED_RANGE, is_measured, sends_apart
 from simulators.inference.timing.imbalance import TASTE_RANGE, as_measured, busiest, most
 from simulators.inference.timing.tables import StageTables
 
@@ -141,7 +141,7 @@ def layout_grounds(
     seconds = float(tables.comm_s[min(requests, len(tables.comm_s) - 1)])
     if layout.ranks > 1 and seconds > 0:
         (low, high), source = COLLECTIVES_RANGE, "collectives as measured (NCCL)"
-        if chosen == "roofline" or nodes_of(device, layout.gpus) > 1:
+        if chosen == "roofline" or sends_apart(layout):
             known = is_measured(device, model, layout.gpus)
             (low, high), source = (
                 (MEASURED_RANGE, "all-to-all kernels as measured (DeepEP, NVLink)")

@@ -10,8 +10,8 @@ these rows, and constants of the servers (time to a first token beyond iteration
 `silicon_servers.py`, chosen on aggregated rows of H100.
 
 What is assumed: links of 50 GB/s and GPU (400 Gb/s), NVLink's 900 GB/s on GB200; first tokens come with the KV cache;
-prompts are not cut; replicas of a pool in turn. Attention data parallelism in the prefill pool counts as tensor
-parallelism of the same GPUs; rows with it in the decode pool are left out, as are kernels nobody measured.
+prompts are not cut; replicas of a pool in turn. Attention data parallelism is that of either pool's ranks in lockstep.
+Rows with kernels nobody measured are left out.
 
 Beside them stand the aggregated rows of the same models, systems and frameworks (`silicon_accuracy.py`).
 """
@@ -57,12 +57,12 @@ STEP_S = 0.1
 
 
 def server_row(row: pd.Series, pool: str) -> pd.Series:
-    """A row as if a replica of one pool were an aggregated server; attention data parallelism counts as tensor's."""
+    """A row as if a replica of one pool were an aggregated server."""
     made = row.copy()
-    made["tp_size"] = int(row[f"{pool}_tp_size"] * row[f"{pool}_attention_dp_size"])
+    made["tp_size"] = int(row[f"{pool}_tp_size"])
     made["pp_size"] = int(row[f"{pool}_pp_size"])
     made["moe_ep_size"] = max(1, int(row[f"{pool}_moe_ep_size"]))
-    made["attention_dp_size"] = 1
+    made["attention_dp_size"] = int(row[f"{pool}_attention_dp_size"])
     # an image of Dynamo's says what routes, not who asked
     made["silicon_data_source"] = str(row.silicon_data_source).replace("dynamo", "")
     return made
@@ -79,8 +79,8 @@ class Disaggregated:
         made = server_row(row, pool)
         sheet = sheet_of(row.system)
         run = run_of(made, sheet)
-        key = (row.model_path, row.system, row.backend, row.precision, made.tp_size, made.moe_ep_size, run.kv_precision,
-               run.version, run.memory_fraction)  # fmt: skip
+        key = (row.model_path, row.system, row.backend, row.precision, made.tp_size, made.moe_ep_size,
+               made.attention_dp_size, run.kv_precision, run.version, run.memory_fraction)  # fmt: skip
         if key not in self._built:
             try:
                 self._built[key] = self._predictor.tables(made, run, sheet)
@@ -88,33 +88,31 @@ class Disaggregated:
                 self._built[key] = str(error).split(": perf database")[0][:90]
         if isinstance(found := self._built[key], str):
             raise InputError(found)
-        return run, *found, made.tp_size
+        return run, *found, made.attention_dp_size
 
     def __call__(self, row: pd.Series) -> tuple[float, float] | str:
         """TTFT and TPOT in ms, or why there is no prediction."""
-        if row.decode_attention_dp_size > 1:
-            return "attention data parallelism in the decode pool"
         if max(row.prefill_pp_size, row.decode_pp_size) > 1:
             return "pipeline parallelism"
         try:
             shape = model(row.model_path)
-            run, prefill_tables, prefill_blocks, prefill_gpus = self._server(row, "prefill")
-            _, decode_tables, decode_blocks, decode_gpus = self._server(row, "decode")
+            run, prefill_tables, prefill_blocks, prefill_ranks = self._server(row, "prefill")
+            _, decode_tables, decode_blocks, decode_ranks = self._server(row, "decode")
         except InputError as error:
             return str(error)[:90]
         each = max(
             kv_bytes_per_token_per_gpu(shape, gpus, 1, run.kv_precision)
-            for gpus in (prefill_gpus, decode_gpus)
+            for gpus in (int(row.prefill_tp_size), int(row.decode_tp_size))
         )
         link = Link(each / (1e9 * LINK_GB_S.get(row.system, USUAL_LINK_GB_S)), 0.0, each, 0.0, LATENCY_S)
-        budget = max(run.policy.budget, int(row.isl))
+        budget = max(run.policy.budget, int(row.isl)) * prefill_ranks
         pools = []
-        for role, count, tables, blocks, tokens in (
-            ("prefill", row.prefill_num_workers, prefill_tables, prefill_blocks, budget),
-            ("decode", row.decode_num_workers, decode_tables, decode_blocks, 16_384),
+        for role, count, tables, blocks, tokens, ranks in (
+            ("prefill", row.prefill_num_workers, prefill_tables, prefill_blocks, budget, prefill_ranks),
+            ("decode", row.decode_num_workers, decode_tables, decode_blocks, 16_384, decode_ranks),
         ):
             limits = limits_for(
-                "vllm_v1", total_blocks=blocks, batch_cap=min(1024, blocks), max_batch_tokens=tokens, role=role,
+                "vllm_v1", total_blocks=blocks, batch_cap=min(1024 * ranks, blocks), max_batch_tokens=tokens, role=role,
             )  # fmt: skip
             replicas = [Replica(limits, tables, constant_law(1.0, 2.0)) for _ in range(int(count))]
             pools.append(Cluster(replicas, RoundRobin(len(replicas))))

@@ -94,8 +94,8 @@ class Predictor:
         precision = weight_precision(row)
         host = host_overhead_s(row.backend, run.version) if self.with_overhead else (0.0, 0.0)
         tables = stage_tables(
-            "measured", shape, sheet, tp, 1, precision, max_tokens=9216 * ranks, max_batch=512, max_context=32768,
-            kv_precision=run.kv_precision, framework=row.backend, data_parallel=ranks,
+            "measured", shape, sheet, tp, 1, precision, max_tokens=9216 * ranks, max_batch=512 * ranks,
+            max_context=32768, kv_precision=run.kv_precision, framework=row.backend, data_parallel=ranks,
             expert_parallel=row.moe_ep_size if shape.moe_layers else 1,
             overhead_s=(host[0] / run.stream_every, host[1] / run.stream_every),
         )  # fmt: skip

@@ -178,14 +178,15 @@ def test_time_of_layouts(name, card, kind, framework):
         np.testing.assert_allclose(uneven.comm_s - spread.comm_s, uneven.token_s - spread.token_s, atol=1e-12)
 
 
-def test_ranks_on_several_nodes_exchange_as_deepep_does():
-    """DeepSeek-R1 on 16 H100: within a node collectives, beyond it all-to-all, 58 layers of it."""
-    sheet, shape = gpu("h100"), model(DEEPSEEK)
+@pytest.mark.parametrize(("kind", "ranks"), [("h100", 16), ("gb200", 32)])
+def test_ranks_beyond_a_node_send_tokens_to_the_gpus_of_their_experts_alone(kind, ranks):
+    """DeepSeek-R1: within a node collectives, beyond it all-to-all, 58 layers of it; in a rack of NVLink, too."""
+    sheet, shape = gpu(kind), model(DEEPSEEK)
     options = {"kind": "measured", "framework": "sglang", "tp": 1}
-    far = tables(DEEPSEEK, "h100", data_parallel=16, **options)
-    sent_s = 58 * all_to_all_s(sheet, shape, 16, shape.precision, np.array([4.0]))[0]
-    waits_s = far.comm_s[64] - sent_s
-    assert 0 <= waits_s < 0.2 * far.token_s[64]
+    found = tables(DEEPSEEK, kind, data_parallel=ranks, **options)
+    sent_s = 58 * all_to_all_s(sheet, shape, ranks, shape.precision, np.array([4.0]))[0]
+    waits_s = found.comm_s[4 * ranks] - sent_s
+    assert 0 <= waits_s < 0.2 * found.token_s[4 * ranks]
 
 
 @pytest.mark.parametrize("kind", ["measured", "roofline"])

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from simulators.inference.catalogue import Gpu, Model, Precision
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.tables import FloatArray
 from simulators.inference.timing.work import GPUS_PER_NODE
 
@@ -68,6 +69,15 @@ def reached(parts: int, each: int) -> float:
 def nodes_of(gpu: Gpu, gpus: int) -> int:
     """Nodes that so many GPUs take; a rack whose NVLink reaches every GPU counts as one."""
     return 1 if gpu.network_bandwidth >= gpu.link_bandwidth else -(-gpus // GPUS_PER_NODE)
+
+
+def sends_apart(layout: Layout) -> bool:
+    """Whether ranks send each token to the GPUs of its experts alone, not to all: beyond a node of eight.
+
+    That is so in a rack whose NVLink reaches every GPU, too: servers have kernels for it there (TensorRT-LLM's
+    one-sided ones), and gathering all tokens on all of 32 GPUs would take longer than all else.
+    """
+    return layout.ranks > 1 and layout.gpus > GPUS_PER_NODE
 
 
 def all_to_all_s(gpu: Gpu, model: Model, gpus: int, precision: Precision, tokens: FloatArray) -> FloatArray:

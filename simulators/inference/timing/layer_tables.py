@@ -12,7 +12,7 @@ half (`raw_profile.curve`). Attention is put together in `layer_attention.py`.
 **Data parallelism with expert parallelism.** Ranks that share experts run in lockstep: every routed layer waits for
 the tokens of all of them. They stand as one replica whose decodes are spread evenly over the ranks; a rank holds its
 share of the experts, for which it gets the tokens of all ranks, exchanged by an all-gather before and a
-reduce-scatter behind (vLLM's default, `allgather_reducescatter`; over several nodes all-to-all, `all_to_all.py`). A
+reduce-scatter behind (vLLM's default, `allgather_reducescatter`; beyond eight GPUs all-to-all, `all_to_all.py`). A
 prompt is one rank's, and the others wait where they have none of their own (`tables.with_ranks`). The GPU with the
 most routed tokens sets the time of a routed layer (`imbalance.py`).
 """
@@ -25,7 +25,7 @@ import pandas as pd
 from simulators.errors import InputError
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.layout import Layout
-from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
+from simulators.inference.timing.all_to_all import all_to_all_s, sends_apart
 from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.imbalance import busiest
 from simulators.inference.timing.layer_attention import decode_us, padding_us, prefill_us
@@ -213,7 +213,7 @@ def _exchange_s(
     hidden = 2.0 * model.hidden
     seconds = 2 * model.num_layers * collective_seconds(gpu, "all_reduce", profile.tp, own_tokens * hidden)
     ranks = layout.ranks
-    if ranks > 1 and nodes_of(gpu, layout.gpus) > 1:
+    if sends_apart(layout):
         sent_s = all_to_all_s(gpu, model, layout.gpus, model.precision, own_tokens / layout.tp)
         seconds = seconds + model.moe_layers * sent_s
     elif ranks > 1:

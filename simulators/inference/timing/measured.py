@@ -8,7 +8,7 @@ import numpy as np
 
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.layout import ONE, Layout
-from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
+from simulators.inference.timing.all_to_all import all_to_all_s, sends_apart
 from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.engine import Framework, quiet
@@ -73,9 +73,9 @@ def _per_token(
         (seconds, comm_s), (longer_s, waits_s) = time(n), more(experts, n)
         return seconds + longer_s, comm_s + waits_s
 
-    far = nodes_of(gpu, layout.gpus) > 1 and layout.ranks > 1
+    apart = sends_apart(layout)
     decode, decode_experts = measured.decode_tokens, measured.decode_experts
-    if far:  # the exchange is replaced, which only the operators of prompts keep apart
+    if apart:  # the exchange is replaced, which only the operators of prompts keep apart
         decode, decode_experts = measured.prompt_tokens, measured.prompt_experts
     seconds = never_longer([both(measured.prompt_tokens, measured.prompt_experts, int(n)) for n in tokens])
     # a batch of more tokens than requests holds prompts, whose kernels overlap less in some models
@@ -103,11 +103,11 @@ def _more(
     - `taste`, the user's imbalance, in place of the one the kernels were measured with.
     - Waiting for the busiest GPU, as communication, with data-parallel ranks. (With one rank the prices of energy were
       fitted to servers that wait so, see `power/points.py`.)
-    - Ranks on several nodes: the exchange as DeepEP does it, in place of collectives over the network.
+    - Ranks on more than eight GPUs: every token to the GPUs of its experts alone, in place of collectives.
     """
     if not layout.spread or (layout.ranks == 1 and taste is None):
         return lambda experts, n: (0.0, 0.0)
-    far = nodes_of(gpu, layout.gpus) > 1 and layout.ranks > 1
+    apart = sends_apart(layout)
 
     def more(experts: Callable[[int], float], n: int) -> tuple[float, float]:
         routed = np.array([float(n * layout.ranks)])
@@ -116,7 +116,7 @@ def _more(
         now_s, busiest_s, mean_s = (experts(max(1, round(n * f))) for f in (1.0, load / held, 1.0 / held))
         longer_s = busiest_s - now_s
         waits_s = max(0.0, busiest_s - mean_s)
-        if far:
+        if apart:
             own = np.array([n / layout.tp])
             sent = all_to_all_s(gpu, model, layout.gpus, precision, own) * model.moe_layers
             size = np.array([n * model.hidden * 2.0])
