@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from simulators.caches import folder_for, private
 
 FOLDER = "WATTLOOP_CACHE_DIR"
-MOST_FILES, MOST_BYTES = 512, 256 * 2**20
-"""Kept at most; a set of tables takes some 0.5 MB."""
+MOST_FILES, MOST_BYTES = 256, 64 * 2**20
+"""Of each kind at most; a set of tables takes some 0.2 MB."""
 _DIGEST = 32  # bytes of SHA-256, in front of the arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -42,11 +42,11 @@ def derived(what: str, key: Mapping[str, Any], grounds: str, make: Callable[[], 
     Parameters
     ----------
     what
-        What they are, for the file's name.
+        What they are, for the file's name; each kind has room of its own.
     key
         All that was asked for, as plain values.
     grounds
-        A hash of everything else they depend on: see `code_of` and `package_of`.
+        A hash of everything else they depend on: see `code_of`, `versions_of` and `package_of`.
     make
         Works them out, by name; texts are 0-dimensional arrays, and nothing may be an object.
 
@@ -73,7 +73,7 @@ def derived(what: str, key: Mapping[str, Any], grounds: str, make: Callable[[], 
     found = _read(path)
     if found is None:
         packed = _packed(make())
-        _write(path, packed)
+        _write(path, packed, what)
         found = _unpacked(packed)
     return found
 
@@ -86,6 +86,12 @@ def code_of(*sources: Path) -> str:
         for file in sorted(source.glob("*.py")) if source.is_dir() else (source,):
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def versions_of(*distributions: str) -> str:
+    """Versions of installed packages that are only code."""
+    return " ".join(metadata.version(name) for name in distributions)
 
 
 @lru_cache(maxsize=16)
@@ -163,10 +169,10 @@ def _read(path: Path) -> Arrays | None:
         return None
 
 
-def _write(path: Path, packed: bytes) -> None:
+def _write(path: Path, packed: bytes, what: str) -> None:
     """Keep it: written aside and renamed, for others may read and write it now. Whatever cannot be written is not."""
     with suppress(OSError):
-        handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        handle, aside = tempfile.mkstemp(".part", f"{what}-", path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(packed)
@@ -175,13 +181,13 @@ def _write(path: Path, packed: bytes) -> None:
             with suppress(OSError):
                 os.unlink(aside)
             raise
-        _limit(path.parent)
+        _limit(path.parent, what)
 
 
-def _limit(folder: Path) -> None:
+def _limit(folder: Path, what: str) -> None:
     """Remove what was not read for longest, until the rest is few enough; also what killed processes left behind."""
     found = []
-    for path in folder.iterdir():
+    for path in folder.glob(f"{what}-*"):
         with suppress(OSError):  # another process removed it
             about = path.stat()
             found.append((about.st_mtime_ns, about.st_size, path))
