@@ -8,6 +8,7 @@ is a fault of WattLoop's own: two lines, the second with the path of a log that 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import platform
@@ -50,6 +51,8 @@ class App(typer.Typer):
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Run what the command line says, and end the process."""
         gc.set_threshold(*GARBAGE)
+        atexit.unregister(gc.freeze)
+        atexit.register(gc.freeze)  # nothing is looked for in what ends anyway: 0.5 s
         try:
             code = super().__call__(*args, **{"standalone_mode": False} | settings)
         except Exception as error:

@@ -65,7 +65,7 @@ def derived(what: str, key: Mapping[str, Any], grounds: str, make: Callable[[], 
     >>> derived("squares", {"up_to": 3}, "1", lambda: {"squares": np.arange(4) ** 2})["squares"]
     array([0, 1, 4, 9])
     """
-    folder = _folder()
+    folder = kept_in()
     if folder is None:
         return make()
     asked = json.dumps([what, key, grounds, _machine()], sort_keys=True, default=np.generic.item)
@@ -130,8 +130,8 @@ def _machine() -> list[Any]:
     return [np.__version__, platform.machine(), platform.python_version(), vectors]
 
 
-def _folder() -> Path | None:
-    """Where it is kept; None: nowhere."""
+def kept_in() -> Path | None:
+    """The folder it is kept in; None: nowhere."""
     return _folder_of(os.environ.get(FOLDER, ""))
 
 
