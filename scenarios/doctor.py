@@ -53,6 +53,7 @@ def findings() -> Iterator[Finding]:
     yield from machine()
     yield from packages()
     yield compiled_code()
+    yield kept_numbers()
     yield data()
     yield from extras()
 
@@ -159,6 +160,22 @@ def compiled_code() -> Finding:
     if kept:
         return Finding(what, f"warm, {kept} functions in {folder}")
     return Finding(what, f"cold: the first run takes some 20 s longer, or now: {WARM_UP}")
+
+
+def kept_numbers() -> Finding:
+    """Whether tables and series that were worked out before are read from disk."""
+    what = "kept numbers"
+    try:
+        from simulators.derived import FOLDER, kept_in
+    except ImportError as error:
+        return Finding(what, f"cannot be read ({error})", True)
+    folder = kept_in()
+    if folder is None:
+        said = os.environ.get(FOLDER)
+        why = f"{FOLDER}={said}" if said else "no folder that is yours alone"
+        return Finding(what, f"none ({why}): every run takes some 2 s longer to start")
+    sizes = [path.stat().st_size for path in folder.glob("*.npz")]
+    return Finding(what, f"{len(sizes)} files of {sum(sizes) / 1e6:.1f} MB in {folder}")
 
 
 def data() -> Finding:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pvlib import atmosphere
 
 from scenarios.plants import apart
 from scenarios.study import SiteStudy
@@ -50,6 +49,8 @@ def read_outdoors(
         raise InputError(f"{what}: {error}") from None
     pressure_pa = weather.pressure_pa
     if pressure_pa is None:
+        from pvlib import atmosphere
+
         altitude_m = weather.altitude_m if weather.own_place else site.altitude_m
         pressure_pa = np.full(weather.steps, atmosphere.alt2pres(altitude_m))
     humid = None if humidity is None else np.minimum(humidity, 100.0)  # files round, or are supersaturated

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 from scenarios.plan import Plant
 from scenarios.study import SiteStudy
+from simulators import generation
+from simulators.derived import code_of, derived, versions_of
 from simulators.errors import InputError
 from simulators.generation.assumptions import pv_assumptions, wind_assumptions
 from simulators.generation.per_unit import per_unit_power_w
@@ -19,6 +23,8 @@ from simulators.options import option_name
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.site import Site, distance_km
+from simulators.profiles.stored import ROOM as PROFILES
+from simulators.profiles.stored import fingerprint
 from simulators.profiles.weather import Weather
 
 if TYPE_CHECKING:
@@ -98,7 +104,17 @@ def read_pv(study: SiteStudy, site: Site, weather: Weather | None, span: Span, s
 @lru_cache(maxsize=8)
 def pv_per_unit(weather: Weather, span: Span, array: PvArray) -> Array:
     """Mean AC power of an array in every step of a run, W per W of DC capacity; shape (steps,), read-only."""
-    found = _sky(weather, span).pv_per_unit(array)
+    asked = {
+        "weather": fingerprint(weather),
+        "start": span.start.isoformat(),
+        "steps": [span.step_s, span.steps],
+    }
+    found = derived(
+        "pv",
+        asked | {"array": asdict(array)},
+        repr((code_of(Path(generation.__file__).parent, PROFILES), versions_of("pandas", "pvlib", "scipy"))),
+        lambda: {"per_unit": _sky(weather, span).pv_per_unit(array)},
+    )["per_unit"]
     found.setflags(write=False)
     return found
 

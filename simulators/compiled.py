@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
@@ -18,6 +16,7 @@ from typing import Protocol, TypeVar, cast
 import numba
 from numba.extending import register_jitable
 
+from simulators.caches import folder_for
 from simulators.loops import in_loops_from_now_on
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -43,61 +42,9 @@ def _digest(sources: Sequence[Path]) -> str:
     return f"compiled-{digest.hexdigest()[:16]}"
 
 
-def private(folder: Path) -> bool:
-    """Whether a folder is ours alone to write: machine code is loaded from it. Makes it if it is not there.
-
-    On systems without owners and modes of that kind, the user's temporary folder is taken as private.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return False
-    if not stat.S_ISDIR(found.st_mode) or not os.access(folder, os.W_OK):
-        return False
-    if not hasattr(os, "getuid"):
-        return True
-    if not _ours(found):
-        return False
-    try:
-        return all(map(_keeps, folder.resolve().parents)) and all(
-            _ours(path.lstat()) for path in folder.iterdir()
-        )
-    except OSError:
-        return False
-
-
-def _ours(found: os.stat_result) -> bool:
-    """Whether nobody but us can have written it, nor can."""
-    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _keeps(parent: Path) -> bool:
-    """Whether others cannot put something else in the place of what is ours in a folder: it is ours or root's, and
-    who else may write to it may not rename what others own."""
-    found = parent.stat()
-    if found.st_uid not in (0, os.getuid()):
-        return False
-    return not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(found.st_mode & stat.S_ISVTX)
-
-
 def cache_folder(room: Path, sources: Sequence[Path]) -> Path | None:
-    """Where compiled code is kept: beside the sources, else in a folder of the user's; None: nowhere that is safe."""
-    name = _digest(sources)
-    owner = os.getuid() if hasattr(os, "getuid") else "user"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") if _has_home() else None
-    own = Path(tempfile.gettempdir()) / f"wattloop-{owner}"
-    for folder in (room / "__pycache__", home / "wattloop" if home else own, own):
-        if private(folder) and private(folder / name):
-            return folder / name
-    return None
-
-
-def _has_home() -> bool:
-    try:
-        return Path.home().is_dir()
-    except RuntimeError:
-        return False
+    """Where compiled code is kept; None: nowhere that is safe."""
+    return folder_for(room, _digest(sources))
 
 
 def compiler(room: Path, sources: Sequence[Path], *, inline: bool = False) -> Compiler:

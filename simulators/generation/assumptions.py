@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from simulators.derived import code_of, derived, versions_of
 from simulators.generation import factors
 from simulators.generation.options import GenerationOptions
 from simulators.generation.pv_array import MOUNTINGS, PvArray
@@ -35,7 +40,7 @@ def pv_assumptions(options: GenerationOptions, latitude: float) -> list[Assumpti
 
 def _of_array(array: PvArray, said: Mapping[str, Any]) -> dict[str, Factor]:
     values = {
-        "mounting": (_heating(array.mounting), MOUNTINGS[array.mounting].heating_k),
+        "mounting": (_heating(array.mounting), _heatings_k()[array.mounting]),
         "losses": (factors.LOSSES, array.losses),
         "dc_ac_ratio": (factors.DC_AC_RATIO, array.dc_ac_ratio),
         "inverter_efficiency": (factors.INVERTER_EFFICIENCY, array.inverter_efficiency),
@@ -51,15 +56,26 @@ def _of_array(array: PvArray, said: Mapping[str, Any]) -> dict[str, Factor]:
 
 def _heating(mounting: str) -> Factor:
     """How warm the cells run on a mounting; the range is over all mountings."""
-    every = [one.heating_k for one in MOUNTINGS.values()]
-    found = MOUNTINGS[mounting]
+    every = _heatings_k()
     return Factor(
-        found.heating_k,
-        min(every),
-        max(every),
+        every[mounting],
+        min(every.values()),
+        max(every.values()),
         "K of the cells above air, at 1000 W/m2 and 1 m/s",
-        f"{mounting}: {found.source}; the range is that of all mountings",
+        f"{mounting}: {MOUNTINGS[mounting].source}; the range is that of all mountings",
     )
+
+
+@lru_cache
+def _heatings_k() -> dict[str, float]:
+    """How warm the cells run on every mounting, K; kept, for it alone would load pvlib where PV is known already."""
+    found = derived(
+        "heating",
+        {"mountings": list(MOUNTINGS)},
+        repr((code_of(Path(__file__).with_name("pv_array.py")), versions_of("pvlib"))),
+        lambda: {"heating_k": np.array([one.heating_k for one in MOUNTINGS.values()])},
+    )
+    return dict(zip(MOUNTINGS, found["heating_k"].tolist(), strict=True))
 
 
 def wind_assumptions(

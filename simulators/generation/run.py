@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pvlib
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.generation.pv import pv_per_unit
 from simulators.generation.pv_array import PvArray
-from simulators.generation.sky import Sky, sky
 from simulators.generation.steps import resampled
 from simulators.generation.wind import WindPlant, wind_power_w
 from simulators.profiles.profile import Profile
 from simulators.profiles.weather import Weather
+
+if TYPE_CHECKING:  # imported where they are used: pvlib and SciPy with it take 0.4 s
+    from simulators.generation.sky import Sky
 
 Array = NDArray[np.float64]
 
@@ -37,6 +38,8 @@ class RunSky:
 
     def pv_per_unit(self, array: PvArray) -> Array:
         """Mean AC power of an array in every step of the run, W per W of DC capacity; shape (steps,)."""
+        from simulators.generation.pv import pv_per_unit
+
         return resampled(pv_per_unit(self.sky, array), self.sky.step_s, self.late_s, self.step_s, self.steps)
 
 
@@ -56,6 +59,8 @@ def sky_for_run(weather: Weather, start: datetime, step_s: int, steps: int) -> R
     InputError
         If the weather lacks something or does not cover the run.
     """
+    from simulators.generation.sky import sky
+
     if weather.latitude is None or weather.longitude is None:
         raise InputError(f"{weather.source}: names no place; expected a latitude and longitude for PV")
     names = ("ghi_w_m2", "dni_w_m2", "dhi_w_m2", "temp_air_c")
@@ -81,6 +86,8 @@ def wind_for_run(weather: Weather, start: datetime, step_s: int, steps: int, pla
     if weather.pressure_pa is not None:
         pressure_pa: Array | float = _columns(weather, ("pressure_pa",), start, step_s, steps)[1][0]
     else:
+        import pvlib
+
         pressure_pa = float(pvlib.atmosphere.alt2pres(weather.altitude_m))
     power_w = wind_power_w(wind_m_s, temp_c, pressure_pa, plant, weather.height_m)
     held = Profile("wind power", "W", first, weather.step_s, power_w, weather.source)

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from scipy.optimize import brentq, isotonic_regression
 
 from simulators.errors import InputError, nearest
 from simulators.files import check_file
@@ -131,6 +129,11 @@ def from_lengths(lengths: Sequence[float]) -> tuple[float, ...]:
     >>> [round(p, 2) for p in from_lengths([1.8, 2.4, 2.3])]
     [0.75, 0.55, 0.0]
     """
+    from scipy.optimize import (
+        brentq,
+        isotonic_regression,
+    )  # here and below: a run without drafts needs neither
+
     differences = np.diff(np.concatenate(([1.0], lengths)))
     falling = isotonic_regression(differences, increasing=False).x
     wanted = float(lengths[-1]) - 1.0
@@ -173,6 +176,7 @@ def _stated(given: str, numbers: list[float], depth: int) -> tuple[float, ...]:
         )
     each = number
     if number > 1:
+        from scipy.optimize import brentq
 
         def surplus(p: float) -> float:
             return sum(p**i for i in range(1, depth + 1)) - (number - 1)
@@ -204,6 +208,8 @@ def _read(path: Path, mode: str, depth: int) -> list[float]:
 @lru_cache(maxsize=32)
 def _tree(path: Path, changed: float) -> Any:
     """What a file holds that was last changed then, s."""
+    import yaml
+
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:

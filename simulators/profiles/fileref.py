@@ -188,24 +188,28 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 @lru_cache(maxsize=64)
 def _series(ref: FileRef, quantity: str, stamp: tuple[int, int] | None) -> Profile:
     from simulators.profiles.readers import read_csv_profile  # with it pandas, which --help does not need
+    from simulators.profiles.stored import stored
 
-    return read_csv_profile(
-        ref.path,
-        quantity,
-        column=ref.column,
-        timezone=ref.timezone,
-        label=ref.label,
-        fill=ref.fill,
-        unit=ref.unit,
-        cyclic=bool(ref.cyclic),
-        kind=ref.kind,
-        format=ref.format,
-        decimal=ref.decimal,
-        implausible=ref.implausible,
-        rating=ref.rating,
-        start=ref.start,
-        align=ref.align,
-    )
+    def read() -> Profile:
+        return read_csv_profile(
+            ref.path,
+            quantity,
+            column=ref.column,
+            timezone=ref.timezone,
+            label=ref.label,
+            fill=ref.fill,
+            unit=ref.unit,
+            cyclic=bool(ref.cyclic),
+            kind=ref.kind,
+            format=ref.format,
+            decimal=ref.decimal,
+            implausible=ref.implausible,
+            rating=ref.rating,
+            start=ref.start,
+            align=ref.align,
+        )
+
+    return stored(Profile, ref.path, {"ref": ref.model_dump(mode="json"), "quantity": quantity}, read)
 
 
 @lru_cache(maxsize=16)
@@ -216,19 +220,24 @@ def _weather(
     altitude_m: float | None,
     stamp: tuple[int, int] | None,
 ) -> Weather:
-    from simulators.profiles.weather import read_weather
+    from simulators.profiles.stored import stored
+    from simulators.profiles.weather import Weather, read_weather
 
-    return read_weather(
-        ref.path,
-        latitude=latitude,
-        longitude=longitude,
-        altitude_m=altitude_m,
-        timezone=ref.timezone,
-        label=ref.label,
-        fill=ref.fill,
-        cyclic=ref.cyclic,
-        format=ref.format,
-        decimal=ref.decimal,
-        implausible=ref.implausible,
-        align=ref.align,
-    )
+    def read() -> Weather:
+        return read_weather(
+            ref.path,
+            latitude=latitude,
+            longitude=longitude,
+            altitude_m=altitude_m,
+            timezone=ref.timezone,
+            label=ref.label,
+            fill=ref.fill,
+            cyclic=ref.cyclic,
+            format=ref.format,
+            decimal=ref.decimal,
+            implausible=ref.implausible,
+            align=ref.align,
+        )
+
+    place = (latitude, longitude, altitude_m)
+    return stored(Weather, ref.path, {"ref": ref.model_dump(mode="json"), "place": place}, read)

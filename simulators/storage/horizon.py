@@ -23,7 +23,6 @@ from simulators.storage.battery import Spec, Store
 from simulators.storage.connection import Limits
 from simulators.storage.dispatch import Horizon
 from simulators.storage.outlook import outlook
-from simulators.storage.planner import Terms, optimum
 
 Array = NDArray[np.float64]
 Order = tuple[int, float]
@@ -176,6 +175,11 @@ class Planner:
             starts,
         )
         lengths = np.diff(np.append(starts, total))
+        from simulators.storage.planner import (
+            Terms,
+            optimum,
+        )  # with it SciPy's solvers: only who plans needs them
+
         terms = Terms(
             store.energy_wh,
             max(spec.soc_min, limits.reserve) * spec.capacity_wh,

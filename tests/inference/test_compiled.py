@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators import compiled
+from simulators.caches import private
+from simulators.compiled import cache_folder
 from simulators.inference.compiled import ROOM, SOURCES
 from tests.conftest import ROOT
 
@@ -70,12 +71,12 @@ def test_importing_the_room_leaves_numbas_settings_alone():
 
 def test_a_folder_others_can_write_is_no_cache(tmp_path: Path):
     mine, theirs, linked = tmp_path / "mine", tmp_path / "theirs", tmp_path / "linked"
-    assert compiled.private(mine)
+    assert private(mine)
     theirs.mkdir()
     theirs.chmod(0o777)
-    assert not compiled.private(theirs)
+    assert not private(theirs)
     linked.symlink_to(mine)
-    assert not compiled.private(linked)
+    assert not private(linked)
 
 
 def test_a_cache_is_ours_from_the_root_down_with_all_that_lies_in_it(
@@ -83,22 +84,22 @@ def test_a_cache_is_ours_from_the_root_down_with_all_that_lies_in_it(
 ):
     shared = tmp_path / "shared"
     mine = shared / "mine"
-    assert compiled.private(mine)
+    assert private(mine)
     shared.chmod(0o777)
-    assert not compiled.private(mine), "others could put a folder of theirs in its place"
+    assert not private(mine), "others could put a folder of theirs in its place"
     shared.chmod(0o1777)
-    assert compiled.private(mine), "as in /tmp, where others may not rename what is ours"
+    assert private(mine), "as in /tmp, where others may not rename what is ours"
     shared.chmod(0o755)
     left = mine / "loop.nbc"
     left.write_bytes(b"")
     left.chmod(0o666)
-    assert not compiled.private(mine), "others could have written the machine code"
+    assert not private(mine), "others could have written the machine code"
     left.chmod(0o644)
-    assert compiled.private(mine)
+    assert private(mine)
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    assert not compiled.private(mine), "made by another user"
+    assert not private(mine), "made by another user"
 
 
 def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "getuid")
-    assert compiled.cache_folder(ROOM, SOURCES) is not None
+    assert cache_folder(ROOM, SOURCES) is not None

@@ -49,6 +49,17 @@ def test_the_doctor_says_where_compiled_code_is_cold(monkeypatch, tmp_path: Path
     assert doctor.compiled_code().found.startswith("warm, 1 functions")
 
 
+def test_the_doctor_says_what_is_kept_and_why_nothing_is(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("WATTLOOP_CACHE_DIR", "off")
+    assert "WATTLOOP_CACHE_DIR=off" in doctor.kept_numbers().found
+    monkeypatch.setenv("WATTLOOP_CACHE_DIR", str(tmp_path / "kept"))
+    assert doctor.kept_numbers().found.startswith("0 files of 0.0 MB")
+    (tmp_path / "kept" / "tables-1.npz").write_bytes(bytes(1_500_000))
+    found = doctor.kept_numbers()
+    assert found.found == f"1 files of 1.5 MB in {tmp_path / 'kept'}"
+    assert not found.fatal
+
+
 def test_a_new_study_runs_as_it_is_and_never_replaces_a_file(monkeypatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     ended = call_app(new_study.app(), "my_site")

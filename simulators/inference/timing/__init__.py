@@ -14,6 +14,7 @@ from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.experts import beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.sampling import Sampling, sampling_s
+from simulators.inference.timing.stored import stored_tables, why_not_measured
 from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
@@ -53,13 +54,9 @@ def resolve_kind(
         raise InputError(f"iteration time: {kind!r} is unknown, expected {', '.join(get_args(Kind))}")
     if kind != "auto":
         return kind, "chosen"  # type: ignore[return-value]
-    from simulators.inference.timing.kernels import kernels
-
     layout = layout_of(model, tp, 1, data_parallel, expert_parallel)
-    try:
-        kernels(model, gpu, layout, precision, kv_precision, framework)
-    except InputError as error:
-        return "roofline", str(error).removesuffix("; use --iteration-time roofline")
+    if why_not := why_not_measured(model, gpu, layout, precision, kv_precision, framework):
+        return "roofline", why_not.removesuffix("; use --iteration-time roofline")
     return "measured", f"kernels measured on {gpu.aiconfigurator_system} ({framework})"
 
 
@@ -162,10 +159,8 @@ def stage_tables(
             overhead_s=None if overhead_s is None else host_s,
         )
     if chosen == "measured":
-        from simulators.inference.timing.measured import measured_tables
-
-        kernels_only = measured_tables(
-            model, gpu, layout, precision, max_tokens, max_batch, max_context,
+        kernels_only = stored_tables(
+            model, gpu, layout, precision, max_tokens=max_tokens, max_batch=max_batch, max_context=max_context,
             kv_precision=kv_precision, framework=framework, imbalance=imbalance, peak_flops=peak_flops,
         )  # fmt: skip
     else:

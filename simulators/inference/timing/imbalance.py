@@ -18,7 +18,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy import integrate, stats
 
 from simulators.inference.catalogue import Model
 from simulators.inference.timing.tables import FloatArray
@@ -43,6 +42,8 @@ def mean_maximum(count: int) -> float:
     """
     if count < 2:
         return 0.0
+    from scipy import integrate, stats  # takes 0.2 s to import, and only experts spread over GPUs need it
+
     density = stats.norm.pdf
     found, _ = integrate.quad(
         lambda x: x * count * density(x) * stats.norm.cdf(x) ** (count - 1), -10.0, 10.0, epsabs=1e-10
