@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.inference.actuators import actuate, check_command, in_numbers
+from simulators.inference.batching.known import unlearn
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.emptied import NO_HASHES, hashes_from, one_after_the_other
 from simulators.inference.failures import Failures, Hashes, Tally
@@ -380,14 +381,24 @@ class Cluster:
         for number in range(len(self.replicas)):
             self._bring(number, one.at)
         assert self.failures is not None
-        again, hashes = self.failures.happen(one, self._crash, lambda number: self.wake(number, one.at))
+        again, hashes = self.failures.happen(one, self._crash, lambda number: self._back(number, one.at))
         self._send_at_once(again, one_after_the_other(again, hashes))
+
+    def _back(self, number: int, at: float) -> None:
+        self._forget(number)
+        self.wake(number, at)
+
+    def _forget(self, number: int) -> None:
+        """A router that goes by what it sent forgets what a replica has lost."""
+        if isinstance(self.router, CacheAware):
+            unlearn(self.router.known, number)
 
     def _crash(self, number: int) -> tuple[Records, Hashes]:
         """A replica loses all it has."""
         left = self.replicas[number].cut_off(
             self._env.now, self._bins[number], self._interval[0], self._width_s
         )
+        self._forget(number)
         self.parking.crash(number, self._env.now)
         self._loading.discard(number)
         self._loads = [load for load in self._loads if load[0] != number]

@@ -90,7 +90,8 @@ class Failures:
         Of the cluster.
     router
         Where those go that are sent again: one like the cluster's, which then spreads all others the same however time
-        is cut; in place of one that goes by conversations, to whoever has the fewest.
+        is cut; in place of one that goes by conversations, to whoever has the fewest. One that goes by what it sent
+        sends those by the same rule, and forgets what a replica has lost.
     with_host
         Whether servers fail, not single replicas: they are off meanwhile.
 
@@ -320,8 +321,6 @@ def failures_for(
     """
     if not options.any:
         return None
-    if router_name == "cache_aware":
-        raise InputError("--router cache_aware: expected another router where replicas fail")
     for replica in replicas:
         if "off" not in replica.states:
             raise InputError(
