@@ -12,13 +12,12 @@ from simulators.inference.catalogue.memory import (
     state_bytes_per_sequence_per_gpu,
 )
 from simulators.inference.options import Group, Serving
-from simulators.inference.reliability import Reliability
 from simulators.inference.routing import INDEPENDENT
 from simulators.inference.speculation import draft_kv_bytes_per_token_per_gpu, speculation_of
 from simulators.inference.transfer import MOVED, Link
 
 
-def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliability) -> None:
+def check_roles(groups: Sequence[Serving], router_name: str) -> None:
     """Refuse roles that do not go together."""
     roles = {group.role for group in groups}
     if roles == {"both"}:
@@ -31,8 +30,6 @@ def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliab
         raise InputError("--independent: expected 1 where prefill and decode are apart")
     if any(isinstance(group, Group) and group.serves for group in groups):
         raise InputError("fleet: groups with roles serve everybody, expected no serves = [...]")
-    if reliability.any:
-        raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")
     caches = {(group.model, group.kv_precision) for group in groups}
     if len(caches) > 1:
         told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
