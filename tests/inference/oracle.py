@@ -156,8 +156,8 @@ class Server:
         drafted = 0 if self.role == "prefill" else self.depth
         return self.blocks_of(total - 1 + drafted) + max(1, self.kept_free) <= self.total_blocks
 
-    def run(self, requests: Iterable[Request]) -> list[Request]:
-        """Serve the requests, given in order of arrival; returns them in order of completion."""
+    def run(self, requests: Iterable[Request], until: float | None = None) -> list[Request]:
+        """Serve the requests, given in order of arrival, to their end or a time; returns them as they were done."""
         self.env = simpy.Environment()
         self.lines = [simpy.Resource(self.env) for _ in range(self.stages)]
         self.done: list[Request] = []
@@ -166,7 +166,7 @@ class Server:
         for request in requests:
             # one timeout from time 0 each: adding up gaps would round the times of arrival
             self.env.timeout(request.arrived_at, request).callbacks.append(self.arrive)
-        self.env.run()
+        self.env.run(until)
         return self.done
 
     def arrive(self, event: simpy.Event) -> None:

@@ -13,21 +13,31 @@ from hypothesis import strategies as st
 from simulators.inference import attribution
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.cluster import Cluster
+from simulators.inference.conservation import Conservation
+from simulators.inference.drive import Driver
 from simulators.inference.failures import Failures
+from simulators.inference.fleet import build_fleet
 from simulators.inference.metrics import Metrics
+from simulators.inference.options import Group
 from simulators.inference.outages import Breakdowns, Outage, Timetable
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State
+from simulators.inference.reliability import Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.inference.transfer import Link
+from simulators.kept import digests, keep
+from simulators.restored import restore
+from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Stream
 
+from .oracle import Server
+from .oracle_pools import Fault, Way, serve_with_a_fault
 from .oracle_speculation import Drafter
-from .runs import FLAT, Fed, Job, flat_tables
+from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import busy_jobs
 from .test_equality import random_tables
 from .test_pools import LINK, TIMES, finish, known, of_role, table
@@ -233,4 +243,116 @@ def test_requests_tokens_and_joules_are_conserved_whatever_fails(data: st.DataOb
         np.testing.assert_allclose(ours[column], theirs[column], rtol=1e-9, err_msg=column)
     assert mine["failures"]["lost_work_j"] == pytest.approx(
         yours["failures"]["lost_work_j"], rel=1e-9, abs=1e-9
+    )
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate,),
+)
+@given(data=st.data())
+def test_a_failure_is_as_the_plain_servers_have_it(data: st.DataObject) -> None:
+    """Servers of the oracle that know of no failure: each begins anew with what comes to it in the end."""
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    tables = [random_tables(int(n), LOOKUP, grid=False) for n in random.integers(0, 99, 2)]
+    unit_s = float(tables[0].token_s[1])
+    jobs = [(at * 4 * unit_s, *job) for at, *job in busy_jobs(int(random.integers(100)), 30, 1.0)]
+    fault = Fault(
+        data.draw(st.sampled_from(["prefill", "decode"])),
+        int(random.integers(2)),
+        float(random.uniform(0, jobs[-1][0])),
+    )
+    link = Link(
+        float(random.choice([0.0, 0.02, 0.2])) * unit_s, float(random.choice([0.0, 0.3])) * unit_s, 64.0, 10.0,
+        latency_s=float(random.choice([0.0, 0.5])) * unit_s, overlap=float(random.choice([0.0, 0.5, 1.0])),
+        joules_per_byte=0.01,
+    )  # fmt: skip
+    options = {"scheduler": str(random.choice(["vllm_v1", "sarathi"])), "total_blocks": 40, "batch_cap": 4}
+    first_token = str(random.choice(["transfer", "prefill"]))
+    drafters = None
+    if data.draw(st.booleans()):
+        one, two = (random_drafter(random, each, 3, grid=False) for each in tables)
+        drafters = [one, Drafter(3, one.acceptance, one.key, two.drafting)]
+    replica = fault.number + (2 if fault.role == "decode" else 0)
+    out = [Outage(fault.at, 1e9, (replica,))]
+    c = pools(
+        jobs, out, tables, options, counts=(2, 2), link=link, first_token=first_token, drafters=drafters
+    )
+    done = table(finish(c, then_s=1e3))
+
+    def make(role: str) -> Server:
+        pool = int(role == "decode")
+        own = tables[pool]
+        return Server(
+            tables=own, watts=lambda mfu, mbu, work: plain_power_w(FLAT, own, mfu, mbu, work),
+            drafter=drafters[pool] if drafters else None, **of_role(options, role),
+        )  # fmt: skip
+
+    way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
+    found = serve_with_a_fault(jobs, make, way, fault, first_token == "prefill")
+    assert sorted(found) == list(done.index)
+    for name in ("prefill_completed_at", "completed_at", "prefill_j", "decode_j", "rejected_j"):
+        theirs = [getattr(found[i], name) for i in done.index]
+        np.testing.assert_allclose(done[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def everything() -> tuple[Driver, dict[str, list[Any]]]:
+    """Conversations, prefix caches, drafts, pools of two kinds of GPUs, power caps, replicas that fail by chance."""
+    common = {
+        "iteration_time": "roofline", "speculate": 3, "acceptance": "0.7", "prefix_cache": "on", "hash_tokens": 64,
+        "kv_blocks": 4000, "batch_cap": 48, "power_cap_w": 380.0, "kv_link_gb_s": 4.0,
+    }  # fmt: skip
+    groups = [
+        Group(role="prefill", gpu="h100", replicas=2, **common),
+        Group(role="decode", gpu="a100", replicas=2, **common),
+        Group(role="decode", gpu="h100", replicas=2, **common),
+    ]
+    often = Reliability(failing="replica", mtbf_hours=0.03, repair_hours=0.002)
+    cluster, _ = build_fleet(
+        groups, router_name="cache_aware", seed=3, bins_per_interval=4, reliability=often
+    )
+    talks = {"turns": 4.0, "gap_s": 20.0, "gap_cv": 0.2, "prompts": 2, "prompt_tokens": 96, "prompt_cv": 0.0}
+    workload = workload_from_options(
+        rate_per_s=20.0, lengths="uniform:50:800:1", num_requests=2500, seed=8, hash_tokens=64, sessions=talks
+    )
+    driver = Driver(cluster, workload)
+    return driver, {"all": [cluster, workload]}
+
+
+def test_all_features_at_once_lose_no_request_token_or_joule() -> None:
+    """Also when the run is kept half way and taken up by another one, to the last bit."""
+    (driver, all_of_it), (other, of_other) = everything(), everything()
+    constant = digests(of_other)
+    metrics, intervals, kept = Metrics(), [], b""
+    while not driver.idle:
+        intervals.append(driver.advance(driver.cluster.now + 7.0))
+        metrics.add(intervals[-1])
+        if len(intervals) == 12:
+            kept = keep(all_of_it, constant)
+    finished = np.concatenate([i.finished for i in intervals])
+    summary, meter = metrics.summary(driver.cluster), attribution.phases(intervals)
+    rows = attribution.request_table(finished, driver.cluster.unfinished())
+    assert abs(attribution.residual(rows, meter)) < 1e-9
+    assert min(meter[name] for name in ("idle_j", "transition_j", "transfer_j", "lost_work_j")) > 0
+    assert driver.cluster.received == 2500 == len(finished) + driver.cluster.rejected
+    assert len(np.unique(finished["request_id"])) == len(finished)
+    assert summary["decode_tokens"] == finished["decode_tokens"].sum()
+    assert summary["failures"]["requests_interrupted"] > 20
+    assert all(c.failures.tally.lost_j > 0 for c in driver.cluster.clusters)
+    assert summary["speculation"]["tokens_accepted"] > 0 < summary["prefix_cache"]["block_hit_ratio"]
+    assert {r.group.split(" on ")[1] for r in driver.cluster.replicas} == {
+        "h100, prefill",
+        "a100, decode",
+        "h100, decode",
+    }
+    restore(of_other, kept)
+    other.arrived = sum(i.received for i in intervals[:12])
+    other._conservation = Conservation(other.cluster)
+    again = [other.advance(i.ends_at) for i in intervals[12:]]
+    assert [i.energy_j for i in again] == [i.energy_j for i in intervals[12:]]
+    assert b"".join(i.finished.tobytes() for i in again) == b"".join(
+        i.finished.tobytes() for i in intervals[12:]
     )
