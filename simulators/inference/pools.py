@@ -70,8 +70,6 @@ class Pools(Apart):
     (1, 64, True)
     """
 
-    STAY_AWAKE = "pools of prefill and decode"
-
     def __init__(
         self,
         prefill: Cluster,

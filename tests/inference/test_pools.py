@@ -303,7 +303,7 @@ def keepable(c: Fed) -> dict[str, Pools]:
         (BatchCap(5), None),
         (PowerCap(250.0), None),
         (ClockLimit(0.8), None),
-        (Awake(1), "pools of prefill and decode: replicas stay awake"),
+        (Awake(1), "1 replicas awake: expected 2 (one for each pool or service) to 2"),
         (BatchCap(0), "batch cap 0"),
         (PowerCap(20.0), "power cap: 20 W"),
     ],

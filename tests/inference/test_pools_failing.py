@@ -30,6 +30,7 @@ from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.inference.transfer import Link
 from simulators.kept import digests, keep
+from simulators.quantities.commands import Awake
 from simulators.restored import restore
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Stream
@@ -206,9 +207,12 @@ def case(data: st.DataObject) -> dict[str, Any]:
 def test_requests_tokens_and_joules_are_conserved_whatever_fails(data: st.DataObject) -> None:
     """Sum over requests + idle + transfers + lost work = meter, output tokens once each, in two cuts of time."""
     given = case(data)
+    awake = data.draw(st.sampled_from([None, *range(2, sum(given["counts"]) + 1)]))
     runs = []
     for step_s in (11.0, 37.0):
         c = pools(**given)
+        if awake is not None:
+            assert c.command(Awake(awake), at=5.5) is None
         metrics, intervals = Metrics(copies=c.copies), []
         while not c.idle:
             assert c.now < 1e6, "something waits for ever"
