@@ -7,6 +7,8 @@ batch had been formed with a request. The energy that had gone into them is `los
 the meter's busy energy, of the time it was drawn in, and on no request. So requests finished and unfinished + lost work
 + idle are the meter. Output tokens they had are `lost_tokens`.
 
+Where prefill and decode are apart, requests go on from the tokens they have (`pools.py`, `resumed.py`).
+
 **Out**, its GPUs draw what they draw without a process (state ``off``); where a whole server failed, nothing. Back, a
 replica loads its model (after a server's start, where that failed) as one does that was parked.
 

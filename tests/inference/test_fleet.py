@@ -13,6 +13,7 @@ import pytest
 from simulators.errors import InputError
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.metrics import Metrics
+from simulators.inference.reliability import Reliability
 from simulators.inference.serving import Serving
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.stream import Stream
@@ -210,6 +211,18 @@ def test_pools_speculate_and_the_cache_of_the_draft_goes_with_the_models():
         assert sum(drafting_j) == pytest.approx(summary["speculation"]["drafting_j"])
         assert 3.8 < summary["speculation"]["acceptance_length"] <= 4.0  # ends of outputs cut some
     assert found == {"prompt": 131072, "head": 131072 * 33 / 32, "model": 131072 + 32768}
+
+
+def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
+    path = tmp_path / "outages.csv"
+    path.write_text("replica,start,end\n0,5,50\n2,6,50\n")
+    serving = Serving(gpu="h100", iteration_time="roofline", prefill_replicas=2, replicas=2)
+    made, _ = build_fleet([serving], reliability=Reliability(failures=path))
+    made.advance(10.0, RequestBlock.concatenate([]))
+    assert [one.parking.down for one in made.clusters] == [{0}, {0}]
+    path.write_text("replica,start,end\n4,5,50\n")
+    with pytest.raises(InputError, match="replica 4, expected one of 0 to 3"):
+        build_fleet([serving], reliability=Reliability(failures=path))
 
 
 @pytest.mark.parametrize(
