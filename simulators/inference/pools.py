@@ -29,9 +29,10 @@ from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.emptied import produced
 from simulators.inference.interval import BY_REPLICA, Interval, joined, taken
+from simulators.inference.link import Link
 from simulators.inference.outages import BACK, FAIL, Happening
 from simulators.inference.resumed import Contents, Resumed
-from simulators.inference.transfer import Link, Transfers
+from simulators.inference.transfer import Transfers
 from simulators.quantities.requests import RequestBlock
 
 COMPLETED = BY_REPLICA.index("completed")

@@ -11,10 +11,10 @@ from simulators.inference.catalogue.memory import (
     kv_bytes_per_token_per_gpu,
     state_bytes_per_sequence_per_gpu,
 )
+from simulators.inference.link import MOVED, Link
 from simulators.inference.options import Group, Serving
 from simulators.inference.routing import INDEPENDENT
 from simulators.inference.speculation import draft_kv_bytes_per_token_per_gpu, speculation_of
-from simulators.inference.transfer import MOVED, Link
 
 
 def check_roles(groups: Sequence[Serving], router_name: str) -> None:

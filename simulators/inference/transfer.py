@@ -21,44 +21,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.interval import joined
-from simulators.quantities.factor import Factor
-
-MOVED = Factor(
-    value=2.1e-10,
-    low=1.8e-10,
-    high=1.4e-9,
-    unit="J/B",
-    source="a read of memory at one end and a write at the other, 1.07e-10 J/B each (fitted to H200 kernels in fp16; "
-    "0.9 to 1.25e-10 on other GPUs); the upper end adds a 25 W adapter for 400 Gb/s at each end. Not measured on "
-    "transfers, and adapters draw most of it idle as well",
-)
-"""Energy of moving one byte of KV cache between GPUs."""
-
-
-class Link(NamedTuple):
-    """How the KV caches of one replica leave it.
-
-    Attributes
-    ----------
-    s_per_token, s_per_request
-        Time on the link for each token of the prompt, and for whatever does not depend on it, s.
-    bytes_per_token, bytes_per_request
-        What arrives, over all GPUs, B.
-    latency_s
-        Of each transfer, s.
-    overlap
-        Largest share of the time for the bytes that runs while the prompt is still computed, 1.
-    joules_per_byte
-        J/B.
-    """
-
-    s_per_token: float
-    s_per_request: float
-    bytes_per_token: float
-    bytes_per_request: float
-    latency_s: float = 0.0
-    overlap: float = 0.0
-    joules_per_byte: float = MOVED.value
+from simulators.inference.link import Link, put_into_bins
 
 
 class _Cache(NamedTuple):
@@ -186,7 +149,10 @@ class Transfers:
         self._now = until
         ended = sorted(self._ended, key=lambda sent: (sent.ends_at, sent.cache.number))
         self._ended = []
-        self._meter(ended, (since, until), bins, begins_at, width_s)
+        running = [*ended, *(sent for sent in self._sending if sent is not None)]
+        if running:
+            rows = np.array([(sent.metered_from, sent.ends_at, sent.cache.joules) for sent in running])
+            put_into_bins(rows, (since, until), bins, begins_at, width_s)
         return self._arrived(ended, since, until)
 
     def lose(self, sender: int) -> Records:
@@ -298,35 +264,6 @@ class Transfers:
             self._free_at[sender] = sent.ends_at
             self._ended.append(sent)
             self._free(sent.receiver, sent.ends_at)
-
-    def _meter(
-        self,
-        ended: Sequence[_Sent],
-        between: tuple[float, float],
-        joules: NDArray[np.float64],
-        begins_at: float,
-        width_s: float,
-    ) -> None:
-        """Put what ran between two times into bins, J: of what ended then, and of what goes on."""
-        going_on = [sent for sent in self._sending if sent is not None]
-        if not ended and not going_on:
-            return
-        rows = [(sent.metered_from, sent.ends_at, sent.cache.joules) for sent in (*ended, *going_on)]
-        from_s, to_s, of_each = np.array(rows).T
-        low = np.maximum(from_s, between[0])
-        high = np.minimum(to_s, between[1])
-        watts = of_each / np.maximum(to_s - from_s, 1e-300)
-        bins = len(joules)
-        first = np.clip(((low - begins_at) / width_s).astype(np.int64), 0, bins - 1)
-        last = np.clip(((high - begins_at) / width_s).astype(np.int64), 0, bins - 1)
-        within = first == last
-        whole = np.where(to_s > from_s, watts * (high - low), of_each)
-        np.add.at(joules, first[within], whole[within])
-        left = ~within
-        for number in range(int(first[left].min(initial=bins)), int(last[left].max(initial=-1)) + 1):
-            starts_at = begins_at + number * width_s
-            covered_s = np.minimum(high[left], starts_at + width_s) - np.maximum(low[left], starts_at)
-            joules[number] += float((watts[left] * np.maximum(covered_s, 0.0)).sum())
 
     def _taken_out(self, at: NDArray[np.int64]) -> Records:
         """The requests of some caches, no longer among those on their way."""

@@ -16,6 +16,7 @@ from simulators.inference import attribution
 from simulators.inference.batching.policies import APART, limits_for
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
+from simulators.inference.link import Link
 from simulators.inference.metrics import Metrics
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
@@ -23,7 +24,6 @@ from simulators.inference.replica import Replica
 from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import BY_CONTENT, ROUTERS, router
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
-from simulators.inference.transfer import Link
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap
 from simulators.quantities.requests import RequestBlock

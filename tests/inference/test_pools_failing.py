@@ -17,6 +17,7 @@ from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
 from simulators.inference.failures import Failures
 from simulators.inference.fleet import build_fleet
+from simulators.inference.link import Link
 from simulators.inference.metrics import Metrics
 from simulators.inference.options import Group
 from simulators.inference.outages import Breakdowns, Outage, Timetable
@@ -28,7 +29,6 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
-from simulators.inference.transfer import Link
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake
 from simulators.restored import restore
