@@ -89,6 +89,7 @@ def local(count: int, retries: int) -> Iterator[LocalCluster]:
     """Workers on this machine, on its loopback interface alone."""
     settings = {
         "distributed.scheduler.allowed-failures": retries,
+        "distributed.worker.profile.enabled": False,  # looks at a worker's stack a hundred times a second
         "distributed.scheduler.worker-ttl": None,  # one that is silent compiles; one that died is told by its nanny
     }
     with (

@@ -300,18 +300,8 @@ class World:
     def _run_until(self, ends_s: int) -> None:
         run = self.plan.study.run
         began_s = 0 if self._legs is None else self._legs.began_s
-        recorder = self.start(
-            lambda: self._recorder, RECORDER, start=self.plan.start.isoformat(), step_size=run.step
-        ).Recorder(columns=self._columns, tables=self._tables(), sites=list(self.plan.sites))
-        for entity, attributes in self._recorded.items():
-            self.mosaik.connect(entity, recorder, *attributes)
+        self._let_record()
         self._let_watch(began_s)
-        for site in self._serving():
-            cluster = self.entities[site, "cluster"]
-            if self._keep_requests:
-                self.mosaik.connect(cluster, recorder, "finished")
-            if run.power_resolution_s is not None:
-                self.mosaik.connect(cluster, recorder, "P_series[MW]")
         if self.lateness is not None:
             self.lateness.begin(began_s)
         with warnings.catch_warnings():  # mosaik says of every step how late it is; `Lateness` tells it once
@@ -323,6 +313,35 @@ class World:
                 lazy_stepping=True,  # whoever runs ahead of the recorder keeps all that it has not taken yet
                 shutdown=False,
             )
+
+    def _let_record(self) -> None:
+        """Hand the recorder what is recorded; past mosaik where all of it comes from simulators stepped together."""
+        run = self.plan.study.run
+        wanted = {entity: list(attributes) for entity, attributes in self._recorded.items()}
+        for site in self._serving():
+            more = wanted.setdefault(self.entities[site, "cluster"], [])
+            if self._keep_requests:
+                more.append("finished")
+            if run.power_resolution_s is not None:
+                more.append("P_series[MW]")
+        set_up: dict[str, Any] = {"start": self.plan.start.isoformat(), "step_size": run.step}
+        tables: dict[str, Any] = {
+            "columns": self._columns,
+            "tables": self._tables(),
+            "sites": list(self.plan.sites),
+        }
+        sources = {entity.sid for entity in wanted}
+        if len(sources) == 1 and (sid := sources.pop()) in self._joints:
+            if (joint := self._joints[sid]) is not None:  # else it does so since the first leg
+                self._recorder.init(RECORDER, **set_up)
+                [made] = self._recorder.create(1, "Recorder", **tables)
+                given = {(entity.eid, entity.full_id): attributes for entity, attributes in wanted.items()}
+                joint.follow(self._recorder, made["eid"], given)
+            return
+        recorder = self.start(lambda: self._recorder, RECORDER, **set_up).Recorder(**tables)
+        for entity, attributes in wanted.items():
+            if attributes:
+                self.mosaik.connect(entity, recorder, *attributes)
 
     def watch(self, watcher: Watcher) -> None:
         """Have somebody see the time series and the finished requests of the run while it goes on."""

@@ -198,6 +198,10 @@ class Adapter(mosaik_api_v3.Simulator, Generic[Entity]):
         """Hand out what was asked for."""
         return {eid: self.outputs(eid, self.entities[eid], attrs) for eid, attrs in outputs.items()}
 
+    def within(self, eid: str, attributes: list[str]) -> dict[str, Any]:
+        """As `get_data` of one entity, for a reader in this process: tables may be arrays, which nobody changes."""
+        return self.outputs(eid, self.entities[eid], attributes)
+
     def summary(self, eid: str) -> dict[str, Any]:
         """The figures of an entity so far, plain values."""
         return self.summarise(eid, self.entities[eid])

@@ -8,7 +8,7 @@ are linked by, and shows mosaik every entity and attribute of theirs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,10 +30,20 @@ class _Link(NamedTuple):
     into: dict[str, Any]
 
 
+class _Follower(NamedTuple):
+    """Who is stepped last: the simulator, what its entity is given, and by entity of the joint from where that is."""
+
+    simulator: Adapter[Any]
+    eid: str
+    given: dict[str, dict[str, Any]]
+    outputs: list[tuple[Adapter[Any], str, list[str], list[tuple[str, dict[str, Any]]], str]]
+
+
 class Joint(mosaik_api_v3.Simulator):
     """Simulators of several rooms as one, time-based and of one step size.
 
-    A model is called after its room, ``storage_Battery``; so are entities and their children, ``storage-here``.
+    A model is called after its room, ``storage_Battery``; so are entities and their children, ``storage-here``. One
+    more simulator, which mosaik does not see, may be stepped after all of them and be handed what they give (`follow`).
 
     Parameters
     ----------
@@ -75,6 +85,7 @@ class Joint(mosaik_api_v3.Simulator):
         # the same of what is handed on after a step, for the next
         self._late: dict[str, list[_Link]] = {}
         self._asked_late: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        self._follower: _Follower | None = None
 
     @property
     def rooms(self) -> dict[str, Adapter[Any]]:
@@ -128,6 +139,27 @@ class Joint(mosaik_api_v3.Simulator):
         if output not in asked:
             asked.append(output)
 
+    def follow(
+        self, simulator: Adapter[Any], eid: str, wanted: Mapping[tuple[str, str], Sequence[str]]
+    ) -> None:
+        """Step a simulator after all of these, without mosaik between them.
+
+        Parameters
+        ----------
+        simulator, eid
+            Initialised, and its entity.
+        wanted
+            Attributes by entity of this one and the name it goes by there.
+        """
+        given: dict[str, dict[str, Any]] = defaultdict(dict)
+        outputs = []
+        for (source, label), attributes in wanted.items():
+            room, inner = self._owners[source]
+            asked = list(dict.fromkeys(attributes))
+            into = [(attribute, given[attribute]) for attribute in asked]
+            outputs.append((self._rooms[room], inner, asked, into, label))
+        self._follower = _Follower(simulator, eid, dict(given), outputs)
+
     @property
     def late(self) -> dict[str, dict[str, Any]]:
         """What the next step is given of this one, by entity and attribute."""
@@ -146,14 +178,23 @@ class Joint(mosaik_api_v3.Simulator):
                 given = _merged(given, outside[room])
             simulator.step(time, given, max_advance)
             if links := self._links[room]:
-                found: Any = simulator.get_data(self._asked[room])
+                found = {eid: simulator.within(eid, asked) for eid, asked in self._asked[room].items()}
                 for source, output, label, into in links:
                     into[label] = found[source][output]
         for room, late in self._late.items():
-            found = self._rooms[room].get_data(self._asked_late[room])
+            given_late: Any = self._rooms[room].get_data(self._asked_late[room])
             for source, output, label, into in late:
-                into[label] = found[source][output]
+                into[label] = given_late[source][output]
+        if self._follower is not None:
+            self._hand_on(self._follower, time, max_advance)
         return time + self._step_size
+
+    def _hand_on(self, follower: _Follower, time: Time, max_advance: Time) -> None:
+        for room, inner, asked, into, label in follower.outputs:
+            found = room.within(inner, asked)
+            for attribute, sources in into:
+                sources[label] = found[attribute]
+        follower.simulator.step(time, {follower.eid: follower.given}, max_advance)
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
         """Hand out what was asked for."""
@@ -172,6 +213,8 @@ class Joint(mosaik_api_v3.Simulator):
         """Let all of them end."""
         for simulator in self._rooms.values():
             simulator.finalize()
+        if self._follower is not None:
+            self._follower.simulator.finalize()
 
     def _by_room(self, inputs: InputData) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = defaultdict(dict)

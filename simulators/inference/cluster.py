@@ -38,8 +38,8 @@ from simulators.quantities.requests import RequestBlock
 
 Process = Generator[simpy.Event, None, None]
 
-WORTH_THREADS = 96
-"""Requests in an interval from which on threads pay: handing over takes some 50 us, a request some 2.5."""
+WORTH_THREADS = 24
+"""Requests in an interval from which on threads pay: handing over takes some 20 us, a request some 2.5."""
 
 
 NOBODY: Records = np.zeros(0, REQUEST)
@@ -296,7 +296,8 @@ class Cluster:
             for number in everybody:
                 self._bring(number, to)
         elif len(records) < WORTH_THREADS:
-            self._carry_to_the_end(everybody)
+            for number in everybody:
+                self._carry_to_the_end(number)
         else:
             in_threads(self._carry_to_the_end, everybody)
 
@@ -324,12 +325,11 @@ class Cluster:
         self.replicas[number].advance(at, self._bins[number], self._interval[0], self._width_s)
         self.parking.settle(number, at)
 
-    def _carry_to_the_end(self, numbers: Sequence[int]) -> None:
-        """Carry some replicas to the end of the present interval: each is alone with its state and its bins."""
-        begins_at, until = self._interval
-        for number in numbers:
-            self.replicas[number].advance(until, self._bins[number], begins_at, self._width_s)
-            self.replicas[number].meter_in_flight(self._bins[number], begins_at, self._width_s)
+    def _carry_to_the_end(self, number: int) -> None:
+        """Carry a replica to the end of the present interval: it is alone with its state and its bins."""
+        (begins_at, until), bins = self._interval, self._bins[number]
+        self.replicas[number].advance(until, bins, begins_at, self._width_s)
+        self.replicas[number].meter_in_flight(bins, begins_at, self._width_s)
 
     def _serve(self, records: Records, one_by_one: bool) -> Process:
         """Route one interval's requests: at once, or each at its own time if the replicas must be looked at."""

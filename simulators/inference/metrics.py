@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
-from simulators.inference.interval import BY_REPLICA, Interval
+from simulators.inference.interval import BY_REPLICA, Interval, joined
 from simulators.inference.pools import Pools
 from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
@@ -18,7 +18,7 @@ from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
 
 _TOGETHER = 4096
-"""Waits counted in one go."""
+"""Finished requests counted in one go: a step brings some ninety, and counting them costs as much as for thousands."""
 
 
 def _for_decode(requests: Records, now: float = np.inf) -> NDArray[np.float64]:
@@ -27,6 +27,13 @@ def _for_decode(requests: Records, now: float = np.inf) -> NDArray[np.float64]:
     there_s = np.where(requests["handed_at"] > 0, taken_at - requests["handed_at"], 0.0)
     waited_s: NDArray[np.float64] = requests["link_wait_s"] + there_s
     return waited_s
+
+
+def _wait(waits: Mapping[bool, Waits], released_at: Any, wait_s: Any, deferrable: Any) -> None:
+    """Count how long requests waited for their first batch, by class; NaN is not known."""
+    for of, own_waits in waits.items():
+        own = ((deferrable > 0) == of) & ~np.isnan(wait_s)
+        own_waits.add(released_at[own], wait_s[own])
 
 
 class Metrics:
@@ -40,11 +47,6 @@ class Metrics:
         Length of the run where it is known, s; see `LatencyRecord`.
     copies
         Requests that each finished one stands for; the intervals' own counts and joules are taken as they are.
-
-    Attributes
-    ----------
-    record
-        The latencies, by class and over time.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Metrics:
     ) -> None:
         self.slo_ttft_s = slo_ttft_s
         self.slo_tpot_s = slo_tpot_s
-        self.record = LatencyRecord(span_s)
+        self._record = LatencyRecord(span_s)
         self._copies = int(copies) if copies == int(copies) else copies
         self._sums: dict[str, float] = dict.fromkeys(
             (
@@ -83,7 +85,8 @@ class Metrics:
         self._last: Interval | None = None
         self._by_replica: NDArray[np.float64] | float = 0.0
         self._waits = {of: Waits() for of in CLASSES.values()}
-        self._recent: list[NDArray[np.float64]] = []
+        self._recent: list[Records] = []
+        self._recent_count = 0
 
     def add(self, interval: Interval) -> None:
         """Count one interval."""
@@ -104,16 +107,6 @@ class Metrics:
             ("lost_work_j", interval.lost_work_j),
         ):
             self._sums[name] += value
-        finished = interval.finished
-        self._sums["cached_j"] += float(finished["cached_j"].sum())
-        times = latencies(finished)
-        self.record.add(finished, self._copies, times)
-        self._wait(
-            finished["released_at"], times["queueing_s"] + _for_decode(finished), finished["deferrable"]
-        )
-        # a single token has no time per token to keep: NaN is not above the target
-        quick = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
-        good = np.where(finished["deferrable"] > 0, finished["completed_at"] <= finished["deadline"], quick)
         for name, count in (
             ("received", interval.received),
             ("completed", interval.completed),
@@ -121,37 +114,48 @@ class Metrics:
             ("prefill_tokens", interval.prefill_tokens),
             ("decode_tokens", interval.decode_tokens - interval.lost_tokens),
             ("lost_tokens", interval.lost_tokens),
-            ("good", int(good.sum()) * self._copies),
-            ("restarts", int(finished["restarts"].sum()) * self._copies),
         ):
             self._counts[name] += count
         self._last = interval
         self._by_replica = self._by_replica + interval.by_replica
+        if len(interval.finished):
+            self._recent.append(interval.finished)
+            self._recent_count += len(interval.finished)
+        if self._recent_count >= _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        """Count the requests that have finished since."""
+        if not self._recent:
+            return
+        finished = joined(self._recent)
+        self._recent.clear()
+        self._recent_count = 0
+        times = latencies(finished)
+        self._record.add(finished, self._copies, times)
+        wait_s = times["queueing_s"] + _for_decode(finished)
+        _wait(self._waits, finished["released_at"], wait_s, finished["deferrable"])
+        # a single token has no time per token to keep: NaN is not above the target
+        quick = (times["ttft_s"] <= self.slo_ttft_s) & ~(times["tpot_s"] > self.slo_tpot_s)
+        good = np.where(finished["deferrable"] > 0, finished["completed_at"] <= finished["deadline"], quick)
+        self._counts["good"] += int(good.sum()) * self._copies
+        self._counts["restarts"] += int(finished["restarts"].sum()) * self._copies
+        self._sums["cached_j"] += float(finished["cached_j"].sum())
+
+    @property
+    def record(self) -> LatencyRecord:
+        """The latencies, by class and over time."""
+        self._count()
+        return self._record
 
     @property
     def span_s(self) -> float:
         """Simulated time so far, s."""
         return self._sums["span_s"]
 
-    def _wait(self, released_at: Any, wait_s: Any, deferrable: Any) -> None:
-        """Keep how long requests waited for their first batch, by class."""
-        if len(released_at):
-            self._recent.append(np.array([released_at, wait_s, deferrable]))
-        if sum(part.shape[1] for part in self._recent) >= _TOGETHER:
-            self._count_waits()
-
-    def _count_waits(self) -> None:
-        if self._recent:
-            released_at, wait_s, deferrable = np.concatenate(self._recent, axis=1)
-            for of, waits in self._waits.items():
-                own = ((deferrable > 0) == of) & ~np.isnan(wait_s)
-                waits.add(released_at[own], wait_s[own])
-            self._recent.clear()
-
     def _saturation(self, cluster: AnyCluster) -> dict[str, Any] | None:
         """Whether requests were served as they came (`quantities.saturation`); None without any."""
-        self._count_waits()
-        finished = deepcopy(self._waits)
+        waits = deepcopy(self._waits)
         inside = cluster.unfinished()
         wait_s = inside["scheduled_at"] - inside["released_at"]
         wait_s += _for_decode(inside, cluster.now)
@@ -161,10 +165,8 @@ class Metrics:
         for_decode = (inside["decoding_at"] == 0) & ((inside["handed_at"] > 0) | (inside["link_wait_s"] > 0))
         if for_decode.any():  # they too wait at least as long as the first of them
             wait_s[for_decode] = wait_s[for_decode].max()
-        self._wait(inside["released_at"], wait_s, inside["deferrable"])
-        self._count_waits()
-        interactive, deferrable = (self._waits[of] for of in CLASSES.values())
-        self._waits = finished
+        _wait(waits, inside["released_at"], wait_s, inside["deferrable"])
+        interactive, deferrable = (waits[of] for of in CLASSES.values())
         found = (interactive if interactive.count else deferrable).saturation(self.slo_ttft_s)
         return None if found is None else found._asdict()
 
@@ -181,6 +183,7 @@ class Metrics:
 
     def summary(self, cluster: AnyCluster) -> dict[str, Any]:
         """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
+        self._count()
         s, n, last = self._sums, self._counts, self._last
         span_s = s["span_s"]
         energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"] + s["transfer_j"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulators.inference.batching.state import Records
 from simulators.quantities.latencies import latencies
@@ -25,17 +24,18 @@ class Recent:
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self._window_s = window_s
-        self._parts: deque[tuple[float, dict[str, NDArray[np.float64]]]] = deque()
+        self._parts: deque[tuple[float, Records]] = deque()
 
     def add(self, finished: Records, until: float) -> None:
         """Take those finished in an interval that ended at `until`, s."""
-        times = latencies(finished[finished["deferrable"] == 0])
-        self._parts.append((until, {name: times[name] for name in ("ttft_s", "tpot_s")}))
+        self._parts.append((until, finished))
         while self._parts[0][0] <= until - self._window_s:
             self._parts.popleft()
 
     def quantile(self, name: str, share: float = 0.99) -> float | None:
         """A quantile of ``ttft_s`` or ``tpot_s``, s; None while there is none."""
-        values = np.concatenate([part[name] for _, part in self._parts]) if self._parts else np.zeros(0)
-        values = values[~np.isnan(values)]
-        return float(np.quantile(values, share)) if len(values) else None
+        # only now: most runs never ask
+        values = [latencies(part[part["deferrable"] == 0])[name] for _, part in self._parts]
+        known = np.concatenate(values) if values else np.zeros(0)
+        known = known[~np.isnan(known)]
+        return float(np.quantile(known, share)) if len(known) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from simulators.adapter import Adapter, Given
@@ -122,6 +123,17 @@ class Inference(Adapter[Served]):
     def outputs(self, eid: str, entity: Served, attributes: list[str]) -> dict[str, Any]:
         return {attribute: self._value(entity, attribute) for attribute in attributes}
 
+    def within(self, eid: str, attributes: list[str]) -> dict[str, Any]:
+        """The same with finished requests as arrays."""
+        entity = self.entities[eid]
+        assert entity.interval is not None, "asked for before the first step"
+        return {
+            attribute: finished_columns(entity.interval.finished, entity.cluster.copies)
+            if attribute == "finished"
+            else self._value(entity, attribute)
+            for attribute in attributes
+        }
+
     def _value(self, entity: Served, attribute: str) -> Any:
         interval, cluster = entity.interval, entity.cluster
         assert interval is not None, "asked for before the first step"
@@ -144,7 +156,10 @@ class Inference(Adapter[Served]):
             case "P_series[MW]":
                 return (interval.power_w * 1e-6).tolist()
             case "finished":
-                return finished_columns(interval.finished, cluster.copies)
+                return {
+                    name: values.tolist()
+                    for name, values in finished_columns(interval.finished, cluster.copies).items()
+                }
             case "refused":
                 return entity.refused
             case "tenants":
@@ -199,11 +214,11 @@ def across(requests: Records, network_s: Sequence[float]) -> Records:
     return found
 
 
-def finished_columns(requests: Records, copies: float) -> dict[str, list[Any]]:
-    """Finished requests as lists by the names of `schema.REQUESTS`; empty for none."""
+def finished_columns(requests: Records, copies: float) -> dict[str, NDArray[Any]]:
+    """Finished requests as arrays by the names of `schema.REQUESTS`; empty for none."""
     if not len(requests):
         return {}
-    columns: dict[str, Any] = {
+    columns: dict[str, NDArray[Any]] = {
         column.name: requests[column.name]
         for column in REQUESTS
         if column.name in (requests.dtype.names or ())
@@ -211,4 +226,4 @@ def finished_columns(requests: Records, copies: float) -> dict[str, list[Any]]:
     columns["energy_j"] = requests["prefill_j"] + requests["decode_j"]
     columns["deferrable"] = columns["deferrable"].astype(bool)
     columns["copies"] = np.full(len(requests), float(copies))
-    return {column.name: columns[column.name].tolist() for column in REQUESTS}
+    return {column.name: columns[column.name] for column in REQUESTS}

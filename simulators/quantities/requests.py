@@ -145,10 +145,12 @@ class RequestBlock:
         return plain
 
     @classmethod
-    def from_plain(cls, parts: Sequence[Mapping[str, Sequence[Any]] | None]) -> RequestBlock:
-        """The requests of several sources (`to_plain`), in order of their release."""
+    def from_plain(cls, parts: Sequence[RequestBlock | Mapping[str, Sequence[Any]] | None]) -> RequestBlock:
+        """The requests of several sources (`to_plain`, or blocks as they are), in order of their release."""
         blocks = [
-            cls(
+            part
+            if isinstance(part, RequestBlock)
+            else cls(
                 **{name: np.asarray(part[name], dtype=dtype) for name, dtype in _DTYPES.items()},
                 hash_ids=ragged([np.array(h, dtype=np.int64) for h in part["hash_ids"]])
                 if "hash_ids" in part

@@ -30,6 +30,8 @@ class _Part(Protocol):
 
     def advance(self, given: Given, begins_at: float, until: float) -> None: ...
 
+    def requests(self) -> RequestBlock: ...
+
     def output(self, attribute: str) -> Any: ...
 
     def summary(self) -> dict[str, Any]: ...
@@ -75,10 +77,12 @@ class Origin:
             command = replace(command, rate_per_s=command.rate_per_s / self._copies)
         return self._source.command(command)
 
+    def requests(self) -> RequestBlock:
+        """Those let go."""
+        return self._block
+
     def output(self, attribute: str) -> Any:
         match attribute:
-            case "requests":
-                return self._block.to_plain()
             case "arrived[1]":
                 return self._arrived * self._copies
             case "deferrable[1]":
@@ -121,13 +125,16 @@ class _Destination:
     """What a router sends to one site in the present step."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, list[Any]] = {}
+        self.block = RequestBlock.concatenate([])
 
     def advance(self, given: Given, begins_at: float, until: float) -> None:
         """The router it belongs to has stepped before it."""
 
+    def requests(self) -> RequestBlock:
+        return self.block
+
     def output(self, attribute: str) -> Any:
-        return self.requests
+        raise ValueError(f"{attribute}: a destination has requests alone")
 
     def summary(self) -> dict[str, Any]:
         return {}
@@ -152,15 +159,15 @@ class _Crossing:
                 return self._router.command(origin, command)
 
             self._refused += _refusals(commands or [], Route.kind, take)
-        parts: dict[str, list[dict[str, Any]]] = {site: [] for site in self._router.sites}
+        parts: dict[str, list[RequestBlock]] = {site: [] for site in self._router.sites}
         for sender, requests in given.by_source("requests").items():
             origin = self._origin(sender)
             block = RequestBlock.from_plain([requests])
             for site, part in self._router.route(origin, block, begins_at, until).items():
-                parts[site].append(part.to_plain())
+                parts[site].append(part)
                 self._routed[origin][site] += len(part)
         for site, destination in self.destinations.items():
-            destination.requests = RequestBlock.from_plain(parts[site]).to_plain()
+            destination.block = RequestBlock.from_plain(parts[site])
 
     def _origin(self, sender: str) -> str:
         """The site that an entity is of: its id is the site's name, or ends with it after a hyphen."""
@@ -171,6 +178,9 @@ class _Crossing:
         raise InputError(
             f"{self._eid}: {sender} is connected, expected an entity named after a site ({sites})"
         )
+
+    def requests(self) -> RequestBlock:
+        return RequestBlock.concatenate([])  # they are at its destinations
 
     def output(self, attribute: str) -> Any:
         return self._refused
@@ -253,7 +263,18 @@ class Traffic(Adapter[_Part]):
 
     def outputs(self, eid: str, entity: _Part, attributes: list[str]) -> dict[str, Any]:
         """Requests and counts of the present step."""
-        return {attribute: entity.output(attribute) for attribute in attributes}
+        return {
+            attribute: entity.requests().to_plain() if attribute == "requests" else entity.output(attribute)
+            for attribute in attributes
+        }
+
+    def within(self, eid: str, attributes: list[str]) -> dict[str, Any]:
+        """The same with requests as the block that they are."""
+        entity = self.entities[eid]
+        return {
+            attribute: entity.requests() if attribute == "requests" else entity.output(attribute)
+            for attribute in attributes
+        }
 
     def summarise(self, eid: str, entity: _Part) -> dict[str, Any]:
         """Requests so far, and the files a source read."""

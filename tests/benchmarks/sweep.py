@@ -2,15 +2,17 @@
 
 python tests/benchmarks/sweep.py
 
-Prints one JSON line: wall-clock times of the same studies on one worker and on several, each cluster started and warm
-before, their ratio, whether both tables equal single runs in this process, and how many studies were repeated after one
-worker was killed halfway.
+Prints one JSON line: wall-clock times of the same studies on one worker and on several, each with one thread, started
+and warm before, their ratio, whether both tables equal single runs in this process, and how many studies were repeated
+after one worker was killed halfway.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ from scenarios.shipping import job_of
 from scenarios.sweep import run_study
 from scenarios.sweep_record import row_of
 from scenarios.workers import Job, WorkerOptions, each
+from simulators.inference.threads import VARIABLE
 
 STUDY = Study().changed(
     site="germany",
@@ -40,8 +43,6 @@ STUDY = Study().changed(
 
 def timed(argument: Mapping[str, Any]) -> dict[str, Any]:
     """A study's row, and when it began and ended in which process."""
-    import os
-
     began = time.time()
     row = run_study(argument)
     return {"row": row, "began": began, "ended": time.time(), "process": os.getpid()}
@@ -52,9 +53,6 @@ def ran(jobs: list[Job], workers: int, kill: bool = False) -> tuple[list[dict[st
 
     What starting and warming the workers costs is left out: every process first does a study of its own.
     """
-    import os
-    import signal
-
     found: dict[int, dict[str, Any]] = {}
     warm = [jobs[0]] * workers
     killed = 0
@@ -78,7 +76,9 @@ def main() -> int:
     jobs = [job_of(study) for study in studies]
     single = [row_of(simulate(study)) for study in studies]
     several, several_s, _ = ran(jobs, asked.workers)
+    os.environ[VARIABLE] = "1"  # as each of several workers has: else one would be helped by the other core
     one, one_s, _ = ran(jobs, 1)
+    del os.environ[VARIABLE]
     killed, killed_s, processes = ran(jobs, asked.workers, kill=True)
     equal = {"one": one == single, "several": several == single, "one_killed": killed == single}
     print(json.dumps({

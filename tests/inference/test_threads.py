@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from threading import Barrier, current_thread
+from time import sleep
+
 import pytest
 
 from simulators.errors import InputError
@@ -26,27 +28,46 @@ def test_the_same_bytes_whatever_their_number(monkeypatch, scheduler):
         assert joules == runs[0][1]
 
 
-def test_every_number_has_its_turn(monkeypatch):
+def test_every_number_has_its_turn_once(monkeypatch):
     monkeypatch.setenv(VARIABLE, "3")
-    done: list[int] = []
-    in_threads(done.extend, range(10))
-    assert sorted(done) == list(range(10))
+    for _ in range(200):  # also where the helpers wake late, or not at all
+        done: list[int] = []
+        in_threads(done.append, range(10))
+        assert sorted(done) == list(range(10))
 
 
-@pytest.mark.parametrize("bad", [0, 9])
+def test_work_that_lasts_is_shared(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "4")
+    by: dict[int, str] = {}
+    met = Barrier(4)
+
+    def work(number):
+        by[number] = current_thread().name
+        met.wait(timeout=60)  # goes on once four are at it at the same time
+
+    in_threads(work, range(8))
+    assert len(by) == 8
+    assert len(set(by.values())) == 4
+
+
+@pytest.mark.parametrize("bad", [0, 5, 9])
 def test_what_fails_in_a_thread_is_raised(monkeypatch, bad):
     monkeypatch.setenv(VARIABLE, "4")
-    done = np.zeros(10, bool)
+    running: set[int] = set()
 
-    def work(numbers):
-        for number in numbers:
+    def work(number):
+        running.add(number)
+        try:
             if number == bad:
                 raise ZeroDivisionError(str(number))
-            done[number] = True
+            sleep(0.001)
+        finally:
+            running.remove(number)
 
     with pytest.raises(ZeroDivisionError, match=str(bad)):
         in_threads(work, range(10))
-    assert done[3]
+    assert not running
+    in_threads(lambda number: None, range(10))  # and the helpers are there again
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "two", "1.5", "²", "9" * 9])
