@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,25 @@ from simulators.inference.replica import Replica
 from simulators.quantities.commands import Awake, Command
 
 Array = NDArray[np.float64]
+
+
+def shared_out(count: int, sizes: Sequence[int]) -> list[int]:
+    """So many replicas among clusters of these sizes: one each, and the rest in proportion; one more takes none away.
+
+    Each goes to where the fewest serve for the size, half of it counted in (the divisors of Sainte-Laguë).
+
+    Examples
+    --------
+    >>> [shared_out(count, [2, 6]) for count in (2, 4, 5, 8)]
+    [[1, 1], [1, 3], [1, 4], [2, 6]]
+    """
+    given = [1] * len(sizes)
+    for _ in range(count - len(sizes)):
+        shares = [
+            (have + 0.5) / size if have < size else inf for have, size in zip(given, sizes, strict=True)
+        ]
+        given[shares.index(min(shares))] += 1
+    return given
 
 
 class Apart:
@@ -35,9 +55,6 @@ class Apart:
     shares
         Of each cluster in all, by name of a mean of `Interval`; shape (clusters,).
     """
-
-    STAY_AWAKE: ClassVar[str]
-    """Why no number of them can be told to be awake."""
 
     def __init__(self, clusters: Sequence[Cluster], copies: float = 1.0) -> None:
         if not copies > 0:
@@ -110,17 +127,28 @@ class Apart:
 
     def command(self, command: Command, at: float | None = None) -> str | None:
         """Have all clusters carry out what a controller asks for; see `Cluster.command`."""
-        if isinstance(command, Awake):
-            return f"{self.STAY_AWAKE}: replicas stay awake, expected --idle-off-s to park them"
         try:
-            command = in_numbers(command)
+            commands = self._of_each(in_numbers(command))
         except InputError as error:
             return str(error)
-        reason = next((why for one in self.clusters if (why := check_command(one, command))), None)
+        each = list(zip(self.clusters, commands, strict=True))
+        reason = next((why for one, its in each if (why := check_command(one, its))), None)
         if reason is None:
-            for one in self.clusters:
-                one.command(command, at)
+            for one, its in each:
+                one.command(its, at)
         return reason
+
+    def _of_each(self, command: Command) -> list[Command]:
+        """What a command means for each cluster: a number of replicas awake is shared out."""
+        if not isinstance(command, Awake):
+            return [command] * len(self.clusters)
+        sizes = [len(one.replicas) for one in self.clusters]
+        if not len(sizes) <= command.replicas <= sum(sizes):
+            raise InputError(
+                f"{command.replicas} replicas awake: expected {len(sizes)} (one for each pool or service) to "
+                f"{sum(sizes)}"
+            )
+        return [replace(command, replicas=count) for count in shared_out(command.replicas, sizes)]
 
     def standby_j(self, at: float, until: float) -> Array:
         """Energy of each replica between two times of the present interval in which it served nothing, J.

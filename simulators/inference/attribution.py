@@ -26,7 +26,8 @@ prefill energy the part that attention to those tokens bears under the rule (not
 its own, on no request; a request's prefill and decode energy are those of the replicas that did them.
 
 **Failures.** What had gone into requests that a failure made begin anew is a line of its own, ``lost_work_j``
-(`failures.py`): nobody's answer came of it. So a request bears what its last attempt took.
+(`failures.py`): nobody's answer came of it. So a request bears what its last attempt took; where prefill and decode
+are apart, also the decodes of tokens that it had before, for it goes on from there.
 
 **Speculation.** A request bears the verification of its drafted tokens by the same weight, rejected ones included, and
 beside it its drafts: a batch's for decodes evenly, for prompts by their tokens. `draft_j` and `rejected_j` of a request

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.inference.actuators import actuate, check_command, in_numbers
+from simulators.inference.batching.known import unlearn
 from simulators.inference.batching.state import REQUEST, Records
-from simulators.inference.emptied import NO_HASHES, hashes_from, one_after_the_other
+from simulators.inference.emptied import NO_HASHES, Left, hashes_from, one_after_the_other
 from simulators.inference.failures import Failures, Hashes, Tally
 from simulators.inference.hosts import GPUS_PER_HOST
 from simulators.inference.interval import Interval, taken
@@ -107,6 +108,7 @@ class Cluster:
         self._orders: list[tuple[float, Command]] = []
         self._loading: set[int] = set()
         self._loads: list[tuple[int, float]] = []
+        self._told = False
         self.failures: Failures | None = None
 
     def fail_by(self, failures: Failures | None) -> None:
@@ -238,7 +240,10 @@ class Cluster:
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
-        return sum(r.requests_j(self.now) for r in self.replicas)
+        door = self._door  # with what they took in another pool
+        return sum(r.requests_j(self.now) for r in self.replicas) + float(
+            (door["prefill_j"] + door["decode_j"]).sum()
+        )
 
     def advance(self, until: float, requests: RequestBlock | Records) -> Interval:
         """Simulate the interval from the present to `until`, s.
@@ -250,6 +255,13 @@ class Cluster:
         requests
             Those released in it, in order of `released_at`; `REQUEST` records where they have been served before.
         """
+        for one in self.begin(until):
+            self._env.process(self._in_time(one))
+        self.carry(until, requests)
+        return self.end()
+
+    def begin(self, until: float) -> list[Happening]:
+        """Begin the interval from the present to `until`, s; what happens to replicas in it is for the caller to do."""
         begins_at = self._interval[1]
         self._interval = (begins_at, until)
         self._bins = np.zeros((len(self.replicas), self.bins_per_interval, 5))
@@ -259,11 +271,12 @@ class Cluster:
         self._orders = [order for order in self._orders if order[0] >= until]
         for at, command in due:
             self._env.process(self._change(at, command))
-        happenings = [] if self.failures is None else self.failures.before(until)
-        for one in happenings:
-            self._env.process(self._happen(one))
-        one_by_one = self.router.looks or self.parking.looks or any(isinstance(c, Awake) for _, c in due)
-        one_by_one |= self.failures is not None
+        self._told = any(isinstance(command, Awake) for _, command in due)
+        return [] if self.failures is None else self.failures.before(until)
+
+    def carry(self, to: float, requests: RequestBlock | Records) -> None:
+        """Simulate on to a time of the interval that has begun, s, with the requests released before."""
+        one_by_one = self.router.looks or self.parking.looks or self._told or self.failures is not None
         block = requests if isinstance(requests, RequestBlock) else None
         if isinstance(self.router, SessionSticky) and block is not None:
             self.router.see(block)
@@ -276,14 +289,25 @@ class Cluster:
             self._hashes = hashes_of(block, records, cached[0])
         self.received += len(records)
         self._env.run(until=self._env.process(self._serve(records, one_by_one)))
-        if self._env.now < until:
-            self._env.run(until=until)
+        if self._env.now < to:
+            self._env.run(until=to)
         everybody = range(len(self.replicas))
-        if len(records) < WORTH_THREADS:
+        if to < self.now:
+            for number in everybody:
+                self._bring(number, to)
+        elif len(records) < WORTH_THREADS:
             for number in everybody:
                 self._carry_to_the_end(number)
         else:
             in_threads(self._carry_to_the_end, everybody)
+
+    def take_finished(self) -> Records:
+        """The requests that finished since the last call, or interval, in order; `end` then leaves them out."""
+        return self._report.finished(self.failures)
+
+    def end(self) -> Interval:
+        """What happened in the interval, when all is carried to its end."""
+        begins_at, until = self._interval
         for number in range(len(self.replicas)):
             self.parking.settle(number, until)
         self.hosts_off = self.parking.hosts.off_s(begins_at, until) / (until - begins_at)
@@ -374,20 +398,39 @@ class Cluster:
         cached = [r.limits.hash_tokens for r in self.replicas if r.capacity.cache]
         return hashes_from(hashes, requests, cached[0]) if cached else [NO_HASHES[:0]] * len(requests)
 
-    def _happen(self, one: Happening) -> Process:
-        """Replicas fail, are to be drained, or are back; who was with them is sent again."""
+    def _in_time(self, one: Happening) -> Process:
         yield self._env.timeout(max(0.0, one.at - self._env.now))
         for number in range(len(self.replicas)):
             self._bring(number, one.at)
+        self.happen(one)
+
+    def happen(self, one: Happening) -> None:
+        """Replicas, all at that time, fail, are to be drained, or are back; who was with them is sent again."""
         assert self.failures is not None
-        again, hashes = self.failures.happen(one, self._crash, lambda number: self.wake(number, one.at))
+        again, hashes = self.failures.happen(one, self._crash, lambda number: self._back(number, one.at))
         self._send_at_once(again, one_after_the_other(again, hashes))
 
-    def _crash(self, number: int) -> tuple[Records, Hashes]:
+    def send_again(self, at: float, requests: Records, hashes: Hashes) -> None:
+        """Send requests that were lost elsewhere: with their first releases, at the present time, s."""
+        assert self.failures is not None
+        again, hashes = self.failures.to_send(at, requests, hashes)
+        self._send_at_once(again, one_after_the_other(again, hashes))
+
+    def _back(self, number: int, at: float) -> None:
+        self._forget(number)
+        self.wake(number, at)
+
+    def _forget(self, number: int) -> None:
+        """A router that goes by what it sent forgets what a replica has lost."""
+        if isinstance(self.router, CacheAware):
+            unlearn(self.router.known, number)
+
+    def _crash(self, number: int) -> Left:
         """A replica loses all it has."""
         left = self.replicas[number].cut_off(
             self._env.now, self._bins[number], self._interval[0], self._width_s
         )
+        self._forget(number)
         self.parking.crash(number, self._env.now)
         self._loading.discard(number)
         self._loads = [load for load in self._loads if load[0] != number]

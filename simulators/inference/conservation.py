@@ -15,13 +15,13 @@ class Conservation:
     Parameters
     ----------
     cluster
-        Before its first interval.
+        Before the first interval that is checked.
     """
 
     def __init__(self, cluster: AnyCluster) -> None:
         self._cluster = cluster
         self._before_j = cluster.requests_j()
-        self._moved_j = 0.0
+        self._moved_j = cluster.transfers.spent_j if isinstance(cluster, Pools) else 0.0
         self._batches = self._iterations()
 
     def check(self, interval: Interval) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,24 @@ def emptied(state: State, capacity: Capacity) -> State:
     for name in KEPT:
         fresh.counters.view(np.ndarray)[name] = counters[name]
     return fresh._replace(finished=state.finished, log=state.log)
+
+
+class Left(NamedTuple):
+    """What a replica had to do when it failed.
+
+    Attributes
+    ----------
+    requests
+        Those that were not finished, with the energy spent on each, in order of release.
+    hashes
+        Of each; none without a prefix cache.
+    in_flight_j
+        Of that energy, what went into the batches in flight, J; shape (requests,).
+    """
+
+    requests: Records
+    hashes: list[NDArray[np.int64]]
+    in_flight_j: NDArray[np.float64]
 
 
 def cut_flights(state: State, limits: Limits, at: float) -> None:
@@ -76,7 +96,8 @@ def begun_anew(requests: Records) -> Records:
         anew[name] = np.nan
     for name in (
         *("processed", "prefilled", "blocks", "hit_tokens", "cached_tokens"),
-        *("prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"),
+        *("prefill_j", "decode_j", "cached_j", "draft_j", "prompt_draft_j", "rejected_j"),
+        *("handed_at", "decoding_at", "link_wait_s"),
     ):
         anew[name] = 0
     return anew

@@ -7,6 +7,8 @@ batch had been formed with a request. The energy that had gone into them is `los
 the meter's busy energy, of the time it was drawn in, and on no request. So requests finished and unfinished + lost work
 + idle are the meter. Output tokens they had are `lost_tokens`.
 
+Where prefill and decode are apart, requests go on from the tokens they have (`pools.py`, `resumed.py`).
+
 **Out**, its GPUs draw what they draw without a process (state ``off``); where a whole server failed, nothing. Back, a
 replica loads its model (after a server's start, where that failed) as one does that was parked.
 
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError
 from simulators.inference.batching.state import REQUEST, Records
-from simulators.inference.emptied import begun_anew, produced
+from simulators.inference.emptied import Left, begun_anew, produced
 from simulators.inference.hosts import BOOT
 from simulators.inference.interval import joined
 from simulators.inference.outages import DRAIN, FAIL, Breakdowns, Happening, Timetable, read_outages
@@ -90,7 +92,8 @@ class Failures:
         Of the cluster.
     router
         Where those go that are sent again: one like the cluster's, which then spreads all others the same however time
-        is cut; in place of one that goes by conversations, to whoever has the fewest.
+        is cut; in place of one that goes by conversations, to whoever has the fewest. One that goes by what it sent
+        sends those by the same rule, and forgets what a replica has lost.
     with_host
         Whether servers fail, not single replicas: they are off meanwhile.
 
@@ -100,6 +103,8 @@ class Failures:
         What failures did since the start.
     door
         Requests that wait because no replica is there.
+    sends_back
+        Whether requests that are lost are to be begun again somewhere else: `take_left` has them.
     """
 
     def __init__(
@@ -126,6 +131,8 @@ class Failures:
         ] = []  # when, the tally then, replicas out from then on
         self.door: Records = np.zeros(0, REQUEST)
         self._door_hashes: Hashes = []
+        self.sends_back = False
+        self._left: list[tuple[int, Left]] = []
 
     def before(self, until: float) -> list[Happening]:
         """What happens before a time, s, in the interval that begins; asked for once."""
@@ -136,7 +143,7 @@ class Failures:
     def happen(
         self,
         one: Happening,
-        crash: Callable[[int], tuple[Records, Hashes]],
+        crash: Callable[[int], Left],
         wake: Callable[[int], None],
     ) -> tuple[Records, Hashes]:
         """Let something happen to replicas that are all advanced to its time.
@@ -162,9 +169,19 @@ class Failures:
             if one.what in (DRAIN, FAIL):
                 self._causes[number] += 1
             if one.what == FAIL:
-                lost, of_them = self._fail(number, crash)
-                left.append(lost)
-                hashes += of_them
+                left_there = self._fail(number, crash)
+                if self.sends_back:
+                    self._left.append((number, left_there))
+                    continue
+                lost = left_there.requests
+                self.undone(
+                    number,
+                    lost,
+                    float((lost["prefill_j"] + lost["decode_j"]).sum()),
+                    int(produced(lost).sum()),
+                )
+                left.append(begun_anew(lost))
+                hashes += left_there.hashes
             elif one.what == DRAIN:
                 self._drain(number, one.at)
             else:
@@ -178,29 +195,35 @@ class Failures:
         for number in self._stand_in():
             wake(number)
         self._note(one.at)
-        return self._to_send(one.at, joined(left), hashes)
+        return self.to_send(one.at, joined(left), hashes)
 
-    def _fail(self, number: int, crash: Callable[[int], tuple[Records, Hashes]]) -> tuple[Records, Hashes]:
-        self._out(number)
-        lost, hashes = crash(number)
-        if self._with_host:
-            self._parking.hosts.want(number, True, self._counted_to)
-        self.as_released(lost)
-        joules, tokens = float((lost["prefill_j"] + lost["decode_j"]).sum()), int(produced(lost).sum())
+    def take_left(self) -> list[tuple[int, Left]]:
+        """Where something was lost since the last call, and what, with its first releases (`sends_back`)."""
+        left, self._left = self._left, []
+        return left
+
+    def undone(self, number: int, lost: Records, joules: float, tokens: int) -> None:
+        """Count what a failure of a replica undid: requests that begin anew, their energy, J, and output tokens."""
         self._lost[number] += joules, tokens
         tally = self.tally
-        tally.failures += 1
         tally.interrupted += int(np.count_nonzero(~np.isnan(lost["scheduled_at"])))
         tally.lost_j += joules
         tally.lost_tokens += tokens
-        anew = begun_anew(lost)
-        if len(anew) and anew["restarts"].max() > MOST_RESTARTS:
+        self._note(self._counted_to)
+        if len(lost) and (most := lost["restarts"].max()) >= MOST_RESTARTS:
             raise InputError(
-                f"--failing, --failures: request {anew['request_id'][anew['restarts'].argmax()]} has begun anew "
-                f"{anew['restarts'].max()} times by {self._counted_to:g} s, expected failures that leave it time to be "
-                "served"
+                f"--failing, --failures: request {lost['request_id'][lost['restarts'].argmax()]} has begun anew "
+                f"{most + 1} times by {self._counted_to:g} s, expected failures that leave it time to be served"
             )
-        return anew, hashes
+
+    def _fail(self, number: int, crash: Callable[[int], Left]) -> Left:
+        self._out(number)
+        left = crash(number)
+        if self._with_host:
+            self._parking.hosts.want(number, True, self._counted_to)
+        self.as_released(left.requests)
+        self.tally.failures += 1
+        return left
 
     def _drain(self, number: int, at: float) -> None:
         if number not in self._parking.down:
@@ -224,7 +247,7 @@ class Failures:
             chosen.append(number)
         return chosen
 
-    def _to_send(self, at: float, lost: Records, hashes: Hashes) -> tuple[Records, Hashes]:
+    def to_send(self, at: float, lost: Records, hashes: Hashes) -> tuple[Records, Hashes]:
         """Those at the door and those that were lost, in order of release, as if released at a time."""
         requests, together = joined([self.door, lost]), [*self._door_hashes, *hashes]
         self.door, self._door_hashes = np.zeros(0, REQUEST), []
@@ -320,8 +343,6 @@ def failures_for(
     """
     if not options.any:
         return None
-    if router_name == "cache_aware":
-        raise InputError("--router cache_aware: expected another router where replicas fail")
     for replica in replicas:
         if "off" not in replica.states:
             raise InputError(

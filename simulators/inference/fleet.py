@@ -107,7 +107,7 @@ def build_fleet(
                 f"--prefill-replicas {group.prefill_replicas}: the group has a role, expected replicas"
             )
     groups = [pool for group in groups for pool in group.pools]
-    check_roles(groups, router_name, reliability)
+    check_roles(groups, router_name)
     names = [group_name(group) for group in groups]
     repeated = {name for name, count in Counter(names).items() if count > 1}
     made, facts = [], []
@@ -132,13 +132,14 @@ def build_fleet(
         receivers = [group for group, _ in decode]
         links = [link_between(group, receivers) for group, own in prefill for _ in own]
         last = "least_outstanding" if router_name in BY_CONTENT else router_name
-        together = Pools(
-            behind_a_router(router_name, [r for _, own in prefill for r in own], (1_000_003,), 1.0),
-            behind_a_router(last, [r for _, own in decode for r in own], (1_000_004,), 1.0),
-            links,
-            prefill[0][0].kv_first_token,
-            copies,
-        )
+        pools = [
+            behind_a_router(name, [r for _, own in groups_of for r in own], (key,), 1.0)
+            for name, groups_of, key in ((router_name, prefill, 1_000_003), (last, decode, 1_000_004))
+        ]
+        count = sum(len(one.replicas) for one in pools)
+        for one, name, first in zip(pools, (router_name, last), (0, len(pools[0].replicas)), strict=True):
+            one.fail_by(failures_for(reliability, one.replicas, one.parking, name, seed, first, count))
+        together = Pools(pools[0], pools[1], links, prefill[0][0].kv_first_token, copies)
         of_first["kv_link"] = link_facts(links[0])
         return together, of_first | {"gpus": together.gpu_count, "groups": facts}
     of_tenants = services_of(groups)

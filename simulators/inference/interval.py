@@ -60,7 +60,7 @@ class Interval:
         So many of the replicas, the first, only prefill.
     lost_work_j, lost_tokens
         What failures undid in it: energy of requests that began anew, J, drawn in it or before and in nobody's
-        account but the meter's, and output tokens that they had (`failures.py`).
+        account but the meter's, and output tokens that they had (`failures.py`); by replica, of the one that failed.
     """
 
     begins_at: float

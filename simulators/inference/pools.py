@@ -4,6 +4,13 @@ A prefill never waits for a decode, so an interval is simulated one pool after t
 the transfer of the KV caches (`transfer.py`), the replicas that decode, which admit a request with its cache at the
 moment that has come. A request may pass through all three within one interval.
 
+**Failures.** An interval is cut where replicas fail or are back. A replica that prefills loses its prompts, and the
+caches it had not sent; they are prefilled again by others. One that decodes loses the caches it had: its requests go
+back to be prefilled, their prompt and what they had of the answer (`resumed.py`), and a cache that was on its way to
+it is sent once more. What came to nothing is lost work: the prefill of the caches, and a batch that was cut off; the
+decodes of tokens that were handed out are the request's. A first token that was to come with a cache is lost with it.
+Caches of a replica in maintenance still leave it.
+
 Left out: blocks of the prefill pool are free when a prompt is done, where servers keep them until the cache has left;
 and a cache is sent whether the decode pool has blocks for it or not, it waits there.
 """
@@ -11,6 +18,7 @@ and a cache is sent whether the decode pool has blocks for it or not, it waits t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +27,12 @@ from simulators.inference.apart import Apart
 from simulators.inference.batching.intake import longest
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
+from simulators.inference.emptied import produced
 from simulators.inference.interval import BY_REPLICA, Interval, joined, taken
-from simulators.inference.transfer import Link, Transfers
+from simulators.inference.link import Link
+from simulators.inference.outages import BACK, FAIL, Happening
+from simulators.inference.resumed import Contents, Resumed
+from simulators.inference.transfer import Transfers
 from simulators.quantities.requests import RequestBlock
 
 COMPLETED = BY_REPLICA.index("completed")
@@ -59,8 +71,6 @@ class Pools(Apart):
     (1, 64, True)
     """
 
-    STAY_AWAKE = "pools of prefill and decode"
-
     def __init__(
         self,
         prefill: Cluster,
@@ -74,6 +84,10 @@ class Pools(Apart):
         self.transfers = Transfers(links, len(decode.replicas))
         self.completed = 0
         self._at_once = first_token == "prefill"
+        self._resumed = Resumed()
+        self._contents = Contents([r.limits for r in prefill.replicas])
+        if decode.failures is not None:
+            decode.failures.sends_back = True
 
     @property
     def outstanding(self) -> int:
@@ -82,9 +96,8 @@ class Pools(Apart):
 
     def unfinished(self) -> Records:
         """Requests of one copy that are not finished, with the energy spent on each so far."""
-        return joined(
-            [self.prefill.unfinished(), self.transfers.requests(), self._as_users(self.decode.unfinished())]
-        )
+        parts = self.prefill.unfinished(), self.transfers.requests(), self._as_users(self.decode.unfinished())
+        return self._resumed.tell(joined(parts))
 
     def waiting_records(self) -> Records:
         """Requests of one copy that wait at a replica of either pool."""
@@ -92,36 +105,108 @@ class Pools(Apart):
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
-        return self.prefill.requests_j() + self.transfers.requests_j + self.decode.requests_j()
+        pools_j = self.prefill.requests_j() + self.transfers.requests_j + self.decode.requests_j()
+        return pools_j + self._resumed.requests_j
 
     def advance(self, until: float, requests: RequestBlock) -> Interval:
         """Simulate the interval from the present to `until`, s; see `Cluster.advance`."""
-        begins_at = self.now
-        self.received += len(requests)
+        received = len(requests)
+        self.received += received
         fits = self._fits(requests)
         refused = int(np.count_nonzero(~fits))
         self._refused += refused
-        first = self.prefill.advance(until, requests[fits] if refused else requests)
-        short = first.finished["decode_tokens"] <= 1
-        arrived, joules = self.transfers.advance(
-            until, first.finished[~short], begins_at, self.bins_per_interval
-        )
-        if not self._at_once:
-            arrived["prefill_completed_at"] = arrived["released_at"]
-        second = self.decode.advance(until, arrived)
-        finished = joined([first.finished[short], self._as_users(second.finished)])
+        if refused:
+            requests = requests[fits]
+        meter = np.zeros(self.bins_per_interval), self.now, (until - self.now) / self.bins_per_interval
+        coming = [(one, pool) for pool in (self.prefill, self.decode) for one in pool.begin(until)]
+        coming.sort(key=lambda each: each[0].at)
+        if self.prefill.failures is not None:
+            self._contents.see(requests)
+        short, sent = [], 0
+        for at, together in groupby(coming, key=lambda each: each[0].at):
+            upto = int(np.searchsorted(requests.released_at, at))
+            short.append(self._carry(at, requests[sent:upto], *meter))
+            self._happen(at, list(together))
+            sent = upto
+        short.append(self._carry(until, requests[sent:] if sent else requests, *meter))
+        first, second = self.prefill.end(), self.decode.end()
+        finished = self._resumed.tell(joined([*short, self._as_users(second.finished)]), done=True)
         finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
+        self._contents.forget(finished)
         self.completed += len(finished)
-        interval = self._together(first, second, finished, len(requests), refused, joules)
+        interval = self._together(first, second, finished, received, refused, meter[0])
         return interval if self.copies == 1 else interval.times(self.copies)
 
+    def _carry(
+        self,
+        at: float,
+        requests: RequestBlock,
+        bins: NDArray[np.float64],
+        begins_at: float,
+        width_s: float,
+    ) -> Records:
+        """Carry everything to a time, s; returns the requests that wanted no more than what their prefill gave."""
+        self.prefill.carry(at, requests)
+        done = self.prefill.take_finished()
+        short = done["decode_tokens"] <= 1
+        arrived = self.transfers.advance(at, done[~short], bins, begins_at, width_s)
+        if not self._at_once:
+            arrived["prefill_completed_at"] = arrived["released_at"]
+        self.decode.carry(at, arrived)
+        return done[short]
+
+    def _happen(self, at: float, together: Sequence[tuple[Happening, Cluster]]) -> None:
+        """Let replicas of both pools, all carried to a time, fail, drain or be back; what is lost is sent again."""
+        again: list[Records] = []
+        for one, pool in together:
+            pool.happen(one)
+            for number in one.replicas:
+                if pool is self.decode:
+                    self._open_or_shut(one.what, number, at)
+                elif one.what == FAIL:
+                    again.append(self._lose_caches(number))
+        again += [] if self.decode.failures is None else self._lose_decodes()
+        lost = joined(again)
+        if len(lost):
+            self.prefill.send_again(at, lost, self._contents.of(lost))
+
+    def _open_or_shut(self, what: int, number: int, at: float) -> None:
+        if what != BACK:
+            self.transfers.shut(number, failed=what == FAIL)
+        elif number not in self.decode.parking.down:
+            self.transfers.open(number, max(at, self.decode.replicas[number].counter("serves_from")))
+
+    def _lose_caches(self, number: int) -> Records:
+        """The requests whose caches a replica that prefills had not sent, as they begin again."""
+        lost = self.transfers.lose(number)
+        kept = np.full(len(lost), int(self._at_once))
+        assert self.prefill.failures is not None
+        self.prefill.failures.undone(number, lost, float(lost["prefill_j"].sum()), int((1 - kept).sum()))
+        return self._resumed.begin(lost, kept)
+
+    def _lose_decodes(self) -> list[Records]:
+        """The requests that replicas that decode have lost, as they begin again."""
+        failures, again = self.decode.failures, []
+        assert failures is not None
+        for number, (lost, _, in_flight_j) in failures.take_left():
+            cut_off_j = np.where(lost["prefilled"] == 1, in_flight_j, 0.0)
+            lost["decode_j"] -= cut_off_j
+            failures.undone(number, lost, float((lost["prefill_j"] + cut_off_j).sum()), 0)
+            again.append(self._resumed.begin(self._as_users(lost), produced(lost)))
+        return again
+
     def _fits(self, requests: RequestBlock) -> NDArray[np.bool_]:
-        """Which requests every replica that decodes could run, were it empty: the others are refused at the door."""
+        """Which requests every replica that decodes could run, were it empty: the others are refused at the door.
+
+        Where replicas fail, answers may have to be prefilled, too: one that prefills must have room for all of them.
+        """
         fits = np.ones(len(requests), bool)
-        for limits in {replica.limits for replica in self.decode.replicas}:
+        replicas = self.decode.replicas if self.prefill.failures is None else self.replicas
+        for limits in {replica.limits for replica in replicas}:
             fits &= requests.prefill_tokens + requests.decode_tokens <= longest(limits)
             if limits.whole_prompts:
-                fits &= requests.prefill_tokens <= limits.max_tokens
+                answers = requests.decode_tokens if limits.hands_over else 0
+                fits &= requests.prefill_tokens + answers <= limits.max_tokens
         return fits
 
     def _as_users(self, decoded: Records) -> Records:
@@ -173,6 +258,8 @@ class Pools(Apart):
             finished=finished,
             by_replica=by_replica,
             transfer_j=float(joules.sum()),
+            lost_work_j=both("lost_work_j"),
+            lost_tokens=both("lost_tokens"),
             pool_w=np.column_stack(
                 (first.power_w, second.power_w, joules * (len(joules) / (first.ends_at - first.begins_at)))
             ),

@@ -26,7 +26,7 @@ from simulators.inference.batching.state import (
     with_room,
 )
 from simulators.inference.compiled import readable, resolved
-from simulators.inference.emptied import NO_HASHES, cut_flights, emptied, hashes_from
+from simulators.inference.emptied import NO_HASHES, Left, cut_flights, emptied, hashes_from
 from simulators.inference.interval import copied, joined
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
@@ -346,19 +346,12 @@ class Replica:
         """Add the share of the batches in flight to `bins`, when the bins' time is over."""
         self._meter_in_flight(self.state, self.limits, bins, begins_at, width_s)
 
-    def cut_off(
-        self, at: float, bins: NDArray[np.float64], begins_at: float, width_s: float
-    ) -> tuple[Records, list[NDArray[np.int64]]]:
-        """Lose all that its GPUs hold, advanced to time `at`, s; the batches in flight are metered up to then.
-
-        Returns
-        -------
-        tuple
-            The requests that were not finished, with the energy spent on each, in order of release, and the hashes of
-            each (none without a prefix cache).
-        """
-        left = self.unfinished(at)
-        left = left[np.lexsort((left["request_id"], left["released_at"]))]
+    def cut_off(self, at: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> Left:
+        """Lose all that its GPUs hold, advanced to time `at`, s; the batches in flight are metered up to then."""
+        left, landed = self.unfinished(at), self.unfinished(-np.inf)
+        in_flight_j = sum(left[name] - landed[name] for name in ("prefill_j", "decode_j"))
+        order = np.lexsort((left["request_id"], left["released_at"]))
+        left, in_flight_j = left[order], in_flight_j[order]
         if self.capacity.cache:
             hashes = hashes_from(self.state.spare, left, self.limits.hash_tokens)
         else:
@@ -369,7 +362,7 @@ class Replica:
         self.collect()
         self.state = emptied(self.state, self.capacity)
         self.enqueued -= len(left)
-        return left, hashes
+        return Left(left, hashes, in_flight_j)
 
     def collect(self) -> None:
         """Make room in the buffers of finished requests and of logged iterations."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.state import BUSY_S, BYTES, FLOPS
+from simulators.inference.batching.state import BUSY_S, BYTES, FLOPS, Records
 from simulators.inference.failures import Failures
 from simulators.inference.interval import BY_REPLICA, SERIES, Interval, joined, taken
 from simulators.inference.parking import Parking
@@ -40,6 +40,13 @@ class Report:
         self._idle_w = (idle_w * gpus)[:, None]
         self._peaks = float(peak_flops.sum()), float(peak_bytes.sum())
         self._gpu_count = float(all_gpus.sum())
+
+    def finished(self, failures: Failures | None) -> Records:
+        """Requests finished since the last call, in order of completion."""
+        finished = joined([r.take_finished() for r in self._replicas])
+        if failures is not None:
+            failures.as_released(finished)
+        return taken(finished, np.argsort(finished["completed_at"], kind="stable"))
 
     def interval(
         self,
@@ -79,19 +86,15 @@ class Report:
         series[:, 4] = together[:, BYTES] / (width_s * peak_bytes)
         counted = np.array([r.counts() for r in replicas])
         new, self._seen = counted - self._seen, counted
-        parts = [r.take_finished() for r in replicas]
+        finished = self.finished(failures)
         by_replica = np.empty((len(replicas), len(BY_REPLICA)))
         by_replica[:, :2] = totals[:, :2]  # PREFILL_J, DECODE_J
         by_replica[:, 2] = idle_j.sum(axis=1)
         by_replica[:, 3] = standby_j[:, :, 1].sum(axis=1)
         by_replica[:, 4:6] = new[:, :2]
-        by_replica[:, 6] = [len(part) for part in parts]
+        by_replica[:, 6] = np.bincount(finished["replica"], minlength=len(replicas))
         by_replica[:, 7:] = lost
         sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
-        finished = joined(parts)
-        if failures is not None:
-            failures.as_released(finished)
-        finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
         _, _, busy_s, flops, memory_bytes = totals.T
         self.completed += len(finished)
         received_before, rejected_before = self._counted

@@ -49,8 +49,16 @@ def hashes_of(block: RequestBlock, records: Records, hash_tokens: int) -> NDArra
             "hash_ids (Mooncake)"
         )
     counts = np.array([len(hashes) for hashes in block.hash_ids])
-    total = block.prefill_tokens + block.decode_tokens
-    beyond = counts * hash_tokens >= block.prefill_tokens + hash_tokens
     records["table_at"] = np.cumsum(counts) - counts
-    records["hashed_tokens"] = np.minimum(counts * hash_tokens, np.where(beyond, total, block.prefill_tokens))
+    records["hashed_tokens"] = hashed_tokens(block, hash_tokens)
     return np.concatenate((*block.hash_ids, NO_HASHES))
+
+
+def hashed_tokens(block: RequestBlock, hash_tokens: int) -> NDArray[np.int64]:
+    """Tokens of each request that its hashes stand for, of the answer too where there are enough; shape (requests,)."""
+    if block.hash_ids is None:
+        return np.zeros(len(block), np.int64)
+    known = hash_tokens * np.array([len(hashes) for hashes in block.hash_ids], dtype=np.int64)
+    total = block.prefill_tokens + block.decode_tokens
+    beyond = known >= block.prefill_tokens + hash_tokens
+    return np.minimum(known, np.where(beyond, total, block.prefill_tokens))

@@ -11,13 +11,13 @@ from simulators.inference.catalogue.memory import (
     kv_bytes_per_token_per_gpu,
     state_bytes_per_sequence_per_gpu,
 )
+from simulators.inference.link import MOVED, Link
 from simulators.inference.options import Group, Serving
-from simulators.inference.reliability import Reliability
 from simulators.inference.routing import INDEPENDENT
-from simulators.inference.transfer import MOVED, Link
+from simulators.inference.speculation import draft_kv_bytes_per_token_per_gpu, speculation_of
 
 
-def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliability) -> None:
+def check_roles(groups: Sequence[Serving], router_name: str) -> None:
     """Refuse roles that do not go together."""
     roles = {group.role for group in groups}
     if roles == {"both"}:
@@ -30,14 +30,25 @@ def check_roles(groups: Sequence[Serving], router_name: str, reliability: Reliab
         raise InputError("--independent: expected 1 where prefill and decode are apart")
     if any(isinstance(group, Group) and group.serves for group in groups):
         raise InputError("fleet: groups with roles serve everybody, expected no serves = [...]")
-    if reliability.any:
-        raise InputError("--failing, --failures: expected one pool of replicas, not prefill and decode apart")
     caches = {(group.model, group.kv_precision) for group in groups}
     if len(caches) > 1:
         told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
         raise InputError(
             f"fleet: KV caches of {told}, expected one model and one kv_precision for prefill and decode"
         )
+    drafts = {_draft(group) for group in groups}
+    if len(drafts) > 1:
+        told = " and ".join(sorted(drafts))
+        raise InputError(
+            f"--speculate: groups with roles have {told}, expected one draft for all: its KV cache is sent too"
+        )
+
+
+def _draft(group: Serving) -> str:
+    """What drafts in a group and keeps a KV cache of its own, in words."""
+    if group.speculate == 0 or group.draft_share == 0:
+        return "no draft with a KV cache"
+    return group.draft_model or "a head on the model"
 
 
 def link_between(group: Serving, decode: Sequence[Serving]) -> Link:
@@ -47,13 +58,17 @@ def link_between(group: Serving, decode: Sequence[Serving]) -> Link:
     """
     shape = model(group.model)
     each = [kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision) for g in (group, *decode)]
+    drafts = [draft_kv_bytes_per_token_per_gpu(g, speculation_of(g)) for g in (group, *decode)]
     state = [state_bytes_per_sequence_per_gpu(shape, g.tp, g.pp) for g in (group, *decode)]
     gpus = [g.tp * g.pp for g in decode]
     per_s = group.kv_link_gb_s * 1e9
+    whole = [
+        own * n + draft * g.tp for own, draft, n, g in zip(each[1:], drafts[1:], gpus, decode, strict=True)
+    ]
     return Link(
-        s_per_token=max(each) / per_s,
+        s_per_token=max(own + draft for own, draft in zip(each, drafts, strict=True)) / per_s,
         s_per_request=max(state) / per_s,
-        bytes_per_token=max(a * n for a, n in zip(each[1:], gpus, strict=True)),
+        bytes_per_token=max(whole),
         bytes_per_request=max(a * n for a, n in zip(state[1:], gpus, strict=True)),
         latency_s=group.kv_link_latency_us * 1e-6,
         overlap=group.kv_overlap,

@@ -54,8 +54,6 @@ class Services(Apart):
     [0, 1, 1]
     """
 
-    STAY_AWAKE = "groups serve tenants of their own"
-
     def __init__(
         self, clusters: Sequence[Cluster], tenants: Sequence[frozenset[int]], copies: float = 1.0
     ) -> None:

@@ -87,7 +87,7 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
-    limits = _limits(serving, blocks)
+    limits = _limits(serving, blocks, 0 if speculation is None else speculation.depth)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
@@ -156,7 +156,7 @@ def parked_states(serving: Serving) -> dict[str, State]:
     return states_for(device, weights, serving.tp * serving.pp)
 
 
-def _limits(serving: Serving, blocks: int) -> Limits:
+def _limits(serving: Serving, blocks: int, depth: int) -> Limits:
     """What bounds the batches of a replica."""
     return limits_for(
         serving.scheduler,
@@ -172,7 +172,7 @@ def _limits(serving: Serving, blocks: int) -> Limits:
         prefix_cache="off" if serving.role == "decode" else serving.prefix_cache,
         hash_tokens=serving.hash_tokens,
         role=serving.role,
-        depth=serving.speculate,
+        depth=depth,
     )
 
 

@@ -77,6 +77,8 @@ class Speculation:
 def speculation_of(serving: Serving) -> Speculation | None:
     """What a configuration says; None if it does not speculate.
 
+    Replicas that only prefill do as far as the draft reads prompts; its cache goes with the model's to the other pool.
+
     Raises
     ------
     InputError
@@ -96,8 +98,6 @@ def speculation_of(serving: Serving) -> Speculation | None:
                     f"--{name.replace('_', '-')}: expected with --speculate, the tokens drafted at once"
                 )
         return None
-    if serving.role != "both":
-        raise InputError(f"--speculate {depth}: expected replicas that prefill and decode, not pools of each")
     if serving.acceptance is None:
         raise InputError(f"--speculate {depth}: how much is accepted is not known, expected --acceptance")
     if serving.draft_model is not None and serving.draft_share is not None:
@@ -105,6 +105,8 @@ def speculation_of(serving: Serving) -> Speculation | None:
     accepted = acceptance(serving.acceptance, depth)
     served = model(serving.model)
     if serving.draft_model is None:
+        if serving.role == "prefill" and serving.draft_share == 0:
+            return None
         return Speculation(depth, accepted, None, head_share(served).own(serving.draft_share))
     draft = model(serving.draft_model)
     if abs(draft.vocab - served.vocab) > SAME_VOCABULARY * served.vocab:
@@ -136,15 +138,14 @@ def blocks_beside_draft(serving: Serving, found: Speculation, blocks: int) -> in
     InputError
         If none is.
     """
-    served, tp, pp, kv = model(serving.model), serving.tp, serving.pp, serving.kv_precision
-    own = kv_bytes_per_token_per_gpu(served, tp, pp, kv)
+    served, tp = model(serving.model), serving.tp
+    own = kv_bytes_per_token_per_gpu(served, tp, serving.pp, serving.kv_precision)
+    each = draft_kv_bytes_per_token_per_gpu(serving, found)
     if found.draft is not None:
         weights = weight_bytes_per_gpu(found.draft, tp, 1)
-        each = kv_bytes_per_token_per_gpu(found.draft, tp, 1, kv)
-    elif found.share is not None and found.share.value > 0:
+    elif each > 0:
         weights = _layers_bytes(served, served.num_experts or 0) / served.num_layers / tp
-        each = own * pp / served.attention_layers
-    else:  # drafted without a model, from what is in the request
+    else:
         return blocks
     ranks = serving.data_parallel
     left = (
@@ -157,6 +158,19 @@ def blocks_beside_draft(serving: Serving, found: Speculation, blocks: int) -> in
             "block, expected more GPUs or a smaller draft"
         )
     return left
+
+
+def draft_kv_bytes_per_token_per_gpu(serving: Serving, found: Speculation | None) -> float:
+    """KV cache of a draft for a token of context, on each GPU of the last stage, B; 0 of one without a model."""
+    if found is None:
+        return 0.0
+    if found.draft is not None:
+        return kv_bytes_per_token_per_gpu(found.draft, serving.tp, 1, serving.kv_precision)
+    if found.share is None or found.share.value == 0:  # drafted from what is in the request
+        return 0.0
+    served = model(serving.model)
+    own = kv_bytes_per_token_per_gpu(served, serving.tp, serving.pp, serving.kv_precision)
+    return own * serving.pp / served.attention_layers
 
 
 def with_drafts(

@@ -4,6 +4,9 @@ Each replica that prefills sends one cache after the other, in the order in whic
 once as there are replicas that decode. A cache takes its bytes over the link's bandwidth, and the link's latency.
 Where a framework sends layer by layer, a share of it runs while the prompt is still computed; the link is taken then
 too.
+
+A replica that fails takes the caches that it had not sent. One that decodes and fails was sent a cache for nothing: its
+sender begins it again, as soon as another can take it. What either transfer took until then was spent all the same.
 """
 
 from __future__ import annotations
@@ -18,44 +21,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching.state import REQUEST, Records
 from simulators.inference.interval import joined
-from simulators.quantities.factor import Factor
-
-MOVED = Factor(
-    value=2.1e-10,
-    low=1.8e-10,
-    high=1.4e-9,
-    unit="J/B",
-    source="a read of memory at one end and a write at the other, 1.07e-10 J/B each (fitted to H200 kernels in fp16; "
-    "0.9 to 1.25e-10 on other GPUs); the upper end adds a 25 W adapter for 400 Gb/s at each end. Not measured on "
-    "transfers, and adapters draw most of it idle as well",
-)
-"""Energy of moving one byte of KV cache between GPUs."""
-
-
-class Link(NamedTuple):
-    """How the KV caches of one replica leave it.
-
-    Attributes
-    ----------
-    s_per_token, s_per_request
-        Time on the link for each token of the prompt, and for whatever does not depend on it, s.
-    bytes_per_token, bytes_per_request
-        What arrives, over all GPUs, B.
-    latency_s
-        Of each transfer, s.
-    overlap
-        Largest share of the time for the bytes that runs while the prompt is still computed, 1.
-    joules_per_byte
-        J/B.
-    """
-
-    s_per_token: float
-    s_per_request: float
-    bytes_per_token: float
-    bytes_per_request: float
-    latency_s: float = 0.0
-    overlap: float = 0.0
-    joules_per_byte: float = MOVED.value
+from simulators.inference.link import Link, put_into_bins
 
 
 class _Cache(NamedTuple):
@@ -70,11 +36,12 @@ class _Cache(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """One that is on the link until `ends_at`; the link is seen to work on it from `metered_from` on, s."""
+    """One on the link to a receiver until `ends_at`; the link is seen to work on it from `metered_from` on, s."""
 
     cache: _Cache
     metered_from: float
     ends_at: float
+    receiver: int
 
 
 class Transfers:
@@ -89,8 +56,12 @@ class Transfers:
 
     Attributes
     ----------
-    moved_bytes, moved_j, count
-        Of what has arrived since the start; joules of what is under way count as far as it is (`spent_j`).
+    moved_bytes, count
+        Of what has arrived since the start.
+    moved_j
+        Of that and of what was cut off since the start, J; what is under way counts as far as it is (`spent_j`).
+    cut_off
+        Transfers that a failure ended.
     busy_s, waited_s
         Time on links, and between the end of prompts and the arrival of their caches, since the start, s.
     """
@@ -99,7 +70,7 @@ class Transfers:
 
     def __init__(self, links: Sequence[Link], receivers: int) -> None:
         self.links = list(links)
-        self.count = 0
+        self.count = self.cut_off = 0
         self.moved_bytes = self.moved_j = self.busy_s = self.waited_s = 0.0
         self._table = np.array(self.links)
         self._rows: Records = np.zeros(0, REQUEST)  # on their way, in order of their numbers
@@ -108,7 +79,9 @@ class Transfers:
         self._sending: list[_Sent | None] = [None] * len(self.links)
         self._asking: deque[int] = deque()  # senders that wait for a receiver, in order
         self._free_at = [0.0] * len(self.links)
-        self._idle = deque([0.0] * receivers)  # receivers that are free, since when
+        self._idle = deque((0.0, number) for number in range(receivers))  # that are free, and since when
+        self._out: set[int] = set()  # receivers that take no more
+        self._coming: list[tuple[float, int]] = []  # receivers that are out until then
         self._ended: list[_Sent] = []
         self._next = 0
         self._now = 0.0
@@ -141,40 +114,106 @@ class Transfers:
     @property
     def spent_j(self) -> float:
         """Energy since the start, J: of what has arrived, and of what is on a link as far as it is."""
-        now = self._now
-        return self.moved_j + sum(
-            sent.cache.joules * (now - sent.metered_from) / max(sent.ends_at - sent.metered_from, 1e-300)
-            for sent in self._sending
-            if sent is not None
-        )
+        return self.moved_j + sum(self._spent_j(sent) for sent in self._sending if sent is not None)
+
+    def _spent_j(self, sent: _Sent) -> float:
+        lasted_s = max(sent.ends_at - sent.metered_from, 1e-300)
+        return sent.cache.joules * (self._now - sent.metered_from) / lasted_s
 
     def advance(
-        self, until: float, done: Records, begins_at: float, bins: int
-    ) -> tuple[Records, NDArray[np.float64]]:
+        self, until: float, done: Records, bins: NDArray[np.float64], begins_at: float, width_s: float
+    ) -> Records:
         """Carry on to a time, s.
 
         Parameters
         ----------
         until
-            s.
+            s, within the bins.
         done
-            Requests whose prompts were done in the interval, in that order; `replica` says who sends.
-        begins_at, bins
-            Of the interval that ends with `until`: its start, s, and into how many bins its energy is to be put.
+            Requests whose prompts were done since the last call, in that order; `replica` says who sends.
+        bins
+            Get the energy of what runs in them, J; shape (bins,).
+        begins_at, width_s
+            Start of the first bin and width of each, s.
 
         Returns
         -------
-        tuple
+        Records
             The requests whose caches arrived before `until`, in that order, as the replicas that decode take them: with
-            the arrival in `released_at`, and in `handed_at` what stood there. And the energy of each bin, J.
+            the arrival in `released_at`, and in `handed_at` what stood there.
         """
+        since = self._now
         self._take(done)
-        self._env.run(until=until)
+        if until > self._env.now:
+            self._env.run(until=until)
         self._now = until
         ended = sorted(self._ended, key=lambda sent: (sent.ends_at, sent.cache.number))
         self._ended = []
-        joules = self._metered(ended, until, begins_at, bins)
-        return self._arrived(ended, begins_at, until), joules
+        running = [*ended, *(sent for sent in self._sending if sent is not None)]
+        if running:
+            rows = np.array([(sent.metered_from, sent.ends_at, sent.cache.joules) for sent in running])
+            put_into_bins(rows, (since, until), bins, begins_at, width_s)
+        return self._arrived(ended, since, until)
+
+    def lose(self, sender: int) -> Records:
+        """A replica that prefills fails now: the requests whose caches it has not sent, in order."""
+        numbers = [cache.number for cache in self._queues[sender]]
+        sent = self._sending[sender]
+        if sent is not None:
+            numbers.insert(0, sent.cache.number)
+            self._cut(sender, sent)
+            if sent.receiver not in self._out:
+                self._idle.append((self._now, sent.receiver))
+        self._queues[sender].clear()
+        if sender in self._asking:
+            self._asking.remove(sender)
+        rows = self._taken_out(np.searchsorted(self._numbers, numbers))
+        self.rebuild({})
+        return rows
+
+    def shut(self, receiver: int, failed: bool) -> None:
+        """A replica that decodes takes no more from now on; if it has `failed`, not even what it is being sent."""
+        self._out.add(receiver)
+        self._coming = [one for one in self._coming if one[1] != receiver]
+        self._idle = deque(one for one in self._idle if one[1] != receiver)
+        for sender, sent in enumerate(self._sending):
+            if failed and sent is not None and sent.receiver == receiver:
+                self._cut(sender, sent)
+                self._queues[sender].appendleft(sent.cache._replace(could_from=self._now))
+        self.rebuild({})
+
+    def open(self, receiver: int, at: float) -> None:
+        """A replica that decodes takes caches again from a time on, s."""
+        if receiver in self._out and all(number != receiver for _, number in self._coming):
+            self._coming.append((max(at, self._now), receiver))
+            self.rebuild({})
+
+    def _cut(self, sender: int, sent: _Sent) -> None:
+        """End a transfer where it is: it was for nothing."""
+        self.cut_off += 1
+        self.moved_j += self._spent_j(sent)
+        self.busy_s += self._now - sent.metered_from
+        self._sending[sender] = None
+        self._free_at[sender] = self._now
+
+    def _free(self, receiver: int, at: float) -> None:
+        """A receiver can take the next cache; the clock is at a time, s."""
+        if receiver in self._out:
+            return
+        if self._asking:
+            self._turns.pop(self._asking.popleft()).succeed((at, receiver))
+        else:
+            self._idle.append((at, receiver))
+
+    def _come_back(self, at: float, receiver: int) -> Generator[simpy.Event, Any, None]:
+        """A receiver that is out until a time, s."""
+        yield self._env.timeout(max(0.0, at - self._env.now))
+        self._coming.remove((at, receiver))
+        self._out.discard(receiver)
+        if all(
+            sent is None or sent.receiver != receiver for sent in self._sending
+        ):  # else free when that ends
+            self._free(receiver, at)
 
     def _take(self, done: Records) -> None:
         """Queue caches at the links of their replicas."""
@@ -208,66 +247,40 @@ class Transfers:
                 if env.now < cache.done_at:
                     yield env.timeout(cache.done_at - env.now)
                 if self._idle:
-                    free_since = self._idle.popleft()
+                    free_since, receiver = self._idle.popleft()
                 else:
                     self._asking.append(sender)
                     turn = self._turns[sender] = env.event()
-                    free_since = yield turn
+                    free_since, receiver = yield turn
                 # times are those of the events themselves: the clock's are rounded
                 free_since = max(self._free_at[sender], free_since)
                 granted_at = max(cache.done_at, free_since)
                 ends_at = max(granted_at, max(cache.could_from, free_since) + cache.lasts_s)
-                sent = self._sending[sender] = _Sent(cache, granted_at, ends_at)
+                sent = self._sending[sender] = _Sent(cache, granted_at, ends_at, receiver)
                 queue.popleft()
             if env.now < sent.ends_at:
                 yield env.timeout(sent.ends_at - env.now)
             self._sending[sender] = None
             self._free_at[sender] = sent.ends_at
             self._ended.append(sent)
-            if self._asking:
-                self._turns.pop(self._asking.popleft()).succeed(sent.ends_at)
-            else:
-                self._idle.append(sent.ends_at)
+            self._free(sent.receiver, sent.ends_at)
 
-    def _metered(
-        self, ended: Sequence[_Sent], until: float, begins_at: float, bins: int
-    ) -> NDArray[np.float64]:
-        """Energy of each bin of an interval, J: what runs in it of what ended in it and of what goes on."""
-        joules = np.zeros(bins)
-        going_on = [sent for sent in self._sending if sent is not None]
-        if not ended and not going_on:
-            return joules
-        rows = [(sent.metered_from, sent.ends_at, sent.cache.joules) for sent in (*ended, *going_on)]
-        from_s, to_s, of_each = np.array(rows).T
-        width_s = (until - begins_at) / bins
-        low = np.maximum(from_s, begins_at)
-        high = np.minimum(to_s, until)
-        watts = of_each / np.maximum(to_s - from_s, 1e-300)
-        first = np.clip(((low - begins_at) / width_s).astype(np.int64), 0, bins - 1)
-        last = np.clip(((high - begins_at) / width_s).astype(np.int64), 0, bins - 1)
-        within = first == last
-        whole = np.where(to_s > from_s, watts * (high - low), of_each)
-        np.add.at(joules, first[within], whole[within])
-        left = ~within
-        for number in range(int(first[left].min(initial=bins)), int(last[left].max(initial=-1)) + 1):
-            starts_at = begins_at + number * width_s
-            covered_s = np.minimum(high[left], starts_at + width_s) - np.maximum(low[left], starts_at)
-            joules[number] += float((watts[left] * np.maximum(covered_s, 0.0)).sum())
-        return joules
-
-    def _arrived(self, ended: Sequence[_Sent], begins_at: float, until: float) -> Records:
-        """The requests whose caches have arrived, taken out of those on their way."""
-        if not ended:
-            return np.zeros(0, REQUEST)
-        at = np.searchsorted(self._numbers, [sent.cache.number for sent in ended])
-        rows = self._rows[at]
-        arrived_at = np.array([sent.ends_at for sent in ended])
-        arrived_at = np.clip(
-            arrived_at, begins_at, np.nextafter(until, -np.inf)
-        )  # rounding may pass the edges
+    def _taken_out(self, at: NDArray[np.int64]) -> Records:
+        """The requests of some caches, no longer among those on their way."""
+        rows: Records = self._rows[at]
         gone = np.zeros(len(self._rows), bool)
         gone[at] = True
         self._rows, self._numbers = self._rows[~gone], self._numbers[~gone]
+        return rows
+
+    def _arrived(self, ended: Sequence[_Sent], since: float, until: float) -> Records:
+        """The requests whose caches have arrived, taken out of those on their way."""
+        if not ended:
+            return np.zeros(0, REQUEST)
+        rows = self._taken_out(np.searchsorted(self._numbers, [sent.cache.number for sent in ended]))
+        arrived_at = np.array([sent.ends_at for sent in ended])
+        # rounding may pass the edges
+        arrived_at = np.clip(arrived_at, since, np.nextafter(until, -np.inf))
         self.count += len(ended)
         links = self._table[rows["replica"]].T
         self.moved_bytes += float((links[2] * rows["prefill_tokens"] + links[3]).sum())
@@ -290,3 +303,5 @@ class Transfers:
         yet_to_ask = [sender for sender, queue in enumerate(self._queues) if queue]
         for sender in dict.fromkeys((*going_on, *asking, *yet_to_ask)):
             self._env.process(self._send(sender))
+        for at, receiver in self._coming:
+            self._env.process(self._come_back(at, receiver))

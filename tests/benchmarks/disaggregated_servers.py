@@ -40,11 +40,11 @@ from simulators.inference.batching.policies import limits_for
 from simulators.inference.catalogue import model
 from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu
 from simulators.inference.cluster import Cluster
+from simulators.inference.link import Link
 from simulators.inference.pools import Pools
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import Replica
 from simulators.inference.routing import RoundRobin
-from simulators.inference.transfer import Link
 from simulators.quantities.latencies import latencies
 from simulators.quantities.requests import RequestBlock
 

@@ -5,7 +5,8 @@
 Speed: Llama-3-8B on H100 (roofline), 512 prompt and 64 answer tokens in the mean, in steps of a minute, least
 outstanding in both pools; requests per second of CPU time, the run's own check of requests and joules and its metrics
 included, beside as many replicas that do both. Equality: random loads, tables, policies, pools and links; times,
-energies, evictions and every batch (`tests/inference/test_pools.py` runs ten of them).
+energies, evictions and every batch (`tests/inference/test_pools.py` runs ten of them), also with drafts; and the same
+loads with a replica of either pool that fails (`tests/inference/test_pools_failing.py`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from simulators.inference.metrics import Metrics
 from simulators.inference.options import Serving
 from simulators.quantities.requests import RequestBlock
 from tests.inference.test_pools import as_the_oracle, drawn
+from tests.inference.test_pools_failing import as_the_plain_servers
 
 SERVING = Serving(gpu="h100", iteration_time="roofline")
 STEP_S = 60.0
@@ -84,6 +86,23 @@ def equal(cases: int) -> str:
     return told.format(*counts)
 
 
+def equal_when_failing(cases: int) -> str:
+    """Hold so many random cases in which a replica of either pool fails to the plain implementation."""
+    counts = np.zeros(3, int)
+
+    @settings(
+        max_examples=cases, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+    )  # fmt: skip
+    @given(data=st.data())
+    def all_of(data: st.DataObject) -> None:
+        counts[:] += (1, *as_the_plain_servers(data))
+
+    all_of()
+    told = "{} cases with a failure as the plain implementation: {} requests, {} went on from tokens that they had"
+    return told.format(*counts)
+
+
 def main() -> None:
     """Print speeds and equality."""
     options = argparse.ArgumentParser(
@@ -98,6 +117,7 @@ def main() -> None:
         serving = SERVING.model_copy(update={"prefill_replicas": prefill, "replicas": decode})
         print(speed(serving, rate_per_s, span_s))
     print(equal(chosen.cases))
+    print(equal_when_failing(chosen.cases))
 
 
 if __name__ == "__main__":

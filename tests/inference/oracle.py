@@ -153,10 +153,11 @@ class Server:
         if whole and request.prompt > self.max_batch_tokens:
             return False
         # its longest cache is all but the last token, and one block (or the watermark) stays free beside it
-        return self.blocks_of(total - 1 + self.depth) + max(1, self.kept_free) <= self.total_blocks
+        drafted = 0 if self.role == "prefill" else self.depth
+        return self.blocks_of(total - 1 + drafted) + max(1, self.kept_free) <= self.total_blocks
 
-    def run(self, requests: Iterable[Request]) -> list[Request]:
-        """Serve the requests, given in order of arrival; returns them in order of completion."""
+    def run(self, requests: Iterable[Request], until: float | None = None) -> list[Request]:
+        """Serve the requests, given in order of arrival, to their end or a time; returns them as they were done."""
         self.env = simpy.Environment()
         self.lines = [simpy.Resource(self.env) for _ in range(self.stages)]
         self.done: list[Request] = []
@@ -165,7 +166,7 @@ class Server:
         for request in requests:
             # one timeout from time 0 each: adding up gaps would round the times of arrival
             self.env.timeout(request.arrived_at, request).callbacks.append(self.arrive)
-        self.env.run()
+        self.env.run(until)
         return self.done
 
     def arrive(self, event: simpy.Event) -> None:
@@ -424,12 +425,13 @@ class Server:
         self.running = sorted(passed_over + self.running, key=lambda r: r.arrived_at)
         while self.queue and budget > 0 and len(batch) < self.micro_batch and self.holders < self.batch_cap:
             head = self.queue[0]
-            blocks = self.blocks_of(head.processed if head.prefilled else head.target)
+            drafted = max(0, min(self.depth, budget - 1))
+            blocks = self.blocks_of(head.processed + drafted if head.prefilled else head.target)
             if self.free_blocks - blocks < self.kept_free:
                 break
             request = self.admit_head(blocks)
             self.take_up(request)
-            chunk = 1 if request.prefilled else min(request.target, budget)
+            chunk = 1 + drafted if request.prefilled else min(request.target, budget)
             batch.append((request, chunk))
             budget -= chunk
         return batch
@@ -473,12 +475,13 @@ class Server:
             if self.queue[
                 0
             ].prefilled:  # it has brought its KV cache, in which its first token is still missing
-                needed = self.blocks_of(self.queue[0].processed)
+                verified = min(1 + self.depth, budget)
+                needed = self.blocks_of(self.queue[0].processed + verified - 1)
                 if needed > self.free_blocks:
                     break
                 self.take_up(self.queue[0])
-                batch.append((self.admit_head(needed), 1))
-                budget -= 1
+                batch.append((self.admit_head(needed), verified))
+                budget -= verified
                 continue
             found = self.found(self.queue[0])
             hit = len(found) * self.block_tokens

@@ -108,6 +108,29 @@ def test_maintenance_waits_for_what_runs_and_a_failure_does_not():
         assert (done.completed_at[0] == 30.0) == planned
 
 
+def test_a_router_that_goes_by_what_it_sent_forgets_what_a_failure_took():
+    """A conversation stays with its replica, moves when that fails, and stays where it moved when that is back."""
+    talk, other = [7, 8, 9, 10], [1, 2, 3, 4]
+    jobs = [
+        (0.0, 60, 2),
+        (1.0, 60, 2),
+        (10.0, 60, 2),
+        (11.0, 60, 2),
+        (20.0, 60, 2),
+        (40.0, 60, 2),
+        (41.0, 60, 2),
+    ]
+    hashes = [talk, other, talk, other, talk, talk, other]
+    c = failing(
+        jobs, [Outage(15.0, 30.0, (0,))], router_name="cache_aware", hashes=hashes, prefix_cache="on", hash_tokens=16,
+    )  # fmt: skip
+    intervals, _ = served(c)
+    done = requests(intervals)
+    assert done.replica.tolist() == [0, 1, 0, 1, 1, 1, 1]
+    assert done.restarts.tolist() == [0] * 7
+    assert done.cached_tokens.tolist() == [0, 0, 48, 48, 0, 48, 48]
+
+
 def test_a_replica_that_sleeps_on_order_stands_in():
     c = failing([(0.0, 5, 5), (20.0, 5, 40)], [Outage(25.0, 100.0, (0,))])
     assert c.command(Awake(1)) is None
@@ -163,7 +186,8 @@ def test_requests_tokens_and_joules_are_conserved_whatever_fails(data):
     outages = [Outage(at, at + lasts, (n,), planned) for n, at, lasts, planned in data.draw(OUTAGES)]
     cached = data.draw(st.booleans())
     options: dict[str, Any] = {
-        "replicas": 3, "router_name": data.draw(st.sampled_from(sorted(set(ROUTERS) - set(BY_CONTENT)))),
+        "replicas": 3,
+        "router_name": data.draw(st.sampled_from([*sorted(set(ROUTERS) - set(BY_CONTENT)), *["cache_aware"] * cached])),
         "rule": data.draw(st.sampled_from([None, IdleRule(OFF, 0.0), IdleRule(OFF, 4.0)])),
         "scheduler": "vllm_v1" if cached else data.draw(st.sampled_from(sorted(POLICIES))),
         "total_blocks": data.draw(st.sampled_from([24, 200])), "stages": data.draw(st.sampled_from([1, 2])),

@@ -13,6 +13,7 @@ import pytest
 from simulators.errors import InputError
 from simulators.inference.fleet import build_fleet, read_groups
 from simulators.inference.metrics import Metrics
+from simulators.inference.reliability import Reliability
 from simulators.inference.serving import Serving
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.stream import Stream
@@ -190,6 +191,40 @@ def test_groups_may_only_prefill_or_only_decode(tmp_path: Path):
     assert summary["pools"]["transfer"]["bytes"] == summary["prefill_tokens"] * 131072
 
 
+def test_pools_speculate_and_the_cache_of_the_draft_goes_with_the_models():
+    """The pool that prefills lets the draft read prompts, and the other one drafts; n-grams leave nothing to read."""
+    found = {}
+    for name, draft in (
+        ("prompt", {"draft_share": 0.0}),
+        ("head", {}),
+        ("model", {"draft_model": "meta-llama/Llama-3.2-1B"}),
+    ):
+        own = {"gpu": "h100", "iteration_time": "roofline", "speculate": 3, "acceptance": "1.0,1.0,1.0"}
+        made, facts = build_fleet([Serving(prefill_replicas=1, **own, **draft)])
+        cluster, metrics = Fed(made, stream(30, 8.0)), Metrics()
+        while not cluster.idle:
+            metrics.add(cluster.advance(metrics.span_s + 10.0))
+        summary = metrics.summary(made)
+        found[name] = facts["kv_link"]["bytes_per_token"]
+        drafting_j = [replica.counter("draft_j") for replica in made.replicas]
+        assert (drafting_j[0] > 0) == (name != "prompt")
+        assert sum(drafting_j) == pytest.approx(summary["speculation"]["drafting_j"])
+        assert 3.8 < summary["speculation"]["acceptance_length"] <= 4.0  # ends of outputs cut some
+    assert found == {"prompt": 131072, "head": 131072 * 33 / 32, "model": 131072 + 32768}
+
+
+def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
+    path = tmp_path / "outages.csv"
+    path.write_text("replica,start,end\n0,5,50\n2,6,50\n")
+    serving = Serving(gpu="h100", iteration_time="roofline", prefill_replicas=2, replicas=2)
+    made, _ = build_fleet([serving], reliability=Reliability(failures=path))
+    made.advance(10.0, RequestBlock.concatenate([]))
+    assert [one.parking.down for one in made.clusters] == [{0}, {0}]
+    path.write_text("replica,start,end\n4,5,50\n")
+    with pytest.raises(InputError, match="replica 4, expected one of 0 to 3"):
+        build_fleet([serving], reliability=Reliability(failures=path))
+
+
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
@@ -206,6 +241,10 @@ def test_groups_may_only_prefill_or_only_decode(tmp_path: Path):
         (
             [{"role": "prefill", "prefill_replicas": 2}, {"role": "decode"}],
             "--prefill-replicas 2: .* has a role",
+        ),
+        (
+            [{"role": "prefill"}, {"role": "decode", "speculate": 2, "acceptance": "0.5"}],
+            "--speculate: .* have a head on the model and no draft with a KV cache, expected one draft for all",
         ),
     ],
 )

@@ -16,14 +16,14 @@ from simulators.inference import attribution
 from simulators.inference.batching.policies import APART, limits_for
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
+from simulators.inference.link import Link
 from simulators.inference.metrics import Metrics
 from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.replica import Replica
 from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import BY_CONTENT, ROUTERS, router
-from simulators.inference.timing.tables import LOOKUP, StageTables
-from simulators.inference.transfer import Link
+from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap
 from simulators.quantities.requests import RequestBlock
@@ -33,10 +33,12 @@ from simulators.traffic.stream import Stream
 from .oracle import Request, Server
 from .oracle_clock import metered
 from .oracle_pools import Way, serve
+from .oracle_speculation import Drafter
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import block
 from .test_equality import LAWS, cases, random_tables, workloads
 from .test_prefix import conversations
+from .test_speculation import random_drafter
 
 PHASES = (Phase.generate,)
 TIMES = ("scheduled_at", "prefill_completed_at", "decoding_at", "completed_at")
@@ -55,14 +57,20 @@ def pools(
     router_name: str = "round_robin",
     first_token: str = "transfer",
     hashes: Sequence[tuple[int, ...]] | None = None,
+    drafters: Sequence[Drafter] | None = None,
 ) -> Fed:
     """Two pools whose replicas have these options, tables each; only those that prefill have a prefix cache."""
     made = []
-    for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True):
+    for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True)):
         given = of_role(options, role)
         gpus, split = given.pop("gpus", 1), given.pop("attribution", "work")
-        limits = limits_for(**given)
-        replicas = [Replica(limits, own, law, gpus, split, log) for _ in range(count)]
+        drafter = drafters[k] if drafters else None
+        limits = limits_for(**given, depth=drafter.depth if drafter else 0)
+        drafting = with_drafting(own, drafter.drafting) if drafter else own
+        replicas = [Replica(limits, drafting, law, gpus, split, log) for _ in range(count)]
+        if drafter:
+            for replica in replicas:
+                replica.speculate(drafter.acceptance, drafter.key)
         made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
     return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes)])))
 
@@ -109,19 +117,21 @@ def as_the_oracle(
     link: Link,
     steps: Sequence[float] = (),
     hashes: Sequence[tuple[int, ...]] | None = None,
+    drafters: Sequence[Drafter] | None = None,
 ) -> pd.DataFrame:
     """Serve jobs by pools and by the oracle, and hold the one to the other."""
-    runs = [pools(jobs, tables, law, options, counts, link, log=log, hashes=hashes) for log in (True, False)]
+    given: dict[str, Any] = {"hashes": hashes, "drafters": drafters}
+    runs = [pools(jobs, tables, law, options, counts, link, log=log, **given) for log in (True, False)]
     ours = [table(finish(c, steps)) for c in runs]
     servers = [
         [
             Server(
                 tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
-                **of_role(options, role),
+                drafter=drafters[k] if drafters else None, **of_role(options, role),
             )
             for _ in range(count)
         ]
-        for role, count, own in zip(("prefill", "decode"), counts, tables, strict=True)
+        for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True))
     ]  # fmt: skip
     requests = [Request(i, *job) for i, job in enumerate(jobs)]
     if hashes is not None:
@@ -136,7 +146,7 @@ def as_the_oracle(
         assert list(found.index) == [r.request_id for r in requests]
         assert found.restarts.tolist() == [r.restarts for r in requests]
         assert found.cached_tokens.tolist() == [r.cached_tokens for r in requests]
-        for name in (*TIMES, "prefill_j", "decode_j", "cached_j"):
+        for name in (*TIMES, "prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"):
             theirs = [getattr(r, name) for r in requests]
             np.testing.assert_allclose(found[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
     flat = [*servers[0], *servers[1]]
@@ -174,9 +184,14 @@ def drawn(data: st.DataObject) -> dict[str, Any]:
         case["prefix_cache"] = data.draw(st.sampled_from(["on", "unlimited"]))
         jobs, found = conversations(random, jobs, unit)
         hashes = found.of
+    drafters = None
+    if data.draw(st.booleans()):
+        depth = int(random.choice([1, 3, 16]))
+        one, two = (random_drafter(random, own, depth, grid) for own in tables)
+        drafters = [one, replace(two, key=one.key, acceptance=one.acceptance)]
     return {
         "jobs": jobs, "tables": tables, "law": law, "counts": counts, "link": link, "steps": steps, "options": case,
-        "hashes": hashes,
+        "hashes": hashes, "drafters": drafters,
     }  # fmt: skip
 
 
@@ -288,7 +303,7 @@ def keepable(c: Fed) -> dict[str, Pools]:
         (BatchCap(5), None),
         (PowerCap(250.0), None),
         (ClockLimit(0.8), None),
-        (Awake(1), "pools of prefill and decode: replicas stay awake"),
+        (Awake(1), "1 replicas awake: expected 2 (one for each pool or service) to 2"),
         (BatchCap(0), "batch cap 0"),
         (PowerCap(20.0), "power cap: 20 W"),
     ],

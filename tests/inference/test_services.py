@@ -128,7 +128,10 @@ def test_a_tenant_whom_nobody_serves_is_refused():
 
 def test_commands_are_for_all_services_or_none():
     made, _ = build_fleet(GROUPS)
-    assert "replicas stay awake" in (made.command(Awake(1)) or "")
+    assert made.command(Awake(1)) == "1 replicas awake: expected 2 (one for each pool or service) to 4"
+    assert made.command(Awake(3)) is None
+    assert [one.awake for one in made.clusters] == [2, 1]
+    assert made.command(Awake(4)) is None
     assert made.command(BatchCap(4)) is None
     assert {replica.batch_cap for replica in made.replicas} == {4}
     assert made.command(BatchCap(10**6)) is not None

@@ -18,7 +18,8 @@ def longest(limits: Limits) -> int:
     if limits.reserve_blocks > 0:
         return limits.reserve_blocks * limits.block_tokens
     # after an eviction all tokens so far but the last are prefilled again, so they must be admissible at once
-    return (limits.total_blocks - max(limits.watermark, 1)) * limits.block_tokens + 1 - limits.depth
+    drafted = 0 if limits.hands_over == 1 else limits.depth
+    return (limits.total_blocks - max(limits.watermark, 1)) * limits.block_tokens + 1 - drafted
 
 
 @compiled

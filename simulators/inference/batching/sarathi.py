@@ -77,10 +77,12 @@ def admit_sarathi(state: State, limits: Limits, flight: int) -> None:
     while c.queue_size > 0 and c.holding < limits.max_requests and f.members + c.beside < limits.max_batch:
         slot = queue_front(state)
         r = state.requests[slot]
-        # with a KV cache that came from another pool, it decodes at once
-        prompt, held = (1, r.processed) if r.prefilled == 1 else (r.target, r.target)
+        wanted, held = r.target, r.target
+        if r.prefilled == 1:  # with a KV cache that came from another pool, it decodes at once
+            drafted = max(0, min(limits.depth, limits.max_tokens - f.tokens - 1))
+            wanted, held = 1 + drafted, r.processed + drafted
         blocks = blocks_for(held, limits)
-        chunk = min(prompt, limits.max_tokens - f.tokens)
+        chunk = min(wanted, limits.max_tokens - f.tokens)
         if c.free_blocks - blocks < limits.watermark or chunk <= 0:
             break
         queue_pop(state)

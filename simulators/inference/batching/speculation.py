@@ -105,6 +105,7 @@ def verify(state: State, limits: Limits, split: tuple[float, float], flight: int
             draft_j = f.prompt_draft_j * q
             r.prefill_j += joules + draft_j - all_j * (split[0] * q + split[1] * q * (q + r.processed))
             r.cached_j += (own - all_j) * split[1] * q * r.hit_tokens
+            r.prompt_draft_j += draft_j
         else:
             gain = gained(state, slot, q)
             rejected_j = joules * (q - gain) / q

@@ -51,6 +51,7 @@ REQUEST = np.dtype(
         ),  # s, where pools are apart: when its KV cache came to the one that decodes; else 0
         ("decoding_at", np.float64),  # s, when that one first took it up; 0 before
         ("draft_j", np.float64),  # of prefill_j and decode_j: drafting, J
+        ("prompt_draft_j", np.float64),  # of it, in prefill_j: reading prompts
         ("rejected_j", np.float64),  # of decode_j: verifying drafted tokens that became no output, J
         ("link_wait_s", np.float64),  # s, how long its cache waited for a link
     ]

@@ -124,13 +124,13 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         hit = found * limits.block_tokens
         r = state.requests[slot]
         # with a KV cache that came from another pool, it decodes at once
-        prompt = 1 if r.prefilled == 1 else r.target - hit
-        chunk = min(prompt, limits.max_tokens - f.tokens)
-        if limits.whole_prompts == 1:
-            if chunk < prompt and f.members + c.beside > 0:
+        wanted = 1 + limits.depth if r.prefilled == 1 else r.target - hit
+        chunk = min(wanted, limits.max_tokens - f.tokens)
+        if limits.whole_prompts == 1 and r.prefilled == 0:
+            if chunk < wanted and f.members + c.beside > 0:
                 break
-            chunk = prompt
-        blocks = blocks_for(r.processed if r.prefilled == 1 else hit + chunk, limits)
+            chunk = wanted
+        blocks = blocks_for(r.processed + chunk - 1 if r.prefilled == 1 else hit + chunk, limits)
         if c.free_blocks - (blocks - held) < limits.watermark:
             break
         queue_pop(state)
