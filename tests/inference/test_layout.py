@@ -17,6 +17,7 @@ from simulators.inference.serving import Serving, build_cluster, build_replicas
 from simulators.inference.timing import stage_tables
 from simulators.inference.timing.all_to_all import all_to_all_s, formula_s, is_measured, nodes_of
 from simulators.inference.timing.imbalance import as_measured, busiest, by_chance, most
+from simulators.inference.timing.sampling import sampling_s
 from simulators.inference.timing.seconds import stage_seconds
 
 from .runs import records
@@ -176,6 +177,17 @@ def test_time_of_layouts(name, card, kind, framework):
     assert np.array_equal(uneven.weight_bytes, spread.weight_bytes)
     if kind == "roofline":
         np.testing.assert_allclose(uneven.comm_s - spread.comm_s, uneven.token_s - spread.token_s, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["measured", "roofline"])
+def test_each_rank_has_a_host_for_its_own_requests(kind):
+    """Of 64 requests over 4 ranks a process prepares and hands out 16, all ranks at the same time."""
+    options = {"kind": kind, "tp": 2, "data_parallel": 4, "overhead_s": (0.0, 0.0), "sampling": "greedy"}
+    without, whole = tables(**options), tables(**options | {"overhead_s": (0.0, 1e-3)})
+    longer_s = whole.sequence_s - without.sequence_s
+    assert longer_s[[1, 4, 5, 64]] == pytest.approx([1e-3, 1e-3, 2e-3, 16e-3])
+    drawn_s = tables(**options | {"sampling": "sorted"}).sequence_s - without.sequence_s
+    assert drawn_s[[1, 64]] == pytest.approx(np.array([1, 16]) * sampling_s(model(QWEN).vocab, "sorted"))
 
 
 @pytest.mark.parametrize(("kind", "ranks"), [("h100", 16), ("gb200", 32)])

@@ -15,7 +15,7 @@ from simulators.inference.timing.experts import beyond_tables_s
 from simulators.inference.timing.host import host_overhead_s
 from simulators.inference.timing.sampling import Sampling, sampling_s
 from simulators.inference.timing.stored import stored_tables, why_not_measured
-from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables
+from simulators.inference.timing.tables import INTERPOLATE, LOOKUP, StageTables, on_busiest
 
 Kind = Literal["auto", "measured", "roofline", "profile"]
 
@@ -171,7 +171,7 @@ def stage_tables(
             kv_precision=kv_precision, imbalance=imbalance, peak_flops=peak_flops,
         )  # fmt: skip
     beyond_s = beyond_tables_s(model, gpu, layout, precision or model.precision, framework, version)
-    return with_server(kernels_only, host_s, sampling_s(model.vocab, sampling), beyond_s / pp)
+    return with_server(kernels_only, host_s, sampling_s(model.vocab, sampling), beyond_s / pp, layout.ranks)
 
 
 def host_seconds(
@@ -190,7 +190,7 @@ def host_seconds(
 
 
 def with_server(
-    tables: StageTables, host_s: tuple[float, float], drawing_s: float, routed_s: float
+    tables: StageTables, host_s: tuple[float, float], drawing_s: float, routed_s: float, ranks: int = 1
 ) -> StageTables:
     """Tables of kernels with what a server adds.
 
@@ -204,10 +204,13 @@ def with_server(
         What the GPU spends on drawing one sequence's token, s.
     routed_s
         What an iteration's routed layers take beyond their kernels, s.
+    ranks
+        Data-parallel ones, each with a process of its own for its share of the sequences.
     """
     token_s = tables.token_s + host_s[0] + routed_s
     token_s[0] = 0.0
-    sequences = np.arange(len(tables.sequence_s), dtype=np.float64)
+    most = len(tables.sequence_s) - 1
+    sequences = on_busiest(np.arange(most + 1, dtype=np.float64), ranks, most)
     return tables._replace(
         token_s=token_s,
         sequence_s=tables.sequence_s + (host_s[1] + drawing_s) * sequences,

@@ -30,9 +30,15 @@ from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.imbalance import busiest
 from simulators.inference.timing.layer_attention import decode_us, padding_us, prefill_us
 from simulators.inference.timing.layer_profile import TIME, LayerProfile
-from simulators.inference.timing.measured import on_busiest
 from simulators.inference.timing.raw_profile import curve
-from simulators.inference.timing.tables import MIXED, FloatArray, StageTables, with_prompts, with_ranks
+from simulators.inference.timing.tables import (
+    MIXED,
+    FloatArray,
+    StageTables,
+    on_busiest,
+    with_prompts,
+    with_ranks,
+)
 from simulators.inference.timing.work import experts_touched, send_seconds, stage_work
 
 US = 1e-6
@@ -122,7 +128,7 @@ def layer_stage_tables(
     return StageTables(
         mode=MIXED,
         token_s=token_s,
-        sequence_s=sum(_layer(profile.per_sequence, name, own) for name in SAMPLING) * US + each_s * batch,
+        sequence_s=sum(_layer(profile.per_sequence, name, own) for name in SAMPLING) * US + each_s * own,
         send_s=send_seconds(model, gpu, layout.gpus, pp, own_tokens),
         comm_s=comm_s,
         decode_s=with_prompts(alone * stage, beside * stage, padding / ranks * stage),

@@ -14,7 +14,7 @@ from simulators.inference.timing.context import decode_exchange_s, prompt_exchan
 from simulators.inference.timing.engine import Framework, quiet
 from simulators.inference.timing.imbalance import as_measured, busiest
 from simulators.inference.timing.kernels import Kernels, kernels
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_ranks
+from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, on_busiest, with_ranks
 from simulators.inference.timing.unlisted import unlisted_s
 from simulators.inference.timing.work import send_seconds, stage_work
 
@@ -232,11 +232,6 @@ def measured_tables(
         shared_factor=1.0,
         **vars(work),
     )
-
-
-def on_busiest(count: FloatArray, ranks: int, max_batch: int) -> FloatArray:
-    """Tokens or requests of the busiest of `ranks` ranks: decodes are whole, prompts are taken as even; as `count`."""
-    return np.asarray(np.where(count <= max_batch, np.ceil(count / ranks), count / ranks))
 
 
 def _apart(measured: Kernels, chunks: FloatArray, ranks: int) -> FloatArray:

@@ -19,8 +19,8 @@ from simulators.inference.catalogue.memory import kv_heads_per_gpu, state_bytes_
 from simulators.inference.timing.all_to_all import all_to_all_s
 from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.imbalance import busiest
-from simulators.inference.timing.measured import geometric_grid, on_busiest
-from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, with_ranks
+from simulators.inference.timing.measured import geometric_grid
+from simulators.inference.timing.tables import INTERPOLATE, FloatArray, StageTables, on_busiest, with_ranks
 from simulators.inference.timing.work import (
     GPUS_PER_NODE,
     experts_touched,

@@ -189,3 +189,8 @@ def has_drafting(tables: StageTables) -> bool:
     columns = len(tables.decode_kv)
     plain = 2 * columns + 1 if tables.mode == MIXED else columns
     return bool(tables.decode_s.shape[1] == plain + DRAFT_BLOCKS * columns + DRAFT_NUMBERS)
+
+
+def on_busiest(count: FloatArray, ranks: int, max_batch: int) -> FloatArray:
+    """Tokens or requests of the busiest of `ranks` ranks: decodes are whole, prompts are taken as even; as `count`."""
+    return np.asarray(np.where(count <= max_batch, np.ceil(count / ranks), count / ranks))
