@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter, speculation, standing
 from simulators.inference.batching.events import COLLECT, DONE
+from simulators.inference.batching.host import Fetching, forget_host, is_cramped, roomier
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged, forget_all
 from simulators.inference.batching.state import (
@@ -223,6 +224,13 @@ class Replica:
         counters["acceptance"][0, : self.limits.depth] = acceptance[: self.limits.depth]
         counters["key"] = key
 
+    def fetch_from_host(self, fetching: Fetching) -> None:
+        """Say how blocks come back from host memory; before, they do so in no time."""
+        counters = self.state.counters.view(np.ndarray)
+        counters["host_block_s"] = fetching.block_s
+        counters["host_latency_s"] = fetching.latency_s
+        counters["host_layers"] = fetching.layers
+
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""
         self.state.counters.view(np.ndarray)["serves_from"][0] = at
@@ -320,8 +328,10 @@ class Replica:
                 self.state = with_room(self.state, rows)
 
     def relieve(self) -> None:
-        """Empty the buffers that the loop found full; an unlimited prefix cache gets more blocks if it lacks some."""
+        """Empty the buffers that the loop found full; a prefix cache gets more room if it lacks some."""
         self.collect()
+        if self.limits.host_blocks and is_cramped(self.state, self.limits):
+            self.state = roomier(self.state, min(self.limits.host_blocks, 2 * int(self.counter("host_room"))))
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
             self.state = enlarged(self.state, 4 * int(self.counter("blocks")))
 
@@ -329,6 +339,7 @@ class Replica:
         """Forget the prefixes, of a replica without requests whose model leaves its GPUs; not those of the bound."""
         if self.limits.cache == ON:
             forget_all(self.state)
+            forget_host(self.state)
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""

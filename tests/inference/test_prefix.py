@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
+from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.state import KEY, NO_KEY
@@ -23,7 +24,7 @@ from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace
 
 from .runs import FLAT, Hashes, Job, both, flat_tables
-from .test_equality import cases, random_tables
+from .test_equality import GRID_S, cases, random_tables
 
 PHASES = (Phase.generate,)
 FOUR = {"block_tokens": 4, "hash_tokens": 4}
@@ -150,6 +151,37 @@ def test_who_is_evicted_finds_its_own_blocks_again() -> None:
 def test_what_no_cache_can_do_is_told(options: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         limits_for(options.pop("scheduler"), total_blocks=100, **options)
+
+
+# --- the tier in host memory -------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+@given(case=cases("vllm_v1"), data=st.data())
+def test_host_memory_is_that_of_the_plain_implementation(case: dict[str, Any], data: st.DataObject) -> None:
+    unit = case["block_tokens"] * data.draw(st.sampled_from([1, 1, 3]))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    case["total_blocks"] = data.draw(st.integers(112, 240)) // case["block_tokens"]
+    gaps = random.integers(0, data.draw(st.sampled_from([2, 40])), 40) * GRID_S
+    lengths = random.integers(1, [[80], [20]], (2, 40))
+    jobs = [(float(t), int(p), int(d)) for t, p, d in zip(np.cumsum(gaps), *lengths, strict=True)]
+    case["jobs"], hashes = conversations(random, jobs, unit)
+    fetching = Fetching(
+        data.draw(st.sampled_from([0.0, 0.01, 0.5, 8.0])),
+        data.draw(st.sampled_from([0.0, 0.125])),
+        data.draw(st.sampled_from([1, 4])),
+    )
+    both(
+        tables=random_tables(*case.pop("table_choice")),
+        prefix_cache="on",
+        hash_tokens=unit,
+        hashes=hashes,
+        host_blocks=data.draw(st.sampled_from([1, 3, 20, 500, 10**6])),
+        fetching=fetching,
+        **case,
+    )
 
 
 # --- a recorded conversation trace -------------------------------------------------------------------------------

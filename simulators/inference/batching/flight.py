@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
+from simulators.inference.batching.host import beside_fetch, write_back
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.prefix import give_back
@@ -50,6 +51,8 @@ def launch(
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, members)
         cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
+        if f.fetched > 0:
+            cost = beside_fetch(state, law, f.fetched, cost)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])
@@ -127,6 +130,8 @@ def land(state: State, limits: Limits, split: tuple[float, float], flight: int) 
         slot = state.members[flight, i]
         if land_member(state, limits, split, slot, state.chunks[flight, i], per_weight):
             if limits.cache != OFF:
+                if limits.host_blocks > 0:
+                    write_back(state, limits, slot)
                 give_back(state, limits, slot, True)
             complete(state, slot)
         else:

@@ -62,6 +62,7 @@ def limits_for(
     hash_tokens: int = 512,
     role: str = "both",
     depth: int = 0,
+    host_blocks: int = 0,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -95,6 +96,8 @@ def limits_for(
         ``prefill``: requests leave with their first token; ``decode``: they bring their KV cache; else ``both``.
     depth
         vLLM v1, Sarathi: tokens drafted for each decode.
+    host_blocks
+        Blocks that host memory keeps behind the prefix cache; 0: none.
 
     Raises
     ------
@@ -117,6 +120,7 @@ def limits_for(
     if not 0 <= depth <= MOST_DRAFTED:
         raise InputError(f"--speculate {depth}: expected 0 to {MOST_DRAFTED} drafted tokens")
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
+    _check_host(host_blocks, cache, role, depth)
     _check_bounds(
         batch_cap=batch_cap,
         max_batch_tokens=max_batch_tokens,
@@ -146,7 +150,20 @@ def limits_for(
         hash_tokens=hash_tokens,
         hands_over=int(role == "prefill"),
         depth=depth,
+        host_blocks=host_blocks,
     )
+
+
+def _check_host(blocks: int, cache: int, role: str, depth: int) -> None:
+    """Refuse a tier in host memory where there is none behind anything, or nobody knows how it goes."""
+    if blocks == 0:
+        return
+    if cache != ON:
+        raise InputError("--host-cache-gib: expected with --prefix-cache on, whose blocks it keeps")
+    if role != "both":
+        raise InputError("--host-cache-gib: expected 0 where prefill and decode are apart")
+    if depth:
+        raise InputError(f"--host-cache-gib: expected 0 with --speculate {depth}")
 
 
 def _cache(name: str, scheduler: str, block_tokens: int, hash_tokens: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulators.inference.batching.host import fetch, fetchable, write_back
 from simulators.inference.batching.moves import (
     admit,
     blocks_for,
@@ -83,6 +84,8 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 evicted = True
             v = state.requests[victim]
             if limits.cache != OFF:
+                if limits.host_blocks > 0:
+                    write_back(state, limits, victim)
                 give_back(state, limits, victim, False)
             evict(state, victim, max(v.target, v.processed))
             if evicted:
@@ -118,10 +121,12 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         known -= 1
         if f.tokens >= limits.max_tokens:
             break
-        found, held = 0, 0
+        found, held, fetched = 0, 0, 0
         if limits.cache != OFF:
             found, held = matched(state, limits, slot)
-        hit = found * limits.block_tokens
+            if limits.host_blocks > 0:
+                fetched = fetchable(state, limits, slot, found)
+        hit = (found + fetched) * limits.block_tokens
         r = state.requests[slot]
         # with a KV cache that came from another pool, it decodes at once
         prompt = 1 if r.prefilled == 1 else r.target - hit
@@ -138,7 +143,9 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
             take_up(state, slot)
         if limits.cache != OFF:
             share(state, limits, slot, found)
-            grow(state, limits, slot, blocks - found, chunk)
+            if limits.host_blocks > 0:
+                fetch(state, limits, slot, flight, found, fetched)
+            grow(state, limits, slot, blocks - found - fetched, chunk)
             c.holding += 1
         else:
             admit(state, slot, blocks)
