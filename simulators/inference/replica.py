@@ -146,6 +146,7 @@ class Replica:
         self._log: list[Records] = []
         self.enqueued = 0
         self.completed = 0
+        self.host_block_bytes = self._host_block_j = 0.0
 
     @property
     def gpu_count(self) -> int:
@@ -224,12 +225,33 @@ class Replica:
         counters["acceptance"][0, : self.limits.depth] = acceptance[: self.limits.depth]
         counters["key"] = key
 
-    def fetch_from_host(self, fetching: Fetching) -> None:
-        """Say how blocks come back from host memory; before, they do so in no time."""
+    def fetch_from_host(
+        self, fetching: Fetching, block_bytes: float = 0.0, joules_per_byte: float = 0.0
+    ) -> None:
+        """Say how blocks go to host memory and come back; before, they do so in no time and for nothing.
+
+        Parameters
+        ----------
+        fetching
+            What time it takes.
+        block_bytes
+            Of a block, over all GPUs, B.
+        joules_per_byte
+            Of what is moved, either way, J/B.
+        """
         counters = self.state.counters.view(np.ndarray)
         counters["host_block_s"] = fetching.block_s
         counters["host_latency_s"] = fetching.latency_s
         counters["host_layers"] = fetching.layers
+        self.host_block_bytes = block_bytes
+        self._host_block_j = block_bytes * joules_per_byte
+
+    @property
+    def host_j(self) -> float:
+        """Energy of moving blocks to host memory and back since the start, J; not of its GPUs' batches."""
+        if not self.limits.host_blocks:
+            return 0.0
+        return float(self._host_block_j * (self.counter("host_written") + self.counter("host_fetched")))
 
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""

@@ -19,6 +19,7 @@ from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
 from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
+from simulators.inference.offload import host_facts, host_tier
 from simulators.inference.options import Serving
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
@@ -87,7 +88,8 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
-    limits = _limits(serving, blocks)
+    tier = host_tier(serving, shape, device)
+    limits = _limits(serving, blocks, tier.blocks if tier else 0)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
@@ -107,6 +109,8 @@ def build_replicas(
         replica.tables_up_to = tables_up_to
         if speculation is not None:
             replica.speculate(speculation.acceptance.at_least, random_key(seed))
+        if tier is not None:
+            replica.fetch_from_host(tier.fetching, tier.block_bytes, tier.joules_per_byte)
     if serving.idle_off_s is not None:
         for replica in replicas:
             replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
@@ -129,6 +133,8 @@ def build_replicas(
         facts["layout"] = shared
     if speculation is not None:
         facts["speculation"] = speculation.facts()
+    if tier is not None:
+        facts["host_cache"] = host_facts(tier, serving)
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
@@ -156,7 +162,7 @@ def parked_states(serving: Serving) -> dict[str, State]:
     return states_for(device, weights, serving.tp * serving.pp)
 
 
-def _limits(serving: Serving, blocks: int) -> Limits:
+def _limits(serving: Serving, blocks: int, host_blocks: int = 0) -> Limits:
     """What bounds the batches of a replica."""
     return limits_for(
         serving.scheduler,
@@ -173,6 +179,7 @@ def _limits(serving: Serving, blocks: int) -> Limits:
         hash_tokens=serving.hash_tokens,
         role=serving.role,
         depth=serving.speculate,
+        host_blocks=host_blocks,
     )
 
 

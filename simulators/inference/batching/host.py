@@ -28,10 +28,10 @@ from simulators.inference.batching.prefix import (
     Cache,
     cache_of,
     fill,
-    find,
     forget,
     key_of,
     known_by,
+    of_one_hash,
     remember,
     table_of,
     take,
@@ -39,6 +39,7 @@ from simulators.inference.batching.prefix import (
 from simulators.inference.batching.state import (
     AFTER,
     BEFORE,
+    CHAINED,
     COLUMNS,
     KEY,
     NO_KEY,
@@ -49,7 +50,7 @@ from simulators.inference.batching.state import (
     empty_host,
     host_size,
 )
-from simulators.inference.compiled import compiled
+from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.law import PowerLaw
 
 
@@ -87,7 +88,7 @@ def host_buckets_of(state: State) -> Buckets:
     return state.spare[first : first + buckets_for(c.host_room)]
 
 
-@compiled
+@inlined
 def make_recent(host: Cache, block: int) -> None:
     """Put a block behind all others."""
     before, after = host[block, BEFORE], host[block, AFTER]
@@ -102,36 +103,43 @@ def make_recent(host: Cache, block: int) -> None:
 
 
 @compiled
-def keep(host: Cache, buckets: Buckets, key: int) -> tuple[int, int]:
-    """Have what is known by `key` in host memory, as what was used last.
+def write(host: Cache, buckets: Buckets, key: int) -> int:
+    """Have what is known by `key`, and is not there yet, in host memory, as what was used last.
 
     Returns
     -------
-    tuple
-        Blocks written and overwritten: 0 or 1 each.
+    int
+        Blocks overwritten for it, 0 or 1.
     """
-    block = find(host, buckets, key)
-    written, overwritten = 0, 0
-    if block < 0:
-        block = host[len(host) - 1, AFTER]
-        if host[block, KEY] != NO_KEY:
-            forget(host, buckets, block)
-            overwritten = 1
-        remember(host, buckets, block, key)
-        written = 1
+    block, overwritten = host[len(host) - 1, AFTER], 0
+    if host[block, KEY] != NO_KEY:
+        forget(host, buckets, block)
+        overwritten = 1
+    remember(host, buckets, block, key)
     make_recent(host, block)
-    return written, overwritten
+    return overwritten
 
 
 @compiled
 def fetchable(state: State, limits: Limits, slot: int, known: int) -> int:
     """Blocks of a waiting request's prompt that host memory has, from where what the GPUs know (`known`) ends."""
     host, buckets, of = host_of(state), host_buckets_of(state), known_by(state, slot)
+    top = len(buckets) - 1
     end = (state.requests[slot].target - 1) // limits.block_tokens
     number = known
-    while number < end and find(host, buckets, key_of(state.spare, of, limits, number)) >= 0:
-        number += 1
-    return number - known
+    while number < end:
+        upto = of_one_hash(of, limits, number, end)
+        key = key_of(state.spare, of, limits, number)
+        step = 1 if key >= 0 else -1
+        for at in range(number, upto):
+            block = buckets[key & top]
+            while block >= 0 and host[block, KEY] != key:
+                block = host[block, CHAINED]
+            if block < 0:
+                return int(at - known)
+            key += step
+        number = upto
+    return int(number - known)
 
 
 @compiled
@@ -153,9 +161,19 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
             c.host_hit_blocks += more
         c.host_fetched += fetched
         state.flights[flight].fetched += fetched
-    host, buckets, of = host_of(state), host_buckets_of(state), known_by(state, slot)
-    for number in range(known + fetched - 1, -1, -1):
-        block = find(host, buckets, key_of(state.spare, of, limits, number))
+    touch(state, limits, slot, known + fetched)
+
+
+@compiled
+def touch(state: State, limits: Limits, slot: int, blocks: int) -> None:
+    """Make recent what host memory has of the first blocks of a request, which it holds and the GPUs know."""
+    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
+    top, table = len(buckets) - 1, table_of(state, limits, slot)
+    for at in range(table + blocks - 1, table - 1, -1):
+        key = cache[spare[at], KEY]
+        block = buckets[key & top]
+        while block >= 0 and host[block, KEY] != key:
+            block = host[block, CHAINED]
         if block >= 0:
             make_recent(host, block)
 
@@ -164,15 +182,22 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
 def write_back(state: State, limits: Limits, slot: int) -> None:
     """Have all full blocks in host memory that a request is about to give back, the last first."""
     c = state.counters[0]
-    host, buckets, cache = host_of(state), host_buckets_of(state), cache_of(state)
-    table = table_of(state, limits, slot)
+    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
+    top, table = len(buckets) - 1, table_of(state, limits, slot)
     for at in range(table + state.requests[slot].blocks - 1, table - 1, -1):
-        key = cache[state.spare[at], KEY]
-        if key != NO_KEY:
-            written, overwritten = keep(host, buckets, key)
-            c.host_written += written
-            c.host_overwritten += overwritten
-            c.host_used += written - overwritten
+        key = cache[spare[at], KEY]
+        if key == NO_KEY:
+            continue
+        block = buckets[key & top]
+        while block >= 0 and host[block, KEY] != key:
+            block = host[block, CHAINED]
+        if block >= 0:
+            make_recent(host, block)
+            continue
+        overwritten = write(host, buckets, key)
+        c.host_written += 1
+        c.host_overwritten += overwritten
+        c.host_used += 1 - overwritten
 
 
 @compiled
@@ -204,7 +229,7 @@ def refill(host: Cache, buckets: Buckets, old: Cache) -> None:
     block = old[len(old) - 1, AFTER]
     while block != len(old) - 1:
         if old[block, KEY] != NO_KEY:
-            keep(host, buckets, old[block, KEY])
+            write(host, buckets, old[block, KEY])
         block = old[block, AFTER]
 
 

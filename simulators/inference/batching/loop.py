@@ -137,7 +137,8 @@ def form_batches(
     Returns
     -------
     bool
-        False if `log` is nearly full, or an unlimited cache or its tier in host memory: batches may still have to be formed.
+        False if `log` is nearly full, an unlimited cache, or one's tier in host memory: batches may still have to be
+        formed.
     """
     c = state.counters[0]
     while c.flights < limits.stages and c.now >= c.serves_from:

@@ -120,7 +120,10 @@ def limits_for(
     if not 0 <= depth <= MOST_DRAFTED:
         raise InputError(f"--speculate {depth}: expected 0 to {MOST_DRAFTED} drafted tokens")
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
-    _check_host(host_blocks, cache, role, depth)
+    if host_blocks and (cache != ON or role != "both" or depth):
+        raise InputError(
+            "--host-cache-gib: expected with --prefix-cache on, replicas that do both, no speculation"
+        )
     _check_bounds(
         batch_cap=batch_cap,
         max_batch_tokens=max_batch_tokens,
@@ -152,18 +155,6 @@ def limits_for(
         depth=depth,
         host_blocks=host_blocks,
     )
-
-
-def _check_host(blocks: int, cache: int, role: str, depth: int) -> None:
-    """Refuse a tier in host memory where there is none behind anything, or nobody knows how it goes."""
-    if blocks == 0:
-        return
-    if cache != ON:
-        raise InputError("--host-cache-gib: expected with --prefix-cache on, whose blocks it keeps")
-    if role != "both":
-        raise InputError("--host-cache-gib: expected 0 where prefill and decode are apart")
-    if depth:
-        raise InputError(f"--host-cache-gib: expected 0 with --speculate {depth}")
 
 
 def _cache(name: str, scheduler: str, block_tokens: int, hash_tokens: int) -> int:

@@ -211,9 +211,9 @@ class State(NamedTuple):
     """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots.
 
     With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, the first block of every bucket (-1:
-    none), the same of its tier in host memory if there is one, then for each request that is not finished its hashes and the numbers of the blocks it holds. An array of its
-    own, empty in most runs, would cost all of them a tenth of their speed. Without one, the blocks that a standing
-    batch takes stand there.
+    none), the same of its tier in host memory if there is one, then for each request that is not finished its hashes
+    and the numbers of the blocks it holds. An array of its own, empty in most runs, would cost all of them a tenth of
+    their speed. Without one, the blocks that a standing batch takes stand there.
     """
 
     requests: RecordArray  # (slots,) REQUEST
