@@ -352,8 +352,9 @@ class Replica:
     def relieve(self) -> None:
         """Empty the buffers that the loop found full; a prefix cache gets more room if it lacks some."""
         self.collect()
-        if self.limits.host_blocks and is_cramped(self.state, self.limits):
-            self.state = roomier(self.state, min(self.limits.host_blocks, 2 * int(self.counter("host_room"))))
+        room = int(self.counter("host_room"))
+        if is_cramped(room, int(self.counter("host_used")), self.limits):
+            self.state = roomier(self.state, min(self.limits.host_blocks, 2 * room))
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
             self.state = enlarged(self.state, 4 * int(self.counter("blocks")))
 

@@ -29,10 +29,13 @@ from simulators.inference.batching.prefix import (
     cache_of,
     fill,
     forget,
+    give_back,
     key_of,
     known_by,
+    matched,
     of_one_hash,
     remember,
+    share,
     table_of,
     take,
 )
@@ -51,7 +54,6 @@ from simulators.inference.batching.state import (
     host_size,
 )
 from simulators.inference.compiled import compiled, inlined
-from simulators.inference.power.law import PowerLaw
 
 
 class Fetching(NamedTuple):
@@ -202,25 +204,63 @@ def write_back(state: State, limits: Limits, slot: int) -> None:
 
 @compiled
 def beside_fetch(
-    state: State, law: PowerLaw, fetched: int, cost: tuple[float, float, float, float]
+    cost: tuple[float, float, float, float], fetch_s: float, latency_s: float, layers: float, idle_w: float
 ) -> tuple[float, float, float, float]:
-    """The time of a stage, its MFU, MBU and power of a GPU where so many blocks come meanwhile."""
-    c = state.counters[0]
+    """The time of a stage, its MFU, MBU and power of a GPU where blocks come meanwhile.
+
+    Parameters
+    ----------
+    cost
+        The same where nothing comes.
+    fetch_s, latency_s, layers
+        On the link; before; and how many layers the stage computes, each when its part has come.
+    idle_w
+        Of a GPU that waits, W.
+
+    Examples
+    --------
+    >>> beside_fetch((1.0, 0.5, 0.5, 300.0), 3.0, 0.0, 1.0, 100.0)
+    (4.0, 0.125, 0.125, 150.0)
+    """
     own_s, mfu, mbu, watts = cost
-    fetch_s = fetched * c.host_block_s
-    seconds = c.host_latency_s + max(own_s, fetch_s) + min(own_s, fetch_s) / max(1.0, c.host_layers)
+    seconds = latency_s + max(own_s, fetch_s) + min(own_s, fetch_s) / max(1.0, layers)
     busy = own_s / seconds
-    return seconds, mfu * busy, mbu * busy, watts * busy + law.idle_w * (1.0 - busy)
+    return seconds, mfu * busy, mbu * busy, watts * busy + idle_w * (1.0 - busy)
 
 
-@compiled
-def is_cramped(state: State, limits: Limits) -> bool:
+@inlined
+def is_cramped(room: int, used: int, limits: Limits) -> bool:
     """Whether `spare` lacks room for what a batch may write until it ends, which host memory would have.
 
     Requests give back no more than all blocks while a batch is formed, and as many again when one ends.
     """
-    c = state.counters[0]
-    return bool(c.host_room < limits.host_blocks and c.host_room - c.host_used < 2 * limits.total_blocks)
+    return room < limits.host_blocks and room - used < 2 * limits.total_blocks
+
+
+@compiled
+def in_cache(state: State, limits: Limits, slot: int) -> tuple[int, int, int]:
+    """Blocks at the start of a waiting request that are known, those of them that somebody holds, and those that host
+    memory has behind them."""
+    known, held = matched(state, limits, slot)
+    if limits.host_blocks == 0:
+        return known, held, 0
+    return known, held, fetchable(state, limits, slot, known)
+
+
+@compiled
+def take_over(state: State, limits: Limits, slot: int, flight: int, known: int, fetched: int) -> None:
+    """Give a request what is `in_cache` for it."""
+    share(state, limits, slot, known)
+    if limits.host_blocks > 0:
+        fetch(state, limits, slot, flight, known, fetched)
+
+
+@compiled
+def leave(state: State, limits: Limits, slot: int, ended: bool) -> None:
+    """Take all blocks from a request; host memory keeps those that are full."""
+    if limits.host_blocks > 0:
+        write_back(state, limits, slot)
+    give_back(state, limits, slot, ended)
 
 
 @compiled

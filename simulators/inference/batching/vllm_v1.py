@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.inference.batching.host import fetch, fetchable, write_back
+from simulators.inference.batching.host import in_cache, leave, take_over
 from simulators.inference.batching.moves import (
     admit,
     blocks_for,
@@ -13,7 +13,7 @@ from simulators.inference.batching.moves import (
     sort_by_release,
     take_up,
 )
-from simulators.inference.batching.prefix import fill, give_back, matched, share, take
+from simulators.inference.batching.prefix import fill, take
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 
@@ -84,9 +84,7 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 evicted = True
             v = state.requests[victim]
             if limits.cache != OFF:
-                if limits.host_blocks > 0:
-                    write_back(state, limits, victim)
-                give_back(state, limits, victim, False)
+                leave(state, limits, victim, False)
             evict(state, victim, max(v.target, v.processed))
             if evicted:
                 break
@@ -123,9 +121,7 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
             break
         found, held, fetched = 0, 0, 0
         if limits.cache != OFF:
-            found, held = matched(state, limits, slot)
-            if limits.host_blocks > 0:
-                fetched = fetchable(state, limits, slot, found)
+            found, held, fetched = in_cache(state, limits, slot)
         hit = (found + fetched) * limits.block_tokens
         r = state.requests[slot]
         # with a KV cache that came from another pool, it decodes at once
@@ -142,9 +138,7 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         if r.prefilled == 1:
             take_up(state, slot)
         if limits.cache != OFF:
-            share(state, limits, slot, found)
-            if limits.host_blocks > 0:
-                fetch(state, limits, slot, flight, found, fetched)
+            take_over(state, limits, slot, flight, found, fetched)
             grow(state, limits, slot, blocks - found - fetched, chunk)
             c.holding += 1
         else:
