@@ -91,6 +91,8 @@ class Replica:
         What the replica is called in results, together with others of its kind.
     states
         What its GPUs can be parked in, by name.
+    host_blocks
+        Blocks that host memory keeps behind its prefix cache; 0: none.
 
     Attributes
     ----------
@@ -122,9 +124,13 @@ class Replica:
         log: bool = False,
         group: str = "",
         states: Mapping[str, ParkedState] | None = None,
+        *,
+        host_blocks: int = 0,
     ) -> None:
+        if host_blocks and (limits.cache != ON or limits.hands_over or limits.depth):
+            raise ValueError("host_blocks: expected with a prefix cache, on, no speculation and no hand-over")
         self.limits = limits
-        self.capacity = capacity_for(limits)
+        self.capacity = capacity_for(limits)._replace(host_blocks=host_blocks)
         self.most_tokens = limits.max_tokens
         self.states = dict(states or {})
         self.tables = tables = _uniform(tables)
@@ -249,7 +255,7 @@ class Replica:
     @property
     def host_j(self) -> float:
         """Energy of moving blocks to host memory and back since the start, J; not of its GPUs' batches."""
-        if not self.limits.host_blocks:
+        if not self.capacity.host_blocks:
             return 0.0
         return float(self._host_block_j * (self.counter("host_written") + self.counter("host_fetched")))
 
@@ -352,9 +358,11 @@ class Replica:
     def relieve(self) -> None:
         """Empty the buffers that the loop found full; a prefix cache gets more room if it lacks some."""
         self.collect()
-        room = int(self.counter("host_room"))
-        if is_cramped(room, int(self.counter("host_used")), self.limits):
-            self.state = roomier(self.state, min(self.limits.host_blocks, 2 * room))
+        most = self.capacity.host_blocks
+        if most and is_cramped(
+            room := int(self.counter("host_room")), self.counter("host_used"), most, self.limits.total_blocks
+        ):
+            self.state = roomier(self.state, min(most, 2 * room))
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
             self.state = enlarged(self.state, 4 * int(self.counter("blocks")))
 

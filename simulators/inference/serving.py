@@ -89,7 +89,7 @@ def build_replicas(
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
     tier = host_tier(serving, shape, device)
-    limits = _limits(serving, blocks, tier.blocks if tier else 0)
+    limits = _limits(serving, blocks)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
@@ -102,7 +102,17 @@ def build_replicas(
     else:
         law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
     replicas = [
-        Replica(limits, tables, law, layout.gpus, serving.attribution, log, group, states)
+        Replica(
+            limits,
+            tables,
+            law,
+            layout.gpus,
+            serving.attribution,
+            log,
+            group,
+            states,
+            host_blocks=tier.blocks if tier else 0,
+        )
         for _ in range(serving.replicas)
     ]
     for replica in replicas:
@@ -162,7 +172,7 @@ def parked_states(serving: Serving) -> dict[str, State]:
     return states_for(device, weights, serving.tp * serving.pp)
 
 
-def _limits(serving: Serving, blocks: int, host_blocks: int = 0) -> Limits:
+def _limits(serving: Serving, blocks: int) -> Limits:
     """What bounds the batches of a replica."""
     return limits_for(
         serving.scheduler,
@@ -179,7 +189,6 @@ def _limits(serving: Serving, blocks: int, host_blocks: int = 0) -> Limits:
         hash_tokens=serving.hash_tokens,
         role=serving.role,
         depth=serving.speculate,
-        host_blocks=host_blocks,
     )
 
 

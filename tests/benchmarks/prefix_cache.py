@@ -46,9 +46,8 @@ def served(
         max_batch_tokens=16_384,
         block_tokens=block_tokens,
         prefix_cache=mode,
-        host_blocks=made.limits.host_blocks,
     )
-    replica = Replica(limits, made.tables, made.law, gpus=8)
+    replica = Replica(limits, made.tables, made.law, gpus=8, host_blocks=made.capacity.host_blocks)
     if host_gib:
         tier = host_tier(serving, model(serving.model), gpu(serving.gpu))
         assert tier is not None

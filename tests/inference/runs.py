@@ -191,6 +191,7 @@ def both(
     built_with: int | None = None,
     hashes: Hashes | None = None,
     drafter: Drafter | None = None,
+    host_blocks: int = 0,
     fetching: Fetching = Fetching(),  # noqa: B008
     **options: Any,
 ) -> tuple[Run, Server]:
@@ -204,7 +205,9 @@ def both(
     built = with_drafting(tables, drafter.drafting) if drafter else tables
 
     def made(log: bool) -> Replica:
-        replica = Replica(limits, built, law, gpus=gpus, attribution=attribution, log=log)
+        replica = Replica(
+            limits, built, law, gpus=gpus, attribution=attribution, log=log, host_blocks=host_blocks
+        )
         if drafter:
             replica.speculate(drafter.acceptance, drafter.key)
         replica.fetch_from_host(fetching)
@@ -220,6 +223,7 @@ def both(
         gpus=gpus,
         attribution=attribution,
         drafter=drafter,
+        host_blocks=host_blocks,
         fetching=fetching,
         idle_w=law.idle_w,
         **options,

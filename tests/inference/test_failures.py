@@ -53,12 +53,16 @@ def failing(
     copies: float = 1.0,
     breakdowns: Breakdowns | None = None,
     hashes: list[list[int]] | None = None,
+    host_blocks: int = 0,
     **limits: Any,
 ) -> Fed:
     bounds = limits_for(
         **{"scheduler": "vllm_v1", "total_blocks": 60, "batch_cap": 8, "max_model_len": 256} | limits
     )
-    made = [Replica(bounds, tables or flat_tables(1.0), FLAT, states={"off": OFF}) for _ in range(replicas)]
+    tables = tables or flat_tables(1.0)
+    made = [
+        Replica(bounds, tables, FLAT, states={"off": OFF}, host_blocks=host_blocks) for _ in range(replicas)
+    ]
     for replica in made[1:]:
         replica.standby.rule = rule
     for replica in made:

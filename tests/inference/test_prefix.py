@@ -243,9 +243,8 @@ def conversation() -> RequestBlock:
 def replayed(block: RequestBlock, mode: str, total_blocks: int, host_blocks: int = 0) -> Replica:
     limits = limits_for(
         "vllm_v1", total_blocks=total_blocks, max_batch_tokens=8192, block_tokens=512, prefix_cache=mode,
-        host_blocks=host_blocks,
     )  # fmt: skip
-    replica = Replica(limits, flat_tables(1e-3), FLAT)
+    replica = Replica(limits, flat_tables(1e-3), FLAT, host_blocks=host_blocks)
     rows = records_of(block)
     taken = replica.enqueue(rows, 0, len(rows), hashes_of(block, rows, 512))
     assert taken == len(rows)

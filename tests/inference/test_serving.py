@@ -139,7 +139,7 @@ def test_host_memory_holds_what_every_gpu_keeps_of_a_block_and_reads_it_over_its
     found = {}
     for name, options in {"one": {}, "two": {"tp": 2}, "a100": {"gpu": "a100"}}.items():
         replica, facts = build(**{"gpu": "h100"} | options, prefix_cache="on", host_cache_gib=10.0)
-        assert replica.limits.host_blocks == facts["host_cache"]["blocks"] == 5120
+        assert replica.capacity.host_blocks == facts["host_cache"]["blocks"] == 5120
         found[name] = replica.counter("host_block_s")
     assert found["one"] == pytest.approx(2 * 2**20 / (0.85 * 64e9))
     assert found["two"] == pytest.approx(found["one"] / 2)
@@ -148,7 +148,7 @@ def test_host_memory_holds_what_every_gpu_keeps_of_a_block_and_reads_it_over_its
     assert own[0].counter("host_block_s") == pytest.approx(2**20 / 20e9)
     assert own[0].counter("host_layers") == 16
     assert set(own[1]["host_cache"]["assumptions"]) == {"host_fetch_latency", "host_bytes_moved"}
-    assert build(prefix_cache="on")[0].limits.host_blocks == 0
+    assert build(prefix_cache="on")[0].capacity.host_blocks == 0
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_a_data_sheet_that_does_not_say_how_fast_the_host_is_needs_a_link(tmp_pa
         InputError, match="data sheet mine has no host_bandwidth, expected one or --host-link-gb-s"
     ):
         build(**asked)
-    assert build(**asked, host_link_gb_s=25.0)[0].limits.host_blocks > 0
+    assert build(**asked, host_link_gb_s=25.0)[0].capacity.host_blocks > 0

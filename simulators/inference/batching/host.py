@@ -229,12 +229,12 @@ def beside_fetch(
 
 
 @inlined
-def is_cramped(room: int, used: int, limits: Limits) -> bool:
+def is_cramped(room: int, used: int, most: int, blocks: int) -> bool:
     """Whether `spare` lacks room for what a batch may write until it ends, which host memory would have.
 
-    Requests give back no more than all blocks while a batch is formed, and as many again when one ends.
+    Requests give back no more than all blocks of the GPUs while a batch is formed, and as many again when one ends.
     """
-    return room < limits.host_blocks and room - used < 2 * limits.total_blocks
+    return room < most and room - used < 2 * blocks
 
 
 @compiled
@@ -242,7 +242,7 @@ def in_cache(state: State, limits: Limits, slot: int) -> tuple[int, int, int]:
     """Blocks at the start of a waiting request that are known, those of them that somebody holds, and those that host
     memory has behind them."""
     known, held = matched(state, limits, slot)
-    if limits.host_blocks == 0:
+    if state.counters[0].host_most == 0:
         return known, held, 0
     return known, held, fetchable(state, limits, slot, known)
 
@@ -251,14 +251,14 @@ def in_cache(state: State, limits: Limits, slot: int) -> tuple[int, int, int]:
 def take_over(state: State, limits: Limits, slot: int, flight: int, known: int, fetched: int) -> None:
     """Give a request what is `in_cache` for it."""
     share(state, limits, slot, known)
-    if limits.host_blocks > 0:
+    if state.counters[0].host_most > 0:
         fetch(state, limits, slot, flight, known, fetched)
 
 
 @compiled
 def leave(state: State, limits: Limits, slot: int, ended: bool) -> None:
     """Take all blocks from a request; host memory keeps those that are full."""
-    if limits.host_blocks > 0:
+    if state.counters[0].host_most > 0:
         write_back(state, limits, slot)
     give_back(state, limits, slot, ended)
 

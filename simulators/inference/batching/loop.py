@@ -147,7 +147,7 @@ def form_batches(
         if limits.cache != OFF:
             if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
                 return False
-            if limits.host_blocks > 0 and is_cramped(c.host_room, c.host_used, limits):
+            if is_cramped(c.host_room, c.host_used, c.host_most, limits.total_blocks):
                 return False
         flight = (c.flight_head + c.flights) % limits.stages
         f = state.flights[flight]

@@ -62,7 +62,6 @@ def limits_for(
     hash_tokens: int = 512,
     role: str = "both",
     depth: int = 0,
-    host_blocks: int = 0,
 ) -> Limits:
     """Limits of a replica under a policy.
 
@@ -96,8 +95,6 @@ def limits_for(
         ``prefill``: requests leave with their first token; ``decode``: they bring their KV cache; else ``both``.
     depth
         vLLM v1, Sarathi: tokens drafted for each decode.
-    host_blocks
-        Blocks that host memory keeps behind the prefix cache; 0: none.
 
     Raises
     ------
@@ -120,10 +117,6 @@ def limits_for(
     if not 0 <= depth <= MOST_DRAFTED:
         raise InputError(f"--speculate {depth}: expected 0 to {MOST_DRAFTED} drafted tokens")
     cache = _cache(prefix_cache, scheduler, block_tokens, hash_tokens)
-    if host_blocks and (cache != ON or role != "both" or depth):
-        raise InputError(
-            "--host-cache-gib: expected with --prefix-cache on, replicas that do both, no speculation"
-        )
     _check_bounds(
         batch_cap=batch_cap,
         max_batch_tokens=max_batch_tokens,
@@ -153,7 +146,6 @@ def limits_for(
         hash_tokens=hash_tokens,
         hands_over=int(role == "prefill"),
         depth=depth,
-        host_blocks=host_blocks,
     )
 
 

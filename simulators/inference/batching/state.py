@@ -161,6 +161,10 @@ COUNTERS = np.dtype(
         ("prompt_blocks", np.int64),  # of `hash_tokens`, the last one not full
         ("hit_blocks", np.int64),
         # of its tier in host memory, see `host`
+        (
+            "host_most",
+            np.int64,
+        ),  # blocks; 0: there is none. One more of `Limits` costs batches a third of their speed
         ("host_room", np.int64),  # blocks that `spare` has room for at present
         ("host_used", np.int64),  # kept
         ("host_written", np.int64),
@@ -296,8 +300,6 @@ class Limits(NamedTuple):
         1 if a request leaves with its first token, to be decoded elsewhere.
     depth
         Tokens drafted for each decode and verified with it; 0: no speculation.
-    host_blocks
-        Blocks that the prefix cache's tier in host memory keeps; 0: there is none.
     """
 
     policy: int
@@ -315,14 +317,12 @@ class Limits(NamedTuple):
     hash_tokens: int = 512
     hands_over: int = 0
     depth: int = 0
-    host_blocks: int = 0
 
 
 def capacity_for(limits: Limits) -> Capacity:
     """Room for the batches that limits allow."""
     batch = max(limits.max_requests, limits.max_batch)
-    cache = limits.cache != OFF
-    return Capacity(limits.stages, limits.total_blocks, batch, cache, limits.block_tokens, limits.host_blocks)
+    return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF, limits.block_tokens)
 
 
 @compiled
@@ -400,7 +400,7 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].reusable = counters[0].blocks = blocks
     behind = empty_cache(blocks) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
     room = min(capacity.host_blocks, 4 * blocks)
-    counters[0].host_room = room
+    counters[0].host_room, counters[0].host_most = room, capacity.host_blocks
     spare = np.concatenate((np.zeros(batch, np.int64), behind, empty_host(room)))
     counters[0].table_end = len(spare)
     return State(
