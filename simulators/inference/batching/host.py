@@ -13,7 +13,8 @@ compute for c / L and come in f / L each, one after the other, a batch takes
 
     latency + max(c, f) + min(c, f) / L
 
-All of a batch waits; GPUs that wait draw what they draw idle.
+All of a batch waits; GPUs that wait draw what they draw idle. (vLLM fetches before it schedules the request, and others
+go on meanwhile: that is left out.)
 """
 
 from __future__ import annotations
