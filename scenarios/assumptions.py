@@ -14,6 +14,7 @@ from scenarios.plain import Frozen
 from scenarios.plan import SitePlan
 from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
+from simulators.inference.offload import assumptions as host_assumptions
 from simulators.inference.speculation import assumptions as speculation_assumptions
 from simulators.quantities.factor import Assumption, Factor
 
@@ -94,6 +95,7 @@ def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
         yield Assumption("energy of moving a byte of KV cache between pools", factor)
     for group in facts.get("groups") or [facts]:
         yield from speculation_assumptions(group)
+        yield from host_assumptions(group)
         power, time = group.get("power"), group.get("time")
         if not power or not time:
             continue

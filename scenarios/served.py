@@ -72,7 +72,8 @@ class SaturationFigures(Frozen):
 
 
 class GpuEnergy(Frozen):
-    """GPU energy by phase, J; transitions are a part of idle, transfer is that of KV caches between pools."""
+    """GPU energy by phase, J; transitions are a part of idle, transfer is that of KV caches between pools and
+    of KV blocks to host memory and back."""
 
     prefill: float
     decode: float
@@ -106,6 +107,11 @@ class PrefixCache(Frozen):
     token_hit_ratio: float | None
     evictions: float
     reading_j: float
+    host_block_hit_ratio: float | None = None
+    host_hit_blocks: float = 0.0
+    host_written_gib: float = 0.0
+    host_fetched_gib: float = 0.0
+    host_j: float = 0.0
 
 
 class Pool(Frozen):

@@ -256,13 +256,17 @@ def _prefix_cache(parts: list[PrefixCache]) -> PrefixCache | None:
     """Of the sites that have one; None if none has."""
     if len(parts) < 2:
         return parts[0] if parts else None
-    counted = ("prompt_blocks", "hit_blocks", "prompt_tokens", "hit_tokens", "evictions", "reading_j")
+    ratios = ("block_tokens", "block_hit_ratio", "token_hit_ratio", "host_block_hit_ratio")
+    counted = [name for name in PrefixCache.model_fields if name not in ratios]
     sums = {name: sum(getattr(part, name) for part in parts) for name in counted}
     return PrefixCache(
         block_tokens=parts[0].block_tokens,
         **sums,
         block_hit_ratio=sums["hit_blocks"] / sums["prompt_blocks"] if sums["prompt_blocks"] else None,
         token_hit_ratio=sums["hit_tokens"] / sums["prompt_tokens"] if sums["prompt_tokens"] else None,
+        host_block_hit_ratio=sums["host_hit_blocks"] / sums["prompt_blocks"]
+        if sums["prompt_blocks"]
+        else None,
     )
 
 

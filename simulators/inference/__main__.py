@@ -14,6 +14,8 @@ from simulators.errors import InputError
 from simulators.inference.drive import Driver
 from simulators.inference.fleet import build, build_fleet, read_groups
 from simulators.inference.grounds import trust
+from simulators.inference.offload import assumptions as host_assumptions
+from simulators.inference.options import UNCACHED
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
 from simulators.inference.reliability import NEVER, Reliability
@@ -171,7 +173,7 @@ def run(options: RunOptions) -> None:
         folder.write_json("config.json", config)
         summary = _to_end(options, Driver(cluster, workload), folder, ".")
         if output.compare_uncached:
-            uncached = [serving.model_copy(update={"prefix_cache": "off"}) for serving in groups]
+            uncached = [serving.model_copy(update=UNCACHED) for serving in groups]
             again = Driver(_build(options, uncached)[0], workload_from_plain(plain))
             without = _to_end(options, again, folder, WITHOUT)
             saved = compare(folder.path("."), folder.path(WITHOUT), summary, without)
@@ -270,6 +272,17 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             0.0 if cache[name] is None else cache[name] for name in ("block_hit_ratio", "token_hit_ratio")
         ]
         rows.append(("prefix cache", f"{ratios[0]:.1%} of blocks hit, {ratios[1]:.1%} of prompt tokens"))
+        if any(group.get("host_cache") for group in facts.get("groups") or [facts]):
+            share = cache["host_block_hit_ratio"] or 0.0
+            moved = ", ".join(
+                f"{figure(cache[f'host_{way}_gib'], 'GiB')} {way}" for way in ("written", "fetched")
+            )
+            rows.append(
+                (
+                    "host memory",
+                    f"{share:.1%} of blocks hit there; {moved}, {figure(cache['host_j'], 'J')} (not measured)",
+                )
+            )
         if "saved" in cache:
             rows.append(("saved by it", f"{cache['saved']['saved_meter_j'] / 3.6e6:.4g} kWh of GPU energy"))
     if out := s["failures"]:
@@ -287,7 +300,7 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
                 f"{spec['drafting_j'] / total_j:.1%} on drafting",
             )
         )
-        rows += [("assumed", text) for text in _assumed(facts)]
+    rows += [("assumed", text) for text in _assumed(facts)]
     if found := s["saturation"]:
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
         rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))
@@ -302,8 +315,9 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
 
 
 def _assumed(facts: dict[str, Any]) -> list[str]:
-    """What speculation rests on, each once."""
-    found = [one for group in facts.get("groups") or [facts] for one in assumptions(group)]
+    """What speculation and host memory rest on, each once."""
+    groups = facts.get("groups") or [facts]
+    found = [one for group in groups for one in (*assumptions(group), *host_assumptions(group))]
     return list(
         dict.fromkeys(
             f"{one.name}: {one.factor.value:.3g} ({one.factor.low:.3g} to {one.factor.high:.3g}); {one.factor.source}"

@@ -23,7 +23,8 @@ are the difference of the two meters. What is spent on reading blocks that were 
 prefill energy the part that attention to those tokens bears under the rule (nothing under ``tokens``).
 
 **Transfers.** Where prefill and decode are apart, what moving KV caches from one pool to the other takes is a line of
-its own, on no request; a request's prefill and decode energy are those of the replicas that did them.
+its own, on no request, and so is what a prefix cache's blocks take on their way to host memory and back; a request's
+prefill and decode energy are those of the replicas that did them.
 
 **Failures.** What had gone into requests that a failure made begin anew is a line of its own, ``lost_work_j``
 (`failures.py`): nobody's answer came of it. So a request bears what its last attempt took; where prefill and decode
@@ -175,8 +176,8 @@ def savings(
         request_id, saved_prefill_j, saved_decode_j, saved_j.
     dict
         Sums of them, ``saved_idle_j`` (idle and transitions; the runs may last differently long),
-        ``saved_lost_work_j`` (of failures) and ``saved_meter_j``, the difference of the meters, which is their sum to
-        rounding.
+        ``saved_lost_work_j`` (of failures), ``saved_transfer_j`` (below zero: what host memory took) and
+        ``saved_meter_j``, the difference of the meters, which is their sum to rounding.
 
     Raises
     ------
@@ -194,5 +195,6 @@ def savings(
     idle = [meter["idle_j"] + meter["transition_j"] for meter in (meter_without, meter_with)]
     sums["saved_idle_j"] = idle[0] - idle[1]
     sums["saved_lost_work_j"] = meter_without["lost_work_j"] - meter_with["lost_work_j"]
+    sums["saved_transfer_j"] = meter_without["transfer_j"] - meter_with["transfer_j"]
     sums["saved_meter_j"] = meter_without["meter_j"] - meter_with["meter_j"]
     return saved, sums

@@ -32,7 +32,7 @@ class Interval:
         s.
     prefill_j, decode_j, idle_j, transfer_j
         GPU energy by phase, J; idle is drawn while no iteration runs on a GPU, transfer is that of KV caches between
-        pools. Their sum is the meter.
+        pools, or of KV blocks to host memory and back. Their sum is the meter.
     transition_j
         What of `idle_j` went into parking replicas and waking them, J.
     series
@@ -96,9 +96,11 @@ class Interval:
 
     @property
     def power_w(self) -> NDArray[np.float64]:
-        """The meter in the bins of `series`, W."""
+        """The meter in the bins of `series`, W; what moves to host memory and back is spread evenly over them."""
         watts: NDArray[np.float64] = self.series[:, :3].sum(axis=1)
-        return watts if self.pool_w is None else watts + self.pool_w[:, POOLS.index("transfer_w")]
+        if self.pool_w is not None:
+            return watts + self.pool_w[:, POOLS.index("transfer_w")]
+        return watts + self.transfer_j / (self.ends_at - self.begins_at) if self.transfer_j else watts
 
     @property
     def prefill_pool_j(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
-from simulators.inference.options import Serving
+from simulators.inference.options import UNCACHED, Serving
 from simulators.inference.serving import build_cluster
 from simulators.quantities.commands import ChunkBudget, ClockLimit
 from simulators.quantities.latencies import latencies
@@ -96,7 +96,7 @@ class _Bench:
     """One replica that is given one load after the other, of requests that have nothing in common."""
 
     def __init__(self, serving: Serving, lengths: Lengths) -> None:
-        alone = {"replicas": 1, "idle_off_s": None, "prefix_cache": "off"}
+        alone = {"replicas": 1, "idle_off_s": None} | UNCACHED
         self._cluster, _ = build_cluster(serving.model_copy(update=alone))
         self._replica = self._cluster.replicas[0]
         self._lengths = lengths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulators.inference.batching.state import Records
 from simulators.inference.interval import BY_REPLICA, Interval, joined
 from simulators.inference.pools import Pools
+from simulators.inference.replica import Replica
 from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
@@ -314,6 +315,21 @@ class Metrics:
             **{name: n[name] * self._copies for name in names[:-1]},
             "evictions": n["overwritten"] * self._copies,
             "reading_j": self._sums["cached_j"] * self._copies,
+            **self._host(cached, n["prompt_blocks"]),
+        }
+
+    def _host(self, cached: Sequence[Replica], prompt_blocks: int) -> dict[str, float | None]:
+        """What came from host memory: of the blocks hit those that the GPUs had overwritten; J within transfer."""
+        hit = sum(r.counter("host_hit_blocks") for r in cached)
+        moved = {
+            name: sum(r.host_block_bytes * r.counter(f"host_{name}") for r in cached) / 2**30
+            for name in ("written", "fetched")
+        }
+        return {
+            "host_block_hit_ratio": hit / prompt_blocks if prompt_blocks else None,
+            "host_hit_blocks": hit * self._copies,
+            **{f"host_{name}_gib": gib * self._copies for name, gib in moved.items()},
+            "host_j": sum(r.host_j for r in cached) * self._copies,
         }
 
     def _by_class(self, cluster: AnyCluster) -> dict[str, Any]:

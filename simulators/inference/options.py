@@ -17,6 +17,10 @@ WeightPrecision = Annotated[
 """An option that names the precision of the weights; None: the checkpoint's own."""
 
 
+UNCACHED = {"prefix_cache": "off", "host_cache_gib": 0.0, "host_link_gb_s": None}
+"""Options of a configuration without a prefix cache."""
+
+
 class Serving(BaseModel):
     """One group of equal replicas and how they serve.
 
@@ -121,6 +125,19 @@ class Serving(BaseModel):
         ge=1,
         le=1_048_576,
         description="tokens that one of a request's hash_ids stands for (Mooncake: 512), a multiple of --block-tokens",
+    )
+    host_cache_gib: float = Field(
+        0.0,
+        ge=0,
+        le=10**6,
+        description="memory of the host in which a replica's prefix cache keeps what its GPUs overwrite, GiB; needs "
+        "--prefix-cache on",
+    )
+    host_link_gb_s: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="what each GPU reads of host memory, GB per s  [default: 85 % of its link to the host]",
     )
     speculate: int = Field(
         0,

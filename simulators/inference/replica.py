@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulators.inference.batching import intake, loop, meter, speculation, standing
 from simulators.inference.batching.events import COLLECT, DONE
+from simulators.inference.batching.host import Fetching, forget_host, is_cramped, roomier
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged, forget_all
 from simulators.inference.batching.state import (
@@ -90,6 +91,8 @@ class Replica:
         What the replica is called in results, together with others of its kind.
     states
         What its GPUs can be parked in, by name.
+    host_blocks
+        Blocks that host memory keeps behind its prefix cache; 0: none.
 
     Attributes
     ----------
@@ -121,9 +124,13 @@ class Replica:
         log: bool = False,
         group: str = "",
         states: Mapping[str, ParkedState] | None = None,
+        *,
+        host_blocks: int = 0,
     ) -> None:
+        if host_blocks and (limits.cache != ON or limits.hands_over or limits.depth):
+            raise ValueError("host_blocks: expected with a prefix cache, on, no speculation and no hand-over")
         self.limits = limits
-        self.capacity = capacity_for(limits)
+        self.capacity = capacity_for(limits)._replace(host_blocks=host_blocks)
         self.most_tokens = limits.max_tokens
         self.states = dict(states or {})
         self.tables = tables = _uniform(tables)
@@ -145,6 +152,7 @@ class Replica:
         self._log: list[Records] = []
         self.enqueued = 0
         self.completed = 0
+        self.host_block_bytes = self._host_block_j = 0.0
 
     @property
     def gpu_count(self) -> int:
@@ -222,6 +230,34 @@ class Replica:
         counters = self.state.counters.view(np.ndarray)
         counters["acceptance"][0, : self.limits.depth] = acceptance[: self.limits.depth]
         counters["key"] = key
+
+    def fetch_from_host(
+        self, fetching: Fetching, block_bytes: float = 0.0, joules_per_byte: float = 0.0
+    ) -> None:
+        """Say how blocks go to host memory and come back; before, they do so in no time and for nothing.
+
+        Parameters
+        ----------
+        fetching
+            What time it takes.
+        block_bytes
+            Of a block, over all GPUs, B.
+        joules_per_byte
+            Of what is moved, either way, J/B.
+        """
+        counters = self.state.counters.view(np.ndarray)
+        counters["host_block_s"] = fetching.block_s
+        counters["host_latency_s"] = fetching.latency_s
+        counters["host_layers"] = fetching.layers
+        self.host_block_bytes = block_bytes
+        self._host_block_j = block_bytes * joules_per_byte
+
+    @property
+    def host_j(self) -> float:
+        """Energy of moving blocks to host memory and back since the start, J; not of its GPUs' batches."""
+        if not self.capacity.host_blocks:
+            return 0.0
+        return float(self._host_block_j * (self.counter("host_written") + self.counter("host_fetched")))
 
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""
@@ -320,8 +356,13 @@ class Replica:
                 self.state = with_room(self.state, rows)
 
     def relieve(self) -> None:
-        """Empty the buffers that the loop found full; an unlimited prefix cache gets more blocks if it lacks some."""
+        """Empty the buffers that the loop found full; a prefix cache gets more room if it lacks some."""
         self.collect()
+        most = self.capacity.host_blocks
+        if most and is_cramped(
+            room := int(self.counter("host_room")), self.counter("host_used"), most, self.limits.total_blocks
+        ):
+            self.state = roomier(self.state, min(most, 2 * room))
         if self.limits.cache == UNLIMITED and self.counter("reusable") < self.limits.total_blocks:
             self.state = enlarged(self.state, 4 * int(self.counter("blocks")))
 
@@ -329,6 +370,7 @@ class Replica:
         """Forget the prefixes, of a replica without requests whose model leaves its GPUs; not those of the bound."""
         if self.limits.cache == ON:
             forget_all(self.state)
+            forget_host(self.state)
 
     def advance(self, until: float, bins: NDArray[np.float64], begins_at: float, width_s: float) -> None:
         """Simulate up to time `until`, s, metering into `bins` (see `loop.advance`)."""

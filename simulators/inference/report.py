@@ -30,6 +30,7 @@ class Report:
         self.completed = 0
         self._seen = np.zeros((len(replicas), 3))
         self._counted = (0, 0)
+        self._moved_j = 0.0
         gpus, all_gpus, idle_w, peak_flops, peak_bytes = np.array(
             [
                 (r.gpus, n := r.gpu_count, r.law.idle_w, n * r.tables.peak_flops, n * r.tables.peak_bytes)
@@ -97,6 +98,8 @@ class Report:
         sums = dict(zip(BY_REPLICA, by_replica.sum(axis=0).tolist(), strict=True))
         _, _, busy_s, flops, memory_bytes = totals.T
         self.completed += len(finished)
+        moved_j = sum(r.host_j for r in replicas)
+        moved_before_j, self._moved_j = self._moved_j, moved_j
         received_before, rejected_before = self._counted
         self._counted = (received, rejected)
         return Interval(
@@ -121,6 +124,7 @@ class Report:
             kv_use=float(new[:, 2].sum() / (sum(r.limits.total_blocks for r in replicas) * span_s)),
             finished=finished,
             by_replica=by_replica,
+            transfer_j=moved_j - moved_before_j,
             lost_work_j=sums["lost_work_j"],
             lost_tokens=round(sums["lost_tokens"]),
         )

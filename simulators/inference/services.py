@@ -104,8 +104,16 @@ class Services(Apart):
     def _together(self, parts: Sequence[Interval], refused: int) -> Interval:
         """One interval of those of all services."""
         sums = (
-            *("prefill_j", "decode_j", "idle_j", "transition_j", "lost_work_j", "received", "completed"),
-            *("rejected", "running", "waiting", "prefill_tokens", "decode_tokens", "lost_tokens"),
+            *("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j", "lost_work_j", "received"),
+            *(
+                "completed",
+                "rejected",
+                "running",
+                "waiting",
+                "prefill_tokens",
+                "decode_tokens",
+                "lost_tokens",
+            ),
         )
         total = {name: sum(getattr(part, name) for part in parts) for name in sums}
         total["received"] += refused

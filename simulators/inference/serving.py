@@ -19,6 +19,7 @@ from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
 from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
+from simulators.inference.offload import host_facts, host_tier
 from simulators.inference.options import Serving
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
@@ -87,6 +88,7 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
+    tier = host_tier(serving, shape, device)
     limits = _limits(serving, blocks, 0 if speculation is None else speculation.depth)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
@@ -100,13 +102,25 @@ def build_replicas(
     else:
         law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
     replicas = [
-        Replica(limits, tables, law, layout.gpus, serving.attribution, log, group, states)
+        Replica(
+            limits,
+            tables,
+            law,
+            layout.gpus,
+            serving.attribution,
+            log,
+            group,
+            states,
+            host_blocks=tier.blocks if tier else 0,
+        )
         for _ in range(serving.replicas)
     ]
     for replica in replicas:
         replica.tables_up_to = tables_up_to
         if speculation is not None:
             replica.speculate(speculation.acceptance.at_least, random_key(seed))
+        if tier is not None:
+            replica.fetch_from_host(tier.fetching, tier.block_bytes, tier.joules_per_byte)
     if serving.idle_off_s is not None:
         for replica in replicas:
             replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
@@ -129,6 +143,8 @@ def build_replicas(
         facts["layout"] = shared
     if speculation is not None:
         facts["speculation"] = speculation.facts()
+    if tier is not None:
+        facts["host_cache"] = host_facts(tier, serving)
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts

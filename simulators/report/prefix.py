@@ -36,6 +36,15 @@ def prefix_cache(summary: Mapping[str, Any]) -> str:
         ("Blocks overwritten", f"{found['evictions']:,.0f}", ""),
         ("Energy of attention to tokens found", reading, f"{of_prefill} of prefill"),
     ]
+    if found.get("host_fetched_gib") or found.get("host_written_gib"):
+        hit = f"{found['host_hit_blocks']:,.0f}"
+        moved = f"{found['host_written_gib']:,.0f} and {found['host_fetched_gib']:,.0f} GiB"
+        moving = energy_text(found["host_j"] / J_PER_MWH)
+        rows += [
+            ("of them in host memory", hit, share(found["host_block_hit_ratio"])),
+            ("Written to and fetched from host memory", moved, ""),
+            ("Energy of that, estimated", moving, ""),
+        ]
     note = (
         "Counted when a request is first admitted. What hits save is the difference to the same run with "
         "--prefix-cache off."

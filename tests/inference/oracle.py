@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import simpy
 
+from simulators.inference.batching.host import Fetching
 from simulators.inference.timing.tables import StageTables
 
 from .oracle_clock import Busy, Clock, Part, line
@@ -112,6 +113,9 @@ class Server:
     drafter: Drafter | None = None
     gpus: int = 1
     attribution: str = "work"
+    host_blocks: int = 0
+    fetching: Fetching = Fetching()  # noqa: RUF009
+    idle_w: float = 0.0
     role: str = "both"
     queue: list[Request] = field(default_factory=list)
     running: list[Request] = field(default_factory=list)  # and in no batch at the moment
@@ -125,7 +129,9 @@ class Server:
         self.cache: Blocks | None = None
         if self.prefix_cache != "off":
             unlimited = self.prefix_cache == "unlimited"
-            self.cache = Blocks(self.total_blocks, self.block_tokens, self.hash_tokens, unlimited)
+            self.cache = Blocks(
+                self.total_blocks, self.block_tokens, self.hash_tokens, unlimited, self.host_blocks
+            )
         self.kept_free = 0
         if self.scheduler in ("vllm", "sarathi"):
             self.kept_free = int(self.watermark * self.total_blocks)
@@ -133,6 +139,7 @@ class Server:
         self.micro_batch = self.batch_cap // self.stages
         if self.scheduler in ("orca", "static"):
             self.micro_batch = max(1, min(self.batch_cap, self.total_blocks // self.reserve // self.stages))
+        self.coming = 0  # blocks that come from host memory for the batch that is being formed
         self.holders = 0
         self.in_flight = 0
         self.batches = 0
@@ -183,6 +190,7 @@ class Server:
         self.round_due = False
         self.count_blocks()
         while self.in_flight < self.stages:
+            self.coming = 0
             members = self.form()
             if not members:
                 return
@@ -192,12 +200,13 @@ class Server:
                     request.scheduled_at = self.env.now
             self.in_flight += 1
             self.formed_at = self.env.now
-            self.env.process(
-                self.fly(batch, self.batches, self.total_blocks - self.free_blocks, len(self.queue))
-            )
+            kv = self.total_blocks - self.free_blocks
+            self.env.process(self.fly(batch, self.batches, kv, len(self.queue), self.coming))
             self.batches += 1
 
-    def fly(self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int) -> Generator[simpy.Event]:
+    def fly(
+        self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int, coming: int
+    ) -> Generator[simpy.Event]:
         """A batch on its way through the stages: first come, first served at each of them."""
         t = self.tables
         parts = list(batch.values())
@@ -217,6 +226,10 @@ class Server:
             pairs, seen = sum(p.pairs for p in parts), sum(p.tokens + p.context for p in parts)
             work = (seconds, line(t.comm_s, tokens), tokens, sampled, pairs, seen, last)
             watts = self.watts(mfu, mbu, work)
+            if coming:
+                alone, seconds = seconds, self.layer_by_layer(seconds, coming)
+                mfu, mbu = mfu * alone / seconds, mbu * alone / seconds
+                watts = (watts * alone + self.idle_w * (seconds - alone)) / seconds
             joules = (watts * seconds * share, watts * seconds * (1 - share))
             if last and self.drafter:
                 drafts, (draft_s, draft_flop, draft_bytes) = self.drafter.cost(parts, t)
@@ -240,6 +253,15 @@ class Server:
                 )
             )  # fmt: skip
         self.land(batch, batch_j, (drafts[0] * self.gpus, drafts[1] * self.gpus))
+
+    def layer_by_layer(self, seconds: float, blocks: int) -> float:
+        """A stage that computes its layers in turn, each when its blocks have come from host memory."""
+        layers = self.fetching.layers
+        computed = came = self.fetching.latency_s
+        for _ in range(layers):
+            came += blocks * self.fetching.block_s / layers
+            computed = max(computed, came) + seconds / layers
+        return computed
 
     def work(self, part: Part) -> float:
         """A request's claim on the energy of its batch."""
@@ -341,6 +363,27 @@ class Server:
         if not self.cache:
             return []
         return self.cache.prefix(self.keys(request, (request.target - 1) // self.block_tokens))
+
+    def in_host(self, request: Request, known: int) -> int:
+        """Blocks that host memory has, where the chain of those that are known ends."""
+        if not self.cache or not self.cache.host:
+            return 0
+        return self.cache.host.chain(self.keys(request, (request.target - 1) // self.block_tokens)[known:])
+
+    def fetch(self, request: Request, known: int, fetched: int) -> None:
+        """Blocks for what comes from host memory; they are known as those that were computed."""
+        if not self.cache or not self.cache.host:
+            return
+        if fetched:
+            self.take(request, fetched)
+            tokens = (known + fetched) * self.block_tokens
+            self.fill(request, tokens)
+            request.processed = request.hit_tokens = tokens
+            if math.isnan(request.scheduled_at):
+                request.cached_tokens = tokens
+        self.cache.host.fetched += fetched
+        self.cache.host.touch(self.keys(request, known + fetched))
+        self.coming += fetched
 
     def share(self, request: Request, found: list[Block]) -> None:
         if not self.cache:
@@ -484,7 +527,8 @@ class Server:
                 budget -= verified
                 continue
             found = self.found(self.queue[0])
-            hit = len(found) * self.block_tokens
+            fetched = self.in_host(self.queue[0], len(found))
+            hit = (len(found) + fetched) * self.block_tokens
             length = self.queue[0].target - hit
             if self.chunked:
                 chunk = min(length, budget)
@@ -497,7 +541,8 @@ class Server:
                 break
             request = self.queue.pop(0)
             self.share(request, found)
-            self.take(request, needed)
+            self.fetch(request, len(found), fetched)
+            self.take(request, needed - fetched)
             self.fill(request, hit + chunk)
             batch.append((request, chunk))
             budget -= chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -14,13 +15,44 @@ class Block:
     key: Hashable | None = None
 
 
+class HostMemory:
+    """What host memory keeps of the blocks, the least recently used first."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.kept: OrderedDict[Hashable, None] = OrderedDict()
+        self.written = self.fetched = self.overwritten = 0
+
+    def chain(self, keys: Sequence[Hashable]) -> int:
+        """How many of the first ones are there, without a gap."""
+        return next((i for i, key in enumerate(keys) if key not in self.kept), len(keys))
+
+    def touch(self, keys: Sequence[Hashable]) -> None:
+        for key in reversed(keys):
+            if key in self.kept:
+                self.kept.move_to_end(key)
+
+    def write(self, keys: Sequence[Hashable]) -> None:
+        for key in reversed(keys):
+            if key not in self.kept:
+                self.written += 1
+                if len(self.kept) == self.room:
+                    self.kept.popitem(last=False)
+                    self.overwritten += 1
+            self.kept[key] = None
+            self.kept.move_to_end(key)
+
+
 class Blocks:
     """The KV blocks of a server that reuses prefixes.
 
     With `unlimited` a block that is known leaves the cache's room for good when nobody holds it, and is still found.
     """
 
-    def __init__(self, total: int, block_tokens: int, hash_tokens: int, unlimited: bool = False) -> None:
+    def __init__(
+        self, total: int, block_tokens: int, hash_tokens: int, unlimited: bool = False, host_blocks: int = 0
+    ) -> None:
+        self.host = HostMemory(host_blocks) if host_blocks else None
         self.block_tokens, self.hash_tokens = block_tokens, hash_tokens
         self.unlimited = unlimited
         self.queue = [Block() for _ in range(total)]
@@ -72,6 +104,8 @@ class Blocks:
                 self.known.setdefault(key, []).append(block)
 
     def give_back(self, owner: object) -> None:
+        if self.host:
+            self.host.write([block.key for block in self.held.get(owner, []) if block.key is not None])
         for block in reversed(self.held.pop(owner, [])):
             block.holders -= 1
             if block.holders == 0:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.state import OFF, REFS, REQUEST, RecordArray
@@ -190,6 +191,8 @@ def both(
     built_with: int | None = None,
     hashes: Hashes | None = None,
     drafter: Drafter | None = None,
+    host_blocks: int = 0,
+    fetching: Fetching = Fetching(),  # noqa: B008
     **options: Any,
 ) -> tuple[Run, Server]:
     """Run both, assert that they agree in everything, and return them for further questions.
@@ -202,9 +205,12 @@ def both(
     built = with_drafting(tables, drafter.drafting) if drafter else tables
 
     def made(log: bool) -> Replica:
-        replica = Replica(limits, built, law, gpus=gpus, attribution=attribution, log=log)
+        replica = Replica(
+            limits, built, law, gpus=gpus, attribution=attribution, log=log, host_blocks=host_blocks
+        )
         if drafter:
             replica.speculate(drafter.acceptance, drafter.key)
+        replica.fetch_from_host(fetching)
         if built_with:
             replica.batch_cap = options["batch_cap"]
         return replica
@@ -217,6 +223,9 @@ def both(
         gpus=gpus,
         attribution=attribution,
         drafter=drafter,
+        host_blocks=host_blocks,
+        fetching=fetching,
+        idle_w=law.idle_w,
         **options,
     )
     run = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
@@ -271,6 +280,9 @@ def assert_same_totals(run: Run, server: Server, iterations: pd.DataFrame) -> No
     assert c.batch_sizes == by_batch.batch_size.sum()
     if server.cache:
         assert c.overwritten == server.cache.overwritten
+        if host := server.cache.host:
+            assert (c.host_written, c.host_fetched) == (host.written, host.fetched)
+            assert (c.host_overwritten, c.host_used) == (host.overwritten, len(host.kept))
         assert c.hit_tokens == run.requests.cached_tokens.sum()
     assert c.prefill_tokens == by_batch.prefill_tokens.sum()
     np.testing.assert_allclose(c.draft_j, run.requests.draft_j.sum(), rtol=1e-9, atol=1e-9)

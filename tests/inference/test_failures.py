@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from simulators.errors import InputError
 from simulators.inference import attribution
+from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import POLICIES, limits_for
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import Failures, failures_for
@@ -52,14 +53,20 @@ def failing(
     copies: float = 1.0,
     breakdowns: Breakdowns | None = None,
     hashes: list[list[int]] | None = None,
+    host_blocks: int = 0,
     **limits: Any,
 ) -> Fed:
     bounds = limits_for(
         **{"scheduler": "vllm_v1", "total_blocks": 60, "batch_cap": 8, "max_model_len": 256} | limits
     )
-    made = [Replica(bounds, tables or flat_tables(1.0), FLAT, states={"off": OFF}) for _ in range(replicas)]
+    tables = tables or flat_tables(1.0)
+    made = [
+        Replica(bounds, tables, FLAT, states={"off": OFF}, host_blocks=host_blocks) for _ in range(replicas)
+    ]
     for replica in made[1:]:
         replica.standby.rule = rule
+    for replica in made:
+        replica.fetch_from_host(Fetching(0.05, 0.01, 4), block_bytes=100.0, joules_per_byte=0.1)
     routers = [router(router_name, replicas, np.random.default_rng(seed)) for seed in (5, 6)]
     cluster = Cluster(made, routers[0], copies=copies, gpus_per_host=2)
     cluster.fail_by(Failures(Timetable(outages, breakdowns), made, cluster.parking, routers[1]))
@@ -199,6 +206,8 @@ def test_requests_tokens_and_joules_are_conserved_whatever_fails(data):
             "hash_tokens": 16,
             "stages": 1,
         }
+        if options["prefix_cache"] == "on":
+            options["host_blocks"] = data.draw(st.sampled_from([0, 10, 10**6]))
         options["hashes"] = [
             list(range(k % 3, k % 3 + -(-prompt // 16))) for k, (_, prompt, _) in enumerate(jobs)
         ]

@@ -33,7 +33,9 @@ def trace(path: Path) -> Path:
 def test_savings_are_the_difference_of_the_meters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     requests = trace(tmp_path / "t.jsonl")
     options = ["--requests", str(requests), "--gpu", "a100", "--iteration-time", "roofline"]
-    app()([*options, "--prefix-cache", "on", "--compare-uncached", "--out", str(tmp_path / "out")])
+    # the GPU holds one request and finds what came before in host memory
+    options += ["--prefix-cache", "on", "--kv-blocks", "200", "--host-cache-gib", "20"]
+    app()([*options, "--compare-uncached", "--out", str(tmp_path / "out")])
     out = tmp_path / "out"
     summary = json.loads((out / "summary.json").read_text())
     without = json.loads((out / "without_prefix_cache/summary.json").read_text())
@@ -53,8 +55,22 @@ def test_savings_are_the_difference_of_the_meters(tmp_path: Path, capsys: pytest
     difference = without["gpu_energy_j"]["total"] - summary["gpu_energy_j"]["total"]
     assert saved["saved_meter_j"] == difference
     scale = without["gpu_energy_j"]["total"]
-    assert abs(saved["saved_j"] + saved["saved_idle_j"] - difference) < 1e-12 * scale
+    parts = saved["saved_j"] + saved["saved_idle_j"] + saved["saved_transfer_j"]
+    assert abs(parts - difference) < 1e-12 * scale
+    # eleven requests find what was there, all but the block they have just left there themselves in host memory
+    assert 0.5 * cache["block_hit_ratio"] < cache["host_block_hit_ratio"] <= cache["block_hit_ratio"]
+    assert 0 < cache["host_fetched_gib"] < cache["host_written_gib"]
+    energy = summary["gpu_energy_j"]
+    assert energy["transfer"] == cache["host_j"] == -saved["saved_transfer_j"] > 0
+    moved_bytes = 2**30 * (cache["host_fetched_gib"] + cache["host_written_gib"])
+    assert cache["host_j"] == pytest.approx(2.7e-10 * moved_bytes)
+    on_requests_j = (found["prefill_j"] + found["decode_j"]).sum()
+    assert on_requests_j + energy["idle"] + energy["transfer"] == pytest.approx(energy["total"], rel=1e-9)
+    power = pd.read_csv(out / "power.csv")
+    assert power["power_w"].iloc[0] > power[["prefill_w", "decode_w", "idle_w"]].iloc[0].sum()
     assert pd.read_csv(out / "prefix_savings.csv")["saved_j"].sum() == pytest.approx(
         saved["saved_j"], rel=1e-9
     )
-    assert "of blocks hit" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "of blocks hit" in told
+    assert "host_bytes_moved: 2.7e-10" in told

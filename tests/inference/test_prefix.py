@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
+from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.state import KEY, NO_KEY
@@ -22,8 +23,8 @@ from simulators.inference.routing import router
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace
 
-from .runs import FLAT, Hashes, Job, both, flat_tables
-from .test_equality import cases, random_tables
+from .runs import FLAT, Hashes, Job, Run, both, flat_tables, records
+from .test_equality import GRID_S, cases, random_tables
 
 PHASES = (Phase.generate,)
 FOUR = {"block_tokens": 4, "hash_tokens": 4}
@@ -152,6 +153,80 @@ def test_what_no_cache_can_do_is_told(options: dict[str, Any], told: str) -> Non
         limits_for(options.pop("scheduler"), total_blocks=100, **options)
 
 
+# --- the tier in host memory -------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+@given(case=cases("vllm_v1"), data=st.data())
+def test_host_memory_is_that_of_the_plain_implementation(case: dict[str, Any], data: st.DataObject) -> None:
+    unit = case["block_tokens"] * data.draw(st.sampled_from([1, 1, 3]))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    case["total_blocks"] = data.draw(st.integers(112, 240)) // case["block_tokens"]
+    gaps = random.integers(0, data.draw(st.sampled_from([2, 40])), 40) * GRID_S
+    lengths = random.integers(1, [[80], [20]], (2, 40))
+    jobs = [(float(t), int(p), int(d)) for t, p, d in zip(np.cumsum(gaps), *lengths, strict=True)]
+    case["jobs"], hashes = conversations(random, jobs, unit)
+    fetching = Fetching(
+        data.draw(st.sampled_from([0.0, 0.01, 0.5, 8.0])),
+        data.draw(st.sampled_from([0.0, 0.125])),
+        data.draw(st.sampled_from([1, 4])),
+    )
+    both(
+        tables=random_tables(*case.pop("table_choice")),
+        prefix_cache="on",
+        hash_tokens=unit,
+        hashes=hashes,
+        host_blocks=max(1, data.draw(st.sampled_from([0, 200, 800, 10**6, 10**6])) // case["block_tokens"]),
+        fetching=fetching,
+        **case,
+    )
+
+
+TURNS = [(0.0, 17, 1), (50.0, 17, 1), (100.0, 17, 1), (150.0, 17, 1)]
+"""On six blocks of four, each overwrites what the one before the last left, but for its first block."""
+OTHERS = Hashes([(1, 2, 3, 4, 5), (6, 7, 8, 9, 5), (1, 2, 3, 4, 5), (6, 7, 8, 9, 5)], [17] * 4)
+
+
+def offloaded(host_blocks: int, fetching: Fetching = Fetching()) -> Run:  # noqa: B008
+    run, _ = both(
+        TURNS, flat_tables(), FLAT, "vllm_v1", total_blocks=6, prefix_cache="on", hashes=OTHERS,
+        host_blocks=host_blocks, fetching=fetching, **FOUR,
+    )  # fmt: skip
+    return run
+
+
+def test_a_batch_lasts_as_long_as_its_layers_wait_for_their_blocks() -> None:
+    """Three blocks of 2 s beside 1 s of work on two layers, one after the other; GPUs that wait draw 100 W of 300."""
+    run = offloaded(100, Fetching(block_s=2.0, latency_s=0.25, layers=2))
+    assert run.requests.cached_tokens.tolist() == [0, 0, 16, 16]
+    lasts = run.iterations.duration_s.tolist()
+    assert lasts == [1.0, 1.0, *[pytest.approx(0.25 + 6.0 + 0.5)] * 2]
+    watts = (300.0 * 1.0 + 100.0 * (lasts[2] - 1.0)) / lasts[2]
+    assert run.iterations.power_w.tolist() == pytest.approx([300.0, 300.0, watts, watts])
+    assert run.requests.prefill_j.tolist()[2] == pytest.approx(watts * lasts[2])
+    hidden = offloaded(100, Fetching(block_s=0.1, latency_s=0.0, layers=2))
+    assert hidden.iterations.duration_s.tolist()[2:] == [pytest.approx(1.0 + 0.3 / 2)] * 2
+
+
+def test_host_memory_forgets_the_least_recently_used_and_the_end_of_a_prompt_first() -> None:
+    """The first block of two prompts of four is still on the GPUs; of the others host memory has what fits."""
+    assert offloaded(8).requests.cached_tokens.tolist() == [0, 0, 16, 16]
+    assert offloaded(7).requests.cached_tokens.tolist() == [0, 0, 12, 12]
+    assert offloaded(4).requests.cached_tokens.tolist() == [0, 0, 4, 4]
+    assert offloaded(100).replica.counter("host_written") == 8  # each block once
+
+
+def test_a_replica_whose_model_leaves_forgets_its_host_memory_too() -> None:
+    replica = offloaded(100).replica
+    replica.lose_memory()
+    hashes = Hashes(OTHERS.of[3:], OTHERS.tokens[3:])
+    replica.enqueue(records([(1000.0, 17, 1)], hashes), 0, 1, hashes.flat())
+    replica.advance(2000.0, np.zeros((1, 5)), 0.0, 2000.0)
+    assert replica.take_finished()["cached_tokens"].tolist() == [0]
+
+
 # --- a recorded conversation trace -------------------------------------------------------------------------------
 
 
@@ -165,11 +240,11 @@ def conversation() -> RequestBlock:
     return replace(block, decode_tokens=np.ones(len(block), np.int64))
 
 
-def replayed(block: RequestBlock, mode: str, total_blocks: int) -> Replica:
+def replayed(block: RequestBlock, mode: str, total_blocks: int, host_blocks: int = 0) -> Replica:
     limits = limits_for(
-        "vllm_v1", total_blocks=total_blocks, max_batch_tokens=8192, block_tokens=512, prefix_cache=mode
-    )
-    replica = Replica(limits, flat_tables(1e-3), FLAT)
+        "vllm_v1", total_blocks=total_blocks, max_batch_tokens=8192, block_tokens=512, prefix_cache=mode,
+    )  # fmt: skip
+    replica = Replica(limits, flat_tables(1e-3), FLAT, host_blocks=host_blocks)
     rows = records_of(block)
     taken = replica.enqueue(rows, 0, len(rows), hashes_of(block, rows, 512))
     assert taken == len(rows)
@@ -209,6 +284,20 @@ def test_hits_grow_with_the_capacity_up_to_the_bound(conversation: RequestBlock)
     assert hits == sorted(hits)
     assert 0 < hits[0] < 0.5 * bound
     assert hits[-1] == bound
+
+
+@pytest.mark.shared
+def test_host_memory_makes_a_small_cache_a_large_one(conversation: RequestBlock) -> None:
+    """All of it with room for everything, whatever the GPUs keep; else no less than without, and more with more."""
+    bound = replayed(conversation, "unlimited", 400).counter("hit_blocks")
+    alone = replayed(conversation, "on", 400).counter("hit_blocks")
+    found = [replayed(conversation, "on", 400, n) for n in (400, 10_000, 10**9)]
+    hits = [replica.counter("hit_blocks") for replica in found]
+    assert alone <= hits[0] < hits[1] < hits[2] == bound
+    by_gpus = [r.counter("hit_blocks") - r.counter("host_hit_blocks") for r in found]
+    assert all(0 < hit < bound for hit in by_gpus)
+    c = found[-1].state.counters[0]
+    assert c.host_used == c.host_written <= c.host_room < 10**6  # room comes with what is kept
 
 
 # --- behind a router that looks at the replicas ------------------------------------------------------------------

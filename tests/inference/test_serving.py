@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from simulators.errors import InputError
 from simulators.inference.drive import Driver
 from simulators.inference.serving import Serving, build_cluster, build_replicas
+from simulators.paths import DATA
 from simulators.traffic.options import workload_from_options
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
@@ -128,3 +129,54 @@ def test_the_router_draws_apart_from_the_workload():
         done.sort(order="request_id")
         arrivals.append(done[["arrived_at", "prefill_tokens", "decode_tokens"]])
     assert (arrivals[0] == arrivals[1]).all()
+
+
+# --- host memory behind the prefix cache ---------------------------------------------------------------------------
+
+
+def test_host_memory_holds_what_every_gpu_keeps_of_a_block_and_reads_it_over_its_own_link():
+    """A block of Llama-3-8B is 2 MiB; two GPUs hold half of it each, and read it at 85 % of 64 GB/s (32 on A100)."""
+    found = {}
+    for name, options in {"one": {}, "two": {"tp": 2}, "a100": {"gpu": "a100"}}.items():
+        replica, facts = build(**{"gpu": "h100"} | options, prefix_cache="on", host_cache_gib=10.0)
+        assert replica.capacity.host_blocks == facts["host_cache"]["blocks"] == 5120
+        found[name] = replica.counter("host_block_s")
+    assert found["one"] == pytest.approx(2 * 2**20 / (0.85 * 64e9))
+    assert found["two"] == pytest.approx(found["one"] / 2)
+    assert found["a100"] == pytest.approx(found["one"] * 2)
+    own = build(gpu="h100", prefix_cache="on", host_cache_gib=10.0, host_link_gb_s=20.0, pp=2)
+    assert own[0].counter("host_block_s") == pytest.approx(2**20 / 20e9)
+    assert own[0].counter("host_layers") == 16
+    assert set(own[1]["host_cache"]["assumptions"]) == {"host_fetch_latency", "host_bytes_moved"}
+    assert build(prefix_cache="on")[0].capacity.host_blocks == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"prefix_cache": "off"}, "--host-cache-gib 5: expected with --prefix-cache on, not off"),
+        ({"prefix_cache": "unlimited"}, "--host-cache-gib 5: expected with --prefix-cache on, not unlimited"),
+        ({"host_cache_gib": 0.001}, "--host-cache-gib 0.001: expected at least one KV block"),
+        ({"speculate": 2, "acceptance": "0.7"}, "--host-cache-gib 5: not possible with --speculate 2"),
+        ({"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "data_parallel": 8, "expert_parallel": True},
+         "--host-cache-gib 5: not possible with --data-parallel 8"),
+        ({"role": "prefill"}, "--host-cache-gib 5: not possible with prefill and decode apart"),
+        ({"host_cache_gib": 0, "host_link_gb_s": 9}, "--host-link-gb-s 9: expected with --host-cache-gib"),
+    ],
+)  # fmt: skip
+def test_host_memory_goes_with_what_it_can_do_right(options, told):
+    with pytest.raises(InputError, match=told) as error:
+        build(**{"prefix_cache": "on", "host_cache_gib": 5.0, "iteration_time": "roofline"} | options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_data_sheet_that_does_not_say_how_fast_the_host_is_needs_a_link(tmp_path):
+    text = (DATA / "gpus/a100.toml").read_text()
+    sheet = tmp_path / "mine.toml"
+    sheet.write_text("".join(line for line in text.splitlines(keepends=True) if "host_bandwidth" not in line))
+    asked = {"gpu": str(sheet), "prefix_cache": "on", "host_cache_gib": 5.0, "iteration_time": "roofline"}
+    with pytest.raises(
+        InputError, match="data sheet mine has no host_bandwidth, expected one or --host-link-gb-s"
+    ):
+        build(**asked)
+    assert build(**asked, host_link_gb_s=25.0)[0].capacity.host_blocks > 0

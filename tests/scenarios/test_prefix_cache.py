@@ -45,6 +45,7 @@ def test_conversations_need_no_trace(tmp_path):
     talks = STUDY.changed(
         days=0.01, rate=1.0, lengths="fixed:100:50", session_turns=4.0, session_gap=30.0, replicas=2,
         router="session_sticky", deferrable_share=0.0, hash_tokens=64,
+        kv_blocks=400, host_cache_gib=5.0,
     )  # fmt: skip
     result = simulate(talks)
     found = result.figures.inference
@@ -53,6 +54,12 @@ def test_conversations_need_no_trace(tmp_path):
     assert 0.5 < found.prefix_cache.token_hit_ratio < 1.0
     told = {entry.name: entry for entry in result.figures.assumptions}
     assert told["session_turns"].value == 4.0
+    assert told["host_bytes_moved"].low < told["host_bytes_moved"].value
+    cache = found.prefix_cache
+    assert 0.1 < cache.host_block_hit_ratio < cache.block_hit_ratio
+    assert cache.host_written_gib > 0
+    assert cache.host_fetched_gib >= cache.host_hit_blocks * 64 * 2**17 / 2**30  # 128 KiB a token
+    assert cache.host_j == pytest.approx(found.gpu_energy_j.transfer)
     assert told["system_prompt_tokens"].low < told["system_prompt_tokens"].value
     spread = simulate(talks.changed(router="round_robin")).figures.inference
     assert spread.requests_completed == found.requests_completed

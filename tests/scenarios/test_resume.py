@@ -59,6 +59,8 @@ STUDIES = {
             "rate": 0.3,
             "prefix_cache": "on",
             "hash_tokens": 64,
+            "kv_blocks": 120,
+            "host_cache_gib": 0.5,
         },
         **{"router": "cache_aware", "policy": "none", "days": 0.05},
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
+from simulators.inference.batching.host import beside_fetch, leave
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import leaves_with, release
-from simulators.inference.batching.prefix import give_back
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.law import PowerLaw
@@ -50,6 +50,9 @@ def launch(
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, members)
         cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
+        if f.fetched > 0:
+            fetch_s = f.fetched * c.host_block_s
+            cost = beside_fetch(cost, fetch_s, c.host_latency_s, c.host_layers, law.idle_w)
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])
@@ -127,7 +130,7 @@ def land(state: State, limits: Limits, split: tuple[float, float], flight: int) 
         slot = state.members[flight, i]
         if land_member(state, limits, split, slot, state.chunks[flight, i], per_weight):
             if limits.cache != OFF:
-                give_back(state, limits, slot, True)
+                leave(state, limits, slot, True)
             complete(state, slot)
         else:
             state.ready[c.ready_size] = slot

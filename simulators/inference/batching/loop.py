@@ -15,6 +15,7 @@ from simulators.inference.batching.cost import batch_work
 from simulators.inference.batching.decodes import run_decodes
 from simulators.inference.batching.events import COLLECT, DONE, WALK, next_event_s, pass_time
 from simulators.inference.batching.flight import land, launch
+from simulators.inference.batching.host import is_cramped
 from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
@@ -136,18 +137,23 @@ def form_batches(
     Returns
     -------
     bool
-        False if `log` is nearly full, or an unlimited cache: batches may still have to be formed.
+        False if `log` is nearly full, an unlimited cache, or one's tier in host memory: batches may still have to be
+        formed.
     """
     c = state.counters[0]
     while c.flights < limits.stages and c.now >= c.serves_from:
         if c.log_on == 1 and c.logged + limits.stages > len(state.log):
             return False
-        if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
-            return False
+        if limits.cache != OFF:
+            if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
+                return False
+            if is_cramped(c.host_room, c.host_used, c.host_most, limits.total_blocks):
+                return False
         flight = (c.flight_head + c.flights) % limits.stages
         f = state.flights[flight]
         f.members = 0
         f.tokens = 0
+        f.fetched = 0
         c.evicted_now = 0
         c.held_back = 0
         form_batch(state, limits, flight)

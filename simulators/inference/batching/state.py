@@ -84,6 +84,7 @@ FLIGHT = np.dtype(
         ("draft_j", np.float64),  # of that, for each decode
         ("prompt_draft_j", np.float64),  # and for each token of a prompt
         ("weight", np.float64),  # sum of the requests' shares of the work, see `attribution`
+        ("fetched", np.int64),  # blocks that come from host memory for it
     ]
 )
 
@@ -160,6 +161,20 @@ COUNTERS = np.dtype(
         ("hit_tokens", np.int64),
         ("prompt_blocks", np.int64),  # of `hash_tokens`, the last one not full
         ("hit_blocks", np.int64),
+        # of its tier in host memory, see `host`
+        (
+            "host_most",
+            np.int64,
+        ),  # blocks; 0: there is none. One more of `Limits` costs batches a third of their speed
+        ("host_room", np.int64),  # blocks that `spare` has room for at present
+        ("host_used", np.int64),  # kept
+        ("host_written", np.int64),
+        ("host_fetched", np.int64),
+        ("host_overwritten", np.int64),
+        ("host_hit_blocks", np.int64),  # of hit_blocks
+        ("host_block_s", np.float64),  # to fetch a block
+        ("host_latency_s", np.float64),  # of all that are fetched for a batch
+        ("host_layers", np.float64),  # that a stage computes one by one, as their blocks come
         # of a standing batch, see `standing`
         ("stands", np.int64),  # 1 while its requests are in it, not in `ready` and `members`
         ("walks", np.int64),  # batches that are still to be formed member by member
@@ -201,9 +216,9 @@ class State(NamedTuple):
     """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots.
 
     With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, the first block of every bucket (-1:
-    none), then for each request that is not finished its hashes and the numbers of the blocks it holds. An array of its
-    own, empty in most runs, would cost all of them a tenth of their speed. Without one, the blocks that a standing
-    batch takes stand there.
+    none), the same of its tier in host memory if there is one, then for each request that is not finished its hashes
+    and the numbers of the blocks it holds. An array of its own, empty in most runs, would cost all of them a tenth of
+    their speed. Without one, the blocks that a standing batch takes stand there.
     """
 
     requests: RecordArray  # (slots,) REQUEST
@@ -239,6 +254,8 @@ class Capacity(NamedTuple):
         Whether blocks are kept one by one, for a prefix cache.
     block_tokens
         Tokens per KV block.
+    host_blocks
+        Blocks that host memory keeps beside them.
     """
 
     stages: int
@@ -246,6 +263,7 @@ class Capacity(NamedTuple):
     batch: int
     cache: bool = False
     block_tokens: int = 16
+    host_blocks: int = 0
 
 
 class Limits(NamedTuple):
@@ -334,6 +352,27 @@ def empty_cache(blocks: int) -> NDArray[np.int64]:
     return cache
 
 
+@compiled
+def host_size(room: int) -> int:
+    """Numbers that a tier in host memory with room for so many blocks takes in `spare`, behind the cache."""
+    return int(COLUMNS * (room + 1) + buckets_for(room)) if room > 0 else 0
+
+
+def empty_host(room: int) -> NDArray[np.int64]:
+    """A tier in host memory that keeps nothing yet; shape (`host_size`,).
+
+    Its blocks are in a ring, the least recently used first; one more, behind all others, is where it begins and ends.
+    """
+    host = np.full(host_size(room), -1)
+    if room > 0:
+        columns = host[: COLUMNS * (room + 1)].reshape(room + 1, COLUMNS)
+        columns[:, KEY] = NO_KEY
+        columns[:, BEFORE] = np.arange(-1, room)
+        columns[0, BEFORE] = room
+        columns[:, AFTER] = (np.arange(room + 1) + 1) % (room + 1)
+    return host
+
+
 def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
     """An empty replica at time 0.
 
@@ -361,7 +400,9 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].reuse_last = blocks - 1
     counters[0].reusable = counters[0].blocks = blocks
     behind = empty_cache(blocks) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
-    spare = np.concatenate((np.zeros(batch, np.int64), behind))
+    room = min(capacity.host_blocks, 4 * blocks)
+    counters[0].host_room, counters[0].host_most = room, capacity.host_blocks
+    spare = np.concatenate((np.zeros(batch, np.int64), behind, empty_host(room)))
     counters[0].table_end = len(spare)
     return State(
         requests=np.zeros(slots, REQUEST).view(np.recarray),
@@ -427,7 +468,7 @@ def with_room(state: State, rows: int) -> State:
     as much again as the tables take, so that the cache is seldom copied.
     """
     c = state.counters[0]
-    start = len(state.ready) + cache_size(int(c.blocks))
+    start = len(state.ready) + cache_size(int(c.blocks)) + host_size(int(c.host_room))
     live = np.ones(len(state.requests), bool)
     live[state.free[: c.free_slots]] = False
     table_at = state.requests["table_at"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulators.inference.batching.host import in_cache, leave, take_over
 from simulators.inference.batching.moves import (
     admit,
     blocks_for,
@@ -12,7 +13,7 @@ from simulators.inference.batching.moves import (
     sort_by_release,
     take_up,
 )
-from simulators.inference.batching.prefix import fill, give_back, matched, share, take
+from simulators.inference.batching.prefix import fill, take
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 
@@ -83,7 +84,7 @@ def form_vllm_v1(state: State, limits: Limits, flight: int) -> None:
                 evicted = True
             v = state.requests[victim]
             if limits.cache != OFF:
-                give_back(state, limits, victim, False)
+                leave(state, limits, victim, False)
             evict(state, victim, max(v.target, v.processed))
             if evicted:
                 break
@@ -118,10 +119,10 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         known -= 1
         if f.tokens >= limits.max_tokens:
             break
-        found, held = 0, 0
+        found, held, fetched = 0, 0, 0
         if limits.cache != OFF:
-            found, held = matched(state, limits, slot)
-        hit = found * limits.block_tokens
+            found, held, fetched = in_cache(state, limits, slot)
+        hit = (found + fetched) * limits.block_tokens
         r = state.requests[slot]
         # with a KV cache that came from another pool, it decodes at once
         wanted = 1 + limits.depth if r.prefilled == 1 else r.target - hit
@@ -137,8 +138,8 @@ def admit_vllm_v1(state: State, limits: Limits, flight: int) -> None:
         if r.prefilled == 1:
             take_up(state, slot)
         if limits.cache != OFF:
-            share(state, limits, slot, found)
-            grow(state, limits, slot, blocks - found, chunk)
+            take_over(state, limits, slot, flight, found, fetched)
+            grow(state, limits, slot, blocks - found - fetched, chunk)
             c.holding += 1
         else:
             admit(state, slot, blocks)

@@ -41,6 +41,8 @@ class Gpu(BaseModel):
         To another GPU of the node (NVLink, else PCIe), per direction, B/s.
     network_bandwidth
         To a GPU of another node, per direction, B/s.
+    host_bandwidth
+        To the memory of the host (PCIe, NVLink-C2C), per direction, B/s; None if nobody says.
     embodied_kg
         Footprint of making the device, kgCO2eq; None if nobody published a figure.
     aiconfigurator_system
@@ -60,6 +62,7 @@ class Gpu(BaseModel):
     tdp_w: PositiveFloat
     link_bandwidth: PositiveFloat
     network_bandwidth: PositiveFloat
+    host_bandwidth: PositiveFloat | None = None
     embodied_kg: PositiveFloat | None = None
     aiconfigurator_system: str | None = None
     power: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,298 @@
+"""The prefix cache's tier in host memory: blocks that the GPUs overwrite are still found there, and fetched.
+
+A request's full blocks are written when it gives them back (it ended or was evicted): before, nobody overwrites them on
+the GPUs. So every full block is written once, as by vLLM's `OffloadingConnector` and SGLang's HiCache with
+``write_through``; both write as blocks become full, beside the computation, and so take no time here either. Host
+memory has an order of its own: the least recently used goes first, and of a chain its end before its start. A request
+that is admitted makes recent what it takes over, on the GPUs or from here.
+
+Where the chain of blocks that the GPUs know ends, it goes on here as far as it does without a gap. What is found takes
+blocks of the GPUs as if it were computed, is known there at once, and comes layer by layer while its request's first
+batch runs, as HiCache does it (documentation of SGLang, "HiCache System Design and Optimization"): with L layers that
+compute for c / L and come in f / L each, one after the other, a batch takes
+
+    latency + max(c, f) + min(c, f) / L
+
+All of a batch waits; GPUs that wait draw what they draw idle. (vLLM fetches before it schedules the request, and others
+go on meanwhile: that is left out.)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.inference.batching.prefix import (
+    Buckets,
+    Cache,
+    cache_of,
+    fill,
+    forget,
+    give_back,
+    key_of,
+    known_by,
+    matched,
+    of_one_hash,
+    remember,
+    share,
+    table_of,
+    take,
+)
+from simulators.inference.batching.state import (
+    AFTER,
+    BEFORE,
+    CHAINED,
+    COLUMNS,
+    KEY,
+    NO_KEY,
+    Limits,
+    State,
+    buckets_for,
+    cache_size,
+    empty_host,
+    host_size,
+)
+from simulators.inference.compiled import compiled, inlined
+
+
+class Fetching(NamedTuple):
+    """How blocks come from host memory to the GPUs of a replica.
+
+    Attributes
+    ----------
+    block_s
+        Time for each block, on the link that takes longest, s.
+    latency_s
+        Of all that is fetched for a batch, s.
+    layers
+        Of a pipeline stage: it computes one while the next one's blocks come.
+    """
+
+    block_s: float = 0.0
+    latency_s: float = 0.0
+    layers: int = 1
+
+
+@compiled
+def host_of(state: State) -> Cache:
+    """The blocks that host memory has room for, and behind them the start and end of their ring."""
+    c = state.counters[0]
+    first = len(state.ready) + cache_size(c.blocks)
+    return state.spare[first : first + COLUMNS * (c.host_room + 1)].reshape((c.host_room + 1, COLUMNS))
+
+
+@compiled
+def host_buckets_of(state: State) -> Buckets:
+    """The buckets by which they are found."""
+    c = state.counters[0]
+    first = len(state.ready) + cache_size(c.blocks) + COLUMNS * (c.host_room + 1)
+    return state.spare[first : first + buckets_for(c.host_room)]
+
+
+@inlined
+def make_recent(host: Cache, block: int) -> None:
+    """Put a block behind all others."""
+    before, after = host[block, BEFORE], host[block, AFTER]
+    host[before, AFTER] = after
+    host[after, BEFORE] = before
+    end = len(host) - 1
+    last = host[end, BEFORE]
+    host[last, AFTER] = block
+    host[block, BEFORE] = last
+    host[block, AFTER] = end
+    host[end, BEFORE] = block
+
+
+@compiled
+def write(host: Cache, buckets: Buckets, key: int) -> int:
+    """Have what is known by `key`, and is not there yet, in host memory, as what was used last.
+
+    Returns
+    -------
+    int
+        Blocks overwritten for it, 0 or 1.
+    """
+    block, overwritten = host[len(host) - 1, AFTER], 0
+    if host[block, KEY] != NO_KEY:
+        forget(host, buckets, block)
+        overwritten = 1
+    remember(host, buckets, block, key)
+    make_recent(host, block)
+    return overwritten
+
+
+@compiled
+def fetchable(state: State, limits: Limits, slot: int, known: int) -> int:
+    """Blocks of a waiting request's prompt that host memory has, from where what the GPUs know (`known`) ends."""
+    host, buckets, of = host_of(state), host_buckets_of(state), known_by(state, slot)
+    top = len(buckets) - 1
+    end = (state.requests[slot].target - 1) // limits.block_tokens
+    number = known
+    while number < end:
+        upto = of_one_hash(of, limits, number, end)
+        key = key_of(state.spare, of, limits, number)
+        step = 1 if key >= 0 else -1
+        for at in range(number, upto):
+            block = buckets[key & top]
+            while block >= 0 and host[block, KEY] != key:
+                block = host[block, CHAINED]
+            if block < 0:
+                return int(at - known)
+            key += step
+        number = upto
+    return int(number - known)
+
+
+@compiled
+def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetched: int) -> None:
+    """Have blocks fetched for a request that has been given the first `known`, in its batch; count them when it first
+    comes."""
+    c = state.counters[0]
+    r = state.requests[slot]
+    if fetched > 0:
+        take(state, limits, slot, fetched)
+        before, after = known * limits.block_tokens, (known + fetched) * limits.block_tokens
+        fill(state, limits, slot, before, after)
+        r.hit_tokens = r.processed = after
+        if r.restarts == 0:
+            r.cached_tokens = after
+            c.hit_tokens += after - before
+            more = after // limits.hash_tokens - before // limits.hash_tokens
+            c.hit_blocks += more
+            c.host_hit_blocks += more
+        c.host_fetched += fetched
+        state.flights[flight].fetched += fetched
+    touch(state, limits, slot, known + fetched)
+
+
+@compiled
+def touch(state: State, limits: Limits, slot: int, blocks: int) -> None:
+    """Make recent what host memory has of the first blocks of a request, which it holds and the GPUs know."""
+    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
+    top, table = len(buckets) - 1, table_of(state, limits, slot)
+    for at in range(table + blocks - 1, table - 1, -1):
+        key = cache[spare[at], KEY]
+        block = buckets[key & top]
+        while block >= 0 and host[block, KEY] != key:
+            block = host[block, CHAINED]
+        if block >= 0:
+            make_recent(host, block)
+
+
+@compiled
+def write_back(state: State, limits: Limits, slot: int) -> None:
+    """Have all full blocks in host memory that a request is about to give back, the last first."""
+    c = state.counters[0]
+    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
+    top, table = len(buckets) - 1, table_of(state, limits, slot)
+    for at in range(table + state.requests[slot].blocks - 1, table - 1, -1):
+        key = cache[spare[at], KEY]
+        if key == NO_KEY:
+            continue
+        block = buckets[key & top]
+        while block >= 0 and host[block, KEY] != key:
+            block = host[block, CHAINED]
+        if block >= 0:
+            make_recent(host, block)
+            continue
+        overwritten = write(host, buckets, key)
+        c.host_written += 1
+        c.host_overwritten += overwritten
+        c.host_used += 1 - overwritten
+
+
+@compiled
+def beside_fetch(
+    cost: tuple[float, float, float, float], fetch_s: float, latency_s: float, layers: float, idle_w: float
+) -> tuple[float, float, float, float]:
+    """The time of a stage, its MFU, MBU and power of a GPU where blocks come meanwhile.
+
+    Parameters
+    ----------
+    cost
+        The same where nothing comes.
+    fetch_s, latency_s, layers
+        On the link; before; and how many layers the stage computes, each when its part has come.
+    idle_w
+        Of a GPU that waits, W.
+
+    Examples
+    --------
+    >>> beside_fetch((1.0, 0.5, 0.5, 300.0), 3.0, 0.0, 1.0, 100.0)
+    (4.0, 0.125, 0.125, 150.0)
+    """
+    own_s, mfu, mbu, watts = cost
+    seconds = latency_s + max(own_s, fetch_s) + min(own_s, fetch_s) / max(1.0, layers)
+    busy = own_s / seconds
+    return seconds, mfu * busy, mbu * busy, watts * busy + idle_w * (1.0 - busy)
+
+
+@inlined
+def is_cramped(room: int, used: int, most: int, blocks: int) -> bool:
+    """Whether `spare` lacks room for what a batch may write until it ends, which host memory would have.
+
+    Requests give back no more than all blocks of the GPUs while a batch is formed, and as many again when one ends.
+    """
+    return room < most and room - used < 2 * blocks
+
+
+@compiled
+def in_cache(state: State, limits: Limits, slot: int) -> tuple[int, int, int]:
+    """Blocks at the start of a waiting request that are known, those of them that somebody holds, and those that host
+    memory has behind them."""
+    known, held = matched(state, limits, slot)
+    if state.counters[0].host_most == 0:
+        return known, held, 0
+    return known, held, fetchable(state, limits, slot, known)
+
+
+@compiled
+def take_over(state: State, limits: Limits, slot: int, flight: int, known: int, fetched: int) -> None:
+    """Give a request what is `in_cache` for it."""
+    share(state, limits, slot, known)
+    if state.counters[0].host_most > 0:
+        fetch(state, limits, slot, flight, known, fetched)
+
+
+@compiled
+def leave(state: State, limits: Limits, slot: int, ended: bool) -> None:
+    """Take all blocks from a request; host memory keeps those that are full."""
+    if state.counters[0].host_most > 0:
+        write_back(state, limits, slot)
+    give_back(state, limits, slot, ended)
+
+
+@compiled
+def refill(host: Cache, buckets: Buckets, old: Cache) -> None:
+    """Keep what another tier kept, in its order."""
+    block = old[len(old) - 1, AFTER]
+    while block != len(old) - 1:
+        if old[block, KEY] != NO_KEY:
+            write(host, buckets, old[block, KEY])
+        block = old[block, AFTER]
+
+
+def forget_host(state: State) -> None:
+    """Forget everything: the memory was given up."""
+    c = state.counters[0]
+    first = len(state.ready) + cache_size(c.blocks)
+    state.spare[first : first + host_size(c.host_room)] = empty_host(c.host_room)
+    c.host_used = 0
+
+
+def roomier(state: State, room: int) -> State:
+    """The same replica with room for so many blocks in host memory (at least as many as before)."""
+    c, old = state.counters[0], host_of(state)
+    start = len(state.ready) + cache_size(c.blocks)
+    before, after = host_size(c.host_room), host_size(room)
+    spare: NDArray[np.int64] = np.concatenate(
+        (state.spare[:start], empty_host(room), state.spare[start + before :])
+    )
+    c.host_room = room
+    c.table_end += after - before
+    state.requests["table_at"] += after - before
+    state = state._replace(spare=spare)
+    refill(host_of(state), host_buckets_of(state), old)
+    return state
