@@ -15,6 +15,7 @@ from scenarios.plan import SitePlan
 from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
 from simulators.inference.speculation import assumptions as speculation_assumptions
+from simulators.inference.tenant_shares import assumptions as shares_assumptions
 from simulators.quantities.factor import Assumption, Factor
 
 ZERO = (
@@ -94,6 +95,7 @@ def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
         yield Assumption("energy of moving a byte of KV cache between pools", factor)
     for group in facts.get("groups") or [facts]:
         yield from speculation_assumptions(group)
+        yield from shares_assumptions(group)
         power, time = group.get("power"), group.get("time")
         if not power or not time:
             continue

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.power.prices import AUTO
+from simulators.inference.tenant_shares import as_text
 from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
 
@@ -15,6 +16,9 @@ WeightPrecision = Annotated[
     Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
 ]
 """An option that names the precision of the weights; None: the checkpoint's own."""
+
+Shares = Annotated[str | None, BeforeValidator(as_text)]
+"""An option that says what tenants share by; None: nothing, first come first served."""
 
 
 class Serving(BaseModel):
@@ -121,6 +125,12 @@ class Serving(BaseModel):
         ge=1,
         le=1_048_576,
         description="tokens that one of a request's hash_ids stands for (Mooncake: 512), a multiple of --block-tokens",
+    )
+    tenant_shares: Shares = Field(
+        None,
+        description="weights by which tenants who wait at a replica are served, TENANT=WEIGHT,... with * for all "
+        "others (1 if left out), e.g. 0=1,4=2,*=1: whoever had the least service for its weight goes next  "
+        "[default: first come, first served]",
     )
     speculate: int = Field(
         0,
