@@ -16,6 +16,7 @@ from scenarios.study import SiteStudy
 from simulators.carbon.options import AccountingOptions
 from simulators.inference.offload import assumptions as host_assumptions
 from simulators.inference.speculation import assumptions as speculation_assumptions
+from simulators.inference.tenant_shares import assumptions as shares_assumptions
 from simulators.quantities.factor import Assumption, Factor
 
 ZERO = (
@@ -96,6 +97,7 @@ def _serving(facts: Mapping[str, Any]) -> Iterable[Assumption]:
     for group in facts.get("groups") or [facts]:
         yield from speculation_assumptions(group)
         yield from host_assumptions(group)
+        yield from shares_assumptions(group)
         power, time = group.get("power"), group.get("time")
         if not power or not time:
             continue

@@ -33,6 +33,8 @@ class OfClass(Frozen):
     ----------
     requests
         Finished ones.
+    prefill_tokens, decode_tokens
+        Tokens of their prompts and outputs.
     ttft_s, tpot_s, e2e_s
         From release, s; how long deferrable ones were held is in `Serving.held_s`.
     deadlines, deadlines_missed
@@ -40,6 +42,8 @@ class OfClass(Frozen):
     """
 
     requests: float
+    prefill_tokens: float = 0.0
+    decode_tokens: float = 0.0
     ttft_s: Quantiles
     tpot_s: Quantiles
     e2e_s: Quantiles
@@ -186,6 +190,31 @@ class Speculation(Frozen):
     rejected_j: float
 
 
+class TenantShare(Frozen):
+    """What a tenant had of the replicas that tenants share.
+
+    Attributes
+    ----------
+    weight
+        None where groups weigh it differently, and of all tenants beyond the first twenty together.
+    service_tokens
+        Tokens of prompts computed and twice those of outputs, of unfinished requests too.
+    service_share
+        Its share of all service, 1; None of nothing.
+    """
+
+    weight: float | None
+    service_tokens: float
+    service_share: float | None
+
+
+class TenantShares(Frozen):
+    """Service by tenant (``-1``: all but the twenty that had most), and tenants with a weight that sent nothing."""
+
+    tenants: Mapping[str, TenantShare]
+    unseen: tuple[int, ...] = ()
+
+
 class Serving(Frozen):
     """Serving figures; counts, tokens and joules of all copies of the cluster, latencies counted from release.
 
@@ -229,6 +258,7 @@ class Serving(Frozen):
     pools: Pools | None = None
     failures: FailureFigures | None = None
     speculation: Speculation | None = None
+    tenant_shares: TenantShares | None = None
 
 
 def slo_kept(classes: Classes, slo: Slo) -> bool | None:

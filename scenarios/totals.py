@@ -24,6 +24,8 @@ from scenarios.served import (
     Quantiles,
     Serving,
     Speculation,
+    TenantShare,
+    TenantShares,
     Transfer,
     slo_kept,
     worst,
@@ -214,6 +216,33 @@ def _serving(sites: Mapping[str, Figures], latencies: Mapping[str, LatencyRecord
         pools=_pools([part.pools for part in parts if part.pools is not None]),
         failures=_failures(parts),
         speculation=_speculation([part.speculation for part in parts if part.speculation is not None]),
+        tenant_shares=_tenant_shares(
+            [part.tenant_shares for part in parts if part.tenant_shares is not None]
+        ),
+    )
+
+
+def _tenant_shares(parts: list[TenantShares]) -> TenantShares | None:
+    """Of the sites that share by tenant; None if none does."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    service: dict[str, float] = {}
+    weights: dict[str, set[float | None]] = {}
+    for part in parts:
+        for name, one in part.tenants.items():
+            service[name] = service.get(name, 0.0) + one.service_tokens
+            weights.setdefault(name, set()).add(one.weight)
+    total = sum(service.values())
+    return TenantShares(
+        tenants={
+            name: TenantShare(
+                weight=next(iter(weights[name])) if len(weights[name]) == 1 else None,
+                service_tokens=tokens,
+                service_share=tokens / total if total else None,
+            )
+            for name, tokens in service.items()
+        },
+        unseen=tuple(sorted(set.intersection(*(set(part.unseen) for part in parts)))),
     )
 
 

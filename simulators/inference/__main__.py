@@ -28,6 +28,7 @@ from simulators.paths import shown
 from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
+from simulators.report.shares import shares_text
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.session_options import SessionOptions
 
@@ -301,6 +302,8 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             )
         )
     rows += [("assumed", text) for text in _assumed(facts)]
+    if shared := s["tenant_shares"]:
+        rows.append(("service", shares_text(shared)))
     if found := s["saturation"]:
         waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
         rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.shares import shared_as
 from simulators.inference.batching.state import Capacity, Limits, Records, State, new_state
 
 NO_HASHES = np.zeros(1, np.int64)
@@ -37,6 +38,8 @@ def emptied(state: State, capacity: Capacity) -> State:
     fresh = new_state(capacity, slots=len(state.requests))
     for name in KEPT:
         fresh.counters.view(np.ndarray)[name] = counters[name]
+    if counters["shares"][0]:
+        fresh = shared_as(fresh, state)
     return fresh._replace(finished=state.finished, log=state.log)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.shares import tenants_of
 from simulators.inference.batching.state import Records
 from simulators.inference.interval import BY_REPLICA, Interval, joined
 from simulators.inference.pools import Pools
 from simulators.inference.replica import Replica
 from simulators.inference.services import AnyCluster
+from simulators.inference.tenant_shares import told
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
@@ -231,6 +233,10 @@ class Metrics:
             "pools": self._pools(cluster),
             "failures": self._failures(cluster),
             "speculation": self._speculation(cluster),
+            "tenant_shares": told(
+                [(r.shares, *tenants_of(r.state)) for r in cluster.replicas if r.shares is not None],
+                self._copies,
+            ),
         }
 
     def _speculation(self, cluster: AnyCluster) -> dict[str, Any] | None:

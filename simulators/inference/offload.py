@@ -96,6 +96,7 @@ def host_tier(serving: Serving, shape: Model, device: Gpu) -> HostTier | None:
     apart = {
         "prefill and decode apart": serving.role != "both",
         f"--speculate {serving.speculate}": serving.speculate > 0,
+        f"--tenant-shares {serving.tenant_shares}": serving.tenant_shares is not None,
         f"--data-parallel {serving.data_parallel}": serving.data_parallel > 1,
         f"--decode-context-parallel {serving.decode_context_parallel}": serving.decode_context_parallel > 1,
     }

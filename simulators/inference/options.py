@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from simulators.inference.catalogue.precision import Precision, precision_named
 from simulators.inference.power.prices import AUTO
+from simulators.inference.tenant_shares import as_text
 from simulators.inference.timing.engine import Framework
 from simulators.inference.timing.sampling import Sampling
 
@@ -15,6 +16,9 @@ WeightPrecision = Annotated[
     Precision | None, BeforeValidator(lambda name: precision_named(name) if isinstance(name, str) else name)
 ]
 """An option that names the precision of the weights; None: the checkpoint's own."""
+
+Shares = Annotated[str | None, BeforeValidator(as_text)]
+"""An option that says what tenants share by; None: nothing, first come first served."""
 
 
 UNCACHED = {"prefix_cache": "off", "host_cache_gib": 0.0, "host_link_gb_s": None}
@@ -138,6 +142,12 @@ class Serving(BaseModel):
         gt=0,
         le=100_000,
         description="what each GPU reads of host memory, GB per s  [default: 85 % of its link to the host]",
+    )
+    tenant_shares: Shares = Field(
+        None,
+        description="weights by which tenants who wait at a replica are served, TENANT=WEIGHT,... with * for all "
+        "others (1 if left out), e.g. 0=1,4=2,*=1: whoever had the least service for its weight goes next  "
+        "[default: first come, first served]",
     )
     speculate: int = Field(
         0,

@@ -13,6 +13,7 @@ from simulators.inference.batching.events import COLLECT, DONE
 from simulators.inference.batching.host import Fetching, forget_host, is_cramped, roomier
 from simulators.inference.batching.policies import with_batch_cap, with_chunk_budget
 from simulators.inference.batching.prefix import enlarged, forget_all
+from simulators.inference.batching.shares import in_queues, tenants_of, with_shares, with_tenants
 from simulators.inference.batching.state import (
     ITERATION,
     ON,
@@ -33,6 +34,7 @@ from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State as ParkedState
 from simulators.inference.standby import Standby
+from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing.tables import StageTables, has_drafting
 
 
@@ -50,6 +52,8 @@ def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
 
 
 Tables = TypeVar("Tables", StageTables, PowerLaw)
+
+Advance = Callable[..., tuple[int, int]]
 
 
 def _uniform(tables: Tables) -> Tables:
@@ -142,17 +146,21 @@ class Replica:
         self.split = attribution_split(attribution, tables)
         self.state = new_state(self.capacity, log=log)
         interval = (np.zeros((1, 5)), 0.0, 0.0)
-        advance = speculation.advance if limits.depth else loop.advance
-        self._advance = resolved(advance, self.state, limits, tables, law, self.split, gpus, *interval, 0.0)
+        self._advance = self._resolved(speculation.advance if limits.depth else loop.advance)
         self._settle = resolved(standing.settle, self.state, limits, self.split)
         self._enqueue = resolved(intake.enqueue, self.state, limits, np.zeros(1, REQUEST), NO_HASHES, 0, 0)
         self._meter_in_flight = resolved(meter.meter_in_flight, self.state, limits, *interval)
         self._requests_j = resolved(meter.requests_j, self.state, limits, 0.0)
+        self.shares: TenantShares | None = None
         self._finished: list[Records] = []
         self._log: list[Records] = []
         self.enqueued = 0
         self.completed = 0
         self.host_block_bytes = self._host_block_j = 0.0
+
+    def _resolved(self, advance: Advance) -> Advance:
+        of_replica = self.state, self.limits, self.tables, self.law, self.split, self.gpus
+        return resolved(advance, *of_replica, np.zeros((1, 5)), 0.0, 0.0, 0.0)
 
     @property
     def gpu_count(self) -> int:
@@ -259,6 +267,12 @@ class Replica:
             return 0.0
         return float(self._host_block_j * (self.counter("host_written") + self.counter("host_fetched")))
 
+    def share(self, shares: TenantShares) -> None:
+        """Serve tenants who wait in proportion to their weights; said once, before there is any request."""
+        self.shares = shares
+        self.state = with_shares(self.state)
+        self._advance = self._resolved(speculation.advance)
+
     def serve_from(self, at: float) -> None:
         """Form no batch before time `at`, s; requests wait."""
         self.state.counters.view(np.ndarray)["serves_from"][0] = at
@@ -288,7 +302,10 @@ class Replica:
         return self.outstanding - self.running - int(self.counter("inbox_size"))
 
     def waiting_records(self) -> Records:
-        """The requests that are `waiting`, in the order in which they will be served."""
+        """The requests that are `waiting`, in the order in which they will be served; with shares tenant by tenant."""
+        if self.shares is not None:
+            waiting: Records = self.state.requests.view(np.ndarray)[in_queues(self.state)]
+            return waiting
         counters, ring = self.state.counters.view(np.ndarray), self.state.queue
         places = int(counters["queue_head"][0]) + np.arange(int(counters["queue_size"][0]))
         found: Records = self.state.requests.view(np.ndarray)[ring[places % len(ring)]]
@@ -343,11 +360,15 @@ class Replica:
         return taken
 
     def make_room(self, requests: Records, first: int, last: int) -> None:
-        """Have room for `requests[first:last]`, and for their tables if there is a prefix cache."""
+        """Have room for `requests[first:last]`: for their tables with a prefix cache, for their tenants with shares."""
         least = self.enqueued - self.completed + last - first
         if least > len(self.state.requests):
             self.collect()
             self.state = grown(self.state, max(2 * len(self.state.requests), least))
+        if self.shares is not None:
+            new = np.setdiff1d(requests["tenant"][first:last], tenants_of(self.state)[0])
+            if len(new):
+                self.state = with_tenants(self.state, new, self.shares.weights_of(new))
         if self.capacity.cache:
             r = requests[first:last]
             tokens = r["prefill_tokens"] + r["decode_tokens"]

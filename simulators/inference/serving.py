@@ -30,6 +30,7 @@ from simulators.inference.replica import Replica
 from simulators.inference.routing import router
 from simulators.inference.speculation import blocks_beside_draft, random_key, speculation_of, with_drafts
 from simulators.inference.standby import IdleRule
+from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.tables import StageTables
@@ -117,6 +118,8 @@ def build_replicas(
     ]
     for replica in replicas:
         replica.tables_up_to = tables_up_to
+        if serving.tenant_shares is not None:
+            replica.share(TenantShares.read(serving.tenant_shares))
         if speculation is not None:
             replica.speculate(speculation.acceptance.at_least, random_key(seed))
         if tier is not None:
@@ -141,6 +144,8 @@ def build_replicas(
     )
     if shared:
         facts["layout"] = shared
+    if serving.tenant_shares is not None:
+        facts["tenant_shares"] = serving.tenant_shares
     if speculation is not None:
         facts["speculation"] = speculation.facts()
     if tier is not None:

@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 BY_CLASS = ("ttft_s", "tpot_s", "e2e_s")
 """Latencies kept apart for every class of requests and every tenant, s."""
 
+COUNTS = ("due", "missed", "prefill_tokens", "decode_tokens")
+"""What else is kept of them, as sums."""
+
 CLASSES = {"interactive": False, "deferrable": True}
 """Classes of requests by name, and whether a policy may hold them back."""
 
@@ -40,6 +43,8 @@ class Experience:
         Latencies by name (`BY_CLASS`); ``tpot_s`` of those with two output tokens or more.
     due, missed
         Requests that had a deadline, and those of them that were complete after it.
+    prefill_tokens, decode_tokens
+        Of prompts and of outputs.
 
     Examples
     --------
@@ -53,16 +58,27 @@ class Experience:
     def __init__(self, error: float) -> None:
         self.sketches = {name: Sketch(error) for name in BY_CLASS}
         self.due = self.missed = 0.0
+        self.prefill_tokens = self.decode_tokens = 0.0
 
     def add(
-        self, times: Mapping[str, Array], completed_at: Array, deadline: Array, weight: float = 1.0
+        self,
+        times: Mapping[str, Array],
+        completed_at: Array,
+        deadline: Array,
+        weight: float = 1.0,
+        tokens: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        """Count finished requests, each of which stands for `weight`; a deadline of inf is none."""
+        """Count finished requests, each of which stands for `weight`; a deadline of inf is none.
+
+        `tokens` are those of all their prompts and of all their outputs.
+        """
         for name, sketch in self.sketches.items():
             values = times[name]
             sketch.add(values[~np.isnan(values)], weight)
         self.due += weight * int(np.count_nonzero(np.isfinite(deadline)))
         self.missed += weight * int(np.count_nonzero(completed_at > deadline))
+        self.prefill_tokens += weight * tokens[0]
+        self.decode_tokens += weight * tokens[1]
 
     @property
     def requests(self) -> float:
@@ -75,11 +91,15 @@ class Experience:
             self.sketches[name].merge(sketch)
         self.due += other.due
         self.missed += other.missed
+        self.prefill_tokens += other.prefill_tokens
+        self.decode_tokens += other.decode_tokens
 
     def figures(self, overdue: float = 0.0) -> dict[str, Any]:
-        """Requests, percentiles, deadlines; `overdue` unfinished ones are past theirs already."""
+        """Requests, tokens, percentiles, deadlines; `overdue` unfinished ones are past theirs already."""
         return {
             "requests": self.requests,
+            "prefill_tokens": self.prefill_tokens,
+            "decode_tokens": self.decode_tokens,
             **{name: sketch.percentiles() for name, sketch in self.sketches.items()},
             "deadlines": self.due + overdue,
             "deadlines_missed": self.missed + overdue,
@@ -88,13 +108,15 @@ class Experience:
     def to_plain(self) -> dict[str, Any]:
         """As JSON values."""
         sketches = {name: sketch.to_plain() for name, sketch in self.sketches.items()}
-        return {"due": self.due, "missed": self.missed, **sketches}
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return {**counts, **sketches}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """From `to_plain`."""
         made = cls(plain["e2e_s"]["error"])
-        made.due, made.missed = plain["due"], plain["missed"]
+        for name in COUNTS:
+            setattr(made, name, plain.get(name, 0.0))
         made.sketches = {name: Sketch.from_plain(plain[name]) for name in BY_CLASS}
         return made
 
@@ -121,7 +143,10 @@ class Experiences:
         self.tenants: dict[int, dict[bool, Experience]] = {}
 
     def add(self, requests: Mapping[str, Array], weight: float) -> None:
-        """Count finished requests: latencies, `completed_at`, `deadline`, `deferrable`, `tenant`; all of shape (n,)."""
+        """Count finished requests: latencies, `completed_at`, `deadline`, `deferrable`, `tenant`, tokens.
+
+        All of shape (n,).
+        """
         tenants = self._kept(requests["tenant"].astype(np.int64))
         for of, experience in self.classes.items():
             rows = (requests["deferrable"] > 0) == of
@@ -173,7 +198,8 @@ class Experiences:
 
 def _add(to: Experience, requests: Mapping[str, Array], rows: NDArray[np.bool_], weight: float) -> None:
     own = {name: requests[name][rows] for name in BY_CLASS}
-    to.add(own, requests["completed_at"][rows], requests["deadline"][rows], weight)
+    tokens = float(requests["prefill_tokens"][rows].sum()), float(requests["decode_tokens"][rows].sum())
+    to.add(own, requests["completed_at"][rows], requests["deadline"][rows], weight, tokens)
 
 
 def _kinds(plain: Sequence[Mapping[str, Any]]) -> dict[bool, Experience]:

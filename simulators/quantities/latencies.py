@@ -133,7 +133,8 @@ class LatencyRecord:
         Parameters
         ----------
         finished
-            Columns as `latencies` takes them, and ``deferrable``, ``deadline`` (s) and ``tenant`` if there are such.
+            Columns as `latencies` takes them, and ``deferrable``, ``deadline`` (s), ``tenant`` and ``prefill_tokens``
+            if there are such.
         weight
             How many requests each stands for.
         times
@@ -147,8 +148,14 @@ class LatencyRecord:
             self._recent_weight = weight
         given = {
             name: _column(finished, name) if _has(finished, name) else np.full(len(arrived_at), absent)
-            for name, absent in (("deferrable", 0.0), ("deadline", np.inf), ("tenant", 0.0))
+            for name, absent in (
+                ("deferrable", 0.0),
+                ("deadline", np.inf),
+                ("tenant", 0.0),
+                ("prefill_tokens", 0.0),
+            )
         }
+        given["decode_tokens"] = _column(finished, "decode_tokens")
         given |= {"arrived_at": arrived_at, "completed_at": _column(finished, "completed_at")}
         self._recent.append(dict(times or latencies(finished)) | given)
         self._recent_count += len(arrived_at)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from simulators.quantities.saturation import label_text
 from simulators.report import account, answer, uncertainty
 from simulators.report.labels import number, seconds, share
+from simulators.report.shares import shares_text
 
 LINE = 110
 """Letters of a line of the terminal."""
@@ -100,6 +101,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
         ("Deadlines missed", _missed(requests)),
         ("GPUs that prefill, that decode", _pools(requests)),
+        ("Shares of the service", shares_text(shared) if (shared := requests.get("tenant_shares")) else ""),
         *_per_token(summary, requests),
         *_grounds(summary),
     ]

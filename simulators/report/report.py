@@ -15,6 +15,7 @@ from simulators.report.cards import cards
 from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
 from simulators.report.prefix import prefix_cache
+from simulators.report.shares import tenant_shares
 
 
 def write_report(
@@ -65,6 +66,7 @@ def write_report(
         sections.renewable(charts, drawn, summary),
         sections.latency(charts, drawn, latencies),
         tables.classes(summary),
+        tenant_shares(summary),
         prefix_cache(summary),
         tables.scheduling(summary.get("scheduling")),
         later,

@@ -71,13 +71,22 @@ def classes(summary: Mapping[str, Any]) -> str:
                 ]
                 words = f"{whose}, {name}" if whose else name[:1].upper() + name[1:]
                 late = f"{missed:,.0f} of {due:,.0f}" if due else "–"
-                rows.append((words, f"{found['requests']:,.0f}", *spreads, late))
+                tokens = f"{found['prefill_tokens']:,.0f} / {found['decode_tokens']:,.0f}"
+                rows.append((words, f"{found['requests']:,.0f}", tokens, *spreads, late))
     if not rows:
         return ""
-    heads = ("", "Completed", "TTFT p50 / p95 / p99", "TPOT", "End to end", "Deadlines missed")
+    heads = (
+        "",
+        "Completed",
+        "Tokens in / out",
+        "TTFT p50 / p95 / p99",
+        "TPOT",
+        "End to end",
+        "Deadlines missed",
+    )
     note = "Latencies count from the release. A policy may hold deferrable requests, which must be complete in time."
     return page.section(
-        "Who waited how long", page.text(note, "note"), page.table(heads, rows, ("", *["number"] * 5))
+        "Who waited how long", page.text(note, "note"), page.table(heads, rows, ("", *["number"] * 6))
     )
 
 

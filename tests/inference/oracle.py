@@ -25,6 +25,7 @@ from simulators.inference.timing.tables import StageTables
 
 from .oracle_clock import Busy, Clock, Part, line
 from .oracle_prefix import Block, Blocks
+from .oracle_shares import Shares
 from .oracle_speculation import Drafter
 
 
@@ -54,6 +55,7 @@ class Request:
     decoding_at: float = 0.0
     draft_j: float = 0.0
     rejected_j: float = 0.0
+    tenant: int = 0
 
     def __post_init__(self) -> None:
         self.target = self.prompt
@@ -117,6 +119,7 @@ class Server:
     fetching: Fetching = Fetching()  # noqa: RUF009
     idle_w: float = 0.0
     role: str = "both"
+    shares: Shares | None = None
     queue: list[Request] = field(default_factory=list)
     running: list[Request] = field(default_factory=list)  # and in no batch at the moment
     iterations: list[Iteration] = field(default_factory=list)
@@ -177,6 +180,8 @@ class Server:
         return self.done
 
     def arrive(self, event: simpy.Event) -> None:
+        if self.shares:
+            self.shares.coming(event.value, self.queue)
         self.queue.append(event.value)
         self.call_round()
 
@@ -191,7 +196,7 @@ class Server:
         self.count_blocks()
         while self.in_flight < self.stages:
             self.coming = 0
-            members = self.form()
+            members = self.form_shared() if self.shares else self.form()
             if not members:
                 return
             batch = {r: Part(tokens, r.processed, not r.prefilled) for r, tokens in members}
@@ -203,6 +208,24 @@ class Server:
             kv = self.total_blocks - self.free_blocks
             self.env.process(self.fly(batch, self.batches, kv, len(self.queue), self.coming))
             self.batches += 1
+
+    def form_shared(self) -> list[tuple[Request, int]]:
+        """A batch of those who wait in the order of their turns, which is looked at once for each batch."""
+        assert self.shares
+        ahead = self.ahead and self.running and self.landed_at == self.env.now
+        waiting, order = self.queue, self.shares.in_order(self.queue, self.formed_at if ahead else math.inf)
+        self.queue = order.copy()
+        members = self.form()
+        evicted = [r for r in self.queue if r not in order]
+        for request in order:
+            if request not in self.queue:
+                waiting.remove(request)
+                self.shares.left(request, waiting)
+        for request in reversed(evicted):
+            self.shares.coming(request, waiting)
+            waiting.insert(0, request)
+        self.queue = waiting
+        return members
 
     def fly(
         self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int, coming: int
@@ -276,6 +299,7 @@ class Server:
         self.landed_at, done_before = self.env.now, len(self.done)
         batch_j -= sum(drafts_j)
         for request, part in batch.items():
+            before = request.processed + part.tokens if part.is_prefill else request.processed
             if self.drafter:
                 among = [p for p in batch.values() if p.is_prefill == part.is_prefill]
                 own_j = drafts_j[0] * part.tokens / sum(p.tokens for p in among)
@@ -305,6 +329,8 @@ class Server:
                         request.prefill_completed_at = self.env.now
             else:
                 request.decode_j += batch_j * self.work(part) / whole
+            if self.shares:
+                self.shares.produced(request, request.processed - before)
             if request.processed == request.total or (self.role == "prefill" and request.prefilled):
                 request.completed_at = self.env.now
                 self.give_back(request)

@@ -12,6 +12,7 @@ import pandas as pd
 from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
+from simulators.inference.batching.shares import tenants_of
 from simulators.inference.batching.state import OFF, REFS, REQUEST, RecordArray
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
@@ -20,6 +21,7 @@ from simulators.inference.interval import Interval
 from simulators.inference.power.law import ENERGY, PowerLaw, busy_power_w
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import NO_HASHES, Replica
+from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing.seconds import along
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.quantities.commands import Release
@@ -28,6 +30,7 @@ from simulators.traffic.source import Source
 
 from .oracle import Iteration, Request, Server
 from .oracle_clock import metered
+from .oracle_shares import Shares
 from .oracle_speculation import Drafter
 
 Job = tuple[float, int, int]
@@ -60,7 +63,9 @@ class Hashes:
         return np.array([h for hashes in self.of for h in hashes] or [0], np.int64)
 
 
-def records(jobs: Sequence[Job], hashes: Hashes | None = None) -> RecordArray:
+def records(
+    jobs: Sequence[Job], hashes: Hashes | None = None, tenants: Sequence[int] | None = None
+) -> RecordArray:
     """Jobs as `REQUEST` records, numbered in order."""
     rows = np.zeros(len(jobs), REQUEST).view(np.recarray)
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
@@ -71,6 +76,8 @@ def records(jobs: Sequence[Job], hashes: Hashes | None = None) -> RecordArray:
         rows[i]["arrived_at"] = rows[i]["released_at"] = arrived_at
         rows[i]["prefill_tokens"] = rows[i]["target"] = prompt
         rows[i]["decode_tokens"] = output
+    if tenants is not None:
+        rows["tenant"] = tenants
     if hashes:
         counts = [len(h) for h in hashes.of]
         rows["table_at"] = np.cumsum(counts) - counts
@@ -87,13 +94,14 @@ def run_replica(
     just_in_time: bool = False,
     last_step: int = 10**6,
     hashes: Hashes | None = None,
+    tenants: Sequence[int] | None = None,
 ) -> Run:
     """Run until all jobs are done, step by step.
 
     `width_s` is the width of the meter's bins, which divides `step_s`; `cuts` are further times at which `advance`
     returns; with `just_in_time` a job is handed over only in the step in which it arrives.
     """
-    rows = records(jobs, hashes)
+    rows = records(jobs, hashes, tenants)
     flat = hashes.flat() if hashes else NO_HASHES
     count = 1 if width_s is None else round(step_s / width_s)
     width = step_s if width_s is None else width_s
@@ -146,10 +154,15 @@ def assert_conserved(replica: Replica, taken: int, metered_j: float, now: float)
 
 
 def run_oracle(
-    server: Server, jobs: Sequence[Job], hashes: Hashes | None = None
+    server: Server,
+    jobs: Sequence[Job],
+    hashes: Hashes | None = None,
+    tenants: Sequence[int] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and iterations, in the form of `Run`'s."""
     requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    for request, tenant in zip(requests, tenants or (), strict=False):
+        request.tenant = tenant
     if hashes:
         for request, known, tokens in zip(requests, hashes.of, hashes.tokens, strict=True):
             request.hashes, request.hashed_tokens = known, tokens
@@ -193,6 +206,8 @@ def both(
     drafter: Drafter | None = None,
     host_blocks: int = 0,
     fetching: Fetching = Fetching(),  # noqa: B008
+    tenants: Sequence[int] | None = None,
+    shares: TenantShares | None = None,
     **options: Any,
 ) -> tuple[Run, Server]:
     """Run both, assert that they agree in everything, and return them for further questions.
@@ -211,6 +226,8 @@ def both(
         if drafter:
             replica.speculate(drafter.acceptance, drafter.key)
         replica.fetch_from_host(fetching)
+        if shares:
+            replica.share(shares)
         if built_with:
             replica.batch_cap = options["batch_cap"]
         return replica
@@ -226,10 +243,12 @@ def both(
         host_blocks=host_blocks,
         fetching=fetching,
         idle_w=law.idle_w,
+        shares=Shares(shares.weights, shares.others) if shares else None,
         **options,
     )
-    run = run_replica(replica, jobs, hashes=hashes, **(drive or {}))
-    requests, iterations = run_oracle(server, jobs, hashes)
+    content = {"hashes": hashes, "tenants": tenants}
+    run = run_replica(replica, jobs, **content, **(drive or {}))
+    requests, iterations = run_oracle(server, jobs, **content)
     assert list(run.requests.index) == list(requests.index)
     if len(requests) == 0:
         return run, server
@@ -237,7 +256,7 @@ def both(
     assert_same_requests(run.requests, requests)
     assert_same_totals(run, server, iterations)
     # without a record of every iteration, many of them are taken at once
-    quick = run_replica(made(log=False), jobs, hashes=hashes, **(drive or {}))
+    quick = run_replica(made(log=False), jobs, **content, **(drive or {}))
     assert_same_requests(quick.requests, requests)
     assert_same_totals(quick, server, iterations)
     return run, server
@@ -278,6 +297,10 @@ def assert_same_totals(run: Run, server: Server, iterations: pd.DataFrame) -> No
     assert c.evictions == run.requests.restarts.sum()
     assert c.batches == server.batches
     assert c.batch_sizes == by_batch.batch_size.sum()
+    if server.shares:
+        tenants, _, served = tenants_of(run.replica.state)
+        accounts = server.shares.accounts  # of tenants all of whose requests were refused there are none
+        assert served.tolist() == [accounts[t].all if t in accounts else 0 for t in tenants.tolist()]
     if server.cache:
         assert c.overwritten == server.cache.overwritten
         if host := server.cache.host:

@@ -23,6 +23,7 @@ from simulators.inference.power.law import PowerLaw
 from simulators.inference.replica import Replica
 from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import BY_CONTENT, ROUTERS, router
+from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, PowerCap
@@ -33,6 +34,7 @@ from simulators.traffic.stream import Stream
 from .oracle import Request, Server
 from .oracle_clock import metered
 from .oracle_pools import Way, serve
+from .oracle_shares import Shares
 from .oracle_speculation import Drafter
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import block
@@ -58,6 +60,8 @@ def pools(
     first_token: str = "transfer",
     hashes: Sequence[tuple[int, ...]] | None = None,
     drafters: Sequence[Drafter] | None = None,
+    tenants: Sequence[int] | None = None,
+    shares: TenantShares | None = None,
 ) -> Fed:
     """Two pools whose replicas have these options, tables each; only those that prefill have a prefix cache."""
     made = []
@@ -71,8 +75,10 @@ def pools(
         if drafter:
             for replica in replicas:
                 replica.speculate(drafter.acceptance, drafter.key)
+        for replica in replicas if shares else ():
+            replica.share(shares)
         made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
-    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes)])))
+    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes, tenants)])))
 
 
 def of_role(options: dict[str, Any], role: str) -> dict[str, Any]:
@@ -81,9 +87,12 @@ def of_role(options: dict[str, Any], role: str) -> dict[str, Any]:
     return given | ({"prefix_cache": "off"} if role == "decode" else {})
 
 
-def known(jobs: Sequence[Job], hashes: Sequence[tuple[int, ...]] | None) -> RequestBlock:
-    """Jobs as a block, with what is in them."""
+def known(
+    jobs: Sequence[Job], hashes: Sequence[tuple[int, ...]] | None, tenants: Sequence[int] | None = None
+) -> RequestBlock:
+    """Jobs as a block, with what is in them and who sent them."""
     made = block(jobs)
+    made.tenant[:] = 0 if tenants is None else tenants
     if hashes is None:
         return made
     ids = np.empty(len(hashes), object)
@@ -118,22 +127,27 @@ def as_the_oracle(
     steps: Sequence[float] = (),
     hashes: Sequence[tuple[int, ...]] | None = None,
     drafters: Sequence[Drafter] | None = None,
+    tenants: Sequence[int] | None = None,
+    shares: TenantShares | None = None,
 ) -> pd.DataFrame:
     """Serve jobs by pools and by the oracle, and hold the one to the other."""
-    given: dict[str, Any] = {"hashes": hashes, "drafters": drafters}
+    given: dict[str, Any] = {"hashes": hashes, "drafters": drafters, "tenants": tenants, "shares": shares}
     runs = [pools(jobs, tables, law, options, counts, link, log=log, **given) for log in (True, False)]
     ours = [table(finish(c, steps)) for c in runs]
     servers = [
         [
             Server(
                 tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
-                drafter=drafters[k] if drafters else None, **of_role(options, role),
+                drafter=drafters[k] if drafters else None,
+                shares=Shares(shares.weights, shares.others) if shares else None, **of_role(options, role),
             )
             for _ in range(count)
         ]
         for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True))
     ]  # fmt: skip
     requests = [Request(i, *job) for i, job in enumerate(jobs)]
+    for request, tenant in zip(requests, tenants or (), strict=False):
+        request.tenant = tenant
     if hashes is not None:
         rows = records_of(known(jobs, hashes))
         hashes_of(known(jobs, hashes), rows, options["hash_tokens"])

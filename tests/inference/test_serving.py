@@ -158,6 +158,7 @@ def test_host_memory_holds_what_every_gpu_keeps_of_a_block_and_reads_it_over_its
         ({"prefix_cache": "unlimited"}, "--host-cache-gib 5: expected with --prefix-cache on, not unlimited"),
         ({"host_cache_gib": 0.001}, "--host-cache-gib 0.001: expected at least one KV block"),
         ({"speculate": 2, "acceptance": "0.7"}, "--host-cache-gib 5: not possible with --speculate 2"),
+        ({"tenant_shares": "0=2"}, "--host-cache-gib 5: not possible with --tenant-shares 0=2"),
         ({"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "data_parallel": 8, "expert_parallel": True},
          "--host-cache-gib 5: not possible with --data-parallel 8"),
         ({"role": "prefill"}, "--host-cache-gib 5: not possible with prefill and decode apart"),

@@ -6,6 +6,7 @@ import pytest
 
 from scenarios import Study, simulate
 from simulators.report.progress import summary_table
+from simulators.report.shares import tenant_shares
 from tests.scenarios.runs import everything
 
 BUSY = Study().changed(
@@ -117,6 +118,26 @@ def test_a_deadline_that_cannot_be_kept_is_missed_whoever_decides():
     assert result.to_json()["inference"]["classes"]["deferrable"]["deadlines_missed"] > 100
     assert "Deadlines missed" in summary_table(result.to_json())
     assert "tenants" not in result.to_json()["inference"]
+
+
+def test_tenants_share_a_site_by_weight_and_the_report_says_how(tmp_path):
+    trace = tmp_path / "trace.csv"
+    rows = [f"{0.8 * k:.1f},400,120,{k % 2}" for k in range(1000)]
+    trace.write_text("arrived_at,prefill_tokens,decode_tokens,tenant\n" + "\n".join(rows) + "\n")
+    study = BUSY.changed(
+        policy="none", days=0.01, trace=str(trace), deferrable_share=0.0, batch_cap=1, tenant_shares="1=4,9=1"
+    )
+    summary = simulate(study).to_json()
+    told = summary["inference"]["tenant_shares"]
+    assert told["unseen"] == [9]
+    assert told["tenants"]["1"]["service_share"] > 0.55 > 0.45 > told["tenants"]["0"]["service_share"]
+    tokens = [summary["inference"]["tenants"][name]["interactive"]["decode_tokens"] for name in ("0", "1")]
+    assert tokens[1] > 1.2 * tokens[0] > 0
+    assert "service_of_an_output_token" in {one["name"] for one in summary["assumptions"]}
+    assert "tenant 1 (weight 4)" in summary_table(summary)
+    page = tenant_shares(summary)
+    assert "Shares of tenants" in page
+    assert "no request came from tenant 9" in page
 
 
 def test_tenants_are_told_apart_where_there_are_several(tmp_path):

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.moves import leaves_with, queue_push
+from simulators.inference.batching.queues import NONE
+from simulators.inference.batching.shares import row_of
 from simulators.inference.batching.state import OFF, Limits, RecordArray, State
 from simulators.inference.compiled import compiled, inlined
 
@@ -38,9 +40,11 @@ def table_rows(limits: Limits, hashed_tokens: Any, tokens: Any) -> Any:
 
 @compiled
 def has_room(state: State, limits: Limits, requests: RecordArray, i: int) -> bool:
-    """Whether `enqueue` has room for a request, and for its table if there is a prefix cache."""
+    """Whether `enqueue` has room for a request; for its table with a prefix cache, for its tenant with shares."""
     c = state.counters[0]
     if c.free_slots == 0:
+        return False
+    if c.shares > 0 and row_of(state, requests[i].tenant) == NONE:
         return False
     if limits.cache == OFF:
         return True
@@ -69,7 +73,8 @@ def enqueue(
 ) -> int:
     """Put `requests[first:last]` into the inbox, which must have room; refuse what can never run.
 
-    With a prefix cache the hashes of a request stand in `hashes` from its `table_at` on, and `spare` must have room.
+    With a prefix cache the hashes of a request stand in `hashes` from its `table_at` on, and `spare` must have room;
+    with shares its tenant must be known.
 
     Returns
     -------
@@ -85,6 +90,8 @@ def enqueue(
             state.requests[slot] = requests[i]
             if limits.cache != OFF:
                 begin_table(state, limits, slot, hashes)
+            if c.shares > 0:
+                state.free[2 * len(state.requests) + slot] = row_of(state, requests[i].tenant)
             state.inbox[(c.inbox_head + c.inbox_size) % len(state.inbox)] = slot
             c.inbox_size += 1
             taken += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.shares import waiting_j
 from simulators.inference.batching.state import BUSY_S, BYTES, DECODE_J, FLOPS, PREFILL_J, Limits, State
 from simulators.inference.compiled import compiled
 
@@ -77,8 +78,8 @@ def log_iteration(
 def requests_j(state: State, limits: Limits, now: float) -> float:
     """Energy on the requests that are not finished, J: their own, and that of the batches in flight up to `now`."""
     c = state.counters[0]
-    total = 0.0
-    for k in range(c.queue_size):
+    total = waiting_j(state) if c.shares > 0 else 0.0
+    for k in range(c.queue_size if c.shares == 0 else 0):
         r = state.requests[state.queue[(c.queue_head + k) % len(state.queue)]]
         total += r.prefill_j + r.decode_j
     for k in range(c.ready_size):

@@ -143,7 +143,7 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
         running = min(running, last_number(state) - c.number)
     elif c.standing > 0 or c.partial >= 0:
         waiting = 1
-    if c.queue_size + c.inbox_size > WALKED:
+    if c.queue_size + c.inbox_size > WALKED or (c.shares > 0 and c.queue_size > 0):
         waiting = 1
     else:
         for i in range(c.queue_size):
@@ -235,7 +235,7 @@ def bring(
     state, limits, tables, law, split, gpus = entries[n]
     c = state.counters[0]
     before = c.completed
-    if limits.depth > 0:
+    if limits.depth > 0 or c.shares > 0:
         given = state, limits, tables, law, split, gpus
         status = advance_speculating(*given, bins[n], begins_at, width_s, at)[0]
     else:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.cost import (
+    batch_work,
     decode_attention_s,
     mixed_attention_s,
     prefill_attention_s,
@@ -29,12 +30,22 @@ from simulators.inference.batching.cost import (
 from simulators.inference.batching.drafts import decode_drafts, prompt_drafts
 from simulators.inference.batching.events import COLLECT, DONE, next_event_s, pass_time
 from simulators.inference.batching.flight import launch
-from simulators.inference.batching.intake import take_arrivals
+from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.loop import (
+    decode_ahead,
     end_batch,
     form_batch,
+    hits_may_change,
 )
 from simulators.inference.batching.ranks import on_busiest_rank
+from simulators.inference.batching.shares import (
+    count_batch,
+    count_decodes,
+    line_up_again,
+    line_up_for_batch,
+    take_places,
+    turn_may_come,
+)
 from simulators.inference.batching.state import UNLIMITED, Limits, State
 from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
@@ -235,6 +246,35 @@ def draft(
 
 
 @compiled
+def decode_on_by_turns(
+    state: State,
+    limits: Limits,
+    tables: StageTables,
+    law: PowerLaw,
+    split: tuple[float, float],
+    gpus: int,
+    flight: int,
+    context: int,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    until: float,
+) -> bool:
+    """As `loop.decode_ahead` with shares: up to the next arrival, which joins those who wait as they are then."""
+    c = state.counters[0]
+    if turn_may_come(state, limits, flight) or hits_may_change(state, limits, flight):
+        return False
+    members, before = state.flights[flight].members, c.decode_tokens
+    stop_at = min(until, next_arrival_s(state))
+    if not decode_ahead(
+        state, limits, tables, law, split, gpus, flight, context, bins, begins_at, width_s, stop_at
+    ):
+        return False
+    count_decodes(state, flight, (c.decode_tokens - before) // members)
+    return True
+
+
+@compiled
 def form_batches(
     state: State,
     limits: Limits,
@@ -242,8 +282,12 @@ def form_batches(
     law: PowerLaw,
     split: tuple[float, float],
     gpus: int,
+    bins: NDArray[np.float64],
+    begins_at: float,
+    width_s: float,
+    until: float,
 ) -> bool:
-    """As `loop.form_batches`, one iteration after the other: how far requests come is known when it ends."""
+    """As `loop.form_batches`; speculating, one iteration after the other: how far requests come is known at its end."""
     c = state.counters[0]
     while c.flights < limits.stages and c.now >= c.serves_from:
         if c.log_on == 1 and c.logged + limits.stages > len(state.log):
@@ -256,14 +300,30 @@ def form_batches(
         f.tokens = 0
         c.evicted_now = 0
         c.held_back = 0
+        if c.shares > 0:
+            line_up_for_batch(state, limits)
         form_batch(state, limits, flight)
+        if c.shares > 0:
+            line_up_again(state)
         if f.members == 0:
             break
-        work = verification_work(state, tables, flight)
+        speculates = limits.depth > 0
+        work = verification_work(state, tables, flight) if speculates else batch_work(state, tables, flight)
+        alone = limits.stages == 1 and f.prefills == 0 and c.ready_size == 0 and c.evicted_now == 0
+        if (
+            alone
+            and c.held_back == 0
+            and not speculates
+            and decode_on_by_turns(
+                state, limits, tables, law, split, gpus, flight, work[0], bins, begins_at, width_s, until
+            )
+        ):
+            continue
         if tables.prefill_s.shape[1] > len(tables.prefill_kv):  # data-parallel ranks
             work = on_busiest_rank(state, tables, flight, work)
         launch(state, limits, tables, law, split, gpus, flight, work)
-        draft(state, limits, tables, law, gpus, flight, work)
+        if speculates:
+            draft(state, limits, tables, law, gpus, flight, work)
     c.forming = 0
     return True
 
@@ -281,7 +341,7 @@ def advance(
     width_s: float,
     until: float,
 ) -> tuple[int, int]:
-    """`loop.advance` of a replica that speculates.
+    """`loop.advance` of a replica that speculates, or whose tenants have shares.
 
     A loop of its own: the same functions with branches for both made the plain one a third slower.
     """
@@ -296,11 +356,16 @@ def advance(
                 return COLLECT, c.completed
             pass_time(state, limits, at)
             take_arrivals(state)
+            if c.shares > 0:
+                take_places(state)
             if next_end == at:
-                verify(state, limits, split, c.flight_head)
+                if limits.depth > 0:
+                    verify(state, limits, split, c.flight_head)
+                if c.shares > 0:
+                    count_batch(state, c.flight_head)
                 end_batch(state, limits, split, bins, begins_at, width_s)
             c.forming = 1
-        if not form_batches(state, limits, tables, law, split, gpus):
+        if not form_batches(state, limits, tables, law, split, gpus, bins, begins_at, width_s, until):
             return COLLECT, c.completed
     pass_time(state, limits, until)
     return DONE, c.completed

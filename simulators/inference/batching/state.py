@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.queues import parts, with_queues
 from simulators.inference.compiled import compiled
 
 REQUEST = np.dtype(
@@ -199,6 +200,14 @@ COUNTERS = np.dtype(
         ("accepted", np.int64),  # of them: output
         ("draft_j", np.float64),
         ("rejected_j", np.float64),
+        # of shares, see `shares`
+        ("shares", np.int64),  # tenants there is room for; 0: first come, first served
+        ("tenants", np.int64),  # known
+        ("tenants_waiting", np.int64),
+        ("lined_up", np.int64),  # requests in the tenants' queues
+        ("in_line", np.int64),  # of them, those in line for the batch that is being formed
+        ("kept_back", np.int64),  # `held_back`, as it is with all who wait
+        ("waited_last", np.int64),  # row of the tenant whose last waiting request left last; -1: none
     ]
 )
 
@@ -228,7 +237,7 @@ class State(NamedTuple):
     spare: NDArray[
         np.int64
     ]  # (batch limit,) scratch for the policies; behind it what a prefix cache knows, see below
-    free: NDArray[np.int64]  # (slots,) stack of unused slots
+    free: NDArray[np.int64]  # (slots,) stack of unused slots; behind it, with shares, what `queues` says
     flights: RecordArray  # (stages,) FLIGHT, ring in order of formation
     members: NDArray[np.int64]  # (stages, batch limit) slots of each flight
     chunks: NDArray[np.int64]  # (stages, batch limit) tokens each member processes
@@ -429,8 +438,10 @@ def grown(state: State, slots: int) -> State:
     requests = np.zeros(slots, REQUEST).view(np.recarray)
     requests[:old] = state.requests
     inbox, queue, free = (np.zeros(slots, np.int64) for _ in range(3))
-    inbox[: c.inbox_size] = state.inbox[(c.inbox_head + np.arange(c.inbox_size)) % old]
+    if c.shares:
+        free = with_queues(slots, int(c.shares), parts(state.free, old, int(c.shares)))
     queue[: c.queue_size] = state.queue[(c.queue_head + np.arange(c.queue_size)) % old]
+    inbox[: c.inbox_size] = state.inbox[(c.inbox_head + np.arange(c.inbox_size)) % old]
     free[: c.free_slots] = state.free[: c.free_slots]
     free[c.free_slots : c.free_slots + slots - old] = np.arange(slots - 1, old - 1, -1)
     c.inbox_head = c.queue_head = 0
