@@ -14,7 +14,7 @@ from simulators.errors import InputError
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.state import Limits
 from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
-from simulators.inference.catalogue.layout import layout_of
+from simulators.inference.catalogue.layout import Layout, layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import failures_for
@@ -28,7 +28,13 @@ from simulators.inference.power.states import State, states_for
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.routing import router
-from simulators.inference.speculation import blocks_beside_draft, random_key, speculation_of, with_drafts
+from simulators.inference.speculation import (
+    Speculation,
+    blocks_beside_draft,
+    random_key,
+    speculation_of,
+    with_drafts,
+)
 from simulators.inference.standby import IdleRule
 from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
@@ -38,6 +44,9 @@ from simulators.options import option_name
 
 BETWEEN_POOLS = ("kv_link_gb_s", "kv_link_latency_us", "kv_overlap", "kv_first_token")
 """Options of what lies between prefill and decode."""
+
+TablesUpTo = Callable[[int], StageTables]
+"""Iteration times for batches of up to so many requests."""
 
 __all__ = ["Serving", "build_cluster", "build_replicas", "group_name", "power_law_of"]
 
@@ -52,27 +61,8 @@ def build_replicas(
     InputError
         Unknown names, a model that does not fit, a combination without timing data.
     """
-    if serving.role == "both":
-        for name in BETWEEN_POOLS:
-            if (value := getattr(serving, name)) != Serving.model_fields[name].default:
-                raise InputError(
-                    f"{option_name(name)} {value}: nothing is between replicas that do both, expected with "
-                    "--prefill-replicas"
-                )
     shape, device = model(serving.model), gpu(serving.gpu)
-    layout = layout_of(
-        shape,
-        serving.tp,
-        serving.pp,
-        serving.data_parallel,
-        serving.expert_parallel,
-        serving.decode_context_parallel,
-    )
-    if serving.expert_imbalance is not None and not layout.spread:
-        raise InputError(
-            f"--expert-imbalance {serving.expert_imbalance:g}: no GPU has experts of its own, expected "
-            "--expert-parallel"
-        )
+    layout = _checked_layout(serving, shape)
     kind, _, folder = serving.iteration_time.partition(":")
     chosen, reason = resolve_kind(
         kind,
@@ -95,27 +85,11 @@ def build_replicas(
     group = group or group_name(serving)
     states = parked_states(serving)
     tables = tables_up_to(serving.batch_cap)
-    waits_s = host_seconds(chosen, serving.framework, serving.framework_version, serving.overhead_s)
-    if speculation is not None:  # tokens that are sampled from are not sequences that wait
-        law = without_waiting(_limited_law(serving), tables.comm_s, (waits_s[0], 0.0))
-        tables_up_to = with_drafts(serving, speculation, law, tables_up_to, waits_s[1])
-        tables = tables_up_to(serving.batch_cap)
-    else:
-        law = without_waiting(_limited_law(serving), tables.comm_s, waits_s)
-    replicas = [
-        Replica(
-            limits,
-            tables,
-            law,
-            layout.gpus,
-            serving.attribution,
-            log,
-            group,
-            states,
-            host_blocks=tier.blocks if tier else 0,
-        )
-        for _ in range(serving.replicas)
-    ]
+    tables_up_to, law = _tables_and_law(serving, chosen, tables_up_to, speculation)
+    tables = tables_up_to(serving.batch_cap)
+    host_blocks = tier.blocks if tier else 0
+    args = limits, tables, law, layout.gpus, serving.attribution, log, group, states
+    replicas = [Replica(*args, host_blocks=host_blocks) for _ in range(serving.replicas)]
     for replica in replicas:
         replica.tables_up_to = tables_up_to
         if serving.tenant_shares is not None:
@@ -124,8 +98,7 @@ def build_replicas(
             replica.speculate(speculation.acceptance.at_least, random_key(seed))
         if tier is not None:
             replica.fetch_from_host(tier.fetching, tier.block_bytes, tier.joules_per_byte)
-    if serving.idle_off_s is not None:
-        for replica in replicas:
+        if serving.idle_off_s is not None:
             replica.standby.rule = IdleRule(states[serving.idle_state], serving.idle_off_s)
     facts: dict[str, Any] = {
         "gpus": serving.gpus,
@@ -153,6 +126,46 @@ def build_replicas(
     if serving.idle_off_s is not None:
         facts["idle_state"] = parking_facts(states[serving.idle_state], law.idle_w)
     return replicas, facts
+
+
+def _checked_layout(serving: Serving, shape: Model) -> Layout:
+    """How the model lies on its GPUs; refuses what has no meaning for it."""
+    if serving.role == "both":
+        for name in BETWEEN_POOLS:
+            if (value := getattr(serving, name)) != Serving.model_fields[name].default:
+                raise InputError(
+                    f"{option_name(name)} {value}: nothing is between replicas that do both, expected with "
+                    "--prefill-replicas"
+                )
+    layout = layout_of(
+        shape,
+        serving.tp,
+        serving.pp,
+        serving.data_parallel,
+        serving.expert_parallel,
+        serving.decode_context_parallel,
+    )
+    if serving.expert_imbalance is not None and not layout.spread:
+        raise InputError(
+            f"--expert-imbalance {serving.expert_imbalance:g}: no GPU has experts of its own, expected "
+            "--expert-parallel"
+        )
+    return layout
+
+
+def _tables_and_law(
+    serving: Serving, kind: str, tables_up_to: TablesUpTo, speculation: Speculation | None
+) -> tuple[TablesUpTo, PowerLaw]:
+    """Iteration times, with those of drafts, and a power law of GPUs that wait for their host and for each other."""
+    waits_s, each_s = host_seconds(kind, serving.framework, serving.framework_version, serving.overhead_s)
+    comm_s = tables_up_to(serving.batch_cap).comm_s
+    if speculation is None:  # each rank has a host for its own requests
+        return tables_up_to, without_waiting(
+            _limited_law(serving), comm_s, (waits_s, each_s / serving.data_parallel)
+        )
+    # tokens that are sampled from are not sequences that wait
+    law = without_waiting(_limited_law(serving), comm_s, (waits_s, 0.0))
+    return with_drafts(serving, speculation, law, tables_up_to, each_s), law
 
 
 def parked_states(serving: Serving) -> dict[str, State]:
@@ -274,7 +287,7 @@ def parking_facts(state: State, loaded_w: float) -> dict[str, Any]:
     }
 
 
-def _tables_of(serving: Serving, chosen: str, folder: str) -> Callable[[int], StageTables]:
+def _tables_of(serving: Serving, chosen: str, folder: str) -> TablesUpTo:
     """Iteration times of a configuration for batches of up to so many requests; kept, for replicas share them."""
     shape, device = model(serving.model), gpu(serving.gpu)
     peak = device.peak(serving.precision or shape.precision)

@@ -23,7 +23,7 @@ from simulators.inference.options import Serving
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.laws import law_for, without_waiting
 from simulators.inference.timing import resolve_kind, stage_tables
-from simulators.inference.timing.tables import MIXED, StageTables, with_drafting
+from simulators.inference.timing.tables import MIXED, StageTables, on_busiest, with_drafting
 from simulators.quantities.factor import Assumption, Factor
 
 DRAFT_TOKENS = 2048
@@ -201,7 +201,7 @@ def with_drafts(
         )
 
     def drafted(batch_cap: int) -> StageTables:
-        tables = waiting_per_request(tables_up_to(batch_cap), host_s, serving.pp)
+        tables = waiting_per_request(tables_up_to(batch_cap), host_s, serving.pp, serving.data_parallel)
         if found.draft is None:
             share = found.share.value if found.share is not None else 0.0
             drafting = drafting_of(
@@ -215,15 +215,20 @@ def with_drafts(
     return drafted
 
 
-def waiting_per_request(tables: StageTables, host_s: float, stages: int) -> StageTables:
+def waiting_per_request(tables: StageTables, host_s: float, stages: int, ranks: int = 1) -> StageTables:
     """The tables with what the host takes for a sequence counted for each decoding request, not each token verified.
 
-    It schedules and answers requests; of one that verifies several tokens each is sampled from, but it is one.
+    It schedules and answers requests; of one that verifies several tokens each is sampled from, but it is one. Of
+    several data-parallel `ranks` each has a host for its own.
     """
     columns = (2 if tables.mode == MIXED else 1) * len(tables.decode_kv)
+    own = [
+        on_busiest(np.arange(float(count)), ranks, count)
+        for count in (len(tables.decode_s), len(tables.sequence_s))
+    ]
     decode_s = tables.decode_s.copy()
-    decode_s[:, :columns] += host_s / stages * np.arange(len(decode_s))[:, None]
-    sequence_s = tables.sequence_s - host_s * np.arange(len(tables.sequence_s))
+    decode_s[:, :columns] += host_s / stages * own[0][:, None]
+    sequence_s = tables.sequence_s - host_s * own[1]
     return tables._replace(decode_s=decode_s, sequence_s=sequence_s)
 
 

@@ -14,6 +14,7 @@ from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu, we
 from simulators.inference.power.terms import amounts
 from simulators.inference.replica import NO_HASHES
 from simulators.inference.serving import Serving, build_cluster, build_replicas
+from simulators.inference.speculation import waiting_per_request
 from simulators.inference.timing import stage_tables
 from simulators.inference.timing.all_to_all import all_to_all_s, formula_s, is_measured, nodes_of
 from simulators.inference.timing.imbalance import as_measured, busiest, by_chance, most
@@ -188,6 +189,14 @@ def test_each_rank_has_a_host_for_its_own_requests(kind):
     assert longer_s[[1, 4, 5, 64]] == pytest.approx([1e-3, 1e-3, 2e-3, 16e-3])
     drawn_s = tables(**options | {"sampling": "sorted"}).sequence_s - without.sequence_s
     assert drawn_s[[1, 64]] == pytest.approx(np.array([1, 16]) * sampling_s(model(QWEN).vocab, "sorted"))
+
+
+def test_drafting_ranks_have_a_host_each_too():
+    """What the host takes moves from tokens to requests, and no more than there is of it."""
+    table = tables(tp=2, data_parallel=4, overhead_s=(0.0, 1e-3))
+    moved = waiting_per_request(table, 1e-3, stages=1, ranks=4)
+    np.testing.assert_allclose(moved.sequence_s, tables(tp=2, data_parallel=4, overhead_s=0.0).sequence_s)
+    assert moved.decode_s[64, 5] - table.decode_s[64, 5] == pytest.approx(16e-3)
 
 
 @pytest.mark.parametrize(("kind", "ranks"), [("h100", 16), ("gb200", 32)])
