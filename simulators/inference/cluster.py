@@ -31,7 +31,7 @@ from simulators.inference.power.states import State
 from simulators.inference.replica import Replica
 from simulators.inference.report import Report
 from simulators.inference.request_records import hashes_of, records_of
-from simulators.inference.routing import CacheAware, Independent, Router, SessionSticky
+from simulators.inference.routing import CacheAware, Router, SessionSticky, among_ready
 from simulators.inference.threads import in_threads
 from simulators.quantities.commands import Awake, Command
 from simulators.quantities.requests import RequestBlock
@@ -240,10 +240,10 @@ class Cluster:
 
     def requests_j(self) -> float:
         """Energy on the requests that are not finished, batches in flight included, of one copy, J."""
-        door = self._door  # with what they took in another pool
-        return sum(r.requests_j(self.now) for r in self.replicas) + float(
-            (door["prefill_j"] + door["decode_j"]).sum()
-        )
+        joules = sum(r.requests_j(self.now) for r in self.replicas)
+        if len(door := self._door):  # with what they took in another pool
+            joules += float((door["prefill_j"] + door["decode_j"]).sum())
+        return joules
 
     def advance(self, until: float, requests: RequestBlock | Records) -> Interval:
         """Simulate the interval from the present to `until`, s.
@@ -438,27 +438,13 @@ class Cluster:
 
     def _assigned(self, released_at: NDArray[np.float64]) -> NDArray[np.int64]:
         """The replica of each request: one of those that serve when it comes; one that loads has none sent before."""
-        away, count = self.parking.away, len(self.replicas)
-        if not away and not self._loading:
-            return self._spread(released_at, count)
-        ready_at = np.full(count, -np.inf)
-        ready_at[list(away)] = np.inf
-        for number in self._loading - away:
-            ready_at[number] = self.replicas[number].counter("serves_from")
-        # who comes before any is ready waits for the first
-        ready_at[ready_at == ready_at.min()] = -np.inf
-        turns = np.unique(ready_at[np.isfinite(ready_at)])
-        edges = [0, *np.searchsorted(released_at, turns).tolist(), len(released_at)]
-        numbers = np.empty(len(released_at), dtype=np.int64)
-        for first, last, at in zip(edges[:-1], edges[1:], [-np.inf, *turns.tolist()], strict=True):
-            serving = np.flatnonzero(ready_at <= at)
-            numbers[first:last] = serving[self._spread(released_at[first:last], len(serving))]
-        return numbers
-
-    def _spread(self, released_at: NDArray[np.float64], among: int) -> NDArray[np.int64]:
-        if isinstance(self.router, Independent):
-            return self.router.assign_at(released_at, among)
-        return self.router.assign(len(released_at), among)
+        away = self.parking.away
+        ready_at = np.full(len(self.replicas), -np.inf)
+        if away or self._loading:
+            ready_at[list(away)] = np.inf
+            for number in self._loading - away:
+                ready_at[number] = self.replicas[number].counter("serves_from")
+        return among_ready(self.router, released_at, ready_at)
 
     def _change(self, at: float, command: Command) -> Process:
         """Carry out a command in the middle of an interval."""

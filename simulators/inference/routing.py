@@ -253,3 +253,43 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
         return CacheAware(replicas)
     hint = nearest(name, ROUTERS)
     raise InputError(f"--router {name}: unknown, expected one of {', '.join(ROUTERS)}{hint}")
+
+
+def among_ready(
+    router: Router, released_at: NDArray[np.float64], ready_at: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Assign requests to the replicas that are ready when each is released; shape (n,).
+
+    Parameters
+    ----------
+    router
+        One that looks at nothing.
+    released_at
+        When requests are released, s, ascending.
+    ready_at
+        From when on each replica may be sent some, s; -inf: always, inf: never. Who comes before any is ready
+        waits for the first.
+
+    Examples
+    --------
+    >>> turns = among_ready(RoundRobin(2), np.array([0.0, 1.0, 2.0, 3.0]), np.array([-np.inf, 2.0]))
+    >>> turns.tolist()
+    [0, 0, 0, 1]
+    """
+    first_at = ready_at.min()
+    if first_at == ready_at.max():
+        return _spread(router, released_at, len(ready_at))
+    ready_at = np.where(ready_at == first_at, -np.inf, ready_at)
+    turns = np.unique(ready_at[np.isfinite(ready_at)])
+    edges = [0, *np.searchsorted(released_at, turns).tolist(), len(released_at)]
+    numbers = np.empty(len(released_at), dtype=np.int64)
+    for first, last, at in zip(edges[:-1], edges[1:], [-np.inf, *turns.tolist()], strict=True):
+        serving = np.flatnonzero(ready_at <= at)
+        numbers[first:last] = serving[_spread(router, released_at[first:last], len(serving))]
+    return numbers
+
+
+def _spread(router: Router, released_at: NDArray[np.float64], among: int) -> NDArray[np.int64]:
+    if isinstance(router, Independent):
+        return router.assign_at(released_at, among)
+    return router.assign(len(released_at), among)
