@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.quantities.experience import BY_CLASS, Experiences
+from simulators.quantities.experience import BY_CLASS, Experiences, different
 from simulators.quantities.sketch import ERROR, Sketch
 
 Array = NDArray[np.float64]
@@ -178,7 +178,7 @@ class LatencyRecord:
         if arrived_at.max() >= HOURLY_UP_TO_S:
             self._by_day()
         periods = (arrived_at // self._period_s).astype(np.int64)
-        for period in np.unique(periods).tolist():
+        for period in different(periods):
             of_period = periods == period
             sketches = self._at(period)
             for name in OVER_TIME:
