@@ -25,6 +25,9 @@ from simulators.carbon.contracts import market_based
 
 Array = NDArray[np.float64]
 
+_AT_ONCE = 16_384
+"""Intervals worked out in one go."""
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -85,16 +88,21 @@ class Headline:
         whole_j = float(self._load_w.sum()) * self._step_s
         if not meter_j or not whole_j:
             return self._import_w, self._export_w
-        change_w = self._load_w * (meter_j / whole_j)
-        spare_w = np.where(self._import_w > 0, 0.0, self._export_w + self._curtailed_w)
-        more_w, less_w = np.maximum(change_w, 0.0), np.maximum(-change_w - self._unserved_w, 0.0)
-        into_w = self._import_w + np.maximum(more_w - spare_w, 0.0) - np.minimum(less_w, self._import_w)
-        left_w = (
-            self._export_w
-            - np.clip(more_w - self._curtailed_w, 0.0, self._export_w)
-            + np.maximum(less_w - self._import_w, 0.0)
-        )
-        return np.minimum(into_w, self._most_in_w), np.minimum(left_w, self._most_out_w)
+        into_w, out_w = np.empty_like(self._load_w), np.empty_like(self._load_w)
+        for first in range(0, len(into_w), _AT_ONCE):  # what is needed on the way is never as long as a year
+            rows = slice(first, first + _AT_ONCE)
+            into_w[rows], out_w[rows] = self._exchanged_w(rows, meter_j / whole_j)
+        return into_w, out_w
+
+    def _exchanged_w(self, rows: slice, change: float) -> tuple[Array, Array]:
+        """Import and export of some intervals with a load that is larger by a share `change`, W."""
+        import_w, export_w, curtailed_w = self._import_w[rows], self._export_w[rows], self._curtailed_w[rows]
+        change_w = self._load_w[rows] * change
+        spare_w = np.where(import_w > 0, 0.0, export_w + curtailed_w)
+        more_w, less_w = np.maximum(change_w, 0.0), np.maximum(-change_w - self._unserved_w[rows], 0.0)
+        into_w = import_w + np.maximum(more_w - spare_w, 0.0) - np.minimum(less_w, import_w)
+        left_w = export_w - np.clip(more_w - curtailed_w, 0.0, export_w) + np.maximum(less_w - import_w, 0.0)
+        return np.minimum(into_w, self._most_in_w[rows]), np.minimum(left_w, self._most_out_w[rows])
 
     def at(self, moved: Moved) -> dict[str, float | None]:
         """The figures by their names in `ranges.Uncertainty`; None where the run has none."""

@@ -179,7 +179,7 @@ def simulate_plan(
     simulators
         Classes that stand in for those of rooms, by the room's name.
     """
-    memory = MemorySink()
+    memory = MemorySink({"timeseries": plan.study.steps * len(plan.sites)})
     for listener in listeners:
         listener.started(plan)
     run = plan.study.run

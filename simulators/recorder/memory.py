@@ -11,47 +11,50 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class _Column:
-    """Values that become more, in one stretch of memory: parts joined at the end would be there twice."""
+    """Values that become more, in one stretch of memory: parts joined at the end would be there twice.
 
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-        self._dtype: np.dtype[Any] | None = None
-        self._objects: list[Any] = []
+    Parameters
+    ----------
+    expected
+        How many there will be, if that is known; memory is taken as it is filled.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._held: NDArray[Any] = np.empty(0)
+        self._count = 0
         self._zone: Any = None
 
     def add(self, values: ArrayLike) -> None:
         """Keep further values."""
         if isinstance(values, pd.DatetimeIndex):
             self._zone = values.tz
-            values = values.tz_localize(None) if values.tz is None else values.tz_convert(None)
+            values = values.tz_convert(None) if values.tz is not None else values
         part = np.asarray(values)
-        if part.dtype == object or self._objects:
-            self._objects.extend(part.tolist())
-            return
-        dtype = part.dtype if self._dtype is None else np.result_type(self._dtype, part.dtype)
-        if dtype != self._dtype and self._bytes:
-            self._bytes = bytearray(self._held().astype(dtype).tobytes())
-        self._dtype = dtype
-        try:
-            self._bytes += part.astype(dtype, copy=False).tobytes()
-        except BufferError:  # they were handed out
-            self._bytes = self._bytes + part.astype(dtype, copy=False).tobytes()
+        dtype = np.result_type(self._held, part) if self._count else part.dtype
+        count = self._count + len(part)
+        if count > len(self._held) or dtype != self._held.dtype:
+            room = np.empty(max(self._expected, count, 2 * self._count), dtype)
+            room[: self._count] = self._held[: self._count]
+            self._held = room
+        self._held[self._count : count] = part
+        self._count = count
 
     def values(self) -> NDArray[Any] | pd.DatetimeIndex:
-        """All of them."""
-        if self._objects:
-            return np.array(self._objects, dtype=object)
-        held = self._held()
+        """All of them so far."""
+        held = self._held[: self._count]
         return (
             held if self._zone is None else pd.DatetimeIndex(held).tz_localize("UTC").tz_convert(self._zone)
         )
 
-    def _held(self) -> NDArray[Any]:
-        return np.frombuffer(self._bytes, dtype=self._dtype or object)
-
 
 class MemorySink:
     """Keeps tables as arrays and hands them out as data frames.
+
+    Parameters
+    ----------
+    expected
+        Rows that a table will have, by its name, where that is known.
 
     Examples
     --------
@@ -62,7 +65,8 @@ class MemorySink:
     [0.25, 0.5]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expected: Mapping[str, int] | None = None) -> None:
+        self._expected = dict(expected or {})
         self._tables: dict[str, dict[str, _Column]] = {}
         self.simulated_s = 0
 
@@ -73,7 +77,9 @@ class MemorySink:
 
     def rows(self, table: str, columns: Mapping[str, ArrayLike]) -> None:
         """Keep rows."""
-        held = self._tables.setdefault(table, {name: _Column() for name in columns})
+        held = self._tables.setdefault(
+            table, {name: _Column(self._expected.get(table, 0)) for name in columns}
+        )
         for name, values in columns.items():
             held[name].add(values)
 
