@@ -29,6 +29,7 @@ from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
 from simulators.report.shares import shares_text
+from simulators.report.speculation import drafts_text
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.session_options import SessionOptions
 
@@ -292,15 +293,7 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
             ("out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}")
         )
     if spec := s["speculation"]:
-        seen = figure(spec["acceptance_length"], f"tokens per verification at depth {spec['depth']}")
-        total_j = energy["total"]
-        rows.append(
-            (
-                "speculation",
-                f"{seen}; {spec['rejected_j'] / total_j:.1%} of the energy on rejected tokens, "
-                f"{spec['drafting_j'] / total_j:.1%} on drafting",
-            )
-        )
+        rows.append(("speculation", drafts_text(spec, energy["total"])))
     rows += [("assumed", text) for text in _assumed(facts)]
     if shared := s["tenant_shares"]:
         rows.append(("service", shares_text(shared)))

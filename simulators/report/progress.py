@@ -15,6 +15,7 @@ from simulators.quantities.saturation import label_text
 from simulators.report import account, answer, uncertainty
 from simulators.report.labels import number, seconds, share
 from simulators.report.shares import shares_text
+from simulators.report.speculation import drafts_text
 
 LINE = 110
 """Letters of a line of the terminal."""
@@ -101,6 +102,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("End to end p50 / p95 / p99", _spread(requests.get("e2e_s"))),
         ("Deadlines missed", _missed(requests)),
         ("GPUs that prefill, that decode", _pools(requests)),
+        ("Drafted tokens", _drafts(requests)),
         ("Shares of the service", shares_text(shared) if (shared := requests.get("tenant_shares")) else ""),
         *_per_token(summary, requests),
         *_grounds(summary),
@@ -109,6 +111,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     width = max((len(label) for label, _ in rows), default=0)
     first = [textwrap.fill(sentence, LINE) for sentence in answer.sentences(summary)]
     return "\n".join([*first, *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _drafts(requests: Mapping[str, Any]) -> str:
+    found = requests.get("speculation")
+    return drafts_text(found, requests["gpu_energy_j"]["total"]) if found else ""
 
 
 def _pools(requests: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta, seconds, span
 from simulators.report.prefix import prefix_cache
 from simulators.report.shares import tenant_shares
+from simulators.report.speculation import speculation
 
 
 def write_report(
@@ -68,6 +69,7 @@ def write_report(
         tables.classes(summary),
         tenant_shares(summary),
         prefix_cache(summary),
+        speculation(summary),
         tables.scheduling(summary.get("scheduling")),
         later,
         tables.energy(summary),

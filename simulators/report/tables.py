@@ -71,14 +71,16 @@ def classes(summary: Mapping[str, Any]) -> str:
                 ]
                 words = f"{whose}, {name}" if whose else name[:1].upper() + name[1:]
                 late = f"{missed:,.0f} of {due:,.0f}" if due else "–"
-                tokens = f"{found['prefill_tokens']:,.0f} / {found['decode_tokens']:,.0f}"
+                tokens = " / ".join(
+                    f"{found[name] / 1e6:.3g}" for name in ("prefill_tokens", "decode_tokens")
+                )
                 rows.append((words, f"{found['requests']:,.0f}", tokens, *spreads, late))
     if not rows:
         return ""
     heads = (
         "",
         "Completed",
-        "Tokens in / out",
+        "Tokens in / out, millions",
         "TTFT p50 / p95 / p99",
         "TPOT",
         "End to end",
