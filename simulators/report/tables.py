@@ -80,13 +80,16 @@ def classes(summary: Mapping[str, Any]) -> str:
     heads = (
         "",
         "Completed",
-        "Tokens in / out, millions",
+        "Million tokens",
         "TTFT p50 / p95 / p99",
         "TPOT",
         "End to end",
-        "Deadlines missed",
+        "Past deadline",
     )
-    note = "Latencies count from the release. A policy may hold deferrable requests, which must be complete in time."
+    note = (
+        "Latencies count from the release. A policy may hold deferrable requests, which must be complete in time. "
+        "Tokens: of prompts / of outputs."
+    )
     return page.section(
         "Who waited how long", page.text(note, "note"), page.table(heads, rows, ("", *["number"] * 6))
     )
