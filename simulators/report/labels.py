@@ -35,6 +35,8 @@ LATENCIES = {
     "e2e_s": "Release to completion",
 }
 
+J_PER_MWH = 3.6e9
+
 
 @dataclass(frozen=True)
 class RunMeta:

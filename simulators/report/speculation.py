@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulators.report import page
-from simulators.report.labels import energy_text, share
-
-J_PER_MWH = 3.6e9
+from simulators.report.labels import J_PER_MWH, energy_text, share
 
 
 def drafts_text(found: Mapping[str, Any], total_j: float) -> str:
