@@ -31,6 +31,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import silicon_accuracy
+from disaggregated_recipes import Pool, recipe_of
 from silicon_accuracy import ROWS, Predictor, summary
 from silicon_rows import clean, clean_disaggregated, read, sheet_of
 from silicon_servers import REQUESTS_PER_CLIENT, run_of
@@ -45,24 +46,38 @@ from simulators.inference.pools import Pools
 from simulators.inference.power.laws import constant_law
 from simulators.inference.replica import Replica
 from simulators.inference.routing import RoundRobin
-from simulators.quantities.latencies import latencies
 from simulators.quantities.requests import RequestBlock
 
 GOALS = {"TPOT": 0.12, "TTFT": 0.30}
 LINK_GB_S = {"gb200": 900.0}
 USUAL_LINK_GB_S = 50.0
 LATENCY_S = 100e-6
+HELD = 2
+"""Iterations for which a request holds its slot where it prefills: its own, and the next, in which its KV cache goes."""
 STEP_S = 0.1
 """A client asks again so long after its answer, s; an answer takes seconds."""
 
 
-def server_row(row: pd.Series, pool: str) -> pd.Series:
+def pools_of(row: pd.Series) -> tuple[Pool, Pool]:
+    """Servers of both pools: the recipe's, or what the row says."""
+    prefill, decode = (
+        Pool(
+            int(row[f"{pool}_tp_size"]),
+            int(row[f"{pool}_attention_dp_size"]),
+            max(1, int(row[f"{pool}_moe_ep_size"])),
+            None,
+            None,
+        )
+        for pool in ("prefill", "decode")
+    )
+    return recipe_of(row) or (prefill, decode)
+
+
+def server_row(row: pd.Series, pool: Pool) -> pd.Series:
     """A row as if a replica of one pool were an aggregated server."""
     made = row.copy()
-    made["tp_size"] = int(row[f"{pool}_tp_size"])
-    made["pp_size"] = int(row[f"{pool}_pp_size"])
-    made["moe_ep_size"] = max(1, int(row[f"{pool}_moe_ep_size"]))
-    made["attention_dp_size"] = int(row[f"{pool}_attention_dp_size"])
+    made["tp_size"], made["pp_size"] = pool.tp, 1
+    made["moe_ep_size"], made["attention_dp_size"] = pool.experts, pool.ranks
     # an image of Dynamo's says what routes, not who asked
     made["silicon_data_source"] = str(row.silicon_data_source).replace("dynamo", "")
     return made
@@ -75,7 +90,7 @@ class Disaggregated:
         self._predictor = Predictor()
         self._built: dict[tuple, tuple | str] = {}
 
-    def _server(self, row: pd.Series, pool: str):
+    def _server(self, row: pd.Series, pool: Pool):
         made = server_row(row, pool)
         sheet = sheet_of(row.system)
         run = run_of(made, sheet)
@@ -88,7 +103,7 @@ class Disaggregated:
                 self._built[key] = str(error).split(": perf database")[0][:90]
         if isinstance(found := self._built[key], str):
             raise InputError(found)
-        return run, *found, made.attention_dp_size
+        return run, *found
 
     def __call__(self, row: pd.Series) -> tuple[float, float] | str:
         """TTFT and TPOT in ms, or why there is no prediction."""
@@ -96,23 +111,24 @@ class Disaggregated:
             return "pipeline parallelism"
         try:
             shape = model(row.model_path)
-            run, prefill_tables, prefill_blocks, prefill_ranks = self._server(row, "prefill")
-            _, decode_tables, decode_blocks, decode_ranks = self._server(row, "decode")
+            prefill, decode = pools_of(row)
+            run, *prefill_server = self._server(row, prefill)
+            _, *decode_server = self._server(row, decode)
         except InputError as error:
             return str(error)[:90]
         each = max(
-            kv_bytes_per_token_per_gpu(shape, gpus, 1, run.kv_precision)
-            for gpus in (int(row.prefill_tp_size), int(row.decode_tp_size))
+            kv_bytes_per_token_per_gpu(shape, gpus, 1, run.kv_precision) for gpus in (prefill.tp, decode.tp)
         )
         link = Link(each / (1e9 * LINK_GB_S.get(row.system, USUAL_LINK_GB_S)), 0.0, each, 0.0, LATENCY_S)
-        budget = max(run.policy.budget, int(row.isl)) * prefill_ranks
+        budget = max(prefill.tokens or run.policy.budget * prefill.ranks, int(row.isl))
+        slots = prefill.requests or 2048 * prefill.ranks
         pools = []
-        for role, count, tables, blocks, tokens, ranks in (
-            ("prefill", row.prefill_num_workers, prefill_tables, prefill_blocks, budget, prefill_ranks),
-            ("decode", row.decode_num_workers, decode_tables, decode_blocks, 16_384, decode_ranks),
+        for role, count, (tables, blocks), tokens, most in (
+            ("prefill", row.prefill_num_workers, prefill_server, budget, max(1, slots // HELD)),
+            ("decode", row.decode_num_workers, decode_server, 16_384, decode.requests or 1024 * decode.ranks),
         ):
             limits = limits_for(
-                "vllm_v1", total_blocks=blocks, batch_cap=min(1024 * ranks, blocks), max_batch_tokens=tokens, role=role,
+                "vllm_v1", total_blocks=blocks, batch_cap=min(most, blocks), max_batch_tokens=tokens, role=role,
             )  # fmt: skip
             replicas = [Replica(limits, tables, constant_law(1.0, 2.0)) for _ in range(int(count))]
             pools.append(Cluster(replicas, RoundRobin(len(replicas))))
@@ -139,9 +155,9 @@ def closed_loop(pools: Pools, row: pd.Series, spread: tuple[float, float]) -> tu
     while len(block) or pools.outstanding:
         until += STEP_S
         done = pools.advance(until, block).finished
-        times = latencies(done)
-        ttft.append(times["ttft_s"])
-        tpot.append(times["tpot_s"])
+        # the first token comes from the server that decodes, when it takes the request up
+        ttft.append(done["decoding_at"] - done["arrived_at"])
+        tpot.append((done["completed_at"] - done["decoding_at"]) / (done["decode_tokens"] - 1))
         again = np.sort(done["completed_at"])[: max(0, left)] + STEP_S
         left -= len(again)
         block = asked(np.maximum(again, until))
