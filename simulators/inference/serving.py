@@ -40,7 +40,7 @@ from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.tables import StageTables
-from simulators.options import option_name
+from simulators.leaves import option_name
 
 BETWEEN_POOLS = ("kv_link_gb_s", "kv_link_latency_us", "kv_overlap", "kv_first_token")
 """Options of what lies between prefill and decode."""

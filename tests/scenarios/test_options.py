@@ -10,7 +10,7 @@ from scenarios.study import RunOptions, Study
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.inference.serving import Serving
-from simulators.options import kinds, leaves
+from simulators.leaves import kinds, leaves
 from simulators.storage.options import StorageOptions
 
 
