@@ -34,7 +34,7 @@ from pydantic import ValidationError
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import failures_for
+from simulators.inference.failing import failures_for
 from simulators.inference.options import Group
 from simulators.inference.pools import Pools
 from simulators.inference.reliability import NEVER, Reliability

@@ -17,7 +17,7 @@ from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.layout import Layout, layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import failures_for
+from simulators.inference.failing import failures_for
 from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
 from simulators.inference.offload import host_facts, host_tier
 from simulators.inference.options import Serving
