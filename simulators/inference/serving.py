@@ -84,7 +84,6 @@ def build_replicas(
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
-    tables = tables_up_to(serving.batch_cap)
     tables_up_to, law = _tables_and_law(serving, chosen, tables_up_to, speculation)
     tables = tables_up_to(serving.batch_cap)
     host_blocks = tier.blocks if tier else 0
