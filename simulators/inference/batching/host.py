@@ -36,7 +36,6 @@ from simulators.inference.batching.blocks import (
 )
 from simulators.inference.batching.prefix import (
     cache_of,
-    fill,
     give_back,
     key_of,
     known_by,
@@ -44,7 +43,7 @@ from simulators.inference.batching.prefix import (
     of_one_hash,
     share,
     table_of,
-    take,
+    take_full,
 )
 from simulators.inference.batching.state import Limits, State
 from simulators.inference.compiled import compiled, inlined
@@ -101,9 +100,8 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
     c = state.counters[0]
     r = state.requests[slot]
     if fetched > 0:
-        take(state, limits, slot, fetched)
         before, after = known * limits.block_tokens, (known + fetched) * limits.block_tokens
-        fill(state, limits, slot, before, after)
+        take_full(state, limits, slot, fetched, before, after)
         r.hit_tokens = r.processed = after
         if r.restarts == 0:
             r.cached_tokens = after

@@ -136,30 +136,73 @@ def share(state: State, limits: Limits, slot: int, known: int) -> None:
         c.hit_blocks += r.hit_tokens // limits.hash_tokens
 
 
+@inlined
+def next_block(cache: Blocks, first: int) -> tuple[int, int, int]:
+    """The block that has waited longest, from place `first` of the line on, for one request, and no longer known; the
+    place behind it; blocks overwritten, 0 or 1."""
+    first = next_in_line(cache, first)
+    block = cache.line[first & (len(cache.line) - 1)]
+    overwritten = 0
+    if cache.keys[block] != NO_KEY:
+        forget(cache, block)
+        overwritten = 1
+    cache.held[block] = 1
+    return int(block), first + 1, overwritten
+
+
+@inlined
+def count_taken(state: State, slot: int, blocks: int, overwritten: int) -> None:
+    """A request has so many blocks more."""
+    c = state.counters[0]
+    c.overwritten += overwritten
+    c.reusable -= blocks
+    c.free_blocks -= blocks
+    state.requests[slot].blocks += blocks
+
+
 @compiled
 def take(state: State, limits: Limits, slot: int, blocks: int) -> None:
     """Give a request so many blocks more, those that have waited longest for reuse."""
     if blocks == 0:
         return
-    c = state.counters[0]
-    r = state.requests[slot]
-    cache, at, spare = cache_of(state), table_of(state, limits, slot) + r.blocks, state.spare
-    top = len(cache.line) - 1
+    cache, spare = cache_of(state), state.spare
+    at = table_of(state, limits, slot) + state.requests[slot].blocks
     first, overwritten = cache.ends[FIRST], 0
     for number in range(at, at + blocks):
-        first = next_in_line(cache, first)
-        block = cache.line[first & top]
-        first += 1
-        if cache.keys[block] != NO_KEY:
-            forget(cache, block)
-            overwritten += 1
-        cache.held[block] = 1
+        block, first, known = next_block(cache, first)
+        overwritten += known
         spare[number] = block
     cache.ends[FIRST] = first
-    c.overwritten += overwritten
-    c.reusable -= blocks
-    c.free_blocks -= blocks
-    r.blocks += blocks
+    count_taken(state, slot, blocks, overwritten)
+
+
+@compiled
+def take_full(state: State, limits: Limits, slot: int, blocks: int, before: int, after: int) -> None:
+    """`take` and `fill` at once, for what is written into the blocks that are taken: most of a prompt."""
+    number = int(state.requests[slot].blocks)
+    end = min(after // limits.block_tokens, number + blocks)
+    if before // limits.block_tokens < number:
+        fill(state, limits, slot, before, min(after, number * limits.block_tokens))
+    full = end - number
+    if full > 0:
+        cache, table, of = cache_of(state), table_of(state, limits, slot), known_by(state, slot)
+        spare = state.spare
+        first, overwritten = cache.ends[FIRST], 0
+        while number < end:
+            upto = of_one_hash(of, limits, number, end)
+            key = key_of(spare, of, limits, number)
+            step = 1 if key >= 0 else -1
+            for at in range(table + number, table + upto):
+                block, first, known = next_block(cache, first)
+                overwritten += known
+                spare[at] = block
+                remember(cache, block, key)
+                key += step
+            number = upto
+        cache.ends[FIRST] = first
+        count_taken(state, slot, full, overwritten)
+        blocks -= full
+    take(state, limits, slot, blocks)
 
 
 @compiled
