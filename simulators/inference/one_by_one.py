@@ -144,8 +144,8 @@ class OneByOne:
     def _board(self, loading: Set[int]) -> Board:
         replicas, away, asleep = self._replicas, self._parking.away, self._parking.asleep
         count = len(replicas)
-        for n in range(len(self._known.counters)):
-            if replicas[n].standby.state is not None and self._known.counters[n].blocks > 0:
+        for n in range(len(self._known.counts)):
+            if replicas[n].standby.state is not None and self._known.counts[n] > 0:
                 unlearn(self._known, n)
         asleep = asleep | self._parking.down  # nobody else can wake them either
         does = [

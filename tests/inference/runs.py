@@ -13,7 +13,7 @@ from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.shares import tenants_of
-from simulators.inference.batching.state import OFF, REFS, REQUEST, RecordArray
+from simulators.inference.batching.state import OFF, REQUEST, RecordArray
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
@@ -147,7 +147,7 @@ def assert_conserved(replica: Replica, taken: int, metered_j: float, now: float)
     if replica.limits.cache == OFF:
         assert state.requests["blocks"].sum() == in_use
     else:
-        refs = cache_of(state)[:, REFS]
+        refs = np.maximum(cache_of(state).held, 0)
         assert state.requests["blocks"].sum() == refs.sum()
         assert np.count_nonzero(refs) == in_use
     assert replica.enqueued == taken == replica.completed + replica.running + replica.waiting + c.inbox_size

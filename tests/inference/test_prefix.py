@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
+from simulators.inference.batching.blocks import NO_KEY
 from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
-from simulators.inference.batching.state import KEY, NO_KEY
 from simulators.inference.cluster import Cluster
 from simulators.inference.replica import Replica
 from simulators.inference.request_records import hashes_of, records_of
@@ -268,7 +268,7 @@ def test_a_recorded_trace_hits_as_often_as_counted_by_hand(conversation: Request
     assert replica.counter("prompt_blocks") == blocks
     assert replica.counter("hit_blocks") == hits - of_last
     assert round(replica.counter("hit_blocks") / blocks, 3) == round(hits / blocks, 3) == 0.366
-    known = cache_of(replica.state)[:, KEY]
+    known = cache_of(replica.state).keys
     full = {
         h for i, row in enumerate(conversation.hash_ids) for h in row[: conversation.prefill_tokens[i] // 512]
     }

@@ -189,7 +189,7 @@ def route(
         board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
         board.idle_since[n] = max(c.last_completion, c.serves_from)
     mark_wanted(board)
-    blind = len(board.known.counters) == 0
+    blind = len(board.known.counts) == 0
     everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
     for i in range(first, len(requests)):
         at = requests[i].released_at
