@@ -227,7 +227,7 @@ class Pools(Apart):
         refused: int,
         joules: NDArray[np.float64],
     ) -> Interval:
-        """One interval of the two pools' and the energy between them."""
+        """One interval of the two pools' and the energy between them, and of the first one's host memory."""
 
         def both(name: str) -> float:
             value: float = getattr(first, name) + getattr(second, name)
@@ -243,6 +243,8 @@ class Pools(Apart):
             series[:, column] = share * first.series[:, column] + (1.0 - share) * second.series[:, column]
         by_replica = np.concatenate((first.by_replica, second.by_replica))
         by_replica[:, COMPLETED] = np.bincount(finished["replica"], minlength=len(by_replica))
+        host_j = first.transfer_j + second.transfer_j
+        joules = joules + host_j / len(joules)
         joules_of = ("prefill_j", "decode_j", "idle_j", "transition_j")
         counts = ("prefill_tokens", "decode_tokens", "waiting")
         return Interval(
