@@ -61,8 +61,8 @@ class Interval:
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 9).
     pool_w
-        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of moving
-        KV caches between them, W, in the bins of `series`; shape (bins, 3). Else None.
+        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of what
+        `transfer_j` is of, W, in the bins of `series`; shape (bins, 3). Else None.
     prefill_replicas
         So many of the replicas, the first, only prefill.
     lost_work_j, lost_tokens

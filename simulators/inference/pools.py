@@ -229,8 +229,9 @@ class Pools(Apart):
         refused: int,
         joules: NDArray[np.float64],
     ) -> Interval:
-        """One interval of the two pools' and the energy between them, J, in its bins."""
+        """One interval of the two pools, of the energy between them, J, in its bins, and of host memory's."""
         both = self.together(pools, refused)
+        joules = joules + both.transfer_j / len(joules)
         both.by_replica[:, COMPLETED] = np.bincount(finished["replica"], minlength=len(both.by_replica))
         watts = joules * (len(joules) / (both.ends_at - both.begins_at))
         return replace(

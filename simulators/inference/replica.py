@@ -99,8 +99,8 @@ class Replica:
         *,
         host_blocks: int = 0,
     ) -> None:
-        if host_blocks and (limits.cache != ON or limits.hands_over or limits.depth):
-            raise ValueError("host_blocks: expected with a prefix cache, on, no speculation and no hand-over")
+        if host_blocks and limits.cache != ON:
+            raise ValueError("host_blocks: expected with a prefix cache, on")
         self.limits = limits
         self.capacity = capacity_for(limits)._replace(host_blocks=host_blocks)
         self.most_tokens = limits.max_tokens
@@ -225,6 +225,7 @@ class Replica:
         counters["host_block_s"] = fetching.block_s
         counters["host_latency_s"] = fetching.latency_s
         counters["host_layers"] = fetching.layers
+        counters["host_ranks"] = fetching.ranks
         self.host_block_bytes = block_bytes
         self._host_block_j = block_bytes * joules_per_byte
 

@@ -79,7 +79,7 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
-    tier = host_tier(serving, shape, device)
+    tier = host_tier(serving, shape, device, speculation)
     limits = _limits(serving, blocks, 0 if speculation is None else speculation.depth)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)

@@ -14,7 +14,8 @@ compute for c / L and come in f / L each, one after the other, a batch takes
     latency + max(c, f) + min(c, f) / L
 
 All of a batch waits; GPUs that wait draw what they draw idle. (vLLM fetches before it schedules the request, and others
-go on meanwhile: that is left out.)
+go on meanwhile: that is left out.) Data-parallel ranks fetch side by side and in lockstep: the busiest one's blocks are
+those of the request that has most, or of as many requests of mean size as fall to it. Drafts follow when all is there.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from simulators.inference.batching.prefix import (
     table_of,
     take_full,
 )
-from simulators.inference.batching.state import Limits, State
+from simulators.inference.batching.state import UNLIMITED, Limits, State
 from simulators.inference.compiled import compiled, inlined
 
 
@@ -60,11 +61,14 @@ class Fetching(NamedTuple):
         Of all that is fetched for a batch, s.
     layers
         Of a pipeline stage: it computes one while the next one's blocks come.
+    ranks
+        Data-parallel ranks: each has links of its own, for the blocks of its own requests.
     """
 
     block_s: float = 0.0
     latency_s: float = 0.0
     layers: int = 1
+    ranks: int = 1
 
 
 @inlined
@@ -109,8 +113,13 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
             more = after // limits.hash_tokens - before // limits.hash_tokens
             c.hit_blocks += more
             c.host_hit_blocks += more
+        f = state.flights[flight]
+        if f.fetched == 0:
+            c.fetching = c.fetched_most = 0
+        c.fetching += 1
+        c.fetched_most = max(c.fetched_most, fetched)
         c.host_fetched += fetched
-        state.flights[flight].fetched += fetched
+        f.fetched += fetched
     touch(state, limits, slot, known + fetched)
 
 
@@ -141,6 +150,14 @@ def write_back(state: State, limits: Limits, slot: int) -> None:
         c.host_written += 1
         c.host_overwritten += overwritten
         c.host_used += 1 - overwritten
+
+
+@compiled
+def fetch_s(state: State, flight: int) -> float:
+    """Time for the blocks of a batch that has just been formed, on the link that takes longest, s."""
+    c = state.counters[0]
+    even = state.flights[flight].fetched * np.ceil(c.fetching / c.host_ranks) / c.fetching
+    return float(max(c.fetched_most, even) * c.host_block_s)
 
 
 @compiled
@@ -176,6 +193,15 @@ def is_cramped(room: int, used: int, most: int, blocks: int) -> bool:
     Requests give back no more than all blocks of the GPUs while a batch is formed, and as many again when one ends.
     """
     return room < most and room - used < 2 * blocks
+
+
+@inlined
+def lacks_room(state: State, limits: Limits) -> bool:
+    """Whether a prefix cache without end, or one's tier in host memory, needs more room before a batch is formed."""
+    c = state.counters[0]
+    if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
+        return True
+    return is_cramped(c.host_room, c.host_used, c.host_most, limits.total_blocks)
 
 
 @compiled

@@ -168,6 +168,9 @@ COUNTERS = np.dtype(
         ("host_block_s", np.float64),  # to fetch a block
         ("host_latency_s", np.float64),  # of all that are fetched for a batch
         ("host_layers", np.float64),  # that a stage computes one by one, as their blocks come
+        ("host_ranks", np.float64),  # that fetch side by side
+        ("fetching", np.int64),  # requests whose blocks come for the batch that is being formed
+        ("fetched_most", np.int64),  # of one of them
         # of a standing batch, see `standing`
         ("stands", np.int64),  # 1 while its requests are in it, not in `ready` and `members`
         ("walks", np.int64),  # batches that are still to be formed member by member
@@ -354,6 +357,7 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     behind = empty_blocks(blocks, True) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
     room = min(capacity.host_blocks, 4 * blocks)
     counters[0].host_room, counters[0].host_most = room, capacity.host_blocks
+    counters[0].host_ranks = 1
     spare = np.concatenate((np.zeros(batch, np.int64), behind, empty_blocks(room, False)))
     counters[0].table_end = len(spare)
     return State(
