@@ -23,7 +23,7 @@ from simulators.recorder.incomplete import CHECKPOINT
 from simulators.recorder.store import RunFolder
 from simulators.recorder.whole import whole
 
-FORMAT = "WattLoop checkpoint 1"
+FORMAT = "WattLoop checkpoint 2"
 DAY_S = 86_400
 LEAST_S = 20.0
 """Wall-clock seconds between two checkpoints, unless hours are asked for: a checkpoint takes about a tenth of one."""

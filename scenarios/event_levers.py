@@ -6,8 +6,8 @@ from math import inf
 
 from simulators.errors import InputError
 from simulators.inference.options import Serving
-from simulators.options import plain_number
 from simulators.quantities.commands import Awake, BatchCap, ClockLimit, Command, PowerCap
+from simulators.spelling import plain_number
 
 
 def shed_lever(text: str) -> Command | None:

@@ -24,9 +24,10 @@ from scenarios.build import build
 from scenarios.catalogue import table
 from scenarios.geo_figure import figure
 from scenarios.result import Result
+from scenarios.run_options import RunOptions
 from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate
-from scenarios.study import RunOptions, SiteStudy, Study
+from scenarios.study import SiteStudy, Study
 from scenarios.workers import WorkerOptions, all_of
 from simulators.commandline import command
 from simulators.console import App

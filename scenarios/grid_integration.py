@@ -27,7 +27,8 @@ from scenarios.grid_hosting import HostingStudy, hosting
 from scenarios.grid_outages import OutageStudy, n_1
 from scenarios.grid_run import GridIntegration, run
 from scenarios.grid_year import YearStudy, year
-from scenarios.study import ClusterOptions, RunOptions, SiteStudy, Study
+from scenarios.run_options import RunOptions
+from scenarios.study import ClusterOptions, SiteStudy, Study
 from simulators.commandline import command
 from simulators.console import App
 from simulators.grid.options import NetworkOptions

@@ -20,10 +20,11 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from scenarios.study import RunOptions, SiteStudy, Study
+from scenarios.run_options import RunOptions
+from scenarios.study import SiteStudy, Study
 from simulators.console import App
 from simulators.errors import InputError
-from simulators.options import BARE, kinds, nested, whole_option
+from simulators.leaves import BARE, kinds, nested, whole_option
 from simulators.profiles.options import DEFAULT_SITE
 
 WIDTH = 100

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from scenarios.study import SiteStudy, Study
 from simulators.errors import InputError
-from simulators.options import option_name
+from simulators.leaves import option_name
 from simulators.profiles.site import Site, load_site
 from simulators.storage.options import StorageOptions
 

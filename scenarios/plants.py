@@ -19,7 +19,7 @@ from simulators.generation.assumptions import pv_assumptions, wind_assumptions
 from simulators.generation.per_unit import per_unit_power_w
 from simulators.generation.pv_array import PvArray
 from simulators.generation.run import RunSky, sky_for_run, wind_for_run
-from simulators.options import option_name
+from simulators.leaves import option_name
 from simulators.paths import shown
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.site import Site, distance_km

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from simulators.console import App
 from simulators.errors import InputError
-from simulators.options import option_name
+from simulators.leaves import option_name
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.inspection import KINDS, Finding, Series, day_means, inspected
 from simulators.report.canvas import style

@@ -14,7 +14,7 @@ from simulators.errors import InputError, nearest
 from simulators.inference.catalogue import bytes_per_parameter, gpu, model
 from simulators.inference.options import Serving
 from simulators.inference.sizing import sizing
-from simulators.options import plain_number
+from simulators.spelling import plain_number
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "tp": ("1", "2", "4", "8"),

@@ -20,7 +20,8 @@ from scenarios.study import Study
 from scenarios.summary import check_requests, summarise
 from scenarios.totals import together
 from scenarios.uncertainty import uncertainty
-from scenarios.world import Watcher, World
+from scenarios.watching import Watcher
+from scenarios.world import World
 from simulators.errors import InputError
 from simulators.quantities.latencies import LatencyRecord
 from simulators.recorder.memory import MemorySink

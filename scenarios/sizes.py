@@ -17,9 +17,9 @@ from scenarios.shipping import job_of, opened
 from scenarios.simulation import simulate_plan
 from scenarios.study import Study
 from scenarios.workers import HERE, WorkerOptions, all_of
-from simulators.options import plain_number
 from simulators.report.canvas import WIDTH_IN, heading, style
 from simulators.report.labels import COLOURS, RunMeta
+from simulators.spelling import plain_number
 
 OBJECTIVES = {
     "operational_kg": ("Operational carbon, battery settled", "kgCO₂eq", min),

@@ -18,8 +18,9 @@ from tqdm import tqdm
 from scenarios.bill import currency
 from scenarios.build import build
 from scenarios.output import configuration
+from scenarios.run_options import RunOptions
 from scenarios.sizes import OBJECTIVES, figure, parse_sizes, sized, sizings
-from scenarios.study import RunOptions, Study
+from scenarios.study import Study
 from scenarios.workers import WorkerOptions
 from simulators.commandline import command
 from simulators.console import App

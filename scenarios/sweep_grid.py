@@ -16,7 +16,9 @@ from scenarios.sizes import PLANTS, resized
 from scenarios.study import Study
 from simulators.errors import InputError
 from simulators.files import checked, once, read_text
-from simulators.options import ODD_NUMBER, Leaf, Tree, kinds
+from simulators.leaves import Leaf, kinds
+from simulators.options import Tree
+from simulators.spelling import ODD_NUMBER
 
 MOST = 1_000_000
 """Studies of one sweep: more are a slip of the hand."""

@@ -26,8 +26,8 @@ from simulators.inference.fleet import build
 from simulators.inference.interval import Interval
 from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving
-from simulators.options import plain_number
 from simulators.quantities.requests import Workload
+from simulators.spelling import plain_number
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Merged
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulators.options import option_name
+from simulators.leaves import option_name
 
 if TYPE_CHECKING:
     from scenarios.study import SiteStudy

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from simulators.errors import InputError, SimulatorLost
-from simulators.inference.threads import VARIABLE
 from simulators.orphans import end_with_parent
+from simulators.threads import VARIABLE
 
 PASSING = (MemoryError, OSError, SimulatorLost)
 """What may not happen again when a run is repeated; anything else would."""

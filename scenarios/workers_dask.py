@@ -14,7 +14,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from scenarios.shipping import Shipment, fingerprint, received
 from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt
 from simulators.errors import InputError
-from simulators.inference.threads import VARIABLE
+from simulators.threads import VARIABLE
 
 CONNECT_S = 20.0
 """Time that a scheduler has to answer, s."""

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from graphlib import TopologicalSorter
 from operator import mul
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Self
 
 import mosaik
 from mosaik.exceptions import SimulationError
@@ -21,7 +20,9 @@ from mosaik.starters import PythonStarter
 from scenarios.legs import RECORDER, Checkpoints, Legs
 from scenarios.plan import NETWORK, Entity, Plan
 from scenarios.real_time import Lateness
-from scenarios.wiring import JOINABLE, Link, links, recorded, stages
+from scenarios.together import CHILDREN, Simulator, simulator_of, stepped_together
+from scenarios.watching import RowsAlone, Watcher
+from scenarios.wiring import Link, links, recorded
 from simulators.errors import InputError
 from simulators.joint import NOW, Joint
 from simulators.recorder.simulator import Recorder, Sink
@@ -30,43 +31,6 @@ from simulators.rooms import simulator_class
 
 READERS = ("handle remote requests", "Reader task")
 """What mosaik calls the tasks that read from simulators elsewhere."""
-
-
-CHILDREN = {"router": "destination", "dispatch": "seat"}
-"""What the children of a part are called, one at every site."""
-
-
-class Watcher(Sink, Protocol):
-    """Wants the time series more often than it is stored.
-
-    Attributes
-    ----------
-    every
-        Steps between two hand-overs.
-    """
-
-    every: int
-
-    def watching(self, network: Callable[[], dict[str, Any]] | None) -> None:
-        """The world is made; `network` tells what the run did to its network so far, None where nobody here knows."""
-        ...
-
-
-class _RowsAlone:
-    """A watcher as its recorder sees it; how far the run is it hears as every listener does."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.rows = watcher.rows
-
-    def reached(self, simulated_s: int) -> None:
-        """It has heard."""
-
-
-class Simulator(NamedTuple):
-    """A simulator of the world: whose room it is, and where it runs; empty: in this process."""
-
-    room: str
-    address: str
 
 
 class World:
@@ -164,37 +128,9 @@ class World:
         answer: dict[str, Any] = getattr(factory, method)(eid)
         return answer
 
-    def _address(self, entity: Entity) -> str:
-        study = self.plan.study
-        if entity.site == NETWORK:
-            return (study.grid_at or "") if entity.room == "grid" else ""
-        rooms = dict(self.plan.sites[entity.site].study.where)
-        return next((address for room, address in rooms.items() if room == entity.room), "")
-
-    def _simulator(self, entity: Entity) -> Simulator:
-        """Which simulator makes an entity: one per room in this process, one per address elsewhere."""
-        return Simulator(entity.room, self._address(entity))
-
     def _join(self) -> None:
         """Make one simulator of those that may be stepped together."""
-        of = {}
-        for entity in self.plan.entities:
-            of[entity.site, entity.part] = key = self._simulator(entity)
-            if part := CHILDREN.get(entity.part):
-                of |= dict.fromkeys(((site, part) for site in entity.children), key)
-        # lists, not sets: their order must not change from run to run
-        before: dict[Simulator, list[Simulator]] = {key: [] for key in of.values()}
-        for source, target, link in links(self.plan, of):
-            if link.first is NOW and of[source] != of[target]:
-                before[of[target]].append(of[source])
-        own = {key for key in of.values() if not key.address and key.room not in self._simulators}
-        joinable = {key for key in own if key.room in JOINABLE}
-        groups: dict[int, list[Simulator]] = defaultdict(list)
-        stage = stages(before, joinable, before)
-        for key in TopologicalSorter(before).static_order():
-            if key in joinable:
-                groups[stage[key]].append(key)
-        for number, group in groups.items():
+        for number, group in stepped_together(self.plan, self._simulators).items():
             if len(group) > 1:
                 name = f"Together-{number}"
                 joint = Joint({key.room: simulator_class(key.room)() for key in group})
@@ -205,7 +141,7 @@ class World:
 
     def _factory(self, entity: Entity) -> Any:
         """The simulator that makes an entity."""
-        key = self._simulator(entity)
+        key = simulator_of(self.plan, entity)
         address = key.address
         if key not in self._factories:
             name = entity.room.capitalize()
@@ -229,14 +165,14 @@ class World:
             ) from None
 
     def _create(self, entity: Entity) -> None:
-        factory = self._factory(entity)
+        factory, address = self._factory(entity), simulator_of(self.plan, entity).address
         joined = f"{entity.room}_{entity.model}"
         model = joined if hasattr(factory, joined) else entity.model
         if not hasattr(factory, model):
             raise InputError(
-                f"{self._address(entity)}: is no {entity.room} simulator, expected one that makes {entity.model}"
+                f"{address}: is no {entity.room} simulator, expected one that makes {entity.model}"
             )
-        config = entity.plain() if self._address(entity) else entity.config
+        config = entity.plain() if address else entity.config
         made = getattr(factory, model)(name=entity.name, **config)
         self.entities[entity.site, entity.part] = made
         self._made[entity.site, entity.part] = (factory, made.eid)
@@ -353,7 +289,7 @@ class World:
         for number, watcher in enumerate(self._watchers):
             # not a part of the legs: each has a recorder of its own, whose time begins with the leg
             recorder = self.mosaik.start(
-                PythonStarter(partial(Recorder, _RowsAlone(watcher))),  # type: ignore[arg-type]
+                PythonStarter(partial(Recorder, RowsAlone(watcher))),  # type: ignore[arg-type]
                 sim_id=f"Watcher-{number}",
                 start=(self.plan.start + timedelta(seconds=began_s)).isoformat(),
                 step_size=run.step,

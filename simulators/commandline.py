@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from simulators.console import App
-from simulators.options import Leaf, Tree, kinds, nested, option_name, put, read_config, whole_option
+from simulators.leaves import Leaf, kinds, nested, option_name, whole_option
+from simulators.options import Tree, put, read_config
 
 Options = TypeVar("Options", bound=BaseModel)
 

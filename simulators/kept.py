@@ -30,6 +30,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from simulators.errors import InputError
+from simulators.threads import settle
 
 OWN = ("simulators.", "scenarios.")
 _PLAIN = frozenset({int, float, str, bool, type(None)})
@@ -112,6 +113,7 @@ def keep(root: Any, constant: Mapping[str, str]) -> Kept:
     >>> restore({"rng": copy, "sum": 0}, keep({"rng": rng, "sum": 7}, {}))["sum"], copy.random() == rng.random()
     (7, True)
     """
+    settle()
     keeper = _Keeper(constant)
     tree = keeper.take(root, "")
     return Kept(tree, keeper.arrays)

@@ -19,7 +19,7 @@ from typing import Any
 
 from simulators.errors import InputError, nearest
 from simulators.files import read_bytes
-from simulators.options import ODD_NUMBER
+from simulators.spelling import ODD_NUMBER
 
 _SPEC = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>\w*)(?::(?P<rest>.*))?)?", re.DOTALL)
 

@@ -26,8 +26,9 @@ from scenarios.paper.published import CASE
 from scenarios.paper.stand_ins import PaperInference, PaperTraffic
 from scenarios.plan import Input, Plan
 from scenarios.result import Result
+from scenarios.run_options import RunOptions
 from scenarios.simulation import simulate_plan
-from scenarios.study import RunOptions, SiteStudy, Study
+from scenarios.study import SiteStudy, Study
 from simulators.carbon.accounting import offset_ratio
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulators.carbon.contracts import Contracts
 from simulators.carbon.factors import BATTERY_LIFE
-from simulators.options import HIDDEN, option_name
+from simulators.leaves import HIDDEN, option_name
 from simulators.profiles.fileref import FileRef
 from simulators.quantities.factor import Factor
 

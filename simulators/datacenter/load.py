@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from simulators.options import HIDDEN
+from simulators.leaves import HIDDEN
 from simulators.profiles.fileref import FileRef
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulators.datacenter import factors
 from simulators.datacenter.cooling import chiller_cop
-from simulators.options import option_name
+from simulators.leaves import option_name
 from simulators.quantities.factor import Assumption, Factor
 
 PueModel = Literal["constant", "load", "outdoor", "outdoor-load"]

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from simulators.errors import InputError, nearest
 from simulators.generation import factors
 from simulators.generation.pv_array import MOUNTINGS, PvArray, optimal_tilt_deg
-from simulators.options import ODD_NUMBER
 from simulators.quantities.factor import Factor
+from simulators.spelling import ODD_NUMBER
 
 
 def _default(factor: Factor) -> str:

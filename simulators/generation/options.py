@@ -15,7 +15,7 @@ from simulators.generation.power_curve import HEADER, read_power_curve
 from simulators.generation.pv_array import PvArray
 from simulators.generation.turbines import machine_of
 from simulators.generation.wind import WindPlant
-from simulators.options import option_name
+from simulators.leaves import option_name
 from simulators.profiles.fileref import FileRef
 
 PV_KW, WIND_KW = 20.0, 5.0

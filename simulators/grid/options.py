@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from simulators.grid.defaults import DEFAULT_POWER_FACTOR, SEASON, SIMBENCH, background_note
-from simulators.options import HIDDEN, plain_number
+from simulators.leaves import HIDDEN
 from simulators.profiles.fileref import FileRef
+from simulators.spelling import plain_number
 
 
 class VoltageControl(BaseModel):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import root
 
 from simulators.errors import InputError
-from simulators.options import plain_number
+from simulators.spelling import plain_number
 
 Array = NDArray[np.float64]
 Kind = Literal["qv", "qp", "cosphi"]

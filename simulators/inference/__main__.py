@@ -12,9 +12,8 @@ from simulators.commandline import command
 from simulators.console import App
 from simulators.errors import InputError
 from simulators.inference.drive import Driver
+from simulators.inference.figures import figures_text
 from simulators.inference.fleet import build, build_fleet, read_groups
-from simulators.inference.grounds import trust
-from simulators.inference.offload import assumptions as host_assumptions
 from simulators.inference.options import UNCACHED
 from simulators.inference.output import run_to_end
 from simulators.inference.paired import compare
@@ -23,13 +22,9 @@ from simulators.inference.routing import BY_CONTENT
 from simulators.inference.services import AnyCluster
 from simulators.inference.serving import Serving
 from simulators.inference.sizing import serving_files
-from simulators.inference.speculation import assumptions
 from simulators.paths import shown
-from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import sha256, versions
-from simulators.report.shares import shares_text
-from simulators.report.speculation import drafts_text
 from simulators.traffic.options import workload_files, workload_from_plain
 from simulators.traffic.session_options import SessionOptions
 
@@ -184,7 +179,7 @@ def run(options: RunOptions) -> None:
         summary["wall_s"] = time.perf_counter() - started
         folder.write_json("summary.json", summary)
         target = folder.finish()
-    print(_table(summary, facts))
+    print(figures_text(summary, facts))
     print(f"results: {target}")
 
 
@@ -232,94 +227,6 @@ def _inputs(
     return [
         {"what": what, "file": shown(path), "sha256": sha256(path)} for what, path in dict.fromkeys(files)
     ]
-
-
-def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
-    """A few figures for the terminal, and what they rest on."""
-    s = summary
-    ttft, tpot, energy = s["ttft_s"], s["tpot_s"], s["gpu_energy_j"]
-
-    def figure(value: float | None, unit: str) -> str:
-        return "-" if value is None else f"{value:.4g} {unit}"
-
-    rows = [
-        (
-            "requests",
-            f"{s['requests_completed']} of {s['requests_arrived']} completed, {s['requests_rejected']} rejected",
-        ),
-        ("simulated", figure(s["simulated_s"], "s")),
-        ("TTFT p50 / p99", f"{figure(ttft['p50'], 's')} / {figure(ttft['p99'], 's')}"),
-        ("TPOT p50 / p99", f"{figure(tpot['p50'], 's')} / {figure(tpot['p99'], 's')}"),
-        ("output", figure(s["output_tokens_per_s"], "tokens/s")),
-        ("mean batch", figure(s["batch_size_mean"], "requests")),
-        ("GPU power", figure(s["gpu_power_w_mean"], "W per GPU")),
-        (
-            "GPU energy",
-            f"{energy['total'] / 3.6e6:.4g} kWh, {figure(s['energy_j_per_output_token'], 'J per output token')}",
-        ),
-    ]
-    if pools := s["pools"]:
-        each = ", ".join(
-            f"{name} {figure(pools[name]['power_w_mean'], 'W')}" for name in ("prefill", "decode")
-        )
-        moved = pools["transfer"]
-        rows.append(
-            (
-                "pools",
-                f"{each}; KV caches {figure(moved['bytes'] / 1e9, 'GB')}, {figure(moved['energy_j'], 'J')}",
-            )
-        )
-    if cache := s["prefix_cache"]:
-        ratios = [
-            0.0 if cache[name] is None else cache[name] for name in ("block_hit_ratio", "token_hit_ratio")
-        ]
-        rows.append(("prefix cache", f"{ratios[0]:.1%} of blocks hit, {ratios[1]:.1%} of prompt tokens"))
-        if any(group.get("host_cache") for group in facts.get("groups") or [facts]):
-            share = cache["host_block_hit_ratio"] or 0.0
-            moved = ", ".join(
-                f"{figure(cache[f'host_{way}_gib'], 'GiB')} {way}" for way in ("written", "fetched")
-            )
-            rows.append(
-                (
-                    "host memory",
-                    f"{share:.1%} of blocks hit there; {moved}, {figure(cache['host_j'], 'J')} (not measured)",
-                )
-            )
-        if "saved" in cache:
-            rows.append(("saved by it", f"{cache['saved']['saved_meter_j'] / 3.6e6:.4g} kWh of GPU energy"))
-    if out := s["failures"]:
-        lost = f"{out['requests_interrupted']} requests begun anew, {out['lost_work_j'] / 3.6e6:.4g} kWh of work lost"
-        rows.append(
-            ("out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}")
-        )
-    if spec := s["speculation"]:
-        rows.append(("speculation", drafts_text(spec, energy["total"])))
-    rows += [("assumed", text) for text in _assumed(facts)]
-    if shared := s["tenant_shares"]:
-        rows.append(("service", shares_text(shared)))
-    if found := s["saturation"]:
-        waits = f"{figure(found['wait_peak_s'], 's')} at most, {figure(found['wait_end_s'], 's')} at the end"
-        rows.insert(1, ("saturation", f"{label_text(found['label'])}: mean wait for a first batch {waits}"))
-    grounds = dict.fromkeys(
-        ground
-        for group in facts.get("groups") or [facts]
-        for ground in trust(group["power"], group["time"], s["batch_size_mean"])
-    )
-    rows += [("NOT MEASURED" if ground.stand_in else "rests on", ground.text) for ground in grounds]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _assumed(facts: dict[str, Any]) -> list[str]:
-    """What speculation and host memory rest on, each once."""
-    groups = facts.get("groups") or [facts]
-    found = [one for group in groups for one in (*assumptions(group), *host_assumptions(group))]
-    return list(
-        dict.fromkeys(
-            f"{one.name}: {one.factor.value:.3g} ({one.factor.low:.3g} to {one.factor.high:.3g}); {one.factor.source}"
-            for one in found
-        )
-    )
 
 
 def app() -> App:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from simulators.errors import InputError
 from simulators.inference.actuators import check_command, in_numbers
 from simulators.inference.cluster import Cluster
 from simulators.inference.failures import Tally
+from simulators.inference.interval import SERIES, SUMS, Interval, joined
 from simulators.inference.replica import Replica
 from simulators.quantities.commands import Awake, Command
 
@@ -119,6 +121,42 @@ class Apart:
     def slots(self) -> int:
         """Requests that may run at once on the replicas that serve."""
         return sum(one.slots for one in self.clusters)
+
+    def together(self, parts: Sequence[Interval], refused: int) -> Interval:
+        """What all clusters did in one interval.
+
+        Parameters
+        ----------
+        parts
+            What each did.
+        refused
+            Requests that were refused at the door, which none of them saw.
+
+        Returns
+        -------
+        Interval
+            Their replicas one after the other; without finished requests, which are in no order yet, and as if nothing
+            were moved between the clusters.
+        """
+        total: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in SUMS}
+        total["received"] += refused
+        total["rejected"] += refused
+        means: dict[str, Any] = {
+            name: float(sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True)))
+            for name, shares in self.shares.items()
+        }
+        weights = np.ones((len(parts), len(SERIES)))
+        for name in ("mfu", "mbu"):
+            weights[:, SERIES.index(name)] = self.shares[name]
+        return Interval(
+            begins_at=parts[0].begins_at,
+            ends_at=parts[0].ends_at,
+            **total,
+            **means,
+            series=np.asarray(sum(weight * part.series for weight, part in zip(weights, parts, strict=True))),
+            finished=joined([]),
+            by_replica=np.concatenate([part.by_replica for part in parts]),
+        )
 
     def tally_at(self, at: float) -> Tally | None:
         """What failures did up to a time of the last interval, s; None where nothing can fail."""

@@ -1,6 +1,6 @@
 """Whose energy was it: every joule of the meter handed to a request, or shown as idle.
 
-**Rule.** An iteration that several requests share is split in proportion to a weight (`replica.attribution_split`).
+**Rule.** An iteration that several requests share is split in proportion to a weight (`split.attribution_split`).
 
 ``work`` (default)
     The FLOP done for the request in that iteration: linear layers per token, attention per pair of tokens. A long

@@ -21,7 +21,7 @@ class Conservation:
     def __init__(self, cluster: AnyCluster) -> None:
         self._cluster = cluster
         self._before_j = cluster.requests_j()
-        self._moved_j = cluster.transfers.spent_j if isinstance(cluster, Pools) else 0.0
+        self._moved_j = self._spent_j()
         self._batches = self._iterations()
 
     def check(self, interval: Interval) -> None:
@@ -29,7 +29,7 @@ class Conservation:
 
         Requests: received = completed + rejected + running + waiting. Joules: what the finished requests of the
         interval carry, what those still there carry more than before, and what failures undid, is the busy energy of
-        the meter; what moved KV caches took, and those under way so far, is the energy of transfers.
+        the meter; what moved KV caches and blocks took, and those under way so far, is the energy of transfers.
 
         Raises
         ------
@@ -56,19 +56,18 @@ class Conservation:
             raise RuntimeError(
                 f"{where}: metered {busy_j} J of busy GPU energy, the requests carry {handed_out_j} J of it"
             )
-
-        if isinstance(cluster, Pools):
-            self._check_moved(cluster, interval, where)
-
-    def _check_moved(self, cluster: Pools, interval: Interval, where: str) -> None:
-        """Check the energy between pools."""
-        spent_j = cluster.transfers.spent_j
-        moved_j = cluster.copies * (spent_j - self._moved_j)
+        spent_j = self._spent_j()
+        moved_j = copies * (spent_j - self._moved_j)
         self._moved_j = spent_j
-        if abs(interval.transfer_j - moved_j) > 1e-9 * max(cluster.copies * spent_j, 1.0):
+        if abs(interval.transfer_j - moved_j) > 1e-9 * max(copies * spent_j, 1.0):
             raise RuntimeError(
                 f"{where}: metered {interval.transfer_j} J of moving KV caches, what was moved took {moved_j} J"
             )
+
+    def _spent_j(self) -> float:
+        """What moving KV caches between pools, and blocks to host memory and back, took since the start, J."""
+        between = [one.transfers.spent_j for one in [self._cluster] if isinstance(one, Pools)]
+        return sum(between, sum(replica.host_j for replica in self._cluster.replicas))
 
     def _clock_j(self, interval: Interval) -> float:
         """What the rounding of times may move, J: late in a long run a double tells 1e-10 s apart, not less.

@@ -26,7 +26,7 @@ KEPT = (
     ),
     *("serial", "overwritten", "prompt_tokens", "hit_tokens", "prompt_blocks", "hit_blocks"),
     *("host_written", "host_fetched", "host_overwritten", "host_hit_blocks"),
-    *("host_block_s", "host_latency_s", "host_layers"),
+    *("host_block_s", "host_latency_s", "host_layers", "host_ranks"),
     *("key", "acceptance", "verifications", "drafted", "verified", "accepted", "draft_j", "rejected_j"),
 )
 """Counters that tell of what was done, and go on; all others tell of what is there."""

@@ -94,6 +94,7 @@ def pools_of(cluster: AnyCluster, sums: Mapping[str, float], copies: float) -> d
     if not isinstance(cluster, Pools):
         return None
     moved, span_s = cluster.transfers, sums["span_s"]
+    between_j = sums["transfer_j"] - copies * sum(r.host_j for r in cluster.replicas)
 
     def pool(name: str, gpus: int, replicas: int) -> dict[str, float]:
         joules = sums[f"{name}_pool_j"]
@@ -111,8 +112,8 @@ def pools_of(cluster: AnyCluster, sums: Mapping[str, float], copies: float) -> d
         "transfer": {
             "requests": moved.count * copies,
             "bytes": moved.moved_bytes * copies,
-            "energy_j": sums["transfer_j"],
-            "power_w_mean": sums["transfer_j"] / span_s if span_s else 0.0,
+            "energy_j": between_j,
+            "power_w_mean": between_j / span_s if span_s else 0.0,
             "seconds_mean": moved.waited_s / moved.count if moved.count else None,
             "link_busy_mean": moved.busy_s / links_s if links_s else 0.0,
         },

@@ -34,7 +34,7 @@ from pydantic import ValidationError
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import failures_for
+from simulators.inference.failing import failures_for
 from simulators.inference.options import Group
 from simulators.inference.pools import Pools
 from simulators.inference.reliability import NEVER, Reliability
@@ -43,7 +43,7 @@ from simulators.inference.roles import check_roles, link_between, link_facts
 from simulators.inference.routing import BY_CONTENT, router
 from simulators.inference.services import AnyCluster, Services
 from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
-from simulators.options import check_numbers
+from simulators.spelling import check_numbers
 
 
 def read_groups(path: Path, default: Serving | None = None) -> list[Group]:

@@ -22,6 +22,13 @@ BY_REPLICA = (
 )  # fmt: skip
 
 
+SUMS = (
+    "prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j", "lost_work_j",
+    "received", "completed", "rejected", "running", "waiting", "prefill_tokens", "decode_tokens", "lost_tokens",
+)  # fmt: skip
+"""Joules and counts of an `Interval`: they add up over clusters, and over copies of one."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """What a cluster did in [begins_at, ends_at).
@@ -54,8 +61,8 @@ class Interval:
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 9).
     pool_w
-        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of moving
-        KV caches between them, W, in the bins of `series`; shape (bins, 3). Else None.
+        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of what
+        `transfer_j` is of, W, in the bins of `series`; shape (bins, 3). Else None.
     prefill_replicas
         So many of the replicas, the first, only prefill.
     lost_work_j, lost_tokens
@@ -116,20 +123,9 @@ class Interval:
         """The interval of so many equal clusters: joules, powers, requests and tokens together; shares stay."""
         series = self.series.copy()
         series[:, : SERIES.index("mfu")] *= copies
-        counts = (
-            "received",
-            "completed",
-            "rejected",
-            "running",
-            "waiting",
-            "prefill_tokens",
-            "decode_tokens",
-            "lost_tokens",
-        )
-        joules = ("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j", "lost_work_j")
         return replace(
             self,
-            **{name: copies * getattr(self, name) for name in (*joules, *counts)},
+            **{name: copies * getattr(self, name) for name in SUMS},
             series=series,
             by_replica=copies * self.by_replica,
             pool_w=None if self.pool_w is None else copies * self.pool_w,

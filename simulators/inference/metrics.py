@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from simulators.inference.services import AnyCluster
 from simulators.quantities.experience import CLASSES, OTHERS, Experience
 from simulators.quantities.latencies import LatencyRecord, latencies
 from simulators.quantities.saturation import Waits
+from simulators.threads import Beside
 
 _TOGETHER = 4096
 """Finished requests counted in one go: a step brings some ninety, and counting them costs as much as for thousands."""
@@ -55,6 +57,8 @@ class Metrics:
     copies
         Requests that each finished one stands for; the intervals' own counts and joules are taken as they are.
     """
+
+    REBUILT: ClassVar[tuple[str, ...]] = ("_counting",)
 
     def __init__(
         self, slo_ttft_s: float = 2.0, slo_tpot_s: float = 0.1, *, span_s: float = 0.0, copies: float = 1
@@ -94,6 +98,7 @@ class Metrics:
         self._waits = {of: Waits() for of in CLASSES.values()}
         self._recent: list[Records] = []
         self._recent_count = 0
+        self._counting: Beside[None] | None = None
 
     def add(self, interval: Interval) -> None:
         """Count one interval."""
@@ -132,12 +137,25 @@ class Metrics:
             self._count()
 
     def _count(self) -> None:
-        """Count the requests that have finished since."""
+        """Have the requests counted that have finished since, when those before are."""
         if not self._recent:
             return
-        finished = joined(self._recent)
-        self._recent.clear()
-        self._recent_count = 0
+        self._settle()
+        recent, self._recent, self._recent_count = self._recent, [], 0
+        self._counting = Beside(partial(self._count_all, recent))
+
+    def _settle(self) -> None:
+        """Wait until all that was to be counted is."""
+        counting, self._counting = self._counting, None
+        if counting is not None:
+            counting.result()
+
+    def rebuild(self, before: Mapping[str, Any]) -> None:
+        """Whatever was to be counted when the state was kept (`simulators.kept`) had been."""
+
+    def _count_all(self, recent: list[Records]) -> None:
+        """Count finished requests; may run in a helper, so that nobody else touches what it changes meanwhile."""
+        finished = joined(recent)
         times = latencies(finished)
         self._record.add(finished, self._copies, times)
         wait_s = times["queueing_s"] + _for_decode(finished)
@@ -153,6 +171,7 @@ class Metrics:
     def record(self) -> LatencyRecord:
         """The latencies, by class and over time."""
         self._count()
+        self._settle()
         return self._record
 
     @property
@@ -191,6 +210,7 @@ class Metrics:
     def summary(self, cluster: AnyCluster) -> dict[str, Any]:
         """The figures a user asks for; energies in J, powers in W per GPU, times in s."""
         self._count()
+        self._settle()
         s, n, last = self._sums, self._counts, self._last
         span_s = s["span_s"]
         energy_j = s["prefill_j"] + s["decode_j"] + s["idle_j"] + s["transfer_j"]

@@ -10,6 +10,7 @@ from simulators.inference.batching.host import Fetching
 from simulators.inference.catalogue import Gpu, Model
 from simulators.inference.catalogue.memory import kv_bytes_per_token_per_gpu
 from simulators.inference.options import Serving
+from simulators.inference.speculation import Speculation, draft_kv_bytes_per_token_per_gpu
 from simulators.quantities.factor import Assumption, Factor
 
 GIB = 2**30
@@ -67,10 +68,13 @@ class HostTier(NamedTuple):
     joules_per_byte: float = MOVED.value
 
 
-def host_tier(serving: Serving, shape: Model, device: Gpu) -> HostTier | None:
-    """The tier of a configuration; None without any.
+def host_tier(
+    serving: Serving, shape: Model, device: Gpu, speculation: Speculation | None = None
+) -> HostTier | None:
+    """The tier of a configuration; None without any, and of replicas that only decode.
 
-    Every GPU of a replica keeps the part of a block that it holds, and fetches it over its own link to the host.
+    Every GPU of a replica keeps the part of a block that it holds, and fetches it over its own link to the host; those
+    of the last stage that of a draft's KV cache, too. A block is that of one data-parallel rank.
 
     Raises
     ------
@@ -86,6 +90,8 @@ def host_tier(serving: Serving, shape: Model, device: Gpu) -> HostTier | None:
     (51200, 2.0)
     """
     gib = serving.host_cache_gib
+    if serving.role == "decode":  # there is no prefix cache
+        return None
     if gib == 0:
         if serving.host_link_gb_s is not None:
             raise InputError(f"--host-link-gb-s {serving.host_link_gb_s:g}: expected with --host-cache-gib")
@@ -93,18 +99,13 @@ def host_tier(serving: Serving, shape: Model, device: Gpu) -> HostTier | None:
     told = f"--host-cache-gib {gib:g}"
     if serving.prefix_cache != "on":
         raise InputError(f"{told}: expected with --prefix-cache on, not {serving.prefix_cache}")
-    apart = {
-        "prefill and decode apart": serving.role != "both",
-        f"--speculate {serving.speculate}": serving.speculate > 0,
-        f"--tenant-shares {serving.tenant_shares}": serving.tenant_shares is not None,
-        f"--data-parallel {serving.data_parallel}": serving.data_parallel > 1,
-        f"--decode-context-parallel {serving.decode_context_parallel}": serving.decode_context_parallel > 1,
-    }
-    for beside, given in apart.items():
-        if given:
-            raise InputError(f"{told}: not possible with {beside}")
-    each = kv_bytes_per_token_per_gpu(shape, serving.tp, serving.pp, serving.kv_precision)
-    block_bytes = each * serving.block_tokens * serving.tp * serving.pp
+    if serving.decode_context_parallel > 1:
+        raise InputError(
+            f"{told}: not possible with --decode-context-parallel {serving.decode_context_parallel}"
+        )
+    own = kv_bytes_per_token_per_gpu(shape, serving.tp, serving.pp, serving.kv_precision)
+    draft = draft_kv_bytes_per_token_per_gpu(serving, speculation)
+    block_bytes = (own * serving.pp + draft) * serving.tp * serving.block_tokens
     blocks = int(gib * GIB / block_bytes) if block_bytes > 0 else 0
     if blocks < 1:
         raise InputError(
@@ -119,7 +120,8 @@ def host_tier(serving: Serving, shape: Model, device: Gpu) -> HostTier | None:
             f"{told}: data sheet {device.name} has no host_bandwidth, expected one or --host-link-gb-s"
         )
     layers = max(1, shape.num_layers // serving.pp)
-    fetching = Fetching(each * serving.block_tokens / link, LATENCY.value, layers)
+    block_s = (own + draft) * serving.block_tokens / link
+    fetching = Fetching(block_s, LATENCY.value, layers, serving.data_parallel)
     return HostTier(blocks, block_bytes, link, fetching)
 
 

@@ -9,18 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching import route
+from simulators.inference.batching.board import ASLEEP, AWAY, LOADS, SERVES, Board
 from simulators.inference.batching.known import Known, nothing_known, unlearn
-from simulators.inference.batching.route import (
-    AHEAD,
-    ASLEEP,
-    AWAY,
-    COLLECT,
-    GROW,
-    LOADS,
-    SERVES,
-    SETTLE,
-    WAKE,
-)
+from simulators.inference.batching.route import AHEAD, COLLECT, GROW, SETTLE, WAKE
 from simulators.inference.batching.state import Records
 from simulators.inference.compiled import readable, resolved
 from simulators.inference.parking import Parking
@@ -150,11 +141,11 @@ class OneByOne:
                 resolved(route.put, self._entries, n, *now)(self._entries, n, *now)
             self._listed[n : n + 1] = [now]
 
-    def _board(self, loading: Set[int]) -> route.Board:
+    def _board(self, loading: Set[int]) -> Board:
         replicas, away, asleep = self._replicas, self._parking.away, self._parking.asleep
         count = len(replicas)
-        for n in range(len(self._known.counters)):
-            if replicas[n].standby.state is not None and self._known.counters[n].blocks > 0:
+        for n in range(len(self._known.counts)):
+            if replicas[n].standby.state is not None and self._known.counts[n] > 0:
                 unlearn(self._known, n)
         asleep = asleep | self._parking.down  # nobody else can wake them either
         does = [
@@ -162,7 +153,7 @@ class OneByOne:
             for n in range(count)
         ]
         rules = [r.standby.rule for r in replicas]
-        return route.Board(
+        return Board(
             outstanding=np.array([r.outstanding for r in replicas]),
             most=np.array([r.limits.max_requests for r in replicas]),
             does=np.array(does),

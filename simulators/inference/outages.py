@@ -16,7 +16,7 @@ import numpy as np
 
 from simulators.errors import InputError
 from simulators.files import read_text
-from simulators.options import plain_number
+from simulators.spelling import plain_number
 
 FAILURE, MAINTENANCE = "failure", "maintenance"
 KINDS = (FAILURE, MAINTENANCE)

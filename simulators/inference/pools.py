@@ -18,6 +18,7 @@ and a cache is sent whether the decode pool has blocks for it or not, it waits t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -80,6 +81,8 @@ class Pools(Apart):
         copies: float = 1.0,
     ) -> None:
         super().__init__((prefill, decode), copies)
+        for of in self.shares.values():
+            of[1] = 1.0 - of[0]  # what one pool is not, the other is
         self.prefill, self.decode = prefill, decode
         self.transfers = Transfers(links, len(decode.replicas))
         self.completed = 0
@@ -129,12 +132,12 @@ class Pools(Apart):
             self._happen(at, list(together))
             sent = upto
         short.append(self._carry(until, requests[sent:] if sent else requests, *meter))
-        first, second = self.prefill.end(), self.decode.end()
-        finished = self._resumed.tell(joined([*short, self._as_users(second.finished)]), done=True)
+        pools = self.prefill.end(), self.decode.end()
+        finished = self._resumed.tell(joined([*short, self._as_users(pools[1].finished)]), done=True)
         finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
         self._contents.forget(finished)
         self.completed += len(finished)
-        interval = self._together(first, second, finished, received, refused, meter[0])
+        interval = self._with_transfers(pools, finished, received, refused, meter[0])
         return interval if self.copies == 1 else interval.times(self.copies)
 
     def _carry(
@@ -218,50 +221,26 @@ class Pools(Apart):
         decoded["replica"] += len(self.prefill.replicas)
         return decoded
 
-    def _together(
+    def _with_transfers(
         self,
-        first: Interval,
-        second: Interval,
+        pools: Sequence[Interval],
         finished: Records,
         received: int,
         refused: int,
         joules: NDArray[np.float64],
     ) -> Interval:
-        """One interval of the two pools' and the energy between them."""
-
-        def both(name: str) -> float:
-            value: float = getattr(first, name) + getattr(second, name)
-            return value
-
-        def mean(name: str) -> float:
-            share = self.shares[name][0]
-            return float(share * getattr(first, name) + (1.0 - share) * getattr(second, name))
-
-        series = first.series + second.series
-        for column, name in ((3, "mfu"), (4, "mbu")):
-            share = self.shares[name][0]
-            series[:, column] = share * first.series[:, column] + (1.0 - share) * second.series[:, column]
-        by_replica = np.concatenate((first.by_replica, second.by_replica))
-        by_replica[:, COMPLETED] = np.bincount(finished["replica"], minlength=len(by_replica))
-        joules_of = ("prefill_j", "decode_j", "idle_j", "transition_j")
-        counts = ("prefill_tokens", "decode_tokens", "waiting")
-        return Interval(
-            begins_at=first.begins_at,
-            ends_at=first.ends_at,
-            **{name: both(name) for name in (*joules_of, *counts)},
-            series=series,
-            **{name: mean(name) for name in self.shares},
+        """One interval of the two pools, of the energy between them, J, in its bins, and of host memory's."""
+        both = self.together(pools, refused)
+        joules = joules + both.transfer_j / len(joules)
+        both.by_replica[:, COMPLETED] = np.bincount(finished["replica"], minlength=len(both.by_replica))
+        watts = joules * (len(joules) / (both.ends_at - both.begins_at))
+        return replace(
+            both,
             received=received,
             completed=len(finished),
-            rejected=refused + first.rejected + second.rejected,
-            running=both("running") + self.transfers.under_way,
+            running=both.running + self.transfers.under_way,
             finished=finished,
-            by_replica=by_replica,
             transfer_j=float(joules.sum()),
-            lost_work_j=both("lost_work_j"),
-            lost_tokens=both("lost_tokens"),
-            pool_w=np.column_stack(
-                (first.power_w, second.power_w, joules * (len(joules) / (first.ends_at - first.begins_at)))
-            ),
+            pool_w=np.column_stack((*(pool.power_w for pool in pools), watts)),
             prefill_replicas=len(self.prefill.replicas),
         )

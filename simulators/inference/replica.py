@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,45 +33,13 @@ from simulators.inference.interval import copied, joined
 from simulators.inference.power.cap import check_cap, check_clock
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State as ParkedState
+from simulators.inference.split import attribution_split, unfinished
 from simulators.inference.standby import Standby
 from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing.tables import StageTables, has_drafting
-
-
-def attribution_split(rule: str, tables: StageTables) -> tuple[float, float]:
-    """Weights (per token, per token pair) that split a batch's energy among its requests.
-
-    ``work``: in proportion to the FLOP done for each request, linear layers and attention (default).
-    ``tokens``: in proportion to the tokens processed, whatever their context (the alternative).
-    """
-    if rule == "work":
-        return float(tables.flops_per_token), float(tables.flops_per_pair)
-    if rule == "tokens":
-        return 1.0, 0.0
-    raise ValueError(f"attribution rule {rule!r}: expected 'work' or 'tokens'")
-
-
-Tables = TypeVar("Tables", StageTables, PowerLaw)
+from simulators.inference.uniform import uniform
 
 Advance = Callable[..., tuple[int, int]]
-
-
-def _uniform(tables: Tables) -> Tables:
-    """The same tuple with plain ints, floats and contiguous arrays, so that one compiled loop fits all.
-
-    Arrays that are so already are shared: thousands of equal replicas have one set of tables.
-    """
-    hints = get_type_hints(type(tables))
-
-    def plain(hint: Any, value: Any) -> Any:
-        if hint in (int, float):
-            return hint(value)
-        if isinstance(value, tuple):
-            return tuple(float(number) for number in value)
-        return np.require(value, np.float64, ["C", "A", "W"])
-
-    fields: dict[str, Any] = {name: plain(hints[name], value) for name, value in tables._asdict().items()}
-    return tables._replace(**fields)
 
 
 class Replica:
@@ -131,14 +99,14 @@ class Replica:
         *,
         host_blocks: int = 0,
     ) -> None:
-        if host_blocks and (limits.cache != ON or limits.hands_over or limits.depth):
-            raise ValueError("host_blocks: expected with a prefix cache, on, no speculation and no hand-over")
+        if host_blocks and limits.cache != ON:
+            raise ValueError("host_blocks: expected with a prefix cache, on")
         self.limits = limits
         self.capacity = capacity_for(limits)._replace(host_blocks=host_blocks)
         self.most_tokens = limits.max_tokens
         self.states = dict(states or {})
-        self.tables = tables = _uniform(tables)
-        self.law = law = _uniform(law)
+        self.tables = tables = uniform(tables)
+        self.law = law = uniform(law)
         self.gpus = gpus
         self.group = group
         self.standby = Standby(law.idle_w)
@@ -206,7 +174,7 @@ class Replica:
         if room > self.capacity.batch:
             self.collect()
             if self.tables_up_to is not None:
-                self.tables = _uniform(self.tables_up_to(room))
+                self.tables = uniform(self.tables_up_to(room))
             self.state = widened(self.state, room)
             self.capacity = self.capacity._replace(batch=room)
         self.limits = limits
@@ -257,6 +225,7 @@ class Replica:
         counters["host_block_s"] = fetching.block_s
         counters["host_latency_s"] = fetching.latency_s
         counters["host_layers"] = fetching.layers
+        counters["host_ranks"] = fetching.ranks
         self.host_block_bytes = block_bytes
         self._host_block_j = block_bytes * joules_per_byte
 
@@ -320,28 +289,7 @@ class Replica:
 
         The batches in flight are split as they will be when they end.
         """
-        counters, everything = self.state.counters.view(np.ndarray), self.state.requests.view(np.ndarray)
-        used = np.ones(len(everything), bool)
-        used[self.state.free[: int(counters["free_slots"][0])]] = False
-        requests = everything.copy()
-        segments, flights = self.state.segments.view(np.ndarray), self.state.flights.view(np.ndarray)
-        for k in range(int(counters["flights"][0])):
-            flight = (int(counters["flight_head"][0]) + k) % self.limits.stages
-            s, f = segments[flight], flights[flight]
-            lasted_s = np.maximum(0.0, np.minimum(now, s["ends_at"]) - s["starts_at"])
-            joules = ((s["prefill_w"] + s["decode_w"]) * lasted_s).sum()
-            members = int(f["members"])
-            slots, chunk = self.state.members[flight, :members], self.state.chunks[flight, :members]
-            r = everything[slots]
-            weight = self.split[0] * chunk + self.split[1] * chunk * (chunk + r["processed"])
-            whole = (f["energy_j"] - f["drafts_j"]) * weight / weight.sum()
-            if f["drafts_j"] > 0:
-                whole += np.where(r["prefilled"] == 1, f["draft_j"], f["prompt_draft_j"] * chunk)
-            share = joules * whole / f["energy_j"] if f["energy_j"] > 0 else 0.0 * weight
-            requests["prefill_j"][slots] += np.where(r["prefilled"] == 1, 0.0, share)
-            requests["decode_j"][slots] += np.where(r["prefilled"] == 1, share, 0.0)
-        live: Records = requests[used]
-        return live
+        return unfinished(self.state, self.limits, self.split, now)
 
     def enqueue(self, requests: Records, first: int, last: int, hashes: NDArray[np.int64] = NO_HASHES) -> int:
         """Route `requests[first:last]` here: in order of their `released_at`, none before the present.

@@ -8,6 +8,7 @@ after the other, and each is as if it were alone. A tenant whom nobody serves is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from simulators.inference.apart import Apart
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
-from simulators.inference.interval import SERIES, Interval, joined, taken
+from simulators.inference.interval import Interval, joined, taken
 from simulators.inference.pools import Pools
 from simulators.quantities.requests import RequestBlock
 
@@ -93,48 +94,12 @@ class Services(Apart):
         self.received += len(requests)
         self._refused += refused
         intervals = [one.advance(until, requests[to == number]) for number, one in enumerate(self.clusters)]
-        interval = self._together(intervals, refused)
+        finished = joined([self._numbered(k, part.finished) for k, part in enumerate(intervals)])
+        finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
+        interval = replace(self.together(intervals, refused), finished=finished)
         return interval if self.copies == 1 else interval.times(self.copies)
 
     def _numbered(self, number: int, requests: Records) -> Records:
         """Requests of one service, with their replicas numbered as here."""
         requests["replica"] += self._first[number]
         return requests
-
-    def _together(self, parts: Sequence[Interval], refused: int) -> Interval:
-        """One interval of those of all services."""
-        sums = (
-            *("prefill_j", "decode_j", "idle_j", "transition_j", "transfer_j", "lost_work_j", "received"),
-            *(
-                "completed",
-                "rejected",
-                "running",
-                "waiting",
-                "prefill_tokens",
-                "decode_tokens",
-                "lost_tokens",
-            ),
-        )
-        total = {name: sum(getattr(part, name) for part in parts) for name in sums}
-        total["received"] += refused
-        total["rejected"] += refused
-        means = {
-            name: float(sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True)))
-            for name, shares in self.shares.items()
-        }
-        weights = np.ones((len(parts), len(SERIES)))
-        for name in ("mfu", "mbu"):
-            weights[:, SERIES.index(name)] = self.shares[name]
-        series = sum(weight * part.series for weight, part in zip(weights, parts, strict=True))
-        finished = joined([self._numbered(k, part.finished) for k, part in enumerate(parts)])
-        return Interval(
-            begins_at=parts[0].begins_at,
-            ends_at=parts[0].ends_at,
-            **total,
-            **means,
-            series=np.asarray(series),
-            finished=taken(finished, np.argsort(finished["completed_at"], kind="stable")),
-            by_replica=np.concatenate([part.by_replica for part in parts]),
-            pool_w=None,
-            prefill_replicas=0,
-        )

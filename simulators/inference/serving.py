@@ -17,7 +17,7 @@ from simulators.inference.catalogue import Gpu, Model, gpu, kv_blocks, model
 from simulators.inference.catalogue.layout import Layout, layout_of
 from simulators.inference.catalogue.memory import weight_bytes_per_gpu
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import failures_for
+from simulators.inference.failing import failures_for
 from simulators.inference.grounds import layout_grounds, power_grounds, time_grounds
 from simulators.inference.offload import host_facts, host_tier
 from simulators.inference.options import Serving
@@ -40,7 +40,7 @@ from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing import host_seconds, resolve_kind, stage_tables
 from simulators.inference.timing.layer_profile import is_layer_profile
 from simulators.inference.timing.tables import StageTables
-from simulators.options import option_name
+from simulators.leaves import option_name
 
 BETWEEN_POOLS = ("kv_link_gb_s", "kv_link_latency_us", "kv_overlap", "kv_first_token")
 """Options of what lies between prefill and decode."""
@@ -79,12 +79,11 @@ def build_replicas(
     blocks = _kv_blocks(serving, shape, device, chosen, folder)
     if speculation is not None and serving.kv_blocks is None:
         blocks = blocks_beside_draft(serving, speculation, blocks)
-    tier = host_tier(serving, shape, device)
+    tier = host_tier(serving, shape, device, speculation)
     limits = _limits(serving, blocks, 0 if speculation is None else speculation.depth)
     tables_up_to = _tables_of(serving, chosen, folder)
     group = group or group_name(serving)
     states = parked_states(serving)
-    tables = tables_up_to(serving.batch_cap)
     tables_up_to, law = _tables_and_law(serving, chosen, tables_up_to, speculation)
     tables = tables_up_to(serving.batch_cap)
     host_blocks = tier.blocks if tier else 0

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.options import plain_number
 from simulators.quantities.experience import MOST_TENANTS
 from simulators.quantities.experience import OTHERS as REST
 from simulators.quantities.factor import Assumption, Factor
+from simulators.spelling import plain_number
 
 OTHERS = "*"
 """Stands for all tenants that are not named."""

@@ -18,9 +18,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from simulators.errors import InputError
-from simulators.options import plain_number
 from simulators.profiles.quantities import Quantity
 from simulators.profiles.units import accepted_units, conversion, split_header
+from simulators.spelling import plain_number
 
 LONGEST_ROW = 65_536
 """Of a CSV, bytes; longer is no row."""

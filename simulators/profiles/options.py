@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulators.options import HIDDEN, option_name
+from simulators.leaves import HIDDEN, option_name
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.profile import Align
 

@@ -23,11 +23,11 @@ from pydantic import (
 
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
-from simulators.options import check_numbers
 from simulators.paths import DATA
 from simulators.profiles.fileref import FileRef
 from simulators.profiles.times import zone
 from simulators.profiles.weather import Weather
+from simulators.spelling import check_numbers
 
 SITES = DATA / "sites"
 

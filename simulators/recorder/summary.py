@@ -89,8 +89,3 @@ def plain(value: Any, where: str = "") -> Any:
     if value is None or isinstance(value, str):
         return value
     raise TypeError(f"{where or 'value'} is a {type(value).__name__}, which JSON cannot hold")
-
-
-def check_finite(value: Any) -> None:
-    """Raise ValueError, naming the place, if a nested structure holds NaN or an infinity."""
-    plain(value)

@@ -78,17 +78,6 @@ def label(column: str) -> str:
     return BY_NAME[column].label
 
 
-def axis_label(column: str) -> str:
-    """Label and unit of a column.
-
-    Examples
-    --------
-    >>> axis_label("line_loading_max_percent")
-    'Highest line loading (%)'
-    """
-    return f"{label(column)} ({BY_NAME[column].unit})"
-
-
 def intensity_unit(column: str) -> str:
     """Unit of a carbon intensity as people write it.
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from simulators.errors import InputError, nearest
-from simulators.options import plain_number
 from simulators.quantities.factor import Factor
+from simulators.spelling import plain_number
 
 CURRENCY = "USD"
 """Of `GPU_HOURS`."""

@@ -1,4 +1,4 @@
-"""When requests come: renewal processes, steady or modulated by the hour, and recorded times.
+"""When requests come: renewal processes, steady or modulated by the hour.
 
 Every process hands out its arrivals in chunks of `CHUNK` drawn from a generator of its own, so the times
 depend on that generator alone and never on how a run is cut into steps.
@@ -242,39 +242,3 @@ class Diurnal(Modulated):
             raise InputError("arrivals: the daily factors must be numbers >= 0, not all zero")
         rates = rate_per_s * shape / mean
         super().__init__(rates, DAY_S / shape.size, cyclic=True, start_offset_s=start_offset_s, cv=cv)
-
-
-class Replay:
-    """Recorded arrival times; `time_scale` 2 makes everything last twice as long.
-
-    Parameters
-    ----------
-    times_s
-        Arrival times, s, ascending, >= 0; shape (n,).
-
-    Examples
-    --------
-    >>> next(Replay([0.0, 1.5, 4.0], time_scale=2.0).chunks(np.random.default_rng(1))).tolist()
-    [0.0, 3.0, 8.0]
-    """
-
-    bounded = True
-
-    def __init__(self, times_s: Sequence[float] | NDArray[np.float64], time_scale: float = 1.0) -> None:
-        check_positive("time scale", time_scale)
-        times = np.asarray(times_s, dtype=np.float64)
-        if not len(times):
-            raise InputError("arrivals: nothing to replay, the list of times is empty")
-        bad = np.flatnonzero(~np.isfinite(times) | (times < 0))
-        if len(bad):
-            raise InputError(f"arrivals: time {bad[0] + 1} is {times[bad[0]]:g}, expected seconds >= 0")
-        unsorted = np.flatnonzero(np.diff(times) < 0)
-        if len(unsorted):
-            raise InputError(f"arrivals: time {unsorted[0] + 2} is before the one in front of it; sort them")
-        self._times_s = times
-        self._time_scale = time_scale
-
-    def chunks(self, rng: np.random.Generator) -> Iterator[Times]:
-        """See `Arrivals`; nothing is drawn."""
-        for start in range(0, len(self._times_s), CHUNK):
-            yield self._times_s[start : start + CHUNK] * self._time_scale

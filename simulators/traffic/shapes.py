@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from simulators.errors import InputError, nearest
 from simulators.files import is_there, read_json
-from simulators.options import plain_number
 from simulators.paths import DATA
+from simulators.spelling import plain_number
 from simulators.traffic import lengths as laws
 from simulators.traffic import measured
 from simulators.traffic.traces import read_lengths, trace_files

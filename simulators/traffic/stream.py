@@ -7,18 +7,25 @@ change and the others stay the same, request for request.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 
 from simulators.errors import InputError
 from simulators.quantities.requests import RequestBlock, Workload
+from simulators.threads import Beside, threads
 from simulators.traffic.arrivals import Arrivals
 from simulators.traffic.lengths import Lengths
 
 Blocks = Iterator[RequestBlock]
+
+MOST_AHEAD = 16
+"""Blocks drawn ahead at once: memory stays that of some ten thousand requests."""
 
 
 class Stream:
@@ -42,7 +49,7 @@ class Stream:
     ([0.0, 1.0, 2.0], False)
     """
 
-    REBUILT: ClassVar[tuple[str, ...]] = ("_blocks",)
+    REBUILT: ClassVar[tuple[str, ...]] = ("_blocks", "_ahead", "_drawing")
 
     def __init__(
         self,
@@ -58,6 +65,9 @@ class Stream:
             raise InputError(f"workload: the horizon must be positive, got {horizon_s:g} s")
         self._blocks = blocks
         self._drawn = 0
+        # of blocks that helpers draw before they are asked for: what came, None at the end, or what it failed with
+        self._ahead: deque[RequestBlock | Exception | None] = deque()
+        self._drawing: Beside[None] | None = None
         self._left = max_requests
         self._horizon_s = np.inf if horizon_s is None else horizon_s
         self._bounded = bounded or max_requests is not None or np.isfinite(self._horizon_s)
@@ -77,6 +87,7 @@ class Stream:
         if until_s == np.inf and not self._bounded:
             raise InputError("workload: without end; give a number of requests or a horizon")
         taken: list[RequestBlock] = []
+        drawn = self._drawn
         while self._fill():
             end = int(np.searchsorted(self._block.arrived_at, until_s, side="left"))
             if end > self._at:
@@ -84,6 +95,7 @@ class Stream:
                 self._at = end
             if end < len(self._block):
                 break
+        self._draw_ahead(self._drawn - drawn)
         return RequestBlock.concatenate(taken)
 
     @property
@@ -92,13 +104,38 @@ class Stream:
         return not self._fill()
 
     def _next(self) -> RequestBlock | None:
+        if self._drawing is not None:
+            self._drawing.result()
+            self._drawing = None
+        if not self._ahead:
+            self._draw(1)
         self._drawn += 1
-        return next(self._blocks, None)
+        block = self._ahead.popleft()
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    def _draw(self, count: int) -> None:
+        """Put the next blocks behind those ahead."""
+        wanted = len(self._ahead) + count
+        try:
+            self._ahead.extend(islice(self._blocks, count))
+            if len(self._ahead) < wanted:
+                self._ahead.append(None)
+        except Exception as error:  # raised where the block is asked for
+            self._ahead.append(error)
+
+    def _draw_ahead(self, count: int) -> None:
+        """Have a helper draw as many blocks as were needed now, if there is one: they are the same whenever drawn."""
+        missing = min(count, MOST_AHEAD) - len(self._ahead) if count else 0
+        if missing > 0 and not self._ended and threads() > 1:
+            self._drawing = Beside(partial(self._draw, missing))
 
     def rebuild(self, before: Mapping[str, Any]) -> None:
         """Have the source give again what was drawn from it when this stream was kept (`simulators.kept`)."""
-        for _ in range(self._drawn - before["_drawn"]):
-            next(self._blocks, None)
+        drawn, self._drawn = self._drawn, before["_drawn"]
+        while self._drawn < drawn:
+            self._next()
 
     def _fill(self) -> bool:
         """Have a request at hand; False if there is none."""

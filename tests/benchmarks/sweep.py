@@ -27,7 +27,7 @@ from scenarios.shipping import job_of
 from scenarios.sweep import run_study
 from scenarios.sweep_record import row_of
 from scenarios.workers import Job, WorkerOptions, each
-from simulators.inference.threads import VARIABLE
+from simulators.threads import VARIABLE
 
 STUDY = Study().changed(
     site="germany",

@@ -9,7 +9,7 @@ from simulators.errors import InputError
 from simulators.generation.assumptions import pv_assumptions, wind_assumptions
 from simulators.generation.options import GenerationOptions
 from simulators.generation.pv_array import PvArray
-from simulators.options import leaves
+from simulators.leaves import leaves
 from simulators.profiles.fileref import FileRef
 
 

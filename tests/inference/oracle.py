@@ -142,7 +142,9 @@ class Server:
         self.micro_batch = self.batch_cap // self.stages
         if self.scheduler in ("orca", "static"):
             self.micro_batch = max(1, min(self.batch_cap, self.total_blocks // self.reserve // self.stages))
-        self.coming = 0  # blocks that come from host memory for the batch that is being formed
+        self.coming: list[
+            int
+        ] = []  # blocks from host memory, of each request of the batch that is being formed
         self.holders = 0
         self.in_flight = 0
         self.batches = 0
@@ -195,7 +197,7 @@ class Server:
         self.round_due = False
         self.count_blocks()
         while self.in_flight < self.stages:
-            self.coming = 0
+            self.coming = []
             members = self.form_shared() if self.shares else self.form()
             if not members:
                 return
@@ -228,7 +230,7 @@ class Server:
         return members
 
     def fly(
-        self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int, coming: int
+        self, batch: dict[Request, Part], batch_id: int, kv: int, waiting: int, coming: list[int]
     ) -> Generator[simpy.Event]:
         """A batch on its way through the stages: first come, first served at each of them."""
         t = self.tables
@@ -277,9 +279,13 @@ class Server:
             )  # fmt: skip
         self.land(batch, batch_j, (drafts[0] * self.gpus, drafts[1] * self.gpus))
 
-    def layer_by_layer(self, seconds: float, blocks: int) -> float:
-        """A stage that computes its layers in turn, each when its blocks have come from host memory."""
-        layers = self.fetching.layers
+    def layer_by_layer(self, seconds: float, coming: list[int]) -> float:
+        """A stage that computes its layers in turn, each when its blocks have come from host memory.
+
+        Those of the busiest rank: of the request with most, or of as many requests of mean size as it has.
+        """
+        layers, many = self.fetching.layers, math.ceil(len(coming) / self.fetching.ranks)
+        blocks = max(max(coming), many * sum(coming) / len(coming))
         computed = came = self.fetching.latency_s
         for _ in range(layers):
             came += blocks * self.fetching.block_s / layers
@@ -409,7 +415,7 @@ class Server:
                 request.cached_tokens = tokens
         self.cache.host.fetched += fetched
         self.cache.host.touch(self.keys(request, known + fetched))
-        self.coming += fetched
+        self.coming += [fetched] if fetched else []
 
     def share(self, request: Request, found: list[Block]) -> None:
         if not self.cache:

@@ -13,7 +13,7 @@ from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import limits_for
 from simulators.inference.batching.prefix import cache_of
 from simulators.inference.batching.shares import tenants_of
-from simulators.inference.batching.state import OFF, REFS, REQUEST, RecordArray
+from simulators.inference.batching.state import OFF, REQUEST, RecordArray
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
@@ -147,7 +147,7 @@ def assert_conserved(replica: Replica, taken: int, metered_j: float, now: float)
     if replica.limits.cache == OFF:
         assert state.requests["blocks"].sum() == in_use
     else:
-        refs = cache_of(state)[:, REFS]
+        refs = np.maximum(cache_of(state).held, 0)
         assert state.requests["blocks"].sum() == refs.sum()
         assert np.count_nonzero(refs) == in_use
     assert replica.enqueued == taken == replica.completed + replica.running + replica.waiting + c.inbox_size
@@ -301,16 +301,23 @@ def assert_same_totals(run: Run, server: Server, iterations: pd.DataFrame) -> No
         tenants, _, served = tenants_of(run.replica.state)
         accounts = server.shares.accounts  # of tenants all of whose requests were refused there are none
         assert served.tolist() == [accounts[t].all if t in accounts else 0 for t in tenants.tolist()]
+    assert_same_cache(run.replica, server)
     if server.cache:
-        assert c.overwritten == server.cache.overwritten
-        if host := server.cache.host:
-            assert (c.host_written, c.host_fetched) == (host.written, host.fetched)
-            assert (c.host_overwritten, c.host_used) == (host.overwritten, len(host.kept))
         assert c.hit_tokens == run.requests.cached_tokens.sum()
     assert c.prefill_tokens == by_batch.prefill_tokens.sum()
     np.testing.assert_allclose(c.draft_j, run.requests.draft_j.sum(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(c.rejected_j, run.requests.rejected_j.sum(), rtol=1e-9, atol=1e-9)
     assert run.replica.outstanding == run.replica.running == run.replica.waiting == 0
+
+
+def assert_same_cache(replica: Replica, server: Server) -> None:
+    """Blocks overwritten, and what went to host memory and came back."""
+    c = replica.state.counters[0]
+    if server.cache:
+        assert c.overwritten == server.cache.overwritten
+        if host := server.cache.host:
+            assert (c.host_written, c.host_fetched) == (host.written, host.fetched)
+            assert (c.host_overwritten, c.host_used) == (host.overwritten, len(host.kept))
 
 
 # --- tables for scenarios -------------------------------------------------------------------------------------------

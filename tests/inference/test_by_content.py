@@ -168,7 +168,7 @@ def test_a_replica_that_was_off_has_forgotten(mode: str, kept: int) -> None:
     found += [cluster.advance(100.0, asked[2:]).finished]
     cached = np.concatenate(found)["cached_tokens"].tolist()
     assert cached == [0, 32, kept]
-    [known] = cluster.router.known.counters["blocks"]
+    [known] = cluster.router.known.counts
     assert known == 3
 
 
@@ -220,7 +220,7 @@ def test_the_choice_by_prefix_is_that_of_the_rule_in_plain_python(monkeypatch: p
         learn(known, n, asked[3], 1, len(hashes))
         plain.learn(n, hashes.tolist())
         chosen.append(n)
-        assert [int(c) for c in known.counters["blocks"]] == [len(sent) for sent in plain.sent]
+        assert [int(c) for c in known.counts] == [len(sent) for sent in plain.sent]
     assert set(chosen) == set(range(5))
 
 

@@ -15,7 +15,8 @@ from simulators.inference import attribution
 from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import POLICIES, limits_for
 from simulators.inference.cluster import Cluster
-from simulators.inference.failures import Failures, failures_for
+from simulators.inference.failing import failures_for
+from simulators.inference.failures import Failures
 from simulators.inference.metrics import Metrics
 from simulators.inference.outages import Breakdowns, Outage, Timetable, read_outages
 from simulators.inference.parking import Parking

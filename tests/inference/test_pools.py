@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference import attribution
+from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import APART, limits_for
 from simulators.inference.cluster import Cluster
 from simulators.inference.interval import Interval
@@ -36,7 +37,7 @@ from .oracle_clock import metered
 from .oracle_pools import Way, serve
 from .oracle_shares import Shares
 from .oracle_speculation import Drafter
-from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
+from .runs import FLAT, Fed, Job, assert_same_cache, flat_tables, plain_power_w
 from .test_cluster import block
 from .test_equality import LAWS, cases, random_tables, workloads
 from .test_prefix import conversations
@@ -66,25 +67,40 @@ def pools(
     """Two pools whose replicas have these options, tables each; only those that prefill have a prefix cache."""
     made = []
     for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True)):
-        given = of_role(options, role)
-        gpus, split = given.pop("gpus", 1), given.pop("attribution", "work")
         drafter = drafters[k] if drafters else None
-        limits = limits_for(**given, depth=drafter.depth if drafter else 0)
-        drafting = with_drafting(own, drafter.drafting) if drafter else own
-        replicas = [Replica(limits, drafting, law, gpus, split, log) for _ in range(count)]
-        if drafter:
-            for replica in replicas:
-                replica.speculate(drafter.acceptance, drafter.key)
+        replicas = [made_for(role, options, own, law, drafter, log=log) for _ in range(count)]
         for replica in replicas if shares else ():
             replica.share(shares)
         made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
     return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes, tenants)])))
 
 
+def made_for(
+    role: str,
+    options: dict[str, Any],
+    tables: StageTables,
+    law: PowerLaw,
+    drafter: Drafter | None = None,
+    **more: Any,
+) -> Replica:
+    """A replica of a pool; what it moves to host memory and back takes 1 J for each block."""
+    given = of_role(options, role)
+    names = ("gpus", "attribution", "host_blocks", "fetching")
+    own = {name: given.pop(name) for name in names if name in given}
+    fetching = own.pop("fetching", Fetching())
+    limits = limits_for(**given, depth=drafter.depth if drafter else 0)
+    built = with_drafting(tables, drafter.drafting) if drafter else tables
+    replica = Replica(limits, built, law, **own, **more)
+    replica.fetch_from_host(fetching, block_bytes=100.0, joules_per_byte=0.01)
+    if drafter:
+        replica.speculate(drafter.acceptance, drafter.key)
+    return replica
+
+
 def of_role(options: dict[str, Any], role: str) -> dict[str, Any]:
     """Options of the replicas of a pool."""
     given = {"scheduler": "vllm_v1", "total_blocks": 200} | options | {"role": role}
-    return given | ({"prefix_cache": "off"} if role == "decode" else {})
+    return given | ({"prefix_cache": "off", "host_blocks": 0} if role == "decode" else {})
 
 
 def known(
@@ -138,7 +154,7 @@ def as_the_oracle(
         [
             Server(
                 tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
-                drafter=drafters[k] if drafters else None,
+                drafter=drafters[k] if drafters else None, idle_w=law.idle_w,
                 shares=Shares(shares.weights, shares.others) if shares else None, **of_role(options, role),
             )
             for _ in range(count)
@@ -171,6 +187,7 @@ def as_the_oracle(
         for name in ("batch_size", "tokens", "decode_batch_size", "kv_blocks_used", "waiting"):
             assert log[name].tolist() == [getattr(i, name) for i in batches], name
         np.testing.assert_allclose(log["start_s"], [i.start_s for i in batches], rtol=1e-9, atol=1e-12)
+        assert_same_cache(replica, server)
     read = sum(metered(server.busy, np.array([0.0, 1e9]))[0, :2] for server in flat)
     np.testing.assert_allclose(read, [ours[0].prefill_j.sum(), ours[0].decode_j.sum()], rtol=1e-9)
     return ours[0]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference import attribution
-from simulators.inference.batching.policies import limits_for
+from simulators.inference.batching.host import Fetching
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
 from simulators.inference.drive import Driver
@@ -25,10 +25,10 @@ from simulators.inference.pools import Pools
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.states import State
 from simulators.inference.reliability import Reliability
-from simulators.inference.replica import Replica
+from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
-from simulators.inference.timing.tables import LOOKUP, StageTables, with_drafting
+from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake
 from simulators.restored import restore
@@ -41,7 +41,7 @@ from .oracle_speculation import Drafter
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import busy_jobs
 from .test_equality import random_tables
-from .test_pools import LINK, TIMES, finish, known, of_role, table
+from .test_pools import LINK, TIMES, finish, known, made_for, of_role, table
 from .test_speculation import random_drafter
 
 OFF = State(name="off", power_w=20.0, leave_s=3.0, leave_j=200.0)
@@ -68,12 +68,10 @@ def pools(
     made: list[Cluster] = []
     for k, (role, count) in enumerate(zip(("prefill", "decode"), counts, strict=True)):
         drafter, own = (drafters or (None, None))[k], (tables or [flat_tables(), flat_tables()])[k]
-        limits = limits_for(**of_role(options or {}, role), depth=drafter.depth if drafter else 0)
-        own = with_drafting(own, drafter.drafting) if drafter else own
-        replicas = [Replica(limits, own, law, states={"off": OFF}, group=role) for _ in range(count)]
-        for replica in replicas:
-            if drafter:
-                replica.speculate(drafter.acceptance, drafter.key)
+        states = {"off": OFF}
+        replicas = [
+            made_for(role, options or {}, own, law, drafter, states=states, group=role) for _ in range(count)
+        ]
         for replica in replicas[1:]:
             replica.standby.rule = rule
         name = router_name if k == 0 or router_name != "cache_aware" else "least_outstanding"
@@ -187,13 +185,30 @@ def case(data: st.DataObject) -> dict[str, Any]:
         "copies": data.draw(st.sampled_from([1.0, 2.5])),
     }  # fmt: skip
     if random.random() < 0.5:
-        given["options"] |= {"scheduler": "vllm_v1", "prefix_cache": "on", "hash_tokens": 16, "stages": 1}
+        given["options"] |= {"stages": 1} | cached(random)
         given["router_name"] = str(random.choice(["cache_aware", "least_outstanding"]))
-        given["hashes"] = [tuple(range(k % 3, k % 3 + -(-job[1] // 16))) for k, job in enumerate(jobs)]
+        given["hashes"] = alike(jobs)
     if random.random() < 0.5:
         one, two = (random_drafter(random, each, 3, grid=False) for each in given["tables"])
         given["drafters"] = [one, Drafter(3, one.acceptance, one.key, two.drafting)]
     return given
+
+
+def alike(jobs: Sequence[Job]) -> list[tuple[int, ...]]:
+    """Prompts in blocks of 4 tokens, each of which begins as every fifth other."""
+    return [
+        tuple(range(20 * (k % 5), 20 * (k % 5) + -(-prompt // 4))) for k, (_, prompt, _) in enumerate(jobs)
+    ]
+
+
+def cached(random: np.random.Generator) -> dict[str, Any]:
+    """A prefix cache, and host memory behind it or none."""
+    fetching = Fetching(float(random.choice([0.01, 0.3])), 0.01, int(random.choice([1, 4])))
+    return {
+        "scheduler": "vllm_v1", "prefix_cache": "on", "block_tokens": 4, "hash_tokens": 4,
+        "total_blocks": int(random.choice([20, 40])),
+        "host_blocks": int(random.choice([0, 10, 1000])), "fetching": fetching,
+    }  # fmt: skip
 
 
 @settings(
@@ -250,6 +265,17 @@ def test_requests_tokens_and_joules_are_conserved_whatever_fails(data: st.DataOb
     )
 
 
+def contents_of(
+    jobs: Sequence[Job], hashes: list[tuple[int, ...]] | None
+) -> list[tuple[tuple[int, ...], int]]:
+    """Hashes of each job, and the tokens that they stand for."""
+    if hashes is None:
+        return [((), 0)] * len(jobs)
+    rows = records_of(known(jobs, hashes))
+    hashes_of(known(jobs, hashes), rows, 4)
+    return list(zip(hashes, rows["hashed_tokens"].tolist(), strict=True))
+
+
 def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
     """Hold a random case to the oracle's servers, which know of no failure: each is run with what comes to it.
 
@@ -274,14 +300,25 @@ def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
     )  # fmt: skip
     options = {"scheduler": str(random.choice(["vllm_v1", "sarathi"])), "total_blocks": 40, "batch_cap": 4}
     first_token = str(random.choice(["transfer", "prefill"]))
-    drafters = None
+    drafters, hashes = None, None
     if data.draw(st.booleans()):
         one, two = (random_drafter(random, each, 3, grid=False) for each in tables)
         drafters = [one, Drafter(3, one.acceptance, one.key, two.drafting)]
+    if data.draw(st.booleans()):
+        options |= cached(random)
+        hashes = alike(jobs)
     replica = fault.number + (2 if fault.role == "decode" else 0)
     out = [Outage(fault.at, 1e9, (replica,))]
     c = pools(
-        jobs, out, tables, options, counts=(2, 2), link=link, first_token=first_token, drafters=drafters
+        jobs,
+        out,
+        tables,
+        options,
+        counts=(2, 2),
+        link=link,
+        first_token=first_token,
+        drafters=drafters,
+        hashes=hashes,
     )
     done = table(finish(c, then_s=1e3))
 
@@ -290,11 +327,11 @@ def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
         own = tables[pool]
         return Server(
             tables=own, watts=lambda mfu, mbu, work: plain_power_w(FLAT, own, mfu, mbu, work),
-            drafter=drafters[pool] if drafters else None, **of_role(options, role),
+            drafter=drafters[pool] if drafters else None, idle_w=FLAT.idle_w, **of_role(options, role),
         )  # fmt: skip
 
     way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
-    found = serve_with_a_fault(jobs, make, way, fault, first_token == "prefill")
+    found = serve_with_a_fault(jobs, make, way, fault, first_token == "prefill", contents_of(jobs, hashes))
     assert sorted(found) == list(done.index)
     for name in ("prefill_completed_at", "completed_at", "prefill_j", "decode_j", "rejected_j"):
         theirs = [getattr(found[i], name) for i in done.index]
@@ -315,10 +352,12 @@ def test_a_failure_is_as_the_plain_servers_have_it(data: st.DataObject) -> None:
 
 
 def everything() -> tuple[Driver, dict[str, list[Any]]]:
-    """Conversations, prefix caches, drafts, pools of two kinds of GPUs, power caps, replicas that fail by chance."""
+    """Conversations, prefix caches with host memory, drafts, shares, pools of two kinds of GPUs, power caps, replicas
+    that fail by chance."""
     common = {
         "iteration_time": "roofline", "speculate": 3, "acceptance": "0.7", "prefix_cache": "on", "hash_tokens": 64,
         "kv_blocks": 4000, "batch_cap": 48, "power_cap_w": 380.0, "kv_link_gb_s": 4.0,
+        "host_cache_gib": 20.0, "tenant_shares": "*=1",
     }  # fmt: skip
     groups = [
         Group(role="prefill", gpu="h100", replicas=2, **common),
@@ -358,6 +397,10 @@ def test_all_features_at_once_lose_no_request_token_or_joule() -> None:
     assert summary["failures"]["requests_interrupted"] > 20
     assert all(c.failures.tally.lost_j > 0 for c in driver.cluster.clusters)
     assert summary["speculation"]["tokens_accepted"] > 0 < summary["prefix_cache"]["block_hit_ratio"]
+    assert summary["prefix_cache"]["host_hit_blocks"] > 100
+    moved_j = summary["prefix_cache"]["host_j"] + summary["pools"]["transfer"]["energy_j"]
+    assert moved_j == pytest.approx(meter["transfer_j"], rel=1e-9)
+    assert summary["prefix_cache"]["host_j"] > 0.01 * meter["transfer_j"]
     assert {r.group.split(" on ")[1] for r in driver.cluster.replicas} == {
         "h100, prefill",
         "a100, decode",

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from simulators.errors import InputError
+from simulators.inference.batching.board import Board, choose, mark_wanted
 from simulators.inference.batching.known import nothing_known
-from simulators.inference.batching.route import Board, choose, mark_wanted
 from simulators.inference.routing import (
     CONTENT_BLIND,
     LeastOutstanding,

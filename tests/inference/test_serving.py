@@ -151,17 +151,38 @@ def test_host_memory_holds_what_every_gpu_keeps_of_a_block_and_reads_it_over_its
     assert build(prefix_cache="on")[0].capacity.host_blocks == 0
 
 
+def test_what_else_keeps_or_fetches_blocks_is_in_host_memory():
+    """A head that drafts keeps a 32nd of a block more, on the last of two stages; ranks fetch side by side."""
+    common = {
+        "gpu": "h100",
+        "iteration_time": "roofline",
+        "prefix_cache": "on",
+        "host_cache_gib": 10.0,
+        "pp": 2,
+    }
+    plain, facts = build(**common)
+    drafting, with_head = build(**common, speculate=2, acceptance="0.7")
+    assert with_head["host_cache"]["block_bytes"] == pytest.approx(
+        facts["host_cache"]["block_bytes"] * 33 / 32
+    )
+    assert drafting.counter("host_block_s") == pytest.approx(plain.counter("host_block_s") * 17 / 16)
+    deepseek = {"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "pp": 1}
+    ranks, of_rank = build(**common | deepseek, data_parallel=8)
+    assert ranks.counter("host_ranks") == 8
+    assert of_rank["host_cache"]["block_bytes"] == 61 * 576 * 2 * 16  # on one GPU
+    prefill, _ = build(**common, role="prefill")
+    assert prefill.capacity.host_blocks == plain.capacity.host_blocks
+    assert build(**common, role="decode")[0].capacity.host_blocks == 0
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"prefix_cache": "off"}, "--host-cache-gib 5: expected with --prefix-cache on, not off"),
         ({"prefix_cache": "unlimited"}, "--host-cache-gib 5: expected with --prefix-cache on, not unlimited"),
         ({"host_cache_gib": 0.001}, "--host-cache-gib 0.001: expected at least one KV block"),
-        ({"speculate": 2, "acceptance": "0.7"}, "--host-cache-gib 5: not possible with --speculate 2"),
-        ({"tenant_shares": "0=2"}, "--host-cache-gib 5: not possible with --tenant-shares 0=2"),
-        ({"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "data_parallel": 8, "expert_parallel": True},
-         "--host-cache-gib 5: not possible with --data-parallel 8"),
-        ({"role": "prefill"}, "--host-cache-gib 5: not possible with prefill and decode apart"),
+        ({"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "tp": 8, "decode_context_parallel": 8},
+         "--host-cache-gib 5: not possible with --decode-context-parallel 8"),
         ({"host_cache_gib": 0, "host_link_gb_s": 9}, "--host-link-gb-s 9: expected with --host-cache-gib"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.batching.policies import POLICIES
-from simulators.inference.threads import VARIABLE, in_threads, threads
+from simulators.threads import VARIABLE, in_threads, threads
 
 from .test_cluster import busy_jobs, cluster, finish, requests
 
@@ -17,6 +17,9 @@ from .test_cluster import busy_jobs, cluster, finish, requests
 @pytest.mark.parametrize("scheduler", sorted(POLICIES))
 def test_the_same_bytes_whatever_their_number(monkeypatch, scheduler):
     monkeypatch.setattr("simulators.inference.cluster.WORTH_THREADS", 1)
+    monkeypatch.setattr(
+        "simulators.inference.cluster.WORTH_LETTING_IN", 5
+    )  # so that there are intervals of both kinds
     jobs = busy_jobs(7, count=400, rate_per_s=4.0)
     runs = []
     for count in ("1", "2", "3"):

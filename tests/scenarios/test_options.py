@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scenarios.study import RunOptions, Study
+from scenarios.run_options import RunOptions
+from scenarios.study import Study
 from simulators.datacenter.options import FacilityOptions
 from simulators.errors import InputError
 from simulators.inference.serving import Serving
-from simulators.options import kinds, leaves
+from simulators.leaves import kinds, leaves
 from simulators.storage.options import StorageOptions
 
 

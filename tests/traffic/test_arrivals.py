@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from simulators.errors import InputError
-from simulators.traffic.arrivals import DAY_S, Diurnal, Gamma, Modulated, Poisson, Replay
+from simulators.traffic.arrivals import DAY_S, Diurnal, Gamma, Modulated, Poisson
 from simulators.traffic.gaps import WeibullGaps, gap_law
 
 
@@ -116,13 +116,6 @@ def test_a_bursty_profile_keeps_the_mean_rate():
     assert abs(np.mean(counts) - 400.0) < 4 * np.std(counts) / np.sqrt(len(counts))
 
 
-def test_replay_hands_out_what_was_recorded():
-    times = np.arange(10_000) * 0.5
-    chunks = list(Replay(times, time_scale=2.0).chunks(np.random.default_rng(0)))
-    assert len(chunks) == 3
-    np.testing.assert_array_equal(np.concatenate(chunks), times * 2.0)
-
-
 def test_the_same_seed_gives_the_same_times_and_another_seed_others():
     one, same, other = (next(islice(Gamma(1.0, 2.0).chunks(np.random.default_rng(s)), 1)) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
@@ -141,10 +134,6 @@ def test_the_same_seed_gives_the_same_times_and_another_seed_others():
         (lambda: Modulated([0.0, 0.0], 60.0), "all rates are zero"),
         (lambda: Modulated([1.0, np.nan], 60.0), "numbers >= 0"),
         (lambda: Modulated([1.0], 60.0, start_offset_s=60.0), "start offset 60 s is not in 0..60 s"),
-        (lambda: Replay([]), "empty"),
-        (lambda: Replay([0.0, 2.0, 1.0]), "time 3 is before"),
-        (lambda: Replay([0.0, -1.0]), "time 2 is -1"),
-        (lambda: Replay([1.0], time_scale=0.0), "time scale"),
     ],
 )
 def test_wrong_parameters_are_named(make, message):

@@ -5,13 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.batching.cost import stage_constants, stage_cost, stage_rates
-from simulators.inference.batching.host import beside_fetch, leave
+from simulators.inference.batching.host import beside_fetch, fetch_s, leave
 from simulators.inference.batching.meter import log_iteration
 from simulators.inference.batching.moves import leaves_with, release
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled, inlined
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import StageTables
+
+
+@inlined
+def with_fetch(
+    state: State, law: PowerLaw, flight: int, cost: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """The cost of a stage (`stage_cost`) with what its batch fetches from host memory."""
+    c = state.counters[0]
+    if state.flights[flight].fetched == 0:
+        return cost
+    return beside_fetch(cost, fetch_s(state, flight), c.host_latency_s, c.host_layers, law.idle_w)
 
 
 @inlined
@@ -49,10 +60,7 @@ def launch(
     for stage in range(limits.stages):
         last = stage == limits.stages - 1
         constants = stage_constants(tables, law, last, f.tokens, members)
-        cost = stage_cost(law, constants, rates, attention_s, pairs, cached)
-        if f.fetched > 0:
-            fetch_s = f.fetched * c.host_block_s
-            cost = beside_fetch(cost, fetch_s, c.host_latency_s, c.host_layers, law.idle_w)
+        cost = with_fetch(state, law, flight, stage_cost(law, constants, rates, attention_s, pairs, cached))
         seconds, mfu, mbu, watts = cost
         s = state.segments[flight, stage]
         s.starts_at = max(at, state.stage_free_at[stage])

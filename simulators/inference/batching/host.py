@@ -14,7 +14,8 @@ compute for c / L and come in f / L each, one after the other, a batch takes
     latency + max(c, f) + min(c, f) / L
 
 All of a batch waits; GPUs that wait draw what they draw idle. (vLLM fetches before it schedules the request, and others
-go on meanwhile: that is left out.)
+go on meanwhile: that is left out.) Data-parallel ranks fetch side by side and in lockstep: the busiest one's blocks are
+those of the request that has most, or of as many requests of mean size as fall to it. Drafts follow when all is there.
 """
 
 from __future__ import annotations
@@ -22,38 +23,30 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulators.inference.batching.blocks import (
+    NO_KEY,
+    Blocks,
+    blocks_at,
+    copy,
+    empty_blocks,
+    find,
+    make_last,
+    size_of,
+    write,
+)
 from simulators.inference.batching.prefix import (
-    Buckets,
-    Cache,
     cache_of,
-    fill,
-    forget,
     give_back,
     key_of,
     known_by,
     matched,
     of_one_hash,
-    remember,
     share,
     table_of,
-    take,
+    take_full,
 )
-from simulators.inference.batching.state import (
-    AFTER,
-    BEFORE,
-    CHAINED,
-    COLUMNS,
-    KEY,
-    NO_KEY,
-    Limits,
-    State,
-    buckets_for,
-    cache_size,
-    empty_host,
-    host_size,
-)
+from simulators.inference.batching.state import UNLIMITED, Limits, State
 from simulators.inference.compiled import compiled, inlined
 
 
@@ -68,66 +61,28 @@ class Fetching(NamedTuple):
         Of all that is fetched for a batch, s.
     layers
         Of a pipeline stage: it computes one while the next one's blocks come.
+    ranks
+        Data-parallel ranks: each has links of its own, for the blocks of its own requests.
     """
 
     block_s: float = 0.0
     latency_s: float = 0.0
     layers: int = 1
-
-
-@compiled
-def host_of(state: State) -> Cache:
-    """The blocks that host memory has room for, and behind them the start and end of their ring."""
-    c = state.counters[0]
-    first = len(state.ready) + cache_size(c.blocks)
-    return state.spare[first : first + COLUMNS * (c.host_room + 1)].reshape((c.host_room + 1, COLUMNS))
-
-
-@compiled
-def host_buckets_of(state: State) -> Buckets:
-    """The buckets by which they are found."""
-    c = state.counters[0]
-    first = len(state.ready) + cache_size(c.blocks) + COLUMNS * (c.host_room + 1)
-    return state.spare[first : first + buckets_for(c.host_room)]
+    ranks: int = 1
 
 
 @inlined
-def make_recent(host: Cache, block: int) -> None:
-    """Put a block behind all others."""
-    before, after = host[block, BEFORE], host[block, AFTER]
-    host[before, AFTER] = after
-    host[after, BEFORE] = before
-    end = len(host) - 1
-    last = host[end, BEFORE]
-    host[last, AFTER] = block
-    host[block, BEFORE] = last
-    host[block, AFTER] = end
-    host[end, BEFORE] = block
-
-
-@compiled
-def write(host: Cache, buckets: Buckets, key: int) -> int:
-    """Have what is known by `key`, and is not there yet, in host memory, as what was used last.
-
-    Returns
-    -------
-    int
-        Blocks overwritten for it, 0 or 1.
-    """
-    block, overwritten = host[len(host) - 1, AFTER], 0
-    if host[block, KEY] != NO_KEY:
-        forget(host, buckets, block)
-        overwritten = 1
-    remember(host, buckets, block, key)
-    make_recent(host, block)
-    return overwritten
+def host_of(state: State) -> Blocks:
+    """The blocks that host memory has room for, behind those of the GPUs; those in use wait in line, nobody holds
+    one."""
+    c = state.counters[0]
+    return blocks_at(state.spare, len(state.ready) + size_of(c.blocks), c.host_room)
 
 
 @compiled
 def fetchable(state: State, limits: Limits, slot: int, known: int) -> int:
     """Blocks of a waiting request's prompt that host memory has, from where what the GPUs know (`known`) ends."""
-    host, buckets, of = host_of(state), host_buckets_of(state), known_by(state, slot)
-    top = len(buckets) - 1
+    host, of = host_of(state), known_by(state, slot)
     end = (state.requests[slot].target - 1) // limits.block_tokens
     number = known
     while number < end:
@@ -135,10 +90,7 @@ def fetchable(state: State, limits: Limits, slot: int, known: int) -> int:
         key = key_of(state.spare, of, limits, number)
         step = 1 if key >= 0 else -1
         for at in range(number, upto):
-            block = buckets[key & top]
-            while block >= 0 and host[block, KEY] != key:
-                block = host[block, CHAINED]
-            if block < 0:
+            if find(host, key) < 0:
                 return int(at - known)
             key += step
         number = upto
@@ -152,9 +104,8 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
     c = state.counters[0]
     r = state.requests[slot]
     if fetched > 0:
-        take(state, limits, slot, fetched)
         before, after = known * limits.block_tokens, (known + fetched) * limits.block_tokens
-        fill(state, limits, slot, before, after)
+        take_full(state, limits, slot, fetched, before, after)
         r.hit_tokens = r.processed = after
         if r.restarts == 0:
             r.cached_tokens = after
@@ -162,45 +113,51 @@ def fetch(state: State, limits: Limits, slot: int, flight: int, known: int, fetc
             more = after // limits.hash_tokens - before // limits.hash_tokens
             c.hit_blocks += more
             c.host_hit_blocks += more
+        f = state.flights[flight]
+        if f.fetched == 0:
+            c.fetching = c.fetched_most = 0
+        c.fetching += 1
+        c.fetched_most = max(c.fetched_most, fetched)
         c.host_fetched += fetched
-        state.flights[flight].fetched += fetched
+        f.fetched += fetched
     touch(state, limits, slot, known + fetched)
 
 
 @compiled
 def touch(state: State, limits: Limits, slot: int, blocks: int) -> None:
     """Make recent what host memory has of the first blocks of a request, which it holds and the GPUs know."""
-    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
-    top, table = len(buckets) - 1, table_of(state, limits, slot)
+    host, cache, spare, table = host_of(state), cache_of(state), state.spare, table_of(state, limits, slot)
     for at in range(table + blocks - 1, table - 1, -1):
-        key = cache[spare[at], KEY]
-        block = buckets[key & top]
-        while block >= 0 and host[block, KEY] != key:
-            block = host[block, CHAINED]
+        block = find(host, cache.keys[spare[at]])
         if block >= 0:
-            make_recent(host, block)
+            make_last(host, block)
 
 
 @compiled
 def write_back(state: State, limits: Limits, slot: int) -> None:
     """Have all full blocks in host memory that a request is about to give back, the last first."""
-    c = state.counters[0]
-    host, buckets, cache, spare = host_of(state), host_buckets_of(state), cache_of(state), state.spare
-    top, table = len(buckets) - 1, table_of(state, limits, slot)
-    for at in range(table + state.requests[slot].blocks - 1, table - 1, -1):
-        key = cache[spare[at], KEY]
+    c, blocks = state.counters[0], state.requests[slot].blocks
+    host, cache, spare, table = host_of(state), cache_of(state), state.spare, table_of(state, limits, slot)
+    for at in range(table + blocks - 1, table - 1, -1):
+        key = cache.keys[spare[at]]
         if key == NO_KEY:
             continue
-        block = buckets[key & top]
-        while block >= 0 and host[block, KEY] != key:
-            block = host[block, CHAINED]
+        block = find(host, key)
         if block >= 0:
-            make_recent(host, block)
+            make_last(host, block)
             continue
-        overwritten = write(host, buckets, key)
+        overwritten = write(host, c.host_used, key)
         c.host_written += 1
         c.host_overwritten += overwritten
         c.host_used += 1 - overwritten
+
+
+@compiled
+def fetch_s(state: State, flight: int) -> float:
+    """Time for the blocks of a batch that has just been formed, on the link that takes longest, s."""
+    c = state.counters[0]
+    even = state.flights[flight].fetched * np.ceil(c.fetching / c.host_ranks) / c.fetching
+    return float(max(c.fetched_most, even) * c.host_block_s)
 
 
 @compiled
@@ -238,6 +195,15 @@ def is_cramped(room: int, used: int, most: int, blocks: int) -> bool:
     return room < most and room - used < 2 * blocks
 
 
+@inlined
+def lacks_room(state: State, limits: Limits) -> bool:
+    """Whether a prefix cache without end, or one's tier in host memory, needs more room before a batch is formed."""
+    c = state.counters[0]
+    if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
+        return True
+    return is_cramped(c.host_room, c.host_used, c.host_most, limits.total_blocks)
+
+
 @compiled
 def in_cache(state: State, limits: Limits, slot: int) -> tuple[int, int, int]:
     """Blocks at the start of a waiting request that are known, those of them that somebody holds, and those that host
@@ -264,35 +230,23 @@ def leave(state: State, limits: Limits, slot: int, ended: bool) -> None:
     give_back(state, limits, slot, ended)
 
 
-@compiled
-def refill(host: Cache, buckets: Buckets, old: Cache) -> None:
-    """Keep what another tier kept, in its order."""
-    block = old[len(old) - 1, AFTER]
-    while block != len(old) - 1:
-        if old[block, KEY] != NO_KEY:
-            write(host, buckets, old[block, KEY])
-        block = old[block, AFTER]
-
-
 def forget_host(state: State) -> None:
     """Forget everything: the memory was given up."""
     c = state.counters[0]
-    first = len(state.ready) + cache_size(c.blocks)
-    state.spare[first : first + host_size(c.host_room)] = empty_host(c.host_room)
+    first = len(state.ready) + size_of(c.blocks)
+    state.spare[first : first + size_of(c.host_room)] = empty_blocks(c.host_room, waiting=False)
     c.host_used = 0
 
 
 def roomier(state: State, room: int) -> State:
     """The same replica with room for so many blocks in host memory (at least as many as before)."""
     c, old = state.counters[0], host_of(state)
-    start = len(state.ready) + cache_size(c.blocks)
-    before, after = host_size(c.host_room), host_size(room)
-    spare: NDArray[np.int64] = np.concatenate(
-        (state.spare[:start], empty_host(room), state.spare[start + before :])
-    )
+    start = len(state.ready) + size_of(c.blocks)
+    before, after = size_of(c.host_room), size_of(room)
+    parts = state.spare[:start], empty_blocks(room, waiting=False), state.spare[start + before :]
     c.host_room = room
     c.table_end += after - before
     state.requests["table_at"] += after - before
-    state = state._replace(spare=spare)
-    refill(host_of(state), host_buckets_of(state), old)
+    state = state._replace(spare=np.concatenate(parts))
+    copy(old, host_of(state))
     return state

@@ -13,17 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.inference.batching.prefix import find, forget, line_up, remember, take_out
-from simulators.inference.batching.state import (
-    COLUMNS,
-    COUNTERS,
-    KEY,
-    NO_KEY,
-    RecordArray,
-    buckets_for,
-    empty_cache,
-)
-from simulators.inference.compiled import compiled
+from simulators.inference.batching.blocks import Blocks, blocks_at, empty_blocks, find, make_last, write
+from simulators.inference.compiled import compiled, inlined
 
 LEAST_SHARE = 0.3
 """A prefix counts if it is more than this share of the prompt: SGLang's `cache_threshold`."""
@@ -41,17 +32,17 @@ class Known(NamedTuple):
     Attributes
     ----------
     hashes
-        For each replica columns as those of a prefix cache's blocks; shape (replicas, hashes, columns).
-    buckets
-        The first hash of every bucket, as those of a prefix cache; shape (replicas, buckets).
-    counters
-        `reuse_first`, `reuse_last`: which hash is forgotten next, which last; `blocks`: how many are known;
-        shape (replicas,).
+        For each replica a cache (`blocks`) whose blocks are hashes; those that are known wait in line. Shape (replicas,
+        `size_of` `most`).
+    counts
+        How many are known; shape (replicas,).
+    most
+        How many may be.
     """
 
     hashes: NDArray[np.int64]
-    buckets: NDArray[np.int64]
-    counters: RecordArray
+    counts: NDArray[np.int64]
+    most: int
 
 
 def nothing_known(replicas: int) -> Known:
@@ -59,33 +50,32 @@ def nothing_known(replicas: int) -> Known:
 
     Examples
     --------
-    >>> nothing_known(2).hashes.shape
-    (2, 32768, 5)
+    >>> nothing_known(2).most
+    32768
     """
     each = max(LEAST_HASHES, min(MOST_HASHES, HASHES_OF_ALL // max(1, replicas)))
-    counters = np.zeros(replicas, COUNTERS).view(np.recarray)
-    hashes = np.zeros((replicas, each, COLUMNS), np.int64)
-    known = Known(hashes, np.zeros((replicas, buckets_for(each)), np.int64), counters)
-    for number in range(replicas):
-        unlearn(known, number)
-    return known
+    hashes = np.tile(empty_blocks(each, waiting=False), (replicas, 1))
+    return Known(hashes, np.zeros(replicas, np.int64), each)
 
 
 def unlearn(known: Known, number: int) -> None:
     """Forget what a replica was sent: its memory was given up."""
-    c, each = known.counters[number], known.hashes.shape[1]
-    cache = empty_cache(each)
-    known.hashes[number] = cache[: COLUMNS * each].reshape(each, COLUMNS)
-    known.buckets[number] = cache[COLUMNS * each :]
-    c.reuse_first, c.reuse_last, c.reusable, c.blocks = 0, each - 1, each, 0
+    known.hashes[number] = empty_blocks(known.most, waiting=False)
+    known.counts[number] = 0
+
+
+@inlined
+def sent_to(known: Known, number: int) -> Blocks:
+    """What a replica was sent."""
+    return blocks_at(known.hashes[number], 0, known.most)
 
 
 @compiled
 def prefix_of(known: Known, number: int, hashes: NDArray[np.int64], first: int, count: int) -> int:
     """How many of a request's hashes a replica was sent, from the first one on."""
-    cache, buckets = known.hashes[number], known.buckets[number]
+    sent = sent_to(known, number)
     for k in range(count):
-        if find(cache, buckets, hashes[first + k]) < 0:
+        if find(sent, hashes[first + k]) < 0:
             return k
     return count
 
@@ -93,20 +83,14 @@ def prefix_of(known: Known, number: int, hashes: NDArray[np.int64], first: int, 
 @compiled
 def learn(known: Known, number: int, hashes: NDArray[np.int64], first: int, count: int) -> None:
     """A request is sent to a replica: its hashes are the last to be forgotten, the first of them the very last."""
-    cache, counters = known.hashes[number], known.counters[number : number + 1]
-    c, buckets = counters[0], known.buckets[number]
-    for k in range(min(count, len(cache)) - 1, -1, -1):
+    sent = sent_to(known, number)
+    for k in range(min(count, known.most) - 1, -1, -1):
         key = hashes[first + k]
-        row = find(cache, buckets, key)
-        if row < 0:
-            row = c.reuse_first
-            if cache[row, KEY] != NO_KEY:
-                forget(cache, buckets, row)
-                c.blocks -= 1
-            remember(cache, buckets, row, key)
-            c.blocks += 1
-        take_out(counters, cache, row)
-        line_up(counters, cache, row)
+        block = find(sent, key)
+        if block >= 0:
+            make_last(sent, block)
+        else:
+            known.counts[number] += 1 - write(sent, known.counts[number], key)
 
 
 @compiled
@@ -137,7 +121,7 @@ def choose_by_prefix(
         length = prefix_of(known, n, hashes, first, count)
         if length > longest or (length == longest and outstanding[n] < outstanding[best]):
             best, longest = n, length
-        more = 1 if emptiest < 0 else known.counters[emptiest].blocks - known.counters[n].blocks
+        more = 1 if emptiest < 0 else known.counts[emptiest] - known.counts[n]
         if more > 0 or (more == 0 and outstanding[n] < outstanding[emptiest]):
             emptiest = n
     return best if longest > LEAST_SHARE * count else emptiest

@@ -15,7 +15,7 @@ from simulators.inference.batching.cost import batch_work
 from simulators.inference.batching.decodes import run_decodes
 from simulators.inference.batching.events import COLLECT, DONE, WALK, next_event_s, pass_time
 from simulators.inference.batching.flight import land, launch
-from simulators.inference.batching.host import is_cramped
+from simulators.inference.batching.host import lacks_room
 from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.meter import meter, segment
 from simulators.inference.batching.orca import form_orca
@@ -24,7 +24,7 @@ from simulators.inference.batching.ranks import on_busiest_rank
 from simulators.inference.batching.sarathi import form_sarathi
 from simulators.inference.batching.standing import build
 from simulators.inference.batching.standing_loop import stand
-from simulators.inference.batching.state import OFF, UNLIMITED, Limits, State
+from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.batching.static import form_static
 from simulators.inference.batching.vllm import form_vllm
 from simulators.inference.batching.vllm_v1 import form_vllm_v1
@@ -144,11 +144,8 @@ def form_batches(
     while c.flights < limits.stages and c.now >= c.serves_from:
         if c.log_on == 1 and c.logged + limits.stages > len(state.log):
             return False
-        if limits.cache != OFF:
-            if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:  # no more are taken at once
-                return False
-            if is_cramped(c.host_room, c.host_used, c.host_most, limits.total_blocks):
-                return False
+        if limits.cache != OFF and lacks_room(state, limits):
+            return False
         flight = (c.flight_head + c.flights) % limits.stages
         f = state.flights[flight]
         f.members = 0

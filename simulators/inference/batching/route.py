@@ -7,15 +7,16 @@ arrival are those of replicas that are all brought to it, at the cost of a few v
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.typed import List
 from numpy.typing import NDArray
 
+from simulators.inference.batching.board import AWAY, LOADS, SERVES, Board, choose, choose_for, mark_wanted
 from simulators.inference.batching.events import DONE, next_event_s
 from simulators.inference.batching.intake import enqueue, has_room
-from simulators.inference.batching.known import Known, choose_by_prefix, learn
+from simulators.inference.batching.known import learn
 from simulators.inference.batching.loop import advance
 from simulators.inference.batching.moves import leaves_with
 from simulators.inference.batching.speculation import advance as advance_speculating
@@ -30,54 +31,11 @@ AHEAD, SETTLE, WAKE, COLLECT, GROW = range(5)
 """Why `route` returns: the rest is not due yet; a replica is to be parked, or woken for this request; a buffer is to be
 collected; a replica needs room for this request."""
 
-SERVES, LOADS, AWAY, ASLEEP = range(4)
-"""What a replica does: it serves; will, once it has loaded; is parked or to be; is so until a controller wakes it."""
-
 WALKED = 64
 """Waiting requests up to which each is looked at for when the next one may be done."""
 
 Entries = Any
 """A list of numba's, of what the loop needs of each replica."""
-
-
-class Board(NamedTuple):
-    """What is known of the replicas; arrays of shape (replicas,), changed in place.
-
-    Attributes
-    ----------
-    outstanding
-        Requests sent there and not finished.
-    most
-        Batch cap: who has fewer outstanding has room.
-    does
-        `SERVES`, `LOADS`, `AWAY` or `ASLEEP`.
-    idle_for_s
-        How long a replica is idle until it parks; inf: it does not.
-    idle_since
-        s; of those that have nothing to do.
-    shortest_s
-        No iteration is shorter, s.
-    done_from
-        Before, nothing more is finished there, s.
-    taken, refused
-        Requests.
-    wanted
-        Scratch.
-    known
-        What a router by prefixes has sent to each; of no replicas with any other.
-    """
-
-    outstanding: NDArray[np.int64]
-    most: NDArray[np.int64]
-    does: NDArray[np.int64]
-    idle_for_s: NDArray[np.float64]
-    idle_since: NDArray[np.float64]
-    shortest_s: NDArray[np.float64]
-    done_from: NDArray[np.float64]
-    taken: NDArray[np.int64]
-    refused: NDArray[np.int64]
-    wanted: NDArray[np.bool_]
-    known: Known
 
 
 @compiled
@@ -162,66 +120,6 @@ def done_from_s(state: State, limits: Limits, shortest_s: float) -> float:
 
 
 @compiled
-def mark_wanted(board: Board) -> None:
-    """Who may get a request: who serves and has room; else who loads and has; else who can be woken; else all."""
-    outstanding, most, does, wanted = board.outstanding, board.most, board.does, board.wanted
-    everybody = True
-    for n in range(len(does)):
-        wanted[n] = True
-        everybody = everybody and does[n] == SERVES
-    if everybody:
-        return
-    for choice in range(4):
-        some = False
-        for n in range(len(does)):
-            room = outstanding[n] < most[n]
-            if choice == 0:
-                wanted[n] = does[n] == SERVES and room
-            elif choice == 1:
-                wanted[n] = does[n] <= LOADS and room
-            elif choice == 2:
-                wanted[n] = does[n] == AWAY
-            else:
-                wanted[n] = does[n] <= LOADS
-            some = some or wanted[n]
-        if some:
-            return
-
-
-@compiled
-def choose(board: Board, first: int, second: int) -> int:
-    """The less loaded of two candidates, or of all; if it is not wanted (`mark_wanted`), the next one that is."""
-    outstanding, wanted = board.outstanding, board.wanted
-    count = len(wanted)
-    number = 0
-    if first == ANY:
-        for n in range(count):
-            if wanted[n] and (not wanted[number] or outstanding[n] < outstanding[number]):
-                number = n
-    else:
-        number = first
-        if wanted[second] and (not wanted[first] or outstanding[second] < outstanding[first]):
-            number = second
-    for k in range(count):
-        n = (number + k) % count
-        if wanted[n]:
-            return n
-    return number
-
-
-@compiled
-def choose_for(
-    board: Board, requests: RecordArray, hashes: NDArray[np.int64], i: int, hash_tokens: int
-) -> tuple[int, int]:
-    """The replica for request `i` by what each was sent before, and how many hashes its prompt has."""
-    r = requests[i]
-    count = -(-min(r.hashed_tokens, r.prefill_tokens) // hash_tokens)
-    if not board.wanted.any():
-        return choose(board, ANY, ANY), count
-    return choose_by_prefix(board.known, board.outstanding, board.wanted, hashes, r.table_at, count), count
-
-
-@compiled
 def bring(
     entries: Entries,
     board: Board,
@@ -291,7 +189,7 @@ def route(
         board.done_from[n] = done_from_s(state, limits, board.shortest_s[n])
         board.idle_since[n] = max(c.last_completion, c.serves_from)
     mark_wanted(board)
-    blind = len(board.known.counters) == 0
+    blind = len(board.known.counts) == 0
     everybody, parks = (board.does == SERVES).all(), (board.idle_for_s < np.inf).any()
     for i in range(first, len(requests)):
         at = requests[i].released_at

@@ -29,7 +29,8 @@ from simulators.inference.batching.cost import (
 )
 from simulators.inference.batching.drafts import decode_drafts, prompt_drafts
 from simulators.inference.batching.events import COLLECT, DONE, next_event_s, pass_time
-from simulators.inference.batching.flight import launch
+from simulators.inference.batching.flight import launch, with_fetch
+from simulators.inference.batching.host import lacks_room
 from simulators.inference.batching.intake import next_arrival_s, take_arrivals
 from simulators.inference.batching.loop import (
     decode_ahead,
@@ -46,7 +47,7 @@ from simulators.inference.batching.shares import (
     take_places,
     turn_may_come,
 )
-from simulators.inference.batching.state import UNLIMITED, Limits, State
+from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import borrowed, compiled
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.timing.tables import LOOKUP, MIXED, StageTables
@@ -220,7 +221,8 @@ def draft(
     f.energy_j -= (s.prefill_w + s.decode_w) * before_s
     sampled = f.members + f.tokens - prefill_tokens - f.decodes
     constants = stage_constants(tables, law, True, f.tokens, sampled)
-    own_s, mfu, mbu, watts = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
+    cost = stage_cost(law, constants, stage_rates(tables), attention_s, pairs, cached)
+    own_s, mfu, mbu, watts = with_fetch(state, law, flight, cost)
     decodes = decode_drafts(tables, law, f.decodes, context)
     prompts = prompt_drafts(tables, law, prefill_tokens)
     seconds = own_s + decodes[0] + prompts[0]
@@ -292,12 +294,13 @@ def form_batches(
     while c.flights < limits.stages and c.now >= c.serves_from:
         if c.log_on == 1 and c.logged + limits.stages > len(state.log):
             return False
-        if limits.cache == UNLIMITED and c.reusable < limits.total_blocks:
+        if limits.cache != OFF and lacks_room(state, limits):
             return False
         flight = (c.flight_head + c.flights) % limits.stages
         f = state.flights[flight]
         f.members = 0
         f.tokens = 0
+        f.fetched = 0
         c.evicted_now = 0
         c.held_back = 0
         if c.shares > 0:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.inference.batching.blocks import empty_blocks, size_of
 from simulators.inference.batching.queues import parts, with_queues
-from simulators.inference.compiled import compiled
 
 REQUEST = np.dtype(
     [
@@ -58,15 +58,9 @@ REQUEST = np.dtype(
     ]
 )
 
-# columns of the KV blocks of a prefix cache: what a block is known by (NO_KEY: not known), how many requests hold it,
-# its neighbours among those that may be reused, and the next one in its bucket; -1: none
-KEY, REFS, BEFORE, AFTER, CHAINED = range(5)
-COLUMNS = 5
-
 MOST_DRAFTED = 16
 """Tokens that may be drafted at once."""
 
-NO_KEY = np.iinfo(np.int64).max
 PRIVATE = 0x19E3779
 """Blocks of one request that its private keys tell apart; odd and of no pattern, so that those of many requests spread
 over the buckets."""
@@ -154,9 +148,7 @@ COUNTERS = np.dtype(
         ("serial", np.int64),  # of the next request
         ("blocks", np.int64),  # kept one by one
         ("table_end", np.int64),  # `spare` is in use up to here
-        ("reuse_first", np.int64),  # the block to be overwritten next; -1: none
-        ("reuse_last", np.int64),
-        ("reusable", np.int64),
+        ("reusable", np.int64),  # in line to be overwritten
         ("overwritten", np.int64),  # blocks that were known
         ("prompt_tokens", np.int64),  # of requests admitted for the first time
         ("hit_tokens", np.int64),
@@ -176,6 +168,9 @@ COUNTERS = np.dtype(
         ("host_block_s", np.float64),  # to fetch a block
         ("host_latency_s", np.float64),  # of all that are fetched for a batch
         ("host_layers", np.float64),  # that a stage computes one by one, as their blocks come
+        ("host_ranks", np.float64),  # that fetch side by side
+        ("fetching", np.int64),  # requests whose blocks come for the batch that is being formed
+        ("fetched_most", np.int64),  # of one of them
         # of a standing batch, see `standing`
         ("stands", np.int64),  # 1 while its requests are in it, not in `ready` and `members`
         ("walks", np.int64),  # batches that are still to be formed member by member
@@ -224,10 +219,10 @@ RecordArray = Any
 class State(NamedTuple):
     """One replica; all fields are arrays and change in place. Rings wrap round at the number of slots.
 
-    With a prefix cache `spare` goes on: the columns `KEY`... of every KV block, the first block of every bucket (-1:
-    none), the same of its tier in host memory if there is one, then for each request that is not finished its hashes
-    and the numbers of the blocks it holds. An array of its own, empty in most runs, would cost all of them a tenth of
-    their speed. Without one, the blocks that a standing batch takes stand there.
+    With a prefix cache `spare` goes on: the `blocks` of the cache, those of its tier in host memory if there is one,
+    then for each request that is not finished its hashes and the numbers of the blocks it holds. An array of its own,
+    empty in most runs, would cost all of them a tenth of their speed. Without one, the blocks that a standing batch
+    takes stand there.
     """
 
     requests: RecordArray  # (slots,) REQUEST
@@ -335,53 +330,6 @@ def capacity_for(limits: Limits) -> Capacity:
     return Capacity(limits.stages, limits.total_blocks, batch, limits.cache != OFF, limits.block_tokens)
 
 
-@compiled
-def buckets_for(blocks: int) -> int:
-    """Buckets of so many blocks: a power of two, for want of a division, and twice as many at least, to be alone."""
-    buckets = 1
-    while buckets < 2 * blocks:
-        buckets *= 2
-    return buckets if blocks > 0 else 0
-
-
-@compiled
-def cache_size(blocks: int) -> int:
-    """Numbers that a prefix cache of so many blocks takes in `spare`."""
-    return int(COLUMNS * blocks + buckets_for(blocks))
-
-
-def empty_cache(blocks: int) -> NDArray[np.int64]:
-    """So many KV blocks of which none is known, to be reused in the order of their numbers; shape (`cache_size`,)."""
-    cache = np.full(cache_size(blocks), -1)
-    columns = cache[: COLUMNS * blocks].reshape(blocks, COLUMNS)
-    columns[:, KEY] = NO_KEY
-    columns[:, REFS] = 0
-    columns[:, BEFORE] = np.arange(-1, blocks - 1)
-    columns[:-1, AFTER] = np.arange(1, blocks)
-    return cache
-
-
-@compiled
-def host_size(room: int) -> int:
-    """Numbers that a tier in host memory with room for so many blocks takes in `spare`, behind the cache."""
-    return int(COLUMNS * (room + 1) + buckets_for(room)) if room > 0 else 0
-
-
-def empty_host(room: int) -> NDArray[np.int64]:
-    """A tier in host memory that keeps nothing yet; shape (`host_size`,).
-
-    Its blocks are in a ring, the least recently used first; one more, behind all others, is where it begins and ends.
-    """
-    host = np.full(host_size(room), -1)
-    if room > 0:
-        columns = host[: COLUMNS * (room + 1)].reshape(room + 1, COLUMNS)
-        columns[:, KEY] = NO_KEY
-        columns[:, BEFORE] = np.arange(-1, room)
-        columns[0, BEFORE] = room
-        columns[:, AFTER] = (np.arange(room + 1) + 1) % (room + 1)
-    return host
-
-
 def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bool = False) -> State:
     """An empty replica at time 0.
 
@@ -405,13 +353,12 @@ def new_state(capacity: Capacity, slots: int = 1024, buffer: int = 4096, log: bo
     counters[0].free_slots = slots
     counters[0].log_on = int(log)
     blocks = capacity.total_blocks if capacity.cache else 0
-    counters[0].reuse_first = min(blocks, 1) - 1
-    counters[0].reuse_last = blocks - 1
     counters[0].reusable = counters[0].blocks = blocks
-    behind = empty_cache(blocks) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
+    behind = empty_blocks(blocks, True) if capacity.cache else np.zeros(capacity.block_tokens, np.int64)
     room = min(capacity.host_blocks, 4 * blocks)
     counters[0].host_room, counters[0].host_most = room, capacity.host_blocks
-    spare = np.concatenate((np.zeros(batch, np.int64), behind, empty_host(room)))
+    counters[0].host_ranks = 1
+    spare = np.concatenate((np.zeros(batch, np.int64), behind, empty_blocks(room, False)))
     counters[0].table_end = len(spare)
     return State(
         requests=np.zeros(slots, REQUEST).view(np.recarray),
@@ -479,7 +426,7 @@ def with_room(state: State, rows: int) -> State:
     as much again as the tables take, so that the cache is seldom copied.
     """
     c = state.counters[0]
-    start = len(state.ready) + cache_size(int(c.blocks)) + host_size(int(c.host_room))
+    start = len(state.ready) + size_of(int(c.blocks)) + size_of(int(c.host_room))
     live = np.ones(len(state.requests), bool)
     live[state.free[: c.free_slots]] = False
     table_at = state.requests["table_at"]

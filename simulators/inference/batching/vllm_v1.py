@@ -13,7 +13,7 @@ from simulators.inference.batching.moves import (
     sort_by_release,
     take_up,
 )
-from simulators.inference.batching.prefix import fill, take
+from simulators.inference.batching.prefix import take_full
 from simulators.inference.batching.state import OFF, Limits, State
 from simulators.inference.compiled import compiled
 
@@ -38,10 +38,9 @@ def grow(state: State, limits: Limits, slot: int, blocks: int, chunk: int) -> No
     `chunk` are the tokens of a prompt, 0 for a decode, whose token `processed` counts already. What is drafted for it
     fills no block.
     """
-    take(state, limits, slot, blocks)
     r = state.requests[slot]
     before = r.processed - (1 + limits.depth if chunk == 0 else 0)
-    fill(state, limits, slot, max(0, before), r.processed + chunk)
+    take_full(state, limits, slot, blocks, max(0, before), r.processed + chunk)
 
 
 @compiled

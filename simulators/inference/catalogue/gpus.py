@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from simulators.errors import InputError, nearest
 from simulators.files import read_toml
 from simulators.inference.catalogue.precision import Precision
-from simulators.options import check_numbers
 from simulators.paths import DATA
+from simulators.spelling import check_numbers
 
 GPU_FOLDER = DATA / "gpus"
 
