@@ -104,10 +104,10 @@ class Serving(BaseModel):
         description="share of a transfer that runs, layer by layer, while the prompt is still computed: 0 as vLLM's "
         "and SGLang's servers pull whole caches, (layers - 1) / layers at most",
     )
-    kv_first_token: Literal["transfer", "prefill"] = Field(
-        "transfer",
-        description="when users get the first token: transfer, with the KV cache at the replica that decodes (SGLang, "
-        "TensorRT-LLM), or prefill, at once",
+    kv_first_token: Literal["decode", "transfer", "prefill"] = Field(
+        "decode",
+        description="when users get the first token: decode, once the replica that decodes takes the request up "
+        "(SGLang, TensorRT-LLM), transfer, with the KV cache there, or prefill, at once",
     )
     scheduler: str = Field("vllm_v1", description="batching policy: vllm, vllm_v1, sarathi, orca or static")
     batch_cap: int = Field(128, ge=1, le=16_384, description="requests that may run at once on a replica")

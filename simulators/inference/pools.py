@@ -49,8 +49,9 @@ class Pools(Apart):
     links
         Of each replica of the first.
     first_token
-        When users get the first token: ``transfer``, with the arrival of the KV cache (as from SGLang and
-        TensorRT-LLM), or ``prefill``, at once.
+        When users get the first token: ``decode``, from the replica that decodes when it takes the request up (as from
+        SGLang and TensorRT-LLM: a wait for a place there delays the first token, not those after it), ``transfer``,
+        with the arrival of the KV cache, or ``prefill``, at once.
     copies
         How many such clusters stand for one.
 
@@ -86,7 +87,7 @@ class Pools(Apart):
         self.prefill, self.decode = prefill, decode
         self.transfers = Transfers(links, len(decode.replicas))
         self.completed = 0
-        self._at_once = first_token == "prefill"
+        self._at_once, self._taken_up = first_token == "prefill", first_token == "decode"
         self._resumed = Resumed()
         self._contents = Contents([r.limits for r in prefill.replicas])
         if decode.failures is not None:
@@ -135,6 +136,10 @@ class Pools(Apart):
         pools = self.prefill.end(), self.decode.end()
         finished = self._resumed.tell(joined([*short, self._as_users(pools[1].finished)]), done=True)
         finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
+        if self._taken_up:  # requests that nobody decoded have 0 there
+            finished["prefill_completed_at"] = np.maximum(
+                finished["prefill_completed_at"], finished["decoding_at"]
+            )
         self._contents.forget(finished)
         self.completed += len(finished)
         interval = self._with_transfers(pools, finished, received, refused, meter[0])

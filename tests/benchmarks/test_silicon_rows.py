@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import disaggregated_recipes
 import silicon_accuracy
 import silicon_rows
 import silicon_servers
@@ -244,3 +245,33 @@ def test_pools_of_which_nobody_says_how_large_they_were_are_not_scored(tmp_path)
     assert kept.silicon_tpot_ms.tolist() == [10.0, 13.0]
     assert kept.silicon_ttft_ms.isna().tolist() == [False, True]
     assert len(silicon_rows.read(path)) == 1
+
+
+def test_every_recipe_is_found_by_its_own_deployment() -> None:
+    table = pd.read_csv(disaggregated_recipes.FILE)
+    assert table.source.notna().all()
+    for _, recipe in table.iterrows():
+        row = pd.Series(
+            {
+                "system": f"{recipe.system}_sxm",
+                "backend": recipe.backend,
+                "model_path": {"dsr1": "deepseek-ai/DeepSeek-R1", "kimik2.5": "moonshotai/Kimi-K2.5"}.get(
+                    recipe.model, "openai/gpt-oss-120b"
+                ),
+                **recipe[["precision", "isl", "osl"]],
+                "clients": int(str(recipe.concurrencies).split()[0]),
+            }
+        )
+        for pool in ("prefill", "decode"):
+            row[f"{pool}_num_workers"] = recipe[f"{pool}_workers"]
+            row[f"{pool}_tp_size"] = recipe[f"{pool}_tp"] // recipe[f"{pool}_dp"]
+            row[f"{pool}_attention_dp_size"] = recipe[f"{pool}_dp"]
+            row[f"{pool}_moe_ep_size"] = recipe[f"{pool}_ep"]
+        found = disaggregated_recipes.recipe_of(row)
+        assert found is not None, recipe.source
+        for pool, name in zip(found, ("prefill", "decode"), strict=True):
+            assert pool.tp * pool.ranks == recipe[f"{name}_tp"]
+            assert pool.ranks == recipe[f"{name}_dp"]
+            assert pool.requests is None or pool.requests >= 1
+        row["clients"] = 777_777
+        assert disaggregated_recipes.recipe_of(row) is None

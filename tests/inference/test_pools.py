@@ -252,6 +252,22 @@ def test_a_request_by_hand(first_token: str, at: float) -> None:
     assert interval.by_replica[:, :3].sum(axis=1) == pytest.approx([2 * 300 + 48 * 100, 3 * 300 + 47 * 100])
 
 
+@pytest.mark.parametrize(("first_token", "at"), [("decode", 4.325), ("transfer", 2.325), ("prefill", 2.0)])
+def test_who_waits_for_a_place_to_decode(first_token: str, at: float) -> None:
+    """Two requests, one place: the second one's cache is there while the first decodes until 4.325."""
+    made = [
+        Cluster([made_for(role, options, flat_tables(), FLAT)], router("round_robin", 1, np.random.default_rng(5)), 1)
+        for role, options in (("prefill", {}), ("decode", {"batch_cap": 1}))
+    ]  # fmt: skip
+    jobs = [(0.0, 10, 4), (1.0, 10, 4)]
+    [interval] = finish(Fed(Pools(*made, [LINK], first_token), Stream(iter([known(jobs, None, None)]))))
+    second = interval.finished[1]
+    assert second["handed_at"] == 2.325
+    assert second["decoding_at"] == 4.325
+    assert second["prefill_completed_at"] == at
+    assert second["completed_at"] == 7.325
+
+
 def test_caches_share_links() -> None:
     """Two senders and one receiver: one cache of 1 s after the other, whoever sends; half of it beside the prompt."""
     jobs = [(0.0, 50, 2), (0.0, 50, 2), (0.0, 50, 2)]
