@@ -246,7 +246,11 @@ def _table(summary: dict[str, Any], facts: dict[str, Any]) -> str:
         (
             "requests",
             f"{s['requests_completed']} of {s['requests_arrived']} completed, {s['requests_rejected']} "
-            + ("REJECTED: no replica can hold them or none serves their tenant" if s["requests_rejected"] else "rejected"),
+            + (
+                "REJECTED: no replica can hold them or serves their tenant"
+                if s["requests_rejected"]
+                else "rejected"
+            ),
         ),
         ("simulated", figure(s["simulated_s"], "s")),
         ("TTFT p50 / p99", f"{figure(ttft['p50'], 's')} / {figure(ttft['p99'], 's')}"),

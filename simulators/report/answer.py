@@ -86,9 +86,7 @@ def turned_away(summary: Mapping[str, Any]) -> str:
     if not rejected:
         return ""
     who = "all" if rejected >= arrived else number(rejected)
-    return (
-        f"{who} of {number(arrived)} requests were REJECTED, as no replica can hold them or none serves their tenant"
-    )
+    return f"{who} of {number(arrived)} requests were REJECTED, as no replica can hold them or none serves their tenant"
 
 
 def out_of_service_text(failures: Mapping[str, Any]) -> str:
@@ -219,7 +217,9 @@ def _targets(served: Mapping[str, Any]) -> str:
         if found[key]["p99"] is not None
     )
     told = f": 99 of 100 had {each}" if each else ""
-    of_whom = "interactive requests that were served" if served.get("requests_rejected") else "interactive requests"
+    of_whom = (
+        "interactive requests that were served" if served.get("requests_rejected") else "interactive requests"
+    )
     return f"{of_whom} {'kept' if kept else 'MISSED'} their targets{told}"
 
 
