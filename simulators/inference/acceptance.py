@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from simulators.errors import InputError, nearest
-from simulators.files import check_file
+from simulators.files import check_file, once
 from simulators.inference.batching.state import MOST_DRAFTED
 from simulators.paths import DATA, shown
 from simulators.profiles.tables import plain_csv
@@ -210,8 +210,15 @@ def _tree(path: Path, changed: float) -> Any:
     """What a file holds that was last changed then, s."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Refuses what YAML's own loader takes: a key that stands twice."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+            once((str(key.value), None) for key, _ in node.value)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
 

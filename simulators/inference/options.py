@@ -21,6 +21,12 @@ Shares = Annotated[str | None, BeforeValidator(as_text)]
 """An option that says what tenants share by; None: nothing, first come first served."""
 
 
+Acceptance = Annotated[
+    str | None,
+    BeforeValidator(lambda given: str(given) if isinstance(given, float) or type(given) is int else given),
+]
+"""An option that says how many drafted tokens are accepted; a TOML file may have it as a number."""
+
 UNCACHED = {"prefix_cache": "off", "host_cache_gib": 0.0, "host_link_gb_s": None}
 """Options of a configuration without a prefix cache."""
 
@@ -89,7 +95,7 @@ class Serving(BaseModel):
     )
     kv_link_gb_s: float = Field(
         50.0,
-        gt=0,
+        ge=0.001,
         le=100_000,
         description="bandwidth between a GPU that prefills and one that decodes, GB per s: 50 for a 400 Gb/s adapter "
         "each, 450 for NVLink 4",
@@ -156,7 +162,7 @@ class Serving(BaseModel):
         description="speculative decoding: tokens drafted for each decode and verified with it (vllm_v1, sarathi; 0: "
         "off); needs --acceptance",
     )
-    acceptance: str | None = Field(
+    acceptance: Acceptance = Field(
         None,
         description="how many drafted tokens are accepted: a name in data/speculative (qwen3.5_mtp, glm5.2_mtp...; "
         "coding prompts only) or a .yaml as InferenceX has it, both also with :thinking_off; a .csv with "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,6 +89,10 @@ class RequestBlock:
             None if self.hash_ids is None else self.hash_ids[rows],
             None if self.session is None else self.session[rows],
         )
+
+    def arriving(self, arrived_at: NDArray[np.float64]) -> RequestBlock:
+        """The same requests, arriving (and let go) at other times, s; deadlines stay."""
+        return replace(self, arrived_at=arrived_at, released_at=arrived_at)
 
     @classmethod
     def of(

@@ -40,6 +40,8 @@ def section(summary: Mapping[str, Any]) -> str:
     kind = SATURATION[found.label].kind if found else ""
     if kind == "good" and (summary.get("inference") or {}).get("slo_kept") is False:
         kind = "warn"
+    if turned_away(summary):
+        kind = "bad"
     parts = [page.text(page.kept_together(sentence)) for sentence in sentences(summary)]
     for words in stand_ins(summary):
         parts.append(f"<p class='note'><strong>Not measured:</strong> {escape(words)}.</p>")
@@ -69,6 +71,22 @@ def saturation_text(found: Saturation) -> str:
         f"mean wait for a first batch {seconds(found.wait_peak_s)} at most, {seconds(found.wait_end_s)} at the end; "
         f"target {seconds(found.target_s)}"
     )
+
+
+def turned_away(summary: Mapping[str, Any]) -> str:
+    """How many requests nobody could serve; empty if there was none.
+
+    Examples
+    --------
+    >>> turned_away({"inference": {"requests_arrived": 60, "requests_rejected": 27}})
+    '27 of 60 requests were REJECTED, as no replica can hold them or none serves their tenant'
+    """
+    served = summary.get("inference") or {}
+    rejected, arrived = served.get("requests_rejected") or 0, served.get("requests_arrived") or 0
+    if not rejected:
+        return ""
+    who = "all" if rejected >= arrived else number(rejected)
+    return f"{who} of {number(arrived)} requests were REJECTED, as no replica can hold them or none serves their tenant"
 
 
 def out_of_service_text(failures: Mapping[str, Any]) -> str:
@@ -180,9 +198,11 @@ def _kept(summary: Mapping[str, Any]) -> str:
     if not served:
         return ""
     targets, flow, found = _targets(served), _keeps_up(summary), saturation(summary)
+    told = [", and ".join(filter(None, (targets, flow)))]
     if targets and found and found.label != "stable":
-        return f"{targets}. {flow[:1].upper()}{flow[1:]}"
-    return ", and ".join(filter(None, (targets, flow)))
+        told = [targets, flow]
+    told = [text for text in (turned_away(summary), *told) if text]
+    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in told)
 
 
 def _targets(served: Mapping[str, Any]) -> str:
@@ -197,7 +217,10 @@ def _targets(served: Mapping[str, Any]) -> str:
         if found[key]["p99"] is not None
     )
     told = f": 99 of 100 had {each}" if each else ""
-    return f"interactive requests {'kept' if kept else 'MISSED'} their targets{told}"
+    of_whom = (
+        "interactive requests that were served" if served.get("requests_rejected") else "interactive requests"
+    )
+    return f"{of_whom} {'kept' if kept else 'MISSED'} their targets{told}"
 
 
 def _keeps_up(summary: Mapping[str, Any]) -> str:

@@ -43,7 +43,8 @@ def _saturation(summary: Mapping[str, Any]) -> list[str]:
     word = answer.SATURATION[found.label]
     kept = (summary.get("inference") or {}).get("slo_kept")
     targets = "" if kept is None else f"; targets {'kept' if kept else 'missed'}"
-    kind = "warn" if kept is False and word.kind == "good" else word.kind
+    rejected = (summary.get("inference") or {}).get("requests_rejected")
+    kind = "warn" if word.kind == "good" and (kept is False or rejected) else word.kind
     return [page.card("Saturation", word.text, f"{answer.saturation_text(found)}{targets}", kind)]
 
 
@@ -67,6 +68,7 @@ def _served(summary: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
             number(served.get("requests_completed")),
             f"of {number(served.get('requests_arrived'))} arrived, "
             f"{number(served.get('requests_rejected'))} rejected",
+            "bad" if served.get("requests_rejected") else "",
         ),
         *(
             [page.card("Replicas there", share(out["availability"]), answer.out_of_service_text(out))]

@@ -95,6 +95,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("Saturation", _saturation(summary)),
         ("Requests arrived", _number(requests.get("requests_arrived"), "")),
         ("Requests completed", _number(requests.get("requests_completed"), "")),
+        ("Requests REJECTED", _number(requests.get("requests_rejected") or None, "")),
         ("Out of service", answer.out_of_service_text(out) if (out := requests.get("failures")) else ""),
         ("First token after (TTFT), p50 / p95 / p99", _spread(requests.get("ttft_s"))),
         *_by_class(requests, "ttft_s"),

@@ -177,6 +177,7 @@ def test_acceptance_as_users_say_it(tmp_path: Path) -> None:
         ({"acceptance": "qwen3.5_mtp", "speculate": 9}, "no acceptance length at depth 9"),
         ({"acceptance": "glm5.2_mtp:thinking_off"}, "no thinking_off in it"),
         ({"acceptance": "4.5"}, "acceptance length up to 4 tokens"),
+        ({"acceptance": "YAML:m:\n  thinking_on: {1: 1.9, 2: 2.5, 3: 3, 3: 2}\n"}, "'3' stands twice"),
         ({"acceptance": "-1"}, "a probability from 0 to 1"),
         ({"acceptance": "nan"}, "a probability from 0 to 1"),
         ({"acceptance": "0.5,0.6,0.1"}, "not rising"),
@@ -205,6 +206,15 @@ def test_what_does_not_go_together_is_refused_in_one_line(
         build_replicas(ROOFLINE.model_copy(update=given))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_number_in_a_toml_file_is_a_number_on_the_command_line() -> None:
+    assert [ROOFLINE.__class__(speculate=3, acceptance=given).acceptance for given in (0.6, 2)] == [
+        "0.6",
+        "2",
+    ]
+    with pytest.raises(ValueError, match="valid string"):
+        ROOFLINE.__class__(speculate=3, acceptance=True)
 
 
 @pytest.mark.parametrize("scheduler", ["vllm", "orca", "static"])

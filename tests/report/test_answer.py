@@ -92,6 +92,21 @@ def test_an_overloaded_run_never_looks_green(day):
     assert 'class="answer warn"' in answer.section(summary)
 
 
+def test_a_run_that_turns_requests_away_never_looks_green(day):
+    summary = copy.deepcopy(day[2])
+    summary["inference"] |= {"requests_arrived": 60, "requests_rejected": 27}
+    second = answer.sentences(summary)[1]
+    assert second.startswith("27 of 60 requests were REJECTED, ")
+    assert "Interactive requests that were served kept their targets" in second
+    assert 'class="answer bad"' in answer.section(summary)
+    assert "good" not in re.findall(r'class="([^"]*)"', answer.section(summary) + cards(summary))
+    assert "Requests REJECTED" in summary_table(summary)
+    nobody = {"requests_rejected": 60, "saturation": None, "slo_kept": None}
+    summary["inference"] |= nobody
+    assert answer.sentences(summary)[1].startswith("All of 60 requests were REJECTED, ")
+    assert 'class="answer bad"' in answer.section(summary)
+
+
 def test_what_is_not_known_is_said(day):
     summary = copy.deepcopy(day[2])
     del summary["cost"], summary["scheduling"]

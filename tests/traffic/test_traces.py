@@ -206,12 +206,15 @@ def test_requests_do_not_depend_on_how_time_is_cut(tmp_path_factory, cuts, rate_
 def test_time_scale_stretches_and_rate_scale_thins_or_repeats(tmp_path):
     path = write(tmp_path, "t.csv", HEADER + "".join(f"{2 * i + 1},{i + 1},5\n" for i in range(20_000)))
     plain = whole(path)
-    np.testing.assert_array_equal(whole(path, time_scale=0.5).arrived_at, plain.arrived_at * 0.5)
+    half = whole(path, time_scale=0.5)
+    np.testing.assert_array_equal(half.arrived_at, plain.arrived_at * 0.5)
+    np.testing.assert_array_equal(half.released_at, half.arrived_at)
     thin = whole(path, rate_scale=0.3, seed=1)
     assert abs(len(thin) - 6000) < 4 * np.sqrt(20_000 * 0.3 * 0.7)
     np.testing.assert_array_equal(thin.arrived_at, plain.arrived_at[thin.prefill_tokens - 1])
     thick = whole(path, rate_scale=2.5, seed=1)
     assert abs(len(thick) - 50_000) < 4 * np.sqrt(20_000 * 0.25)
+    np.testing.assert_array_equal(thick.released_at, thick.arrived_at)
     copies = np.bincount(thick.prefill_tokens)[1:]
     assert set(copies) == {2, 3}
     # each lies between its predecessor and itself, the last is the request itself

@@ -258,7 +258,7 @@ def model(name: str | Path) -> Model:
         near = difflib.get_close_matches(lowered, names, n=3) or difflib.get_close_matches(
             lowered.split("/")[-1], [candidate.split("/")[-1] for candidate in names], n=3
         )
-        hint = f"did you mean {' or '.join(near)}?" if near else "see data/models"
+        hint = f"did you mean {' or '.join(near)}?" if near else "see data/models."
         raise InputError(
             f"model: {str(name)!r} is unknown; {hint} A path to a Hugging Face config.json is accepted too"
         )

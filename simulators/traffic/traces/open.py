@@ -175,7 +175,8 @@ def _by_time(source: Workload, step_s: float = 600.0) -> Iterator[RequestBlock]:
 def _stretched(blocks: Blocks, time_scale: float) -> Iterator[RequestBlock]:
     for block in blocks:
         arrived_at = block.arrived_at * time_scale
-        yield replace(block, arrived_at=arrived_at, deadline=arrived_at + (block.deadline - block.arrived_at))
+        deadline = arrived_at + (block.deadline - block.arrived_at)
+        yield replace(block.arriving(arrived_at), deadline=deadline)
 
 
 def _scaled(blocks: Blocks, rate_scale: float, rng: np.random.Generator) -> Iterator[RequestBlock]:
@@ -194,7 +195,7 @@ def _scaled(blocks: Blocks, rate_scale: float, rng: np.random.Generator) -> Iter
         back = np.where(itself, 0.0, rng.random(len(source)))
         gap_s = (block.arrived_at - previous_s)[source]
         arrived_at = block.arrived_at[source] - back * gap_s
-        yield replace(block[source], arrived_at=arrived_at[np.lexsort((arrived_at, source))])
+        yield block[source].arriving(arrived_at[np.lexsort((arrived_at, source))])
 
 
 def read_lengths(path: str | Path, format: str = "auto") -> Rows:
