@@ -52,7 +52,9 @@ def _figure(value: float | None, unit: str) -> str:
 def _requests(summary: dict[str, Any]) -> Iterator[Row]:
     """How many were served, and whether the replicas kept up."""
     s = summary
-    why = "REJECTED: no replica can hold them or serves their tenant" if s["requests_rejected"] else "rejected"
+    why = (
+        "REJECTED: no replica can hold them or serves their tenant" if s["requests_rejected"] else "rejected"
+    )
     yield (
         "requests",
         f"{s['requests_completed']} of {s['requests_arrived']} completed, {s['requests_rejected']} {why}",
