@@ -64,9 +64,13 @@ def read_outages(path: Path, replicas: int) -> list[Outage]:
     """
     text = read_text(path, f"--failures {path}", COLUMNS.removeprefix("expected "))
     try:
-        rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+        reader = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+        rows = list(reader)
     except csv.Error as error:
         raise InputError(f"--failures {path}: {error}; {COLUMNS}") from None
+    names = list(reader.fieldnames or ())
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{path}: column {twice[0]!r} stands twice; {COLUMNS}")
     if not rows or not {"replica", "start", "end"} <= set(rows[0]):
         raise InputError(f"{path}: has no rows under the columns replica, start and end; {COLUMNS}")
     found = [_outage(row, f"{path}, row {number}", replicas) for number, row in enumerate(rows, 1)]

@@ -108,7 +108,10 @@ def speculation_of(serving: Serving) -> Speculation | None:
         if serving.role == "prefill" and serving.draft_share == 0:
             return None
         return Speculation(depth, accepted, None, head_share(served).own(serving.draft_share))
-    draft = model(serving.draft_model)
+    try:
+        draft = model(serving.draft_model)
+    except InputError as error:
+        raise InputError(f"--draft-model {serving.draft_model}: {error}") from None
     if abs(draft.vocab - served.vocab) > SAME_VOCABULARY * served.vocab:
         raise InputError(
             f"--draft-model {serving.draft_model}: {draft.vocab} tokens in its vocabulary, expected the {served.vocab} "

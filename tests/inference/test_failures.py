@@ -348,6 +348,7 @@ def test_the_published_figures_are_of_a_gpu_and_stand_in_the_assumptions():
     ("text", "message"),
     [
         ("replica,start\n0,1\n", "columns replica, start and end"),
+        ("replica,start,end,start\n0,1,5,2\n", r"column .start. stands twice"),
         ("replica,start,end\n", "columns replica, start and end"),
         ("replica,start,end\n0,5,5\n", r"row 1: from 5 s to 5 s"),
         ("replica,start,end\n2,0,5\n", r"row 1: replica 2, expected one of 0 to 1"),

@@ -189,6 +189,7 @@ def test_acceptance_as_users_say_it(tmp_path: Path) -> None:
         ({"acceptance": "FILE:depth,acceptance_length\n1,x\n"}, "data row 1"),
         ({"acceptance": "YAML:[1, 2"}, "cannot be read as YAML"),
         ({"acceptance": "YAML:m:\n  thinking_on:\n    1: high\n"}, "thinking_on: 1: high"),
+        ({"draft_model": "nobody/knows-it"}, "--draft-model nobody/knows-it"),
         ({"draft_model": "Qwen/Qwen3-4B"}, "tokens in its vocabulary"),
         ({"draft_model": "meta-llama/Llama-3.2-1B", "draft_share": 0.1}, "expected one"),
         ({"scheduler": "orca"}, "expected with --scheduler vllm_v1 or sarathi, not orca"),
