@@ -6,6 +6,7 @@ configuration, says a name twice, or holds a number that no quantity has, is ref
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import stat
@@ -129,6 +130,26 @@ def read_toml(path: Path, where: str | None = None, expected: str = "TOML") -> d
         str(path) if where is None else where,
         expected,
     )
+
+
+def read_rows(path: Path, where: str, expected: str) -> list[dict[str, str | None]]:
+    """The rows of a small CSV file, by the names in its header; lines that begin with # are comments.
+
+    Raises
+    ------
+    InputError
+        As `read_text`, if it is no CSV, or if a column stands in it twice; `expected` says what it should be.
+    """
+    lines = (line for line in read_text(path, where, expected).splitlines() if not line.startswith("#"))
+    try:
+        reader = csv.DictReader(lines)
+        rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{where}: {error}; expected {expected}") from None
+    names = list(reader.fieldnames or ())
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{where}: column {twice[0][:40]!r} stands twice; expected {expected}")
+    return rows
 
 
 def parse_toml(text: str, where: str, expected: str = "TOML") -> dict[str, Any]:

@@ -6,7 +6,6 @@ replicas of a server, until it is repaired. Maintenance is planned: a replica fi
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulators.errors import InputError
-from simulators.files import read_text
+from simulators.files import read_rows
 from simulators.spelling import plain_number
 
 FAILURE, MAINTENANCE = "failure", "maintenance"
@@ -62,15 +61,7 @@ def read_outages(path: Path, replicas: int) -> list[Outage]:
         If it cannot be read, has no such columns or rows, names a replica that there is not or a kind that is unknown,
         an outage does not end after its start, or two of one replica overlap; names the row.
     """
-    text = read_text(path, f"--failures {path}", COLUMNS.removeprefix("expected "))
-    try:
-        reader = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-        rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"--failures {path}: {error}; {COLUMNS}") from None
-    names = list(reader.fieldnames or ())
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"{path}: column {twice[0]!r} stands twice; {COLUMNS}")
+    rows = read_rows(path, f"--failures {path}", COLUMNS.removeprefix("expected "))
     if not rows or not {"replica", "start", "end"} <= set(rows[0]):
         raise InputError(f"{path}: has no rows under the columns replica, start and end; {COLUMNS}")
     found = [_outage(row, f"{path}, row {number}", replicas) for number, row in enumerate(rows, 1)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from simulators.errors import InputError
-from simulators.files import is_there, read_text
+from simulators.files import is_there, read_rows
 from simulators.profiles.times import in_zone
 
 EXPECTED = (
@@ -81,11 +80,7 @@ def _window(entry: str) -> tuple[str, str] | None:
 def _read(path: Path) -> list[tuple[str, str, str]]:
     if not is_there(path):
         raise InputError(f"--outage {path}: no such file; {EXPECTED}")
-    text = read_text(path, f"--outage {path}", EXPECTED.removeprefix("expected "))
-    try:
-        rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    except csv.Error as error:
-        raise InputError(f"--outage {path}: {error}; {EXPECTED}") from None
+    rows = read_rows(path, f"--outage {path}", EXPECTED.removeprefix("expected "))
     if not rows or not {"start", "end"} <= set(rows[0]):
         raise InputError(f"{path}: has no rows under the columns start and end; {EXPECTED}")
     return [(f"{path}, row {i}", row["start"] or "", row["end"] or "") for i, row in enumerate(rows, 1)]

@@ -119,6 +119,7 @@ def test_a_broken_file_of_outages_is_named(tmp_path):
         ("", "has no rows"),
         ("start,end\n2023-06-05T08:00,soon\n", "row 1: 'soon' given"),
         ("start,end\n2023-06-05T08:00\n", "row 1: '' given"),
+        ("start,end,start\n2023-06-05T08:00,2023-06-05T09:00,1\n", "column 'start' stands twice"),
     ):
         file.write_text(text)
         with pytest.raises(InputError, match=message):
