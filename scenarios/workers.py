@@ -15,9 +15,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
+from threading import RLock
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from tqdm import tqdm
 
 from simulators.errors import InputError, SimulatorLost
 from simulators.orphans import end_with_parent
@@ -114,6 +116,13 @@ def attempt(task: Task, argument: Any) -> Attempt:
         return Attempt(error=str(error), wrong_input=True)
     except Exception as error:
         return Attempt(error=f"{type(error).__name__}: {error}", passing=isinstance(error, PASSING))
+
+
+def attempt_apart(task: Task, argument: Any) -> Attempt:
+    """`attempt` in a worker's process, which may be ended by a signal: what mosaik's bar of progress (tqdm) shares with
+    other processes would then be left behind, and Python says so at the end of a sweep."""
+    tqdm.set_lock(RLock())
+    return attempt(task, argument)
 
 
 def each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Outcome]:
@@ -227,7 +236,7 @@ def _in_processes(task: Task, jobs: Sequence[Job], count: int, retries: int) -> 
         while todo or running:
             while todo and free:
                 (at, tries), slot = todo.popleft(), free.pop()
-                running[pools[slot].submit(attempt, task, jobs[at].argument)] = (at, tries, slot)
+                running[pools[slot].submit(attempt_apart, task, jobs[at].argument)] = (at, tries, slot)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 at, tries, slot = running.pop(future)
                 free.append(slot)
@@ -258,7 +267,6 @@ def _begin() -> None:
 
 def _end(pool: ProcessPoolExecutor) -> None:
     """End the processes of a pool; runs of minutes that nobody waits for too."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
+    for process in list((pool._processes or {}).values()):
         process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)  # its semaphores go with it

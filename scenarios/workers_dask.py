@@ -12,7 +12,7 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from scenarios.shipping import Shipment, fingerprint, received
-from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt
+from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt_apart
 from simulators.errors import InputError
 from simulators.threads import VARIABLE
 
@@ -21,6 +21,10 @@ CONNECT_S = 20.0
 
 AT_A_TIME = 5_000
 """Jobs that a scheduler knows at once: a study of some kilobytes each."""
+
+ONE_THREAD = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+"""What a worker of this machine begins with. Dask's own list also has memory given back to the system after every small
+array, and every study then waits for some ten thousand pages of it again."""
 
 
 def on_dask(task: Task, jobs: Sequence[Job], count: int, options: WorkerOptions) -> Iterator[Outcome]:
@@ -46,7 +50,7 @@ def on_dask(task: Task, jobs: Sequence[Job], count: int, options: WorkerOptions)
                 parts = _sent(client, job, contents)
                 future = client.submit(_afar, task, shipment, parts, pure=False)
             else:
-                future = client.submit(attempt, task, job.argument, pure=False)
+                future = client.submit(attempt_apart, task, job.argument, pure=False)
             waiting[future] = (at, tries)
             coming.add(future)
 
@@ -90,6 +94,8 @@ def local(count: int, retries: int) -> Iterator[LocalCluster]:
     settings = {
         "distributed.scheduler.allowed-failures": retries,
         "distributed.worker.profile.enabled": False,  # looks at a worker's stack a hundred times a second
+        "distributed.admin.tick.interval": "1s",  # instead of 50 times a second: takes Python from the run
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         "distributed.scheduler.worker-ttl": None,  # one that is silent compiles; one that died is told by its nanny
     }
     with (
@@ -137,4 +143,4 @@ def _afar(task: Task, shipment: Shipment, contents: dict[str, bytes]) -> Attempt
         return Attempt(error=str(error), wrong_input=True)
     except OSError as error:
         return Attempt(error=f"{type(error).__name__}: {error}", passing=True)
-    return attempt(task, argument)
+    return attempt_apart(task, argument)
