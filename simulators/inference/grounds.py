@@ -10,7 +10,14 @@ from simulators.inference.catalogue import Gpu, Model
 from simulators.inference.catalogue.layout import Layout
 from simulators.inference.power.law import PowerLaw
 from simulators.inference.power.prices import LAWS, PHYSICS, prices
-from simulators.inference.timing.all_to_all import FORMULA_RANGE, MEASURED_RANGE, is_measured, sends_apart
+from simulators.inference.timing.all_to_all import (
+    FORMULA_RANGE,
+    MEASURED_RANGE,
+    is_measured,
+    nodes_of,
+    sends_apart,
+)
+from simulators.inference.timing.collectives import HOP_RANGE_S, HOP_S, hops_s
 from simulators.inference.timing.imbalance import TASTE_RANGE, as_measured, busiest, most
 from simulators.inference.timing.tables import StageTables
 
@@ -152,6 +159,15 @@ def layout_grounds(
             {
                 "name": f"exchange between GPUs in an iteration of {requests} decodes", "value": seconds,
                 "low": low * seconds, "high": high * seconds, "unit": "s", "source": source,
+            }
+        )  # fmt: skip
+    nodes = nodes_of(device, layout.tp)
+    if nodes > 1:
+        told.append(
+            {
+                "name": f"what an all-reduce takes longer over {nodes} nodes", "value": hops_s(nodes),
+                "low": hops_s(nodes) * HOP_RANGE_S[0] / HOP_S, "high": hops_s(nodes) * HOP_RANGE_S[1] / HOP_S,
+                "unit": "s", "source": "NCCL over InfiniBand: published figures of one, two and four nodes",
             }
         )  # fmt: skip
     return told

@@ -75,6 +75,16 @@ class Kernels:
         """The same, part of `decode_tokens`."""
         return self._generation(self.generation.experts, tokens)
 
+    def all_reduce(self, tokens: int, hidden: int, gpus: int) -> float:
+        """One all-reduce of 16 bit values of `tokens` tokens, as the engine counts it, also beyond a node."""
+        from aiconfigurator_core.sdk import operations
+        from aiconfigurator_core.sdk.engine import build_ops_json
+
+        ops = build_ops_json([operations.CustomAllReduce("all_reduce", 1, hidden, gpus)])
+        return (
+            float(self.handle.evaluate_ops_json(ops, is_context=False, batch_size=tokens, s=1)[0][1]) * 1e-3
+        )
+
     def sampling(self, sequences: int) -> float:
         """LM head for `sequences` sequences."""
         return self._generation(self.generation.sampling, sequences)

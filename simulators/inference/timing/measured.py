@@ -8,7 +8,7 @@ import numpy as np
 
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.layout import ONE, Layout
-from simulators.inference.timing.all_to_all import all_to_all_s, sends_apart
+from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of, sends_apart
 from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.engine import Framework, quiet
@@ -104,9 +104,21 @@ def _more(
     - Waiting for the busiest GPU, as communication, with data-parallel ranks. (With one rank the prices of energy were
       fitted to servers that wait so, see `power/points.py`.)
     - Ranks on more than eight GPUs: every token to the GPUs of its experts alone, in place of collectives.
+    - Two all-reduces per layer over nodes take at least what the network's hops do: the engine scales those of a node
+      by the links' bandwidths, which is too short for few tokens.
     """
+    nodes = nodes_of(gpu, layout.tp)
+
+    def far(n: int) -> float:
+        if nodes == 1:
+            return 0.0
+        least_s = float(
+            collective_seconds(gpu, "all_reduce", layout.tp, np.array([n * model.hidden * 2.0]))[0]
+        )
+        return 2 * model.num_layers * max(0.0, least_s - measured.all_reduce(n, model.hidden, layout.tp))
+
     if not layout.spread or (layout.ranks == 1 and taste is None):
-        return lambda experts, n: (0.0, 0.0)
+        return lambda experts, n: (far(n), far(n))
     apart = sends_apart(layout)
 
     def more(experts: Callable[[int], float], n: int) -> tuple[float, float]:
@@ -123,7 +135,7 @@ def _more(
             sent = sent + collective_seconds(gpu, "all_reduce", layout.tp, size) * model.num_layers
             change_s = float(sent[0]) - measured.prompt_tokens(n)[1]
             longer_s, waits_s = longer_s + change_s, waits_s + change_s
-        return longer_s, waits_s
+        return longer_s + far(n), waits_s + far(n)
 
     return more
 

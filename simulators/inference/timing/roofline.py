@@ -16,7 +16,8 @@ import numpy as np
 from simulators.inference.catalogue import Gpu, Model, Precision, bytes_per_parameter
 from simulators.inference.catalogue.layout import ONE, Layout
 from simulators.inference.catalogue.memory import kv_heads_per_gpu, state_bytes_per_sequence_per_gpu
-from simulators.inference.timing.all_to_all import all_to_all_s
+from simulators.inference.timing.all_to_all import all_to_all_s, nodes_of
+from simulators.inference.timing.collectives import hops_s
 from simulators.inference.timing.context import decode_exchange_s, prompt_exchange_s
 from simulators.inference.timing.imbalance import busiest
 from simulators.inference.timing.measured import geometric_grid
@@ -134,7 +135,8 @@ def _exchange(model: Model, gpu: Gpu, layout: Layout, precision: Precision, toke
         bandwidth = gpu.link_bandwidth if tp <= GPUS_PER_NODE else gpu.network_bandwidth
         moved = 2.0 * tokens * model.hidden * 2.0 * (tp - 1) / tp
         times = 2.0 * model.num_layers - (model.moe_layers if layout.ranks > 1 else 0)
-        seconds = np.asarray(times * (ALL_REDUCE_S + moved / (bandwidth * LINK)))
+        latency_s = ALL_REDUCE_S + hops_s(nodes_of(gpu, tp))
+        seconds = np.asarray(times * (latency_s + moved / (bandwidth * LINK)))
     if layout.ranks > 1:
         sent_s = all_to_all_s(gpu, model, layout.gpus, precision, tokens / tp)
         seconds = seconds + model.moe_layers * sent_s

@@ -194,3 +194,40 @@ def test_from_the_command_line(tmp_path):
     assert config["facts"]["kv_blocks"] == kv_blocks(LLAMA, SHEET, 1, 1)
     (profile / "tp1" / "dense.csv").unlink()
     assert spawn(*typed).complaint.endswith("dense.csv is missing")
+
+
+def test_a_small_all_reduce_over_nodes_takes_what_the_network_does():
+    """Published: 99 us for 32 and 64 KiB, 108 us for 128 KiB, 321 us for 8 MiB on four nodes of eight B200."""
+    size = np.array([2.0**15, 2.0**16, 2.0**17, 2.0**23])
+    found = collective_seconds(gpu("b200"), "all_reduce", 32, size)
+    np.testing.assert_allclose(found[:3], [99e-6, 99e-6, 108e-6], rtol=0.08)
+    assert 150e-6 < found[3] < 321e-6
+    # there and back over two doublings; a rack with one NVLink has no such hop
+    assert collective_seconds(gpu("b200"), "all_reduce", 8, size)[0] == pytest.approx(
+        found[0] - 72e-6, abs=1e-6
+    )
+    assert collective_seconds(gpu("b200"), "all_gather", 32, size)[0] < found[0] - 36e-6
+    assert collective_seconds(gpu("gb200"), "all_reduce", 16, size)[0] < 40e-6
+
+
+@pytest.mark.parametrize(("kind", "longer_us"), [("measured", 40), ("roofline", 25)])
+def test_tensor_parallelism_over_nodes_pays_for_the_network(kind, longer_us):
+    """Two small all-reduces per layer, 122, over two nodes: one request is decoded slower than on one."""
+    shape = model("deepseek-ai/DeepSeek-R1")
+
+    def seconds(gpus: int) -> float:
+        tables = stage_tables(
+            kind,
+            shape,
+            gpu("h100"),
+            tp=gpus,
+            precision="fp8",
+            max_tokens=512,
+            max_batch=4,
+            max_context=2048,
+            framework="trtllm",
+            expert_parallel=gpus,
+        )
+        return stage_seconds(tables, [1024], [])
+
+    assert seconds(16) > seconds(8) + 122 * longer_us * 1e-6
