@@ -94,7 +94,11 @@ def local(count: int, retries: int) -> Iterator[LocalCluster]:
     settings = {
         "distributed.scheduler.allowed-failures": retries,
         "distributed.worker.profile.enabled": False,  # looks at a worker's stack a hundred times a second
-        "distributed.admin.tick.interval": "1s",  # instead of 50 times a second: takes Python from the run
+        # how often Dask looks at itself and its memory: fifty times a second and ten, which takes cores from the runs
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "5s",
+        "distributed.worker.memory.monitor-interval": "1s",
+        "distributed.scheduler.active-memory-manager.start": False,
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         "distributed.scheduler.worker-ttl": None,  # one that is silent compiles; one that died is told by its nanny
     }
