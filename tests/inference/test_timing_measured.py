@@ -174,6 +174,20 @@ def test_experts_on_blackwell_are_the_fastest_of_the_three_tables():
     assert vllm.token_s[1024] == pytest.approx(sglang.token_s[1024], rel=0.1)
 
 
+def test_experts_of_deepgemm_are_for_servers_that_run_it():
+    """Thousands of tokens on experts of eight B200 take SGLang's FlashInfer three times as long as DeepGEMM, which
+    TensorRT-LLM has, and SGLang behind DeepEP on ranks of two hosts."""
+    shape, tokens = model("deepseek-ai/DeepSeek-R1"), 2048
+
+    def experts_s(card: str, framework: str) -> float:
+        layout = Layout(tp=1, ranks=8, experts=8)
+        return kernels(shape, gpu(card), layout, "fp8", "fp8", framework).prompt_experts(tokens)
+
+    assert experts_s("b200", "sglang") > 2.5 * experts_s("b200", "trtllm")
+    assert experts_s("b200", "vllm") > 2.5 * experts_s("b200", "trtllm")
+    assert experts_s("gb200", "sglang") == pytest.approx(experts_s("gb200", "trtllm"))
+
+
 @pytest.mark.parametrize("card", ["b200", "h100"])
 def test_experts_a_framework_has_no_measurements_of_are_borrowed(card):
     tables = measured_tables(model("openai/gpt-oss-120b"), gpu(card), Layout(4), framework="trtllm", **SMALL)

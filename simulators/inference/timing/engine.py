@@ -16,7 +16,9 @@ from typing import Any, Literal
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model, Precision
 from simulators.inference.catalogue.layout import Layout
+from simulators.inference.timing.all_to_all import TRAYS
 from simulators.inference.timing.operators import Alternative, Operators, groups_of, is_experts, is_product
+from simulators.inference.timing.work import GPUS_PER_NODE
 
 Framework = Literal["vllm", "sglang", "trtllm"]
 FRAMEWORKS: tuple[Framework, ...] = ("vllm", "sglang", "trtllm")
@@ -129,20 +131,28 @@ class Engine:
 
         Experts: on Blackwell all three frameworks run the same kernels (trtllm-gen, the others through FlashInfer),
         but each table holds what its collector happened to choose: vLLM's has no MXFP8 kernel for gpt-oss,
-        TensorRT-LLM's of block-scaled FP8 takes twice the time of SGLang's. Elsewhere another framework's experts
-        stand in only where a framework has none.
+        TensorRT-LLM's of block-scaled FP8 is DeepGEMM's, which takes twice the time for a few tokens on whole experts
+        and a third for thousands on experts of eight GPUs. TensorRT-LLM's servers have both to choose from; SGLang's
+        and vLLM's run DeepGEMM there behind DeepEP, on ranks of several hosts, and FlashInfer otherwise. Elsewhere
+        another framework's experts stand in only where a framework has none.
         """
         found = []
         modes = kernel_modes(self.model, self.precision, self.kv_precision, framework, self.blackwell)
         if modes.get("gemm_quant_mode") == _GEMM["fp4"]:
             for mode in (_GEMM["fp8"], _GEMM["bf16"]):
                 found.append(self._other(framework, is_product, context, generation, gemm_quant_mode=mode))
-        shared = self.blackwell and (self.precision or self.model.precision) in ("fp4", "fp8")
+        precision = self.precision or self.model.precision
+        shared = self.blackwell and precision in ("fp4", "fp8")
         if self.model.moe_layers and (shared or generation.missing):
             for other in FRAMEWORKS:
-                if other != framework:
+                deep_gemm = other == "trtllm" and precision == "fp8"
+                if other != framework and (generation.missing or not deep_gemm or self._sends_with_deepep()):
                     found.append(self._other(other, is_experts, context, generation))
         return [other for other in found if other is not None]
+
+    def _sends_with_deepep(self) -> bool:
+        """Whether tokens travel between hosts to their experts."""
+        return self.layout.ranks > 1 and self.layout.gpus > TRAYS.get(self.system, GPUS_PER_NODE)
 
     def _other(
         self,
