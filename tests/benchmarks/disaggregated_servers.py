@@ -17,10 +17,11 @@ framework, that `--kernels-alone` leaves out:
 Constants of the servers (time to a first token beyond iterations, format of the KV cache) are those of
 `silicon_servers.py`, chosen on aggregated rows of H100.
 
-What is assumed: links of 50 GB/s and GPU (400 Gb/s), NVLink's 900 GB/s on GB200; first tokens come with the KV cache;
-prompts are not cut; replicas of a pool in turn. Attention data parallelism is that of either pool's ranks in lockstep.
-Rows with kernels nobody measured are left out. How many requests a server holds at once, how many tokens an iteration
-has and how a server is laid out are its public recipe's (`disaggregated_recipes.py`); without one, the row's.
+What is assumed: links of the sheet's network (400 Gb/s a GPU on B200, NVLink on GB200); first tokens come when a server
+that decodes takes the request up; prompts are not cut; replicas of a pool in turn. Attention data parallelism is that of
+either pool's ranks in lockstep. Rows with kernels nobody measured are left out. How many requests a server holds at
+once, how many tokens an iteration has and how a server is laid out are its public recipe's
+(`disaggregated_recipes.py`); without one, the row's.
 
 Where the error is large, and why: SGLang's servers agree on every request over the network, round by round of both
 loops, and its ranks' prompts wait for the longest one's, which is not simulated: together they double the wait of some
@@ -64,8 +65,6 @@ from simulators.quantities.latencies import latencies
 from simulators.quantities.requests import RequestBlock
 
 GOALS = {"TPOT": 0.12, "TTFT": 0.30}
-LINK_GB_S = {"gb200": 900.0}
-USUAL_LINK_GB_S = 50.0
 LATENCY_S = 100e-6
 PROMPTS = {"sglang": 1.5}
 """Times a prompt's kernels: 1.47, 1.53 and 1.75 on the aggregated rows of B200 with SGLang, DeepSeek and 8,192 tokens,
@@ -163,7 +162,7 @@ class Disaggregated:
         each = max(
             kv_bytes_per_token_per_gpu(shape, gpus, 1, run.kv_precision) for gpus in (prefill.tp, decode.tp)
         )
-        link = Link(each / (1e9 * LINK_GB_S.get(row.system, USUAL_LINK_GB_S)), 0.0, each, 0.0, LATENCY_S)
+        link = Link(each / sheet_of(row.system).network_bandwidth, 0.0, each, 0.0, LATENCY_S)
         budget = max(prefill.tokens or run.policy.budget * prefill.ranks, int(row.isl))
         slots = prefill.requests or 2048 * prefill.ranks
         pools = []

@@ -184,7 +184,6 @@ def test_experts_of_deepgemm_are_for_servers_that_run_it():
         return kernels(shape, gpu(card), layout, "fp8", "fp8", framework).prompt_experts(tokens)
 
     assert experts_s("b200", "sglang") > 2.5 * experts_s("b200", "trtllm")
-    assert experts_s("b200", "vllm") > 2.5 * experts_s("b200", "trtllm")
     assert experts_s("gb200", "sglang") == pytest.approx(experts_s("gb200", "trtllm"))
 
 

@@ -132,9 +132,9 @@ class Engine:
         Experts: on Blackwell all three frameworks run the same kernels (trtllm-gen, the others through FlashInfer),
         but each table holds what its collector happened to choose: vLLM's has no MXFP8 kernel for gpt-oss,
         TensorRT-LLM's of block-scaled FP8 is DeepGEMM's, which takes twice the time for a few tokens on whole experts
-        and a third for thousands on experts of eight GPUs. TensorRT-LLM's servers have both to choose from; SGLang's
-        and vLLM's run DeepGEMM there behind DeepEP, on ranks of several hosts, and FlashInfer otherwise. Elsewhere
-        another framework's experts stand in only where a framework has none.
+        and a third for thousands on experts of eight GPUs. Servers of TensorRT-LLM and vLLM have both to choose from
+        (which is vLLM's default depends on its version); SGLang's run DeepGEMM behind DeepEP, on ranks of several
+        hosts, and FlashInfer otherwise. Elsewhere another framework's experts stand in only where a framework has none.
         """
         found = []
         modes = kernel_modes(self.model, self.precision, self.kv_precision, framework, self.blackwell)
@@ -145,7 +145,7 @@ class Engine:
         shared = self.blackwell and precision in ("fp4", "fp8")
         if self.model.moe_layers and (shared or generation.missing):
             for other in FRAMEWORKS:
-                deep_gemm = other == "trtllm" and precision == "fp8"
+                deep_gemm = framework == "sglang" and other == "trtllm" and precision == "fp8"
                 if other != framework and (generation.missing or not deep_gemm or self._sends_with_deepep()):
                     found.append(self._other(other, is_experts, context, generation))
         return [other for other in found if other is not None]
