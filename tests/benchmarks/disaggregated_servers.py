@@ -17,10 +17,10 @@ framework, that `--kernels-alone` leaves out:
 Constants of the servers (time to a first token beyond iterations, format of the KV cache) are those of
 `silicon_servers.py`, chosen on aggregated rows of H100.
 
-What is assumed: links of the sheet's network (400 Gb/s a GPU on B200, NVLink on GB200); first tokens come when a server
-that decodes takes the request up; prompts are not cut; replicas of a pool in turn. Attention data parallelism is that of
-either pool's ranks in lockstep. Rows with kernels nobody measured are left out. How many requests a server holds at
-once, how many tokens an iteration has and how a server is laid out are its public recipe's
+What is assumed: links of the sheet's network (400 Gb/s a GPU on B200, NVLink on GB200); first tokens come when a
+server that decodes takes the request up; prompts are not cut; replicas of a pool in turn. Attention data parallelism is
+that of either pool's ranks in lockstep. Rows with kernels nobody measured are left out. How many requests a server
+holds at once, how many tokens an iteration has and how a server is laid out are its public recipe's
 (`disaggregated_recipes.py`); without one, the row's.
 
 Where the error is large, and why: SGLang's servers agree on every request over the network, round by round of both

@@ -67,7 +67,7 @@ def collective_seconds(gpu: Gpu, operation: Collective, gpus: int, size: FloatAr
     >>> collective_seconds(gpu("rtx-4090"), "all_gather", 2, np.array([64e6])) # 10 us and 32 MB at 32 GB/s
     array([0.00101])
     >>> [round(1e6 * collective_seconds(gpu("h100"), "all_reduce", n, np.array([14336.0]))[0]) for n in (8, 16)]
-    [18, 55]
+    [19, 55]
     """
     if gpus == 1:
         return np.zeros_like(size)
