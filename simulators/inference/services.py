@@ -1,22 +1,23 @@
 """Several services under one roof: groups of replicas that serve different tenants, each behind a router of its own.
 
 A fleet whose groups name tenants (``serves``) is so many clusters side by side: requests go to the groups that name
-their tenant, and to those that name none if nobody does. They share no replica, so an interval is simulated one service
-after the other, and each is as if it were alone. A tenant whom nobody serves is refused.
+their tenant, and to those that name none if nobody does. In some of them prefill and decode may be apart. They share no
+replica, so an interval is simulated one service after the other, and each is as if it were alone. A tenant whom nobody
+serves is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from simulators.inference.apart import Apart
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
-from simulators.inference.interval import Interval, joined, taken
+from simulators.inference.interval import BOTH, POOLS, Interval, joined, taken
 from simulators.inference.pools import Pools
 from simulators.quantities.requests import RequestBlock
 
@@ -24,13 +25,13 @@ AnyCluster: TypeAlias = "Cluster | Pools | Services"
 """Replicas that serve: each does all for anybody, prefill and decode are apart, or each serves some tenants."""
 
 
-class Services(Apart):
+class Services(Apart["Cluster | Pools"]):
     """Clusters with tenants of their own; it is used like `Cluster`.
 
     Parameters
     ----------
     clusters
-        One copy of each.
+        One copy of each; where prefill and decode are apart in it, pools.
     tenants
         Whom each serves; nobody named: all whom no other names.
     copies
@@ -56,7 +57,7 @@ class Services(Apart):
     """
 
     def __init__(
-        self, clusters: Sequence[Cluster], tenants: Sequence[frozenset[int]], copies: float = 1.0
+        self, clusters: Sequence[Cluster | Pools], tenants: Sequence[frozenset[int]], copies: float = 1.0
     ) -> None:
         super().__init__(clusters, copies)
         self._tenants = [np.array(sorted(named), dtype=np.int64) for named in tenants]
@@ -96,10 +97,32 @@ class Services(Apart):
         intervals = [one.advance(until, requests[to == number]) for number, one in enumerate(self.clusters)]
         finished = joined([self._numbered(k, part.finished) for k, part in enumerate(intervals)])
         finished = taken(finished, np.argsort(finished["completed_at"], kind="stable"))
-        interval = replace(self.together(intervals, refused), finished=finished)
+        interval = replace(self.together(intervals, refused), finished=finished, **_by_role(intervals))
         return interval if self.copies == 1 else interval.times(self.copies)
 
     def _numbered(self, number: int, requests: Records) -> Records:
         """Requests of one service, with their replicas numbered as here."""
         requests["replica"] += self._first[number]
         return requests
+
+
+def pools_in(cluster: AnyCluster) -> list[Pools]:
+    """The services of a cluster whose prefill and decode are apart; itself, if they are."""
+    services = cluster.clusters if isinstance(cluster, Services) else [cluster]
+    return [one for one in services if isinstance(one, Pools)]
+
+
+def _by_role(parts: Sequence[Interval]) -> dict[str, Any]:
+    """`Interval.pool_w` and `Interval.roles` of services together; nothing where every replica does both."""
+    if all(part.roles is None for part in parts):
+        return {}
+    watts = np.zeros((len(parts[0].series), len(POOLS)))
+    for part in parts:
+        if part.pool_w is not None:
+            watts += part.pool_w
+        else:  # to host memory and back
+            watts[:, POOLS.index("transfer_w")] += part.transfer_j / (part.ends_at - part.begins_at)
+    roles = [
+        np.full(len(part.by_replica), BOTH, np.int8) if part.roles is None else part.roles for part in parts
+    ]
+    return {"pool_w": watts, "roles": np.concatenate(roles)}

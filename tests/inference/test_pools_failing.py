@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from simulators.inference.standby import IdleRule
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake
+from simulators.quantities.requests import RequestBlock
 from simulators.restored import restore
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Stream
@@ -276,8 +278,14 @@ def contents_of(
     return list(zip(hashes, rows["hashed_tokens"].tolist(), strict=True))
 
 
-def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
+def as_the_plain_servers(
+    data: st.DataObject,
+    among: Callable[[Pools, RequestBlock], Fed] | None = None,
+    own: Callable[[pd.DataFrame], pd.DataFrame] = lambda done: done,
+) -> tuple[int, int]:
     """Hold a random case to the oracle's servers, which know of no failure: each is run with what comes to it.
+
+    The pools may be `among` others; then `own` tells which requests are theirs.
 
     Returns
     -------
@@ -320,7 +328,9 @@ def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
         drafters=drafters,
         hashes=hashes,
     )
-    done = table(finish(c, then_s=1e3))
+    if among is not None:
+        c = among(c.cluster, known(jobs, hashes))
+    done = own(table(finish(c, then_s=1e3)))
 
     def make(role: str) -> Server:
         pool = int(role == "decode")
