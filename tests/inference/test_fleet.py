@@ -223,7 +223,7 @@ def test_tokens_dealt_out_among_gpus_are_sent_and_drafted_beside_so():
         bytes_per_token.append(build_fleet([pools])[1]["kv_link"]["bytes_per_token"])
         blocks.append(build_fleet([drafting])[1]["kv_blocks"])
     assert bytes_per_token == [8 * 61 * 576 * 2, 61 * 576 * 2]
-    assert blocks[1] // 8 == blocks[0]
+    assert 0 <= blocks[1] - 8 * blocks[0] < 16  # whole blocks, with and without the draft
 
 
 def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
