@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,8 @@ from simulators.inference.pools import Pools
 from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.roles import check_hashes, check_roles, link_between, link_facts, whose
-from simulators.inference.routing import BY_CONTENT, router
-from simulators.inference.services import AnyCluster, Services, pools_in
+from simulators.inference.routing import BY_CONTENT, INDEPENDENT, router
+from simulators.inference.services import AnyCluster, IndependentPools, Services, pools_in
 from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
 from simulators.spelling import check_numbers
 
@@ -111,7 +111,7 @@ def build_fleet(
     groups = [pool for group in groups for pool in group.pools]
     of_tenants = services_of(groups)
     for tenants, numbers in of_tenants.items():
-        check_roles([groups[number] for number in numbers], router_name, whose(tenants, of_tenants))
+        check_roles([groups[number] for number in numbers], whose(tenants, of_tenants))
     check_hashes(groups, router_name)
     made, facts = _replicas(groups, log, seed)
     together = _together(
@@ -159,13 +159,35 @@ class _Clusters:
     reliability: Reliability
     replicas: int
 
-    def of(self, kinds: Sequence[_Kind], first: int, copies: float) -> Cluster | Pools:
+    def of(self, kinds: Sequence[_Kind], first: int, copies: float) -> AnyCluster:
         """One service, whose replicas are numbered from `first` on."""
+        if all(kind.group.role == "both" for kind in kinds):
+            return self._behind(self.router_name, kinds, first, first, copies=copies)
+        if self.router_name.startswith(INDEPENDENT):
+            return self._independent(kinds, first, copies)
+        return self._pools(kinds, first, copies)
+
+    def _independent(self, kinds: Sequence[_Kind], first: int, copies: float) -> IndependentPools:
+        """Clusters with pools of their own, of each group every n-th replica; in them replicas take turns."""
+        count = int(self.router_name.partition(":")[2])
+        for kind in kinds:
+            if len(kind.replicas) % count:
+                raise InputError(
+                    f"--independent {count}: expected a divisor of the {len(kind.replicas)} replicas that only "
+                    f"{kind.group.role}"
+                )
+        in_turn = replace(self, router_name="round_robin")
+        own = [[_Kind(group, made[place::count]) for group, made in kinds] for place in range(count)]
+        size = sum(len(made) for _, made in own[0])
+        clusters = [in_turn._pools(each, first + place * size, 1.0) for place, each in enumerate(own)]
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(1_000_005, first)))
+        return IndependentPools(clusters, rng, copies)
+
+    def _pools(self, kinds: Sequence[_Kind], first: int, copies: float) -> Pools:
+        """Prefill and decode apart, the replicas of the former before the others."""
         prefill, decode = (
             [kind for kind in kinds if kind.group.role == role] for role in ("prefill", "decode")
         )
-        if not prefill:
-            return self._behind(self.router_name, kinds, first, first, copies=copies)
         receivers = [group for group, _ in decode]
         links = [link_between(group, receivers) for group, own in prefill for _ in own]
         last = "least_outstanding" if self.router_name in BY_CONTENT else self.router_name
@@ -195,7 +217,7 @@ def _together(
     """The services of all tenants; the only one by itself if it is for everybody."""
     if set(of_tenants) == {frozenset()}:
         return make.of(kinds, 0, copies)
-    services: list[Cluster | Pools] = []
+    services: list[AnyCluster] = []
     for numbers in of_tenants.values():
         first = sum(len(one.replicas) for one in services)
         services.append(make.of([kinds[number] for number in numbers], first, 1.0))

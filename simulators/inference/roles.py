@@ -13,7 +13,7 @@ from simulators.inference.catalogue.memory import (
 )
 from simulators.inference.link import MOVED, Link
 from simulators.inference.options import Serving
-from simulators.inference.routing import CACHE_AWARE, INDEPENDENT
+from simulators.inference.routing import CACHE_AWARE
 from simulators.inference.speculation import draft_kv_bytes_per_token_per_gpu, speculation_of
 
 
@@ -32,7 +32,7 @@ def whose(tenants: frozenset[int], of_tenants: Collection[frozenset[int]]) -> st
     return f" that serve tenants {told}" if told else " that serve all other tenants"
 
 
-def check_roles(groups: Sequence[Serving], router_name: str, which: str = "") -> None:
+def check_roles(groups: Sequence[Serving], which: str = "") -> None:
     """Refuse roles of groups that serve the same tenants (`which`, as `whose` has it) if they do not go together."""
     roles = {group.role for group in groups}
     if roles == {"both"}:
@@ -41,8 +41,6 @@ def check_roles(groups: Sequence[Serving], router_name: str, which: str = "") ->
         raise InputError(
             f"fleet: groups{which} with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
         )
-    if router_name.startswith(INDEPENDENT):
-        raise InputError("--independent: expected 1 where prefill and decode are apart")
     caches = {(group.model, group.kv_precision) for group in groups}
     if len(caches) > 1:
         told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))

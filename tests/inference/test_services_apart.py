@@ -24,7 +24,8 @@ from simulators.inference.metrics import Metrics
 from simulators.inference.options import Group
 from simulators.inference.pools import Pools
 from simulators.inference.reliability import Reliability
-from simulators.inference.services import Services, pools_in
+from simulators.inference.routing import Independent
+from simulators.inference.services import IndependentPools, Services, SideBySide, pools_in
 from simulators.inference.tenant_shares import TenantShares
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake, BatchCap, PowerCap
@@ -73,7 +74,7 @@ class Numbered:
         return taken
 
 
-def fed(services: Services, parts: Sequence[RequestBlock]) -> Fed:
+def fed(services: SideBySide, parts: Sequence[RequestBlock]) -> Fed:
     """Services and their requests, which are numbered from `NUMBERS` times their place on."""
     numbered = [
         replace(part, request_id=NUMBERS * place + np.arange(len(part))) for place, part in enumerate(parts)
@@ -191,7 +192,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@settings(max_examples=4, **SETTINGS)
+@settings(max_examples=3, **SETTINGS)
 @given(data=st.data())
 def test_any_services(data: st.DataObject) -> None:
     check_services(data)
@@ -215,13 +216,48 @@ def check_services_that_fail(data: st.DataObject) -> int:
     return count + len(found[0])
 
 
-@settings(max_examples=4, **SETTINGS)
+@settings(max_examples=3, **SETTINGS)
 @given(data=st.data())
 def test_a_failure_is_that_of_its_service(data: st.DataObject) -> None:
     check_services_that_fail(data)
 
 
-PAIRS: tuple[Callable[[st.DataObject], int], ...] = (check_services, check_services_that_fail)
+def check_independent_pools(data: st.DataObject) -> int:
+    """Requests that are split by chance among two or three pools are served there as the oracle has it."""
+    service = drawn_service(data, 0, apart=True)
+    jobs, count = service.jobs, data.draw(st.sampled_from([2, 3]))
+    steps = data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), max_size=6))
+    own = [service.cluster(log=True) for _ in range(count)]
+    c = fed(IndependentPools(own, np.random.default_rng(5)), [service.block()])
+    intervals = finish(c, steps)
+    done = table(intervals)
+    adds_up(c, intervals)
+    arrived_at = np.array([job[0] for job in jobs])
+    chosen = Independent(count, count, np.random.default_rng(5)).assign_at(arrived_at, count)
+    theirs = requests_of(jobs, service.given["options"], service.hashes, service.tenants)
+    for place, pools in enumerate(own):
+        servers = servers_of(**service.given, counts=service.counts)
+        requests = [r for r, to in zip(theirs, chosen, strict=True) if to == place]
+        requests = [r for r in requests if all(pool[0].could_run(r) for pool in servers)]
+        serve(requests, *servers, [way_of(service.link)] * service.counts[0])
+        found = done[done.index.isin([r.request_id for r in requests])]
+        assert_same_served(found, requests)
+        assert (found.replica // len(pools.replicas) == place).all()
+        assert_same_replicas(pools.replicas, [*servers[0], *servers[1]], found)
+    return len(done)
+
+
+@settings(max_examples=3, **SETTINGS)
+@given(data=st.data())
+def test_independent_pools(data: st.DataObject) -> None:
+    check_independent_pools(data)
+
+
+PAIRS: tuple[Callable[[st.DataObject], int], ...] = (
+    check_services,
+    check_services_that_fail,
+    check_independent_pools,
+)
 """What the benchmark runs many of."""
 
 
@@ -353,6 +389,27 @@ def test_replicas_are_numbered_service_by_service(tmp_path: Path) -> None:
     path.write_text("replica,start,end\n8,5,50\n")
     with pytest.raises(InputError, match="replica 8, expected one of 0 to 7"):
         build_fleet(GROUPS, reliability=Reliability(failures=path))
+
+
+def test_independent_clusters_have_pools_of_their_own() -> None:
+    """Of every group as many replicas each, also beside other services; what does not divide is told."""
+    groups = [group.model_copy(update={"prefix_cache": "off", "host_cache_gib": 0.0}) for group in GROUPS[:3]]
+    made, _ = build_fleet(groups, router_name="independent:2", reliability=FAILS)
+    assert isinstance(made, Services)
+    assert [type(one) for one in made.clusters] == [IndependentPools, Cluster]
+    assert [len(one.replicas) for one in made.plain] == [1, 1, 1, 1, 2]
+    assert [replica.group.rpartition(" ")[2] for replica in made.replicas[:4]] == ["prefill", "decode"] * 2
+    block = RequestBlock.of(np.arange(300) * 0.1, np.full(300, 400), np.full(300, 60))
+    block.tenant[:] = np.arange(300) % 3
+    intervals = finish(c := Fed(made, Stream(iter([block]))))
+    adds_up(c, intervals)
+    served = table(intervals).replica
+    assert served.isin([1, 3]).sum() == 200
+    assert abs((served == 1).sum() - 100) < 30
+    with pytest.raises(
+        InputError, match="--independent 3: expected a divisor of the 2 replicas that only decode"
+    ):
+        build_fleet(groups, router_name="independent:3")
 
 
 @pytest.mark.parametrize(
