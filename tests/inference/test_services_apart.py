@@ -204,7 +204,7 @@ def check_services_that_fail(data: st.DataObject) -> int:
     found: list[pd.DataFrame] = []
 
     def among_services(pools: Pools, block: RequestBlock) -> Fed:
-        services = Services([pools, beside.cluster(log=False)], [frozenset({0}), frozenset()])
+        services = Services([pools, beside.cluster(log=False)], [frozenset(TENANTS), frozenset()])
         return fed(services, [block, beside.block()])
 
     def own(done: pd.DataFrame) -> pd.DataFrame:
