@@ -48,6 +48,12 @@ def check_roles(groups: Sequence[Serving], which: str = "") -> None:
             f"fleet: groups{which} with KV caches of {told}, expected one model and one kv_precision for prefill and "
             "decode"
         )
+    firsts = {group.kv_first_token for group in groups if group.role == "prefill"}
+    if len(firsts) > 1:
+        told = " and ".join(sorted(firsts))
+        raise InputError(
+            f"--kv-first-token: groups{which} that prefill have {told}, expected one for all: it is the server's"
+        )
     drafts = {_draft(group) for group in groups}
     if len(drafts) > 1:
         told = " and ".join(sorted(drafts))

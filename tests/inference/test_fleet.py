@@ -248,6 +248,10 @@ def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
             "KV caches of .* expected one model",
         ),
         (
+            [{"role": "prefill"}, {"role": "decode"}, {"role": "prefill", "kv_first_token": "prefill"}],
+            "--kv-first-token: groups that prefill have decode and prefill, expected one for all",
+        ),
+        (
             [{"role": "prefill", "scheduler": "static"}, {"role": "decode"}],
             "--scheduler static: replicas that only",
         ),
