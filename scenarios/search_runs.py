@@ -108,6 +108,7 @@ class Screened(NamedTuple):
 def screen(argument: Mapping[str, Any]) -> list[Screened]:
     """Estimate deployments that share their tables, or say why they are impossible."""
     found = sample(argument["workload"], argument["span_s"], argument["steady"])
+    fails = opened(argument).site.reliability.any
     built: dict[str, Replica | str] = {}
     rows = []
     for plain in argument["servings"]:
@@ -127,7 +128,7 @@ def screen(argument: Mapping[str, Any]) -> list[Screened]:
         except InputError as error:
             rows.append(Screened(error=str(error)))
             continue
-        if serving.prefill_replicas or not knows(replica):
+        if fails or serving.prefill_replicas or not knows(replica):
             rows.append(Screened())
             continue
         rows.append(Screened(_estimated(replica, serving, found, argument)))
@@ -182,7 +183,9 @@ def run_alone(argument: Mapping[str, Any]) -> dict[str, Any]:
     """Serve the first requests of a study on its cluster alone, without mosaik, and say what that takes."""
     study, span_s = opened(argument), argument["span_s"]
     site, step_s = study.site, study.run.step
-    cluster, _ = build([site.simulated], router_name=site.spread, seed=study.run.seed)
+    cluster, _ = build(
+        [site.simulated], router_name=site.spread, seed=study.run.seed, reliability=site.reliability
+    )
     driver = Driver(cluster, workload_from_plain(argument["workload"]))
     metrics = Metrics(site.cluster.slo_ttft, site.cluster.slo_tpot)
     begins_s = argument["warm_up_s"]

@@ -74,11 +74,14 @@ class Estimate(NamedTuple):
 
 
 def knows(replica: Replica) -> bool:
-    """Whether the steady state of such a replica is known: of one that reads prompts beside its decodes, without a prefix
-    cache and without drafts, of which a batch accepts more or fewer."""
+    """Whether the steady state of such a replica is known.
+
+    Of one that reads prompts beside its decodes, without a prefix cache, without drafts, of which more or fewer are
+    accepted, and that is not parked for lack of requests.
+    """
     limits = replica.limits
     plain = not limits.whole_prompts and not replica.capacity.cache and not limits.depth
-    return plain and limits.policy in (VLLM_V1, SARATHI)
+    return plain and limits.policy in (VLLM_V1, SARATHI) and replica.standby.rule is None
 
 
 def estimate(
