@@ -161,6 +161,11 @@ class IndependentPools(SideBySide):
         return self._chance.assign_at(requests.released_at, len(self.clusters))
 
 
+def plain_in(cluster: AnyCluster) -> list[Cluster]:
+    """The clusters in a cluster none of whose replicas are apart: those of pools one by one, prefill first."""
+    return [cluster] if isinstance(cluster, Cluster) else cluster.plain
+
+
 def pools_in(cluster: AnyCluster) -> list[Pools]:
     """The clusters side by side whose prefill and decode are apart; itself, if they are."""
     if isinstance(cluster, SideBySide):

@@ -354,8 +354,8 @@ def build_cluster(
     """
     if serving.prefill_replicas:
         raise InputError(
-            f"--prefill-replicas {serving.prefill_replicas}: load curves, policies that plan with them, flexibility "
-            "and grid events know only replicas that do both, expected 0"
+            f"--prefill-replicas {serving.prefill_replicas}: load curves, policies that plan with them and flexibility "
+            "know only replicas that do both, expected 0"
         )
     if serving.role != "both":
         raise InputError(f"--role {serving.role}: expected in a [[groups]] table of --fleet")
