@@ -43,7 +43,7 @@ from simulators.inference.reliability import NEVER, Reliability
 from simulators.inference.replica import Replica
 from simulators.inference.roles import check_hashes, check_roles, link_between, link_facts, whose
 from simulators.inference.routing import BY_CONTENT, INDEPENDENT, router
-from simulators.inference.services import AnyCluster, IndependentPools, Services, pools_in
+from simulators.inference.services import AnyCluster, IndependentPools, Services
 from simulators.inference.serving import Serving, build_cluster, build_replicas, group_name
 from simulators.spelling import check_numbers
 
@@ -114,6 +114,10 @@ def build_fleet(
         check_roles([groups[number] for number in numbers], whose(tenants, of_tenants))
     check_hashes(groups, router_name)
     made, facts = _replicas(groups, log, seed)
+    for numbers in of_tenants.values():
+        receivers = [groups[number] for number in numbers if groups[number].role == "decode"]
+        for number in (number for number in numbers if groups[number].role == "prefill"):
+            facts[number]["kv_link"] = link_facts(link_between(groups[number], receivers))
     together = _together(
         of_tenants,
         [_Kind(group, own) for group, own in zip(groups, made, strict=True)],
@@ -122,8 +126,8 @@ def build_fleet(
     )
     of_first = {name: value for name, value in facts[0].items() if name != "group"}
     of_first |= {"gpu_name": ", ".join(dict.fromkeys(f["gpu_name"] for f in facts))}
-    for pools in pools_in(together)[:1]:
-        of_first["kv_link"] = link_facts(pools.transfers.links[0])
+    links = [fact["kv_link"] for fact in facts if "kv_link" in fact]
+    of_first |= {"kv_link": links[0]} if links else {}
     return together, of_first | {"gpus": together.gpu_count, "groups": facts}
 
 
