@@ -49,7 +49,11 @@ def site_entities(
         made += load_entities(site, series.load_w, plan.facility)
     else:
         if site.connection.limited and site.connection.shed:
-            sizes = {"batch_cap": site.serving.batch_cap, "replicas": site.simulated.replicas}
+            sizes = {
+                "batch_cap": site.serving.batch_cap,
+                "replicas": site.simulated.instances,
+                "least_replicas": site.least_replicas,
+            }
             made.append(Entity(name, "shedding", "shedding", "Shedder", name, sizes))
         made.append(source)
         made.append(_cluster(study, site, plan))
@@ -122,7 +126,7 @@ def _cluster(study: Study, site: SiteStudy, plan: SitePlan) -> Entity:
         "network_s": round_trips_s(study, site),
         "reliability": site.reliability.model_dump(mode="json"),
     }
-    replicas = site.simulated.replicas + site.serving.prefill_replicas
+    replicas = site.simulated.instances
     first = {"awake[1]": replicas, "slots[1]": plan.copies * replicas * site.serving.batch_cap}
     pools = ("P_prefill_pool[MW]", "P_decode_pool[MW]", "P_transfer[MW]")
     silent = frozenset() if site.serving.prefill_replicas else frozenset(pools)

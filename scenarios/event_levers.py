@@ -45,7 +45,7 @@ def undone(lever: Command, serving: Serving) -> Command:
     """What puts a cluster back to how it was configured."""
     match lever:
         case Awake():
-            return Awake(serving.replicas)
+            return Awake(serving.instances)
         case BatchCap():
             return BatchCap(serving.batch_cap)
         case PowerCap():

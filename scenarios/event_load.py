@@ -15,9 +15,10 @@ from simulators.errors import InputError
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.conservation import Conservation
+from simulators.inference.fleet import build
 from simulators.inference.interval import joined
 from simulators.inference.options import Serving
-from simulators.inference.serving import build_cluster
+from simulators.inference.services import AnyCluster, plain_in
 from simulators.quantities.commands import Command
 from simulators.quantities.requests import RequestBlock, Workload
 from simulators.traffic.options import workload_from_plain
@@ -113,7 +114,8 @@ class _Run:
         self, serving: Serving, facility: Facility, workload: Workload, cause: Loss | Shed | None
     ) -> None:
         self._serving, self._facility, self._workload, self._cause = serving, facility, workload, cause
-        self._cluster: Cluster | None = self._fresh(0)
+        self._cluster: AnyCluster | None = self._fresh(0)
+        self._yet_to_park: list[Cluster] = []
         self._outside: list[RequestBlock] = []
         self._finished: list[Records] = []
         self._sent = self._arrived = self._rejected = self._before = 0
@@ -170,6 +172,9 @@ class _Run:
             admitted = replace(waited, released_at=np.maximum(waited.released_at, float(second)))
             self._outside = []
         interval = cluster.advance(float(second + 1), admitted)
+        if self._yet_to_park and not cluster.outstanding:
+            self._park(self._yet_to_park)
+            self._yet_to_park = []
         self._conservation.check(interval)
         if len(interval.finished):
             self._finished.append(interval.finished)
@@ -191,9 +196,9 @@ class _Run:
         cause = self._cause
         return isinstance(cause, Shed) and cause.command is None and cause.from_s <= second < cause.until_s
 
-    def _fresh(self, at: int) -> Cluster:
+    def _fresh(self, at: int) -> AnyCluster:
         """A cluster that has idled until then."""
-        cluster, _ = build_cluster(self._serving)
+        cluster, _ = build([self._serving])
         if at:
             cluster.advance(float(at), NOTHING)
         self._conservation = Conservation(cluster)
@@ -211,29 +216,41 @@ class _Run:
         self._rejected += cluster.rejected
         self._cluster = None
 
-    def _started(self, second: int) -> Cluster:
+    def _started(self, second: int) -> AnyCluster:
         """Power is back: servers start, models load."""
         cluster = self._fresh(second)
-        for number, replica in enumerate(cluster.replicas):
-            if "off" not in replica.states:
-                raise InputError(
-                    f"gpu {self._serving.gpu}: nothing is known of it switched off, expected a GPU with states"
-                )
-            cluster.park(number, replica.states["off"])
-            cluster.parking.hosts.want(number, True, float(second))
-        for number in range(len(cluster.replicas)):
-            cluster.wake(number)
+        if any("off" not in replica.states for replica in cluster.replicas):
+            raise InputError(
+                f"gpu {self._serving.gpu}: nothing is known of it switched off, expected a GPU with states"
+            )
+        self._park(plain_in(cluster))
+        for one in plain_in(cluster):
+            for number in range(len(one.replicas)):
+                one.parking.hosts.want(number, True, float(second))
+        self._wake(cluster)
         return cluster
+
+    def _park(self, clusters: Sequence[Cluster]) -> None:
+        for one in clusters:
+            for number, replica in enumerate(one.replicas):
+                one.park(number, replica.states["off"])
+
+    def _wake(self, cluster: AnyCluster) -> None:
+        for one in plain_in(cluster):
+            for number in range(len(one.replicas)):
+                one.wake(number)
 
     def _pull(self, lever: Command | None, begins: bool) -> None:
         cluster = self._cluster
         assert cluster is not None
+        if lever is None and begins:
+            # those that decode once nothing can come to them
+            first, *self._yet_to_park = plain_in(cluster)
+            self._park([first])
+            return
         if lever is None:
-            for number, replica in enumerate(cluster.replicas):
-                if begins:
-                    cluster.park(number, replica.states["off"])
-                else:
-                    cluster.wake(number)
+            self._yet_to_park = []
+            self._wake(cluster)
             return
         reason = cluster.command(lever if begins else undone(lever, self._serving))
         if reason is not None:

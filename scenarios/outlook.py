@@ -101,14 +101,15 @@ def facts_of(study: Study, site: SiteStudy, plan: SitePlan, workload: Mapping[st
     if not site.serves:
         return site_alone
     made, serving = sizing(site.simulated), site.simulated
-    per_replica = made.gpus // serving.replicas
+    per_replica = made.gpus // serving.instances
     facility = facility_from_plain(plan.facility)
     base_w, gpu_w, busy_w = (facility.power(*at).facility_w for at in ((0.0, 0.0), (1e3, 0.0), (0.0, 1.0)))
     hosts = max(facility.nodes, 1)
     off = parked_states(serving).get("off")
     return replace(
         site_alone,
-        replicas=serving.replicas,
+        replicas=serving.instances,
+        least_replicas=site.least_replicas,
         gpus=made.gpus,
         replicas_per_host=max(1, GPUS_PER_HOST // per_replica),
         gpu_limit_w=made.limit_w,

@@ -16,10 +16,10 @@ from scenarios.simulation import simulate
 from simulators.errors import InputError
 from simulators.inference.drive import Driver
 from simulators.inference.estimate import Estimate, estimate, knows
+from simulators.inference.fleet import build
 from simulators.inference.metrics import Metrics
 from simulators.inference.options import Serving
 from simulators.inference.replica import Replica
-from simulators.inference.serving import build_cluster, build_replicas
 from simulators.quantities.latencies import LatencyRecord
 from simulators.traffic.options import workload_from_plain
 
@@ -108,12 +108,14 @@ class Screened(NamedTuple):
 def screen(argument: Mapping[str, Any]) -> list[Screened]:
     """Estimate deployments that share their tables, or say why they are impossible."""
     found = sample(argument["workload"], argument["span_s"], argument["steady"])
+    fails = opened(argument).site.reliability.any
     built: dict[str, Replica | str] = {}
     rows = []
     for plain in argument["servings"]:
         serving = Serving.model_validate(plain)
         # neither of these changes the tables
-        alike = serving.model_copy(update={"replicas": 1, "clock_limit": 1.0, "power_cap_w": None})
+        one = {"replicas": 1, "prefill_replicas": min(1, serving.prefill_replicas)}
+        alike = serving.model_copy(update=one | {"clock_limit": 1.0, "power_cap_w": None})
         key = alike.model_dump_json()
         try:
             if key not in built:
@@ -126,7 +128,7 @@ def screen(argument: Mapping[str, Any]) -> list[Screened]:
         except InputError as error:
             rows.append(Screened(error=str(error)))
             continue
-        if not knows(replica):
+        if fails or serving.prefill_replicas or not knows(replica):
             rows.append(Screened())
             continue
         rows.append(Screened(_estimated(replica, serving, found, argument)))
@@ -134,11 +136,12 @@ def screen(argument: Mapping[str, Any]) -> list[Screened]:
 
 
 def _replica(serving: Serving) -> Replica | str:
+    """A replica, one that decodes where that is apart; or why a deployment is impossible."""
     try:
-        (replica,), _ = build_replicas(serving)
+        cluster, _ = build([serving])
     except InputError as error:
         return str(error)
-    return replica
+    return cluster.replicas[-1]
 
 
 def _limited(replica: Replica, serving: Serving) -> None:
@@ -180,7 +183,9 @@ def run_alone(argument: Mapping[str, Any]) -> dict[str, Any]:
     """Serve the first requests of a study on its cluster alone, without mosaik, and say what that takes."""
     study, span_s = opened(argument), argument["span_s"]
     site, step_s = study.site, study.run.step
-    cluster, _ = build_cluster(site.simulated, router_name=site.spread, seed=study.run.seed)
+    cluster, _ = build(
+        [site.simulated], router_name=site.spread, seed=study.run.seed, reliability=site.reliability
+    )
     driver = Driver(cluster, workload_from_plain(argument["workload"]))
     metrics = Metrics(site.cluster.slo_ttft, site.cluster.slo_tpot)
     begins_s = argument["warm_up_s"]

@@ -120,7 +120,13 @@ class SiteStudy(Part):
     def simulated(self) -> Serving:
         """What is simulated: the replicas of all clusters that have requests of their own."""
         clusters = self.traffic.independent
-        return self.serving.model_copy(update={"replicas": clusters * self.serving.replicas})
+        counts = {name: clusters * getattr(self.serving, name) for name in ("replicas", "prefill_replicas")}
+        return self.serving.model_copy(update=counts)
+
+    @property
+    def least_replicas(self) -> int:
+        """Replicas that must stay awake: one, or one of each pool where prefill and decode are apart."""
+        return 2 * self.traffic.independent if self.serving.prefill_replicas else 1
 
     @property
     def spread(self) -> str:

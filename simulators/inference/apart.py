@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from simulators.inference.replica import Replica
 from simulators.quantities.commands import Awake, Command
 
 Array = NDArray[np.float64]
+One = TypeVar("One", bound="Cluster | Apart[Any]")
+"""What is apart: clusters, or services that may be pools themselves."""
 
 
 def shared_out(count: int, sizes: Sequence[int]) -> list[int]:
@@ -40,7 +42,7 @@ def shared_out(count: int, sizes: Sequence[int]) -> list[int]:
     return given
 
 
-class Apart:
+class Apart(Generic[One]):
     """What clusters with replicas of their own are together.
 
     Parameters
@@ -58,7 +60,7 @@ class Apart:
         Of each cluster in all, by name of a mean of `Interval`; shape (clusters,).
     """
 
-    def __init__(self, clusters: Sequence[Cluster], copies: float = 1.0) -> None:
+    def __init__(self, clusters: Sequence[One], copies: float = 1.0) -> None:
         if not copies > 0:
             raise InputError(f"cluster: {copies} copies, expected a number above 0")
         self.clusters = list(clusters)
@@ -76,6 +78,11 @@ class Apart:
     def replicas(self) -> list[Replica]:
         """Those of the first cluster, then those of the second, and so on."""
         return [replica for one in self.clusters for replica in one.replicas]
+
+    @property
+    def plain(self) -> list[Cluster]:
+        """The clusters none of whose replicas are apart from each other, in order: pools of a service one by one."""
+        return [own for one in self.clusters for own in (one.plain if isinstance(one, Apart) else [one])]
 
     @property
     def bins_per_interval(self) -> int:
@@ -164,12 +171,12 @@ class Apart:
         return Tally.of(tallies) if tallies else None
 
     def command(self, command: Command, at: float | None = None) -> str | None:
-        """Have all clusters carry out what a controller asks for; see `Cluster.command`."""
+        """Have all clusters carry out what a controller asks for, or none; see `Cluster.command`."""
         try:
             commands = self._of_each(in_numbers(command))
         except InputError as error:
             return str(error)
-        each = list(zip(self.clusters, commands, strict=True))
+        each = list(zip(self.plain, commands, strict=True))
         reason = next((why for one, its in each if (why := check_command(one, its))), None)
         if reason is None:
             for one, its in each:
@@ -179,8 +186,8 @@ class Apart:
     def _of_each(self, command: Command) -> list[Command]:
         """What a command means for each cluster: a number of replicas awake is shared out."""
         if not isinstance(command, Awake):
-            return [command] * len(self.clusters)
-        sizes = [len(one.replicas) for one in self.clusters]
+            return [command] * len(self.plain)
+        sizes = [len(one.replicas) for one in self.plain]
         if not len(sizes) <= command.replicas <= sum(sizes):
             raise InputError(
                 f"{command.replicas} replicas awake: expected {len(sizes)} (one for each pool or service) to "

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.inference.interval import Interval
-from simulators.inference.pools import Pools
-from simulators.inference.services import AnyCluster
+from simulators.inference.services import AnyCluster, pools_in
 
 
 class Conservation:
@@ -66,7 +65,7 @@ class Conservation:
 
     def _spent_j(self) -> float:
         """What moving KV caches between pools, and blocks to host memory and back, took since the start, J."""
-        between = [one.transfers.spent_j for one in [self._cluster] if isinstance(one, Pools)]
+        between = [pools.transfers.spent_j for pools in pools_in(self._cluster)]
         return sum(between, sum(replica.host_j for replica in self._cluster.replicas))
 
     def _clock_j(self, interval: Interval) -> float:

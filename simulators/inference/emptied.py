@@ -93,14 +93,17 @@ def produced(requests: Records) -> NDArray[np.int64]:
 
 
 def begun_anew(requests: Records) -> Records:
-    """Unfinished requests as they came, counting one restart more where a batch had been formed with them."""
+    """Unfinished requests as they came, counting one restart more where a batch had been formed with them.
+
+    What a prefix cache had of them when they were first admitted stays: it counts once.
+    """
     anew = requests.copy()
     anew["restarts"] += ~np.isnan(requests["scheduled_at"])
     anew["target"] = requests["prefill_tokens"]
     for name in ("scheduled_at", "prefill_completed_at", "completed_at"):
         anew[name] = np.nan
     for name in (
-        *("processed", "prefilled", "blocks", "hit_tokens", "cached_tokens"),
+        *("processed", "prefilled", "blocks", "hit_tokens"),
         *("prefill_j", "decode_j", "cached_j", "draft_j", "prompt_draft_j", "rejected_j"),
         *("handed_at", "decoding_at", "link_wait_s"),
     ):

@@ -74,9 +74,14 @@ class Estimate(NamedTuple):
 
 
 def knows(replica: Replica) -> bool:
-    """Whether the steady state of such a replica is known: one that reads prompts beside its decodes, and no cache."""
+    """Whether the steady state of such a replica is known.
+
+    Of one that reads prompts beside its decodes, without a prefix cache, without drafts, of which more or fewer are
+    accepted, and that is not parked for lack of requests.
+    """
     limits = replica.limits
-    return limits.policy in (VLLM_V1, SARATHI) and not limits.whole_prompts and not replica.capacity.cache
+    plain = not limits.whole_prompts and not replica.capacity.cache and not limits.depth
+    return plain and limits.policy in (VLLM_V1, SARATHI) and replica.standby.rule is None
 
 
 def estimate(

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.inference.batching.shares import tenants_of
+from simulators.inference.cluster import Cluster
 from simulators.inference.interval import BY_REPLICA
-from simulators.inference.pools import Pools
 from simulators.inference.replica import Replica
-from simulators.inference.services import AnyCluster
+from simulators.inference.services import AnyCluster, pools_in
 from simulators.inference.tenant_shares import told
 
 
@@ -90,32 +90,34 @@ def _host(cached: Sequence[Replica], prompt_blocks: int, copies: float) -> dict[
 
 
 def pools_of(cluster: AnyCluster, sums: Mapping[str, float], copies: float) -> dict[str, Any] | None:
-    """What each pool and the transfers between them took; None where every replica does both."""
-    if not isinstance(cluster, Pools):
+    """What the pools and the transfers between them took, of all services; None where every replica does both."""
+    apart = pools_in(cluster)
+    if not apart:
         return None
-    moved, span_s = cluster.transfers, sums["span_s"]
+    moved, span_s = [one.transfers for one in apart], sums["span_s"]
+    count, senders = sum(one.count for one in moved), sum(len(one.links) for one in moved)
     between_j = sums["transfer_j"] - copies * sum(r.host_j for r in cluster.replicas)
 
-    def pool(name: str, gpus: int, replicas: int) -> dict[str, float]:
+    def pool(name: str, own: Sequence[Cluster]) -> dict[str, float]:
         joules = sums[f"{name}_pool_j"]
         return {
-            "replicas": replicas * copies,
-            "gpus": gpus * copies,
+            "replicas": sum(len(one.replicas) for one in own) * copies,
+            "gpus": sum(one.gpu_count for one in own) * copies,
             "energy_j": joules,
             "power_w_mean": joules / span_s if span_s else 0.0,
         }
 
-    links_s = len(cluster.prefill.replicas) * span_s
+    links_s = senders * span_s
     return {
-        "prefill": pool("prefill", cluster.prefill.gpu_count, len(cluster.prefill.replicas)),
-        "decode": pool("decode", cluster.decode.gpu_count, len(cluster.decode.replicas)),
+        "prefill": pool("prefill", [one.prefill for one in apart]),
+        "decode": pool("decode", [one.decode for one in apart]),
         "transfer": {
-            "requests": moved.count * copies,
-            "bytes": moved.moved_bytes * copies,
+            "requests": count * copies,
+            "bytes": sum(one.moved_bytes for one in moved) * copies,
             "energy_j": between_j,
             "power_w_mean": between_j / span_s if span_s else 0.0,
-            "seconds_mean": moved.waited_s / moved.count if moved.count else None,
-            "link_busy_mean": moved.busy_s / links_s if links_s else 0.0,
+            "seconds_mean": sum(one.waited_s for one in moved) / count if count else None,
+            "link_busy_mean": sum(one.busy_s for one in moved) / links_s if links_s else 0.0,
         },
     }
 

@@ -12,6 +12,9 @@ from simulators.inference.batching.state import REQUEST, Records
 
 SERIES = ("prefill_w", "decode_w", "idle_w", "mfu", "mbu")
 
+BOTH, PREFILL, DECODE = range(3)
+"""What a replica does (`Interval.roles`)."""
+
 POOLS = ("prefill_pool_w", "decode_pool_w", "transfer_w")
 """Columns of `Interval.pool_w`."""
 
@@ -61,10 +64,10 @@ class Interval:
     by_replica
         Energy, tokens and completed requests of every replica, columns `BY_REPLICA`; shape (replicas, 9).
     pool_w
-        Where pools of replicas are apart, the power of the one that prefills, of the one that decodes, and of what
+        Where pools of replicas are apart, the power of those that only prefill, of those that only decode, and of what
         `transfer_j` is of, W, in the bins of `series`; shape (bins, 3). Else None.
-    prefill_replicas
-        So many of the replicas, the first, only prefill.
+    roles
+        There, of each replica, one of `BOTH`, `PREFILL` and `DECODE`; shape (replicas,). Else None.
     lost_work_j, lost_tokens
         What failures undid in it: energy of requests that began anew, J, drawn in it or before and in nobody's
         account but the meter's, and output tokens that they had (`failures.py`); by replica, of the one that failed.
@@ -92,7 +95,7 @@ class Interval:
     by_replica: NDArray[np.float64]
     transfer_j: float = 0.0
     pool_w: NDArray[np.float64] | None = None
-    prefill_replicas: int = 0
+    roles: NDArray[np.int8] | None = None
     lost_work_j: float = 0.0
     lost_tokens: float = 0.0
 
@@ -112,12 +115,15 @@ class Interval:
     @property
     def prefill_pool_j(self) -> float:
         """What the replicas that only prefill drew, J."""
-        return float(self.by_replica[: self.prefill_replicas, :3].sum())
+        return self._role_j(PREFILL)
 
     @property
     def decode_pool_j(self) -> float:
-        """What the other replicas drew, J."""
-        return float(self.by_replica[self.prefill_replicas :, :3].sum())
+        """What those that only decode drew, J."""
+        return self._role_j(DECODE)
+
+    def _role_j(self, role: int) -> float:
+        return 0.0 if self.roles is None else float(self.by_replica[self.roles == role, :3].sum())
 
     def times(self, copies: float) -> Interval:
         """The interval of so many equal clusters: joules, powers, requests and tokens together; shares stay."""

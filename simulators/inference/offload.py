@@ -74,7 +74,8 @@ def host_tier(
     """The tier of a configuration; None without any, and of replicas that only decode.
 
     Every GPU of a replica keeps the part of a block that it holds, and fetches it over its own link to the host; those
-    of the last stage that of a draft's KV cache, too. A block is that of one data-parallel rank.
+    of the last stage that of a draft's KV cache, too. Where the tokens of a block are dealt out among GPUs (decode
+    context parallelism), that is so much less. A block is that of one data-parallel rank.
 
     Raises
     ------
@@ -97,13 +98,16 @@ def host_tier(
             raise InputError(f"--host-link-gb-s {serving.host_link_gb_s:g}: expected with --host-cache-gib")
         return None
     told = f"--host-cache-gib {gib:g}"
-    if serving.prefix_cache != "on":
-        raise InputError(f"{told}: expected with --prefix-cache on, not {serving.prefix_cache}")
-    if serving.decode_context_parallel > 1:
+    if serving.prefix_cache == "unlimited":
         raise InputError(
-            f"{told}: not possible with --decode-context-parallel {serving.decode_context_parallel}"
+            f"{told}: an unlimited prefix cache overwrites nothing that could be kept there, expected with "
+            "--prefix-cache on"
         )
-    own = kv_bytes_per_token_per_gpu(shape, serving.tp, serving.pp, serving.kv_precision)
+    if serving.prefix_cache == "off":
+        raise InputError(f"{told}: nothing would be kept there, expected with --prefix-cache on")
+    own = kv_bytes_per_token_per_gpu(
+        shape, serving.tp, serving.pp, serving.kv_precision, serving.decode_context_parallel
+    )
     draft = draft_kv_bytes_per_token_per_gpu(serving, speculation)
     block_bytes = (own * serving.pp + draft) * serving.tp * serving.block_tokens
     blocks = int(gib * GIB / block_bytes) if block_bytes > 0 else 0

@@ -254,9 +254,14 @@ class Serving(BaseModel):
     )
 
     @property
+    def instances(self) -> int:
+        """Replicas, whatever they do."""
+        return self.replicas + self.prefill_replicas
+
+    @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
-        return (self.replicas + self.prefill_replicas) * self.tp * self.pp * self.data_parallel
+        return self.instances * self.tp * self.pp * self.data_parallel
 
     @property
     def pools(self) -> list[Serving]:

@@ -29,7 +29,7 @@ from simulators.inference.batching.intake import longest
 from simulators.inference.batching.state import Records
 from simulators.inference.cluster import Cluster
 from simulators.inference.emptied import produced
-from simulators.inference.interval import BY_REPLICA, Interval, joined, taken
+from simulators.inference.interval import BY_REPLICA, DECODE, PREFILL, Interval, joined, taken
 from simulators.inference.link import Link
 from simulators.inference.outages import BACK, FAIL, Happening
 from simulators.inference.resumed import Contents, Resumed
@@ -39,7 +39,7 @@ from simulators.quantities.requests import RequestBlock
 COMPLETED = BY_REPLICA.index("completed")
 
 
-class Pools(Apart):
+class Pools(Apart[Cluster]):
     """A cluster whose replicas either prefill or decode; it is used like `Cluster`.
 
     Parameters
@@ -246,6 +246,8 @@ class Pools(Apart):
             running=both.running + self.transfers.under_way,
             finished=finished,
             transfer_j=float(joules.sum()),
-            pool_w=np.column_stack((*(pool.power_w for pool in pools), watts)),
-            prefill_replicas=len(self.prefill.replicas),
+            pool_w=np.column_stack((*(pool.series[:, :3].sum(axis=1) for pool in pools), watts)),
+            roles=np.repeat(
+                np.array([PREFILL, DECODE], np.int8), [len(one.replicas) for one in self.clusters]
+            ),
         )

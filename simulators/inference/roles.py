@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from simulators.errors import InputError
@@ -12,35 +12,68 @@ from simulators.inference.catalogue.memory import (
     state_bytes_per_sequence_per_gpu,
 )
 from simulators.inference.link import MOVED, Link
-from simulators.inference.options import Group, Serving
-from simulators.inference.routing import INDEPENDENT
+from simulators.inference.options import Serving
+from simulators.inference.routing import CACHE_AWARE
 from simulators.inference.speculation import draft_kv_bytes_per_token_per_gpu, speculation_of
 
 
-def check_roles(groups: Sequence[Serving], router_name: str) -> None:
-    """Refuse roles that do not go together."""
+def whose(tenants: frozenset[int], of_tenants: Collection[frozenset[int]]) -> str:
+    """Which groups of several services are meant, in words; nothing to be said of a single one.
+
+    Examples
+    --------
+    >>> both = [frozenset({5, 3}), frozenset()]
+    >>> [whose(tenants, both) for tenants in both], whose(frozenset(), both[1:])
+    ([' that serve tenants 3, 5', ' that serve all other tenants'], '')
+    """
+    if len(of_tenants) == 1:
+        return ""
+    told = ", ".join(str(tenant) for tenant in sorted(tenants))
+    return f" that serve tenants {told}" if told else " that serve all other tenants"
+
+
+def check_roles(groups: Sequence[Serving], which: str = "") -> None:
+    """Refuse roles of groups that serve the same tenants (`which`, as `whose` has it) if they do not go together."""
     roles = {group.role for group in groups}
     if roles == {"both"}:
         return
     if roles != {"prefill", "decode"}:
         raise InputError(
-            f"fleet: groups with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
+            f"fleet: groups{which} with the roles {', '.join(sorted(roles))}, expected both prefill and decode, or none"
         )
-    if router_name.startswith(INDEPENDENT):
-        raise InputError("--independent: expected 1 where prefill and decode are apart")
-    if any(isinstance(group, Group) and group.serves for group in groups):
-        raise InputError("fleet: groups with roles serve everybody, expected no serves = [...]")
     caches = {(group.model, group.kv_precision) for group in groups}
     if len(caches) > 1:
         told = " and ".join(sorted(f"{name} in {precision}" for name, precision in caches))
         raise InputError(
-            f"fleet: KV caches of {told}, expected one model and one kv_precision for prefill and decode"
+            f"fleet: groups{which} with KV caches of {told}, expected one model and one kv_precision for prefill and "
+            "decode"
+        )
+    firsts = {group.kv_first_token for group in groups if group.role == "prefill"}
+    if len(firsts) > 1:
+        told = " and ".join(sorted(firsts))
+        raise InputError(
+            f"--kv-first-token: groups{which} that prefill have {told}, expected one for all: it is the server's"
         )
     drafts = {_draft(group) for group in groups}
     if len(drafts) > 1:
         told = " and ".join(sorted(drafts))
         raise InputError(
-            f"--speculate: groups with roles have {told}, expected one draft for all: its KV cache is sent too"
+            f"--speculate: groups{which} with roles have {told}, expected one draft for all: its KV cache is sent too"
+        )
+
+
+def check_hashes(groups: Sequence[Serving], router_name: str) -> None:
+    """Refuse prefix caches that count hashes of different lengths: those of the requests have one."""
+    reads = [
+        group
+        for group in groups
+        if group.role != "decode" and (group.prefix_cache != "off" or router_name == CACHE_AWARE)
+    ]
+    lengths = sorted({group.hash_tokens for group in reads})
+    if len(lengths) > 1:
+        raise InputError(
+            f"--hash-tokens: groups with {' and '.join(map(str, lengths))}, expected one for all: a hash of a request "
+            "stands for so many tokens wherever it goes"
         )
 
 
@@ -57,7 +90,10 @@ def link_between(group: Serving, decode: Sequence[Serving]) -> Link:
     Of several layouts that decode, the one that takes longest counts.
     """
     shape = model(group.model)
-    each = [kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision) for g in (group, *decode)]
+    each = [
+        kv_bytes_per_token_per_gpu(shape, g.tp, g.pp, g.kv_precision, g.decode_context_parallel)
+        for g in (group, *decode)
+    ]
     drafts = [draft_kv_bytes_per_token_per_gpu(g, speculation_of(g)) for g in (group, *decode)]
     state = [state_bytes_per_sequence_per_gpu(shape, g.tp, g.pp) for g in (group, *decode)]
     gpus = [g.tp * g.pp for g in decode]

@@ -216,7 +216,9 @@ class CacheAware(LeastOutstanding):
 
 INDEPENDENT = "independent"
 """Name of the router of several clusters; their number follows after a colon."""
-BY_CONTENT = ("session_sticky", "cache_aware")
+CACHE_AWARE = "cache_aware"
+"""Name of the router that knows what it sent."""
+BY_CONTENT = ("session_sticky", CACHE_AWARE)
 """Names of the routers to which it matters what is in the requests."""
 CONTENT_BLIND = ("round_robin", "random", "least_outstanding", "power_of_two")
 """Names of those to which it does not."""
@@ -249,7 +251,7 @@ def router(name: str, replicas: int, rng: np.random.Generator) -> Router:
         return PowerOfTwo(replicas, rng)
     if name == "session_sticky":
         return SessionSticky(replicas)
-    if name == "cache_aware":
+    if name == CACHE_AWARE:
         return CacheAware(replicas)
     hint = nearest(name, ROUTERS)
     raise InputError(f"--router {name}: unknown, expected one of {', '.join(ROUTERS)}{hint}")

@@ -241,6 +241,11 @@ def _most_tokens(serving: Serving, batch_cap: int) -> int:
 def _kv_blocks(serving: Serving, shape: Model, device: Gpu, chosen: str, folder: str) -> int:
     """KV blocks of a replica: as given, or what its GPUs' memory holds."""
     rule = serving.kv_rule
+    for name in ("data_parallel", "decode_context_parallel"):
+        if rule == "slots" and (count := getattr(serving, name)) > 1:
+            raise InputError(
+                f"--kv-rule slots: counts whole sequences on each GPU, expected paged with {option_name(name)} {count}"
+            )
     if rule == "auto":
         rule = "slots" if chosen == "profile" and not is_layer_profile(Path(folder)) else "paged"
     held = kv_blocks(
@@ -349,8 +354,8 @@ def build_cluster(
     """
     if serving.prefill_replicas:
         raise InputError(
-            f"--prefill-replicas {serving.prefill_replicas}: load curves, policies that plan with them, flexibility "
-            "and grid events know only replicas that do both, expected 0"
+            f"--prefill-replicas {serving.prefill_replicas}: load curves, policies that plan with them and flexibility "
+            "know only replicas that do both, expected 0"
         )
     if serving.role != "both":
         raise InputError(f"--role {serving.role}: expected in a [[groups]] table of --fleet")

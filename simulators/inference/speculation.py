@@ -142,7 +142,7 @@ def blocks_beside_draft(serving: Serving, found: Speculation, blocks: int) -> in
         If none is.
     """
     served, tp = model(serving.model), serving.tp
-    own = kv_bytes_per_token_per_gpu(served, tp, serving.pp, serving.kv_precision)
+    own = _kv_bytes_per_token_per_gpu(serving, served)
     each = draft_kv_bytes_per_token_per_gpu(serving, found)
     if found.draft is not None:
         weights = weight_bytes_per_gpu(found.draft, tp, 1)
@@ -172,8 +172,14 @@ def draft_kv_bytes_per_token_per_gpu(serving: Serving, found: Speculation | None
     if found.share is None or found.share.value == 0:  # drafted from what is in the request
         return 0.0
     served = model(serving.model)
-    own = kv_bytes_per_token_per_gpu(served, serving.tp, serving.pp, serving.kv_precision)
-    return own * serving.pp / served.attention_layers
+    return _kv_bytes_per_token_per_gpu(serving, served) * serving.pp / served.attention_layers
+
+
+def _kv_bytes_per_token_per_gpu(serving: Serving, served: Model) -> float:
+    """Of the model, B; a head on it keeps its keys and values the same way."""
+    return kv_bytes_per_token_per_gpu(
+        served, serving.tp, serving.pp, serving.kv_precision, serving.decode_context_parallel
+    )
 
 
 def with_drafts(

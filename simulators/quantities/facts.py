@@ -48,6 +48,8 @@ class SiteFacts:
         How many times the simulated cluster stands there.
     replicas, gpus, replicas_per_host
         Of one copy; replicas that fill a server.
+    least_replicas
+        Of them, those that must stay awake: one of each pool where prefill and decode are apart.
     gpu_limit_w, gpu_idle_w
         Power limit of a GPU, and what it draws loaded and idle, W.
     replica_off_w
@@ -76,6 +78,7 @@ class SiteFacts:
     arrivals_end_s: float = inf
     copies: float = 1.0
     replicas: int = 1
+    least_replicas: int = 1
     gpus: int = 1
     replicas_per_host: int = 1
     gpu_limit_w: float = inf

@@ -1,7 +1,7 @@
 """In which order a site sheds load while its connection lacks power.
 
 The order is that of what users lose: first deferrable requests wait, then fewer requests run at once, then replicas are
-parked, down to one. One level a step, and back in the reverse order.
+parked, down to one (of each pool, where prefill and decode are apart). One level a step, and back in the reverse order.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Level(NamedTuple):
     replicas: int
 
 
-def levels(batch_cap: int, replicas: int) -> list[Level]:
-    """All levels, from none shed to all that can be.
+def levels(batch_cap: int, replicas: int, least_replicas: int = 1) -> list[Level]:
+    """All levels, from none shed to all that can be; so many replicas serve at least.
 
     Examples
     --------
@@ -51,8 +51,8 @@ def levels(batch_cap: int, replicas: int) -> list[Level]:
     while batch_cap > 1:
         batch_cap = max(1, batch_cap // BATCH_FACTOR)
         found.append(Level(True, batch_cap, replicas))
-    while replicas > 1:
-        replicas = max(1, replicas // REPLICA_FACTOR)
+    while replicas > least_replicas:
+        replicas = max(least_replicas, replicas // REPLICA_FACTOR)
         found.append(Level(True, batch_cap, replicas))
     return found
 
@@ -64,6 +64,8 @@ class Sequence:
     ----------
     batch_cap, replicas
         Of the cluster where nothing is shed, >= 1.
+    least_replicas
+        So many serve at least, >= 1.
 
     Attributes
     ----------
@@ -81,11 +83,12 @@ class Sequence:
     [Release(hold=True, rate_per_s=0.0, queue=False, tenants=()), BatchCap(requests=8)]
     """
 
-    def __init__(self, batch_cap: int, replicas: int) -> None:
-        for name, value in (("batch_cap", batch_cap), ("replicas", replicas)):
+    def __init__(self, batch_cap: int, replicas: int, least_replicas: int = 1) -> None:
+        given = {"batch_cap": batch_cap, "replicas": replicas, "least_replicas": least_replicas}
+        for name, value in given.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"shedding: {name} is {value!r}, expected a whole number above 0")
-        self._levels = levels(batch_cap, replicas)
+        self._levels = levels(batch_cap, replicas, least_replicas)
         self.level = 0
 
     def decide(self, load_w: float, available_w: float) -> Iterator[Command]:

@@ -22,7 +22,8 @@ class _Shedder:
 class Shedding(Adapter[_Shedder]):
     """Sheds load in an order (`Sequence`).
 
-    ``Shedder(batch_cap=128, replicas=8)``: the cluster where nothing is shed. It sees load and available power of the
+    ``Shedder(batch_cap=128, replicas=8, least_replicas=1)``: the cluster where nothing is shed, and how many of its
+    replicas stay awake whatever happens. It sees load and available power of the
     step before, so what is lacking in the first step of an outage is unserved, or the battery's. Its commands go
     beside those of the controller; where both say something, these count, as the later ones in the order of the
     sources' names.
@@ -31,13 +32,15 @@ class Shedding(Adapter[_Shedder]):
     MODELS = {
         "Shedder": {
             "public": True,
-            "params": ["batch_cap", "replicas"],
+            "params": ["batch_cap", "replicas", "least_replicas"],
             "attrs": ["P_load[MW]", "P_available[MW]", "commands", "level[1]"],
         }
     }
 
-    def make(self, eid: str, model: str, batch_cap: int = 128, replicas: int = 1) -> _Shedder:
-        return _Shedder(Sequence(batch_cap, replicas))
+    def make(
+        self, eid: str, model: str, batch_cap: int = 128, replicas: int = 1, least_replicas: int = 1
+    ) -> _Shedder:
+        return _Shedder(Sequence(batch_cap, replicas, least_replicas))
 
     def advance(self, eid: str, entity: _Shedder, given: Given) -> None:
         load_w = 1e6 * given.total("P_load[MW]")

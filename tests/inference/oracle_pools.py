@@ -120,11 +120,13 @@ def serve_with_a_fault(
     fault: Fault,
     at_once: bool,
     contents: Sequence[tuple[tuple[int, ...], int]],
+    tenants: Sequence[int],
 ) -> dict[int, Served]:
     """Two servers in each pool, of which one fails; requests in turn, all to the other one from then on.
 
     `at_once` tells that users get the first token with the prefill. Every server is run anew from the start when it is
-    known what else comes to it. `contents` are the hashes of each request, and how many tokens they stand for.
+    known what else comes to it. `contents` are the hashes of each request, and how many tokens they stand for;
+    `tenants` have sent them.
     """
     other, at = 1 - fault.number, fault.at
     fresh = [Request(i, *job) for i, job in enumerate(jobs)]
@@ -145,6 +147,7 @@ def serve_with_a_fault(
             own.sort(key=lambda r: r.arrived_at)
             for r in own:
                 r.hashes, r.hashed_tokens = contents[r.request_id]
+                r.tenant = tenants[r.request_id]
             done += [(r.completed_at, n, r) for r in make("prefill").run(own, at if fails else None)]
         return sorted(done, key=lambda one: one[0])
 

@@ -131,3 +131,5 @@ def test_what_it_does_not_know_it_says():
     assert not asked(scheduler="orca")
     assert not asked(scheduler="static")
     assert not asked(prefix_cache="on")
+    assert not asked(speculate=3, acceptance="0.8")  # tokens come several at a time
+    assert not asked(idle_off_s=60.0)

@@ -213,6 +213,19 @@ def test_pools_speculate_and_the_cache_of_the_draft_goes_with_the_models():
     assert found == {"prompt": 131072, "head": 131072 * 33 / 32, "model": 131072 + 32768}
 
 
+def test_tokens_dealt_out_among_gpus_are_sent_and_drafted_beside_so():
+    """Latent attention on 8 GPUs: each keeps all of it, or every eighth token; a head that drafts, a layer more."""
+    common = {"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "tp": 8, "iteration_time": "roofline"}
+    bytes_per_token, blocks = [], []
+    for gpus in (1, 8):
+        pools = Serving(**common, prefill_replicas=1, decode_context_parallel=gpus)
+        drafting = Serving(**common, speculate=1, acceptance="0.8", decode_context_parallel=gpus)
+        bytes_per_token.append(build_fleet([pools])[1]["kv_link"]["bytes_per_token"])
+        blocks.append(build_fleet([drafting])[1]["kv_blocks"])
+    assert bytes_per_token == [8 * 61 * 576 * 2, 61 * 576 * 2]
+    assert 0 <= blocks[1] - 8 * blocks[0] < 16  # whole blocks, with and without the draft
+
+
 def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
     path = tmp_path / "outages.csv"
     path.write_text("replica,start,end\n0,5,50\n2,6,50\n")
@@ -233,6 +246,10 @@ def test_outages_of_a_file_are_of_the_replicas_of_both_pools(tmp_path: Path):
         (
             [{"role": "prefill"}, {"role": "decode", "kv_precision": "fp8"}],
             "KV caches of .* expected one model",
+        ),
+        (
+            [{"role": "prefill"}, {"role": "decode"}, {"role": "prefill", "kv_first_token": "prefill"}],
+            "--kv-first-token: groups that prefill have decode and prefill, expected one for all",
         ),
         (
             [{"role": "prefill", "scheduler": "static"}, {"role": "decode"}],

@@ -96,6 +96,10 @@ def test_a_cache_in_8_bit_holds_twice_the_tokens(rule):
             "--decode-context-parallel 4: expected a divisor of 2, the GPUs that hold the same KV heads",
         ),
         ({"model": LLAMA, "tp": 8, "decode_context_parallel": 2}, "expected a divisor of 1"),
+        (
+            {"data_parallel": 2, "kv_rule": "slots"},
+            "--kv-rule slots: .* expected paged with --data-parallel 2",
+        ),
         ({"tp": 3}, "tp: 3 does not divide the 64 attention heads"),
     ],
 )

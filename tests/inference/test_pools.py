@@ -50,6 +50,16 @@ LINK = Link(0.02, 0.0, 100.0, 0.0, latency_s=0.125, joules_per_byte=0.01)
 
 def pools(
     jobs: Sequence[Job],
+    *given: Any,
+    hashes: Sequence[tuple[int, ...]] | None = None,
+    tenants: Sequence[int] | None = None,
+    **options: Any,
+) -> Fed:
+    """The pools that `two_pools` makes, and their requests."""
+    return Fed(two_pools(*given, **options), Stream(iter([known(jobs, hashes, tenants)])))
+
+
+def two_pools(
     tables: Sequence[StageTables],
     law: PowerLaw,
     options: dict[str, Any],
@@ -59,20 +69,34 @@ def pools(
     log: bool = False,
     router_name: str = "round_robin",
     first_token: str = "transfer",
-    hashes: Sequence[tuple[int, ...]] | None = None,
     drafters: Sequence[Drafter] | None = None,
-    tenants: Sequence[int] | None = None,
     shares: TenantShares | None = None,
-) -> Fed:
+) -> Pools:
     """Two pools whose replicas have these options, tables each; only those that prefill have a prefix cache."""
     made = []
     for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True)):
         drafter = drafters[k] if drafters else None
-        replicas = [made_for(role, options, own, law, drafter, log=log) for _ in range(count)]
-        for replica in replicas if shares else ():
-            replica.share(shares)
-        made.append(Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins))
-    return Fed(Pools(*made, [link] * counts[0], first_token), Stream(iter([known(jobs, hashes, tenants)])))
+        made.append(behind_a_router(role, options, own, law, count, drafter, shares, router_name, bins, log))
+    return Pools(*made, [link] * counts[0], first_token)
+
+
+def behind_a_router(
+    role: str,
+    options: dict[str, Any],
+    tables: StageTables,
+    law: PowerLaw,
+    count: int,
+    drafter: Drafter | None = None,
+    shares: TenantShares | None = None,
+    router_name: str = "round_robin",
+    bins: int = 1,
+    log: bool = False,
+) -> Cluster:
+    """So many equal replicas."""
+    replicas = [made_for(role, options, tables, law, drafter, log=log) for _ in range(count)]
+    for replica in replicas if shares else ():
+        replica.share(shares)
+    return Cluster(replicas, router(router_name, count, np.random.default_rng(5)), bins)
 
 
 def made_for(
@@ -150,7 +174,27 @@ def as_the_oracle(
     given: dict[str, Any] = {"hashes": hashes, "drafters": drafters, "tenants": tenants, "shares": shares}
     runs = [pools(jobs, tables, law, options, counts, link, log=log, **given) for log in (True, False)]
     ours = [table(finish(c, steps)) for c in runs]
-    servers = [
+    servers = servers_of(tables, law, options, counts, drafters, shares)
+    requests = requests_of(jobs, options, hashes, tenants)
+    requests = [r for r in requests if servers[0][0].could_run(r) and servers[1][0].could_run(r)]
+    serve(requests, *servers, [way_of(link)] * counts[0])
+    for found in ours:
+        assert_same_served(found, requests)
+    assert_same_replicas(runs[0].replicas, [*servers[0], *servers[1]], ours[0])
+    return ours[0]
+
+
+def servers_of(
+    tables: Sequence[StageTables],
+    law: PowerLaw,
+    options: dict[str, Any],
+    counts: Sequence[int],
+    drafters: Sequence[Drafter] | None = None,
+    shares: TenantShares | None = None,
+    roles: Sequence[str] = ("prefill", "decode"),
+) -> list[list[Server]]:
+    """The oracle's servers of replicas in these roles, with tables each."""
+    return [
         [
             Server(
                 tables=own, watts=lambda mfu, mbu, work, own=own: plain_power_w(law, own, mfu, mbu, work),
@@ -159,9 +203,19 @@ def as_the_oracle(
             )
             for _ in range(count)
         ]
-        for k, (role, count, own) in enumerate(zip(("prefill", "decode"), counts, tables, strict=True))
+        for k, (role, count, own) in enumerate(zip(roles, counts, tables, strict=True))
     ]  # fmt: skip
-    requests = [Request(i, *job) for i, job in enumerate(jobs)]
+
+
+def requests_of(
+    jobs: Sequence[Job],
+    options: dict[str, Any],
+    hashes: Sequence[tuple[int, ...]] | None = None,
+    tenants: Sequence[int] | None = None,
+    first: int = 0,
+) -> list[Request]:
+    """Jobs as the oracle takes them, numbered from `first` on."""
+    requests = [Request(first + i, *job) for i, job in enumerate(jobs)]
     for request, tenant in zip(requests, tenants or (), strict=False):
         request.tenant = tenant
     if hashes is not None:
@@ -169,18 +223,26 @@ def as_the_oracle(
         hashes_of(known(jobs, hashes), rows, options["hash_tokens"])
         for request, of, tokens in zip(requests, hashes, rows["hashed_tokens"].tolist(), strict=True):
             request.hashes, request.hashed_tokens = of, tokens
-    requests = [r for r in requests if servers[0][0].could_run(r) and servers[1][0].could_run(r)]
-    way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
-    serve(requests, *servers, [way] * counts[0])
-    for found in ours:
-        assert list(found.index) == [r.request_id for r in requests]
-        assert found.restarts.tolist() == [r.restarts for r in requests]
-        assert found.cached_tokens.tolist() == [r.cached_tokens for r in requests]
-        for name in (*TIMES, "prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"):
-            theirs = [getattr(r, name) for r in requests]
-            np.testing.assert_allclose(found[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
-    flat = [*servers[0], *servers[1]]
-    for replica, server in zip(runs[0].replicas, flat, strict=True):
+    return requests
+
+
+def way_of(link: Link) -> Way:
+    return Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
+
+
+def assert_same_served(found: pd.DataFrame, requests: Sequence[Request]) -> None:
+    """What became of the requests of replicas is what became of the oracle's."""
+    assert list(found.index) == [r.request_id for r in requests]
+    assert found.restarts.tolist() == [r.restarts for r in requests]
+    assert found.cached_tokens.tolist() == [r.cached_tokens for r in requests]
+    for name in (*TIMES, "prefill_j", "decode_j", "cached_j", "draft_j", "rejected_j"):
+        theirs = [getattr(r, name) for r in requests]
+        np.testing.assert_allclose(found[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def assert_same_replicas(replicas: Sequence[Replica], servers: Sequence[Server], found: pd.DataFrame) -> None:
+    """Batches, caches and meters of replicas that keep a log, and that have served what was `found`."""
+    for replica, server in zip(replicas, servers, strict=True):
         log = replica.take_log()
         batches = sorted(server.iterations, key=lambda i: (i.batch_id, i.stage))
         log = log[np.lexsort((log["stage"], log["batch_id"]))]
@@ -188,9 +250,8 @@ def as_the_oracle(
             assert log[name].tolist() == [getattr(i, name) for i in batches], name
         np.testing.assert_allclose(log["start_s"], [i.start_s for i in batches], rtol=1e-9, atol=1e-12)
         assert_same_cache(replica, server)
-    read = sum(metered(server.busy, np.array([0.0, 1e9]))[0, :2] for server in flat)
-    np.testing.assert_allclose(read, [ours[0].prefill_j.sum(), ours[0].decode_j.sum()], rtol=1e-9)
-    return ours[0]
+    read = sum(metered(server.busy, np.array([0.0, 1e9]))[0, :2] for server in servers)
+    np.testing.assert_allclose(read, [found.prefill_j.sum(), found.decode_j.sum()], rtol=1e-9)
 
 
 def drawn(data: st.DataObject) -> dict[str, Any]:

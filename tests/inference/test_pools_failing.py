@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -28,15 +29,18 @@ from simulators.inference.reliability import Reliability
 from simulators.inference.request_records import hashes_of, records_of
 from simulators.inference.routing import router
 from simulators.inference.standby import IdleRule
+from simulators.inference.tenant_shares import TenantShares
 from simulators.inference.timing.tables import LOOKUP, StageTables
 from simulators.kept import digests, keep
 from simulators.quantities.commands import Awake
+from simulators.quantities.requests import RequestBlock
 from simulators.restored import restore
 from simulators.traffic.options import workload_from_options
 from simulators.traffic.stream import Stream
 
 from .oracle import Server
 from .oracle_pools import Fault, Way, serve_with_a_fault
+from .oracle_shares import Shares
 from .oracle_speculation import Drafter
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import busy_jobs
@@ -63,6 +67,8 @@ def pools(
     by_chance: int | None = None,
     rule: IdleRule | None = None,
     copies: float = 1.0,
+    tenants: Sequence[int] | None = None,
+    shares: TenantShares | None = None,
 ) -> Fed:
     """Two pools in which replicas are out as listed, and by chance from a seed on."""
     made: list[Cluster] = []
@@ -74,6 +80,8 @@ def pools(
         ]
         for replica in replicas[1:]:
             replica.standby.rule = rule
+        for replica in replicas if shares else ():
+            replica.share(shares)
         name = router_name if k == 0 or router_name != "cache_aware" else "least_outstanding"
         routers = [router(name, count, np.random.default_rng(seed + k)) for seed in (5, 6)]
         cluster = Cluster(replicas, routers[0], 3, gpus_per_host=1)
@@ -92,7 +100,7 @@ def pools(
         cluster.fail_by(Failures(Timetable(listed, breakdowns), replicas, cluster.parking, again))
         made.append(cluster)
     together = Pools(made[0], made[1], [link] * counts[0], first_token, copies)
-    return Fed(together, Stream(iter([known(jobs, hashes)])))
+    return Fed(together, Stream(iter([known(jobs, hashes, tenants)])))
 
 
 def test_a_replica_that_decodes_fails() -> None:
@@ -276,8 +284,14 @@ def contents_of(
     return list(zip(hashes, rows["hashed_tokens"].tolist(), strict=True))
 
 
-def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
+def as_the_plain_servers(
+    data: st.DataObject,
+    among: Callable[[Pools, RequestBlock], Fed] | None = None,
+    own: Callable[[pd.DataFrame], pd.DataFrame] = lambda done: done,
+) -> tuple[int, int]:
     """Hold a random case to the oracle's servers, which know of no failure: each is run with what comes to it.
+
+    The pools may be `among` others; then `own` tells which requests are theirs.
 
     Returns
     -------
@@ -300,13 +314,16 @@ def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
     )  # fmt: skip
     options = {"scheduler": str(random.choice(["vllm_v1", "sarathi"])), "total_blocks": 40, "batch_cap": 4}
     first_token = str(random.choice(["transfer", "prefill"]))
-    drafters, hashes = None, None
+    drafters, hashes, shares, tenants = None, None, None, [0] * len(jobs)
     if data.draw(st.booleans()):
         one, two = (random_drafter(random, each, 3, grid=False) for each in tables)
         drafters = [one, Drafter(3, one.acceptance, one.key, two.drafting)]
     if data.draw(st.booleans()):
         options |= cached(random)
         hashes = alike(jobs)
+    if data.draw(st.booleans()):
+        shares = TenantShares.read(str(random.choice(["*=1", "0=1,4=2", "7=0.1,*=3"])))
+        tenants = random.choice([0, 4, 7], len(jobs)).tolist()
     replica = fault.number + (2 if fault.role == "decode" else 0)
     out = [Outage(fault.at, 1e9, (replica,))]
     c = pools(
@@ -319,20 +336,29 @@ def as_the_plain_servers(data: st.DataObject) -> tuple[int, int]:
         first_token=first_token,
         drafters=drafters,
         hashes=hashes,
+        tenants=tenants,
+        shares=shares,
     )
-    done = table(finish(c, then_s=1e3))
+    if among is not None:
+        c = among(c.cluster, known(jobs, hashes, tenants))
+    done = own(table(finish(c, then_s=1e3)))
 
     def make(role: str) -> Server:
         pool = int(role == "decode")
         own = tables[pool]
         return Server(
             tables=own, watts=lambda mfu, mbu, work: plain_power_w(FLAT, own, mfu, mbu, work),
-            drafter=drafters[pool] if drafters else None, idle_w=FLAT.idle_w, **of_role(options, role),
+            drafter=drafters[pool] if drafters else None, idle_w=FLAT.idle_w,
+            shares=Shares(shares.weights, shares.others) if shares else None, **of_role(options, role),
         )  # fmt: skip
 
     way = Way(link.s_per_token, link.s_per_request, link.latency_s, link.overlap)
-    found = serve_with_a_fault(jobs, make, way, fault, first_token == "prefill", contents_of(jobs, hashes))
+    found = serve_with_a_fault(
+        jobs, make, way, fault, first_token == "prefill", contents_of(jobs, hashes), tenants
+    )
     assert sorted(found) == list(done.index)
+    if among is None:  # what a cache had counts once
+        assert done.cached_tokens.sum() == sum(r.counter("hit_tokens") for r in c.replicas)
     for name in ("prefill_completed_at", "completed_at", "prefill_j", "decode_j", "rejected_j"):
         theirs = [getattr(found[i], name) for i in done.index]
         np.testing.assert_allclose(done[name], theirs, rtol=1e-9, atol=1e-12, err_msg=name)

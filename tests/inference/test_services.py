@@ -155,10 +155,11 @@ def test_what_a_fleet_cannot_mean_is_told_in_one_line(tmp_path: Path, text: str,
     assert "\n" not in str(error.value)
 
 
-def test_the_command_serves_a_trace_with_tenants(tmp_path: Path):
+@pytest.mark.parametrize(("first", "completed"), [("", [30, 60]), ("prefill_replicas = 1", [0, 30, 60])])
+def test_the_command_serves_a_trace_with_tenants(tmp_path: Path, first: str, completed: list[int]):
     fleet, trace = tmp_path / "fleet.toml", tmp_path / "trace.csv"
     fleet.write_text(
-        'iteration_time = "roofline"\n[[groups]]\ngpu = "a100"\nserves = [7]\n[[groups]]\ngpu = "h100"\n'
+        f'iteration_time = "roofline"\n[[groups]]\ngpu = "a100"\nserves = [7]\n{first}\n[[groups]]\ngpu = "h100"\n'
     )
     rows = [f"{0.1 * k},{100 + k},{20},{7 if k % 3 else k}" for k in range(90)]
     trace.write_text("arrived_at,prefill_tokens,decode_tokens,tenant\n" + "\n".join(rows) + "\n")
@@ -166,5 +167,10 @@ def test_the_command_serves_a_trace_with_tenants(tmp_path: Path):
     assert ended.code == 0, ended.err
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     groups = summary["groups"]
-    assert [group["requests_completed"] for group in groups.values()] == [60, 30]
+    assert sorted(group["requests_completed"] for group in groups.values()) == completed
+    assert (
+        ("pools" in ended.out)
+        == bool(first)
+        == ("transfer_w" in (tmp_path / "out" / "power.csv").read_text())
+    )
     assert "saturation" in ended.out

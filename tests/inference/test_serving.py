@@ -170,6 +170,13 @@ def test_what_else_keeps_or_fetches_blocks_is_in_host_memory():
     ranks, of_rank = build(**common | deepseek, data_parallel=8)
     assert ranks.counter("host_ranks") == 8
     assert of_rank["host_cache"]["block_bytes"] == 61 * 576 * 2 * 16  # on one GPU
+    whole, of_whole = build(**common | deepseek | {"tp": 8})
+    dealt, of_dealt = build(**common | deepseek | {"tp": 8}, decode_context_parallel=8)
+    assert (
+        of_whole["host_cache"]["block_bytes"] == 8 * of_dealt["host_cache"]["block_bytes"]
+    )  # latent: on each GPU
+    assert whole.counter("host_block_s") == pytest.approx(8 * dealt.counter("host_block_s"))
+    assert dealt.capacity.host_blocks // 8 == whole.capacity.host_blocks
     prefill, _ = build(**common, role="prefill")
     assert prefill.capacity.host_blocks == plain.capacity.host_blocks
     assert build(**common, role="decode")[0].capacity.host_blocks == 0
@@ -178,11 +185,9 @@ def test_what_else_keeps_or_fetches_blocks_is_in_host_memory():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"prefix_cache": "off"}, "--host-cache-gib 5: expected with --prefix-cache on, not off"),
-        ({"prefix_cache": "unlimited"}, "--host-cache-gib 5: expected with --prefix-cache on, not unlimited"),
+        ({"prefix_cache": "off"}, "--host-cache-gib 5: nothing would be kept there, expected with --prefix-cache on"),
+        ({"prefix_cache": "unlimited"}, "--host-cache-gib 5: an unlimited prefix cache overwrites nothing"),
         ({"host_cache_gib": 0.001}, "--host-cache-gib 0.001: expected at least one KV block"),
-        ({"model": "deepseek-ai/DeepSeek-V3", "gpu": "h200", "tp": 8, "decode_context_parallel": 8},
-         "--host-cache-gib 5: not possible with --decode-context-parallel 8"),
         ({"host_cache_gib": 0, "host_link_gb_s": 9}, "--host-link-gb-s 9: expected with --host-cache-gib"),
     ],
 )  # fmt: skip

@@ -80,6 +80,30 @@ def test_levers_shed_load_and_lose_nothing(undisturbed):
         run(Shed(1, 5, PowerCap(10.0)), seconds=3)
 
 
+def test_pools_lose_power_and_shed_load_as_others_do():
+    """No request is lost on its way between them; those that decode are off when nothing can come to them any more."""
+    pools = SERVING.model_copy(update={"replicas": 1, "prefill_replicas": 1})
+
+    def through(cause=None):
+        return serve(pools, FACILITY, WORKLOAD | {"rate_per_s": 3.0}, 420, cause)
+
+    undisturbed = through()
+    off = through(Shed(AT, AT + 120, None))
+    held = off.power_w[AT + 60 : AT + 120]
+    both_off = run(Shed(AT, AT + 120, None), seconds=AT + 120).power_w[-1]
+    assert held == pytest.approx(np.full(60, both_off))
+    fewer = through(Shed(AT, AT + 120, BatchCap(2)))
+    cut = through(Loss(AT, AT + 20))
+    assert not cut.power_w[AT : AT + 20].any()
+    assert cut.lost_j > 0.0
+    for found in (off, fewer, cut):
+        assert found.arrived == undisturbed.arrived
+        assert len(found.finished) + found.queued[-1] + found.running[-1] == found.arrived
+        assert delays_s(found, undisturbed).max() > 0.1
+    with pytest.raises(InputError, match="--lever: 1 replicas awake: expected 2"):
+        through(Shed(1, 5, Awake(1)))
+
+
 def test_a_site_that_is_started_serves_only_who_comes_then(undisturbed):
     found = run(Loss(0, 100, turned_away=True), seconds=600)
     assert not found.power_w[:100].any()

@@ -57,10 +57,13 @@ def test_a_request_of_all_reaches_each_cluster_and_others_one():
     assert np.bincount(chosen) / len(block) == pytest.approx(np.full(6, 1 / 6), rel=0.05)
 
 
-def test_a_site_of_independent_clusters_is_as_large_and_as_busy():
+@pytest.mark.parametrize("prefill_replicas", [0, 1])
+def test_a_site_of_independent_clusters_is_as_large_and_as_busy(prefill_replicas):
+    """Also where prefill and decode are apart in each."""
     study = Study().changed(
-        model="meta-llama/Meta-Llama-3-8B", gpu="h100", tp=4, replicas=2, rate=1.0, lengths="fixed:400:60", mw=0.5,
-        days=0.05, iteration_time="roofline", without=["pv", "wind", "battery"],
+        model="meta-llama/Meta-Llama-3-8B", gpu="h100", tp=4, replicas=2 - prefill_replicas, rate=1.0, mw=0.5,
+        prefill_replicas=prefill_replicas, lengths="fixed:400:60", days=0.05, iteration_time="roofline",
+        without=["pv", "wind", "battery"],
     )  # fmt: skip
     one, many = (simulate(study.changed(independent=n)) for n in (1, 8))
     assert many.plan.site.copies == pytest.approx(one.plan.site.copies / 8)
@@ -70,6 +73,12 @@ def test_a_site_of_independent_clusters_is_as_large_and_as_busy():
     assert many.timeseries.facility_mw.diff().std() < 0.6 * one.timeseries.facility_mw.diff().std()
     assert any("each with requests of its own" in note for note in many.notes)
     assert any("see the same requests at the same time" in note for note in one.notes)
+    if prefill_replicas:
+        gpus = [
+            (found.prefill.gpus, found.decode.gpus)
+            for found in (r.figures.inference.pools for r in (one, many))
+        ]
+        assert gpus[1] == pytest.approx(gpus[0])
 
 
 def test_recorded_requests_are_of_one_cluster(tmp_path):

@@ -49,6 +49,15 @@ def test_both_pools_together_do_the_same_work():
     assert apart.figures.inference.requests_arrived == both.figures.inference.requests_arrived
 
 
+def test_a_policy_that_parks_keeps_one_replica_of_each_pool():
+    result = simulate(STUDY.changed(prefill_replicas=3, rate=0.2, policy="autoscale:stay_s=120", days=0.02))
+    awake = result.timeseries.awake.tolist()
+    assert [awake[0], awake[-1]] == [5, 2]
+    assert min(awake) == 2
+    assert not [told for told in result.timeseries.refused if told]
+    assert result.figures.inference.requests_completed == result.figures.inference.requests_arrived
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -57,7 +66,6 @@ def test_both_pools_together_do_the_same_work():
             {"scheduler": "orca"},
             "--scheduler orca: replicas that only prefill expect one of vllm_v1, sarathi",
         ),
-        ({"independent": 2, "mw": 5.0}, "--independent: expected 1 where prefill and decode are apart"),
         ({"prefill_replicas": 0, "kv_overlap": 0.5}, "--kv-overlap 0.5: nothing is between replicas"),
         ({"prefill_replicas": 0, "role": "decode"}, "--role decode: expected in a"),
     ],

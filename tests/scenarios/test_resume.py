@@ -48,7 +48,7 @@ STUDIES = {
         dispatch="reserve:share=0.5",
         power_resolution_s=60.0,
     ),
-    "prefill apart": lambda: SITE.changed(prefill_replicas=1, kv_link_gb_s=0.02, rate=1.0),
+    "prefill apart": lambda: SITE.changed(prefill_replicas=1, kv_link_gb_s=0.02, rate=0.5, independent=2),
     "network": lambda: SITE.changed(mw=5.0, bus="100", policy="droop", start="2022-06-20T10:00").model_copy(
         update={"network": Study(network={}).network}
     ),

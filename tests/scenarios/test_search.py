@@ -126,13 +126,38 @@ def test_what_is_left_out_is_neither_best_nor_on_the_front():
     assert on_it(one) == on_it(every)
 
 
-def test_a_run_of_the_whole_study_alone_is_the_full_run():
-    study = SMALL.changed(gpu="h100", tp=1, replicas=2)
+def test_pools_are_run_without_an_estimate():
+    """What they take is not known beforehand, only what cannot be."""
+    vary = (
+        *VARY[1:5],
+        "tp=1",
+        "clock_limit=1",
+        "precision=checkpoint",
+        "prefill_replicas=0,1",
+        "scheduler=sarathi,orca",
+    )
+    ran = Search.of(SMALL, candidates(SMALL.site.serving, ["h100"], vary, 2), objective="cost", requests=400)
+    ran.screen()
+    pools = [entry for entry in ran.entries if entry.candidate.serving.prefill_replicas]
+    assert len(pools) == 2 == sum(entry.estimate is None for entry in pools)
+    assert [entry.why.partition(":")[0] for entry in pools] == ["", "--scheduler orca"]
+    ran.run(100)
+    assert pools[0].run is not None
+    assert pools[0].run["saturation"] == "stable"
+    assert pools[1].run is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"prefill_replicas": 1}, {"failing": "replica", "mtbf_hours": 0.1, "repair_hours": 0.02}],
+)
+def test_a_run_of_the_whole_study_alone_is_the_full_run(options):
+    study = SMALL.changed(gpu="h100", tp=1, replicas=2, **options)
     span_s = float(study.run.length_s)
     workload = study.site.traffic.workload(0.0, span_s, study.run.seed)
     job = job_of(study, workload=workload, span_s=span_s, warm_up_s=0.0, percentile=90.0)
     alone, full = run_alone(job.argument), run_full(job.argument)
-    assert alone["saturation"] == full["saturation"] == "stable"
+    assert alone["saturation"] == full["saturation"]
     for name in ("ttft_s", "tpot_s", "tokens_per_s", "requests", "batch"):
         assert alone[name] == pytest.approx(full[name], rel=1e-12), name
     assert alone["gpu_w"] / alone["tokens_per_s"] == pytest.approx(full["per_token"]["gpu_j"], rel=1e-12)

@@ -15,6 +15,7 @@ def test_deferrable_requests_wait_first_then_batches_shrink_then_replicas_park()
     told = [list(sequence.decide(1000.0, 100.0)) for _ in range(6)]
     assert told == [[HELD], [HELD, BatchCap(4)], [HELD, BatchCap(1)], [HELD, Awake(1)], [HELD], [HELD]]
     assert sequence.level == len(levels(16, 3)) - 1
+    assert [level.replicas for level in levels(1, 9, least_replicas=2)] == [9, 9, 4, 2]
 
 
 def test_it_comes_back_in_reverse_when_there_is_clearly_enough():

@@ -78,8 +78,10 @@ def weight_bytes_per_gpu(
     return (layers_bytes + 2.0 * embeddings) / tp / pp
 
 
-def kv_bytes_per_token_per_gpu(model: Model, tp: int, pp: int, precision: Precision = "bf16") -> float:
-    """Bytes of KV cache one token of context takes on one GPU.
+def kv_bytes_per_token_per_gpu(
+    model: Model, tp: int, pp: int, precision: Precision = "bf16", context: int = 1
+) -> float:
+    """Bytes of KV cache one token of context takes on one GPU; where tokens are dealt out among `context`, on average.
 
     Layers with a sliding window are left out: beyond the window they do not grow. Latent attention keeps one compressed
     vector per token and layer on every GPU of the tensor-parallel group (DeepSeek-V2, arXiv:2405.04434, section 2.1).
@@ -87,7 +89,7 @@ def kv_bytes_per_token_per_gpu(model: Model, tp: int, pp: int, precision: Precis
     check_parallelism(model, tp, pp)
     layers = (model.attention_layers - model.sliding_layers) or model.attention_layers
     values = model.kv_lora + model.rope_dim if model.mla else 2 * model.head_dim * kv_heads_per_gpu(model, tp)
-    return values * bytes_per_parameter(precision) * layers / pp
+    return values * bytes_per_parameter(precision) * layers / pp / context
 
 
 def state_bytes_per_sequence_per_gpu(model: Model, tp: int, pp: int) -> float:
@@ -153,7 +155,7 @@ def kv_blocks(
         blocks = int(max_model_len // block_tokens * slots * pp)
     else:
         weights = weight_bytes_per_gpu(model, tp, pp, precision, experts=model.num_experts / ranks)
-        unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision) * block_tokens / context
+        unit = kv_bytes_per_token_per_gpu(model, tp, pp, kv_precision, context) * block_tokens
         blocks = int((usable - weights) // unit) * ranks
     if blocks < 1:
         raise InputError(

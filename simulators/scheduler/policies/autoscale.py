@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from simulators.errors import InputError
 from simulators.quantities.commands import Awake, Command
+from simulators.quantities.facts import SiteFacts
 from simulators.scheduler.observation import Observation
 from simulators.scheduler.policy import expect
 
@@ -88,7 +89,7 @@ class Autoscale:
                 "policy 'autoscale': nothing is known of parking this GPU, expected another --gpu"
             )
         if not self._now:
-            self._now = self._within(facts.replicas, facts.replicas)
+            self._now = self._within(facts.replicas, facts)
         self._wanted[observation.time_s] = self._desired(observation) if observation.time_s > 0 else self._now
         self._wanted = {
             at: count for at, count in self._wanted.items() if observation.time_s - at <= self.stay_s
@@ -108,8 +109,9 @@ class Autoscale:
         ratio = measured / self.target
         if abs(ratio - 1.0) <= self.tolerance:
             return self._now
-        return self._within(ceil(self._now * ratio - 1e-9), seen.facts.replicas)
+        return self._within(ceil(self._now * ratio - 1e-9), seen.facts)
 
-    def _within(self, count: int, replicas: int) -> int:
+    def _within(self, count: int, facts: SiteFacts) -> int:
+        replicas = facts.replicas
         most = min(self.most or replicas, replicas)
-        return max(min(count, most), min(self.least, replicas))
+        return max(min(count, most), min(self.least, replicas), facts.least_replicas)

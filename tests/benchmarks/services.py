@@ -1,0 +1,40 @@
+"""Services with prefill and decode apart, beside others, held to the plain implementation: one JSON line per kind.
+
+    python tests/benchmarks/services.py [--cases 60]
+
+Two or three services each, with prefix caches, drafts and shares of tenants by chance, in any cut of time; and pools of
+which a replica fails, beside a service that goes on. Batches, times, energies, evictions and hits of every service must
+be those of the oracle that knows of it alone, and requests and joules must add up over all
+(`tests/inference/test_services_apart.py` runs a few of each). Ends with an error where one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.shares import held
+from tests.inference.test_services_apart import PAIRS
+
+
+def main() -> None:
+    """Check and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=60)
+    cases = parser.parse_args().cases
+    for check in PAIRS:
+        began = time.process_time()
+        count = held(check, cases)
+        spent_s = round(time.process_time() - began, 1)
+        name = check.__name__.removeprefix("check_")
+        print(json.dumps({"case": name, "equal": count, "processor_s": spent_s}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
