@@ -36,8 +36,8 @@ def test_every_data_sheet_reads_and_is_found_by_its_aliases():
 def test_a_power_table_is_handed_on(tmp_path):
     sheet = tmp_path / "x.toml"
     sheet.write_text(
-        "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=1\ntdp_w=1\nlink_bandwidth=1\nnetwork_bandwidth=1\n"
-        "[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
+        "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=80_000_000_000\ntdp_w=300\nlink_bandwidth=1e10\n"
+        "network_bandwidth=1e10\n[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
     )
     assert gpu(str(sheet)).power == {"mfu": {"idle_w": 60}}
 
@@ -57,6 +57,29 @@ def test_bad_data_sheets_are_named(tmp_path, content, message):
         read_gpu(path)
     assert "bad.toml" in str(error.value)
     assert "\n" not in str(error.value) or "TOML" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "in_another_unit"),
+    [
+        ("memory_bandwidth=3350e9", "memory_bandwidth=3350"),
+        ("memory_bytes=80_000_000_000", "memory_bytes=80"),
+        ("tdp_w=700", "tdp_w=0.7"),
+        ("link_bandwidth=450e9", "link_bandwidth=450"),
+        ("bf16=989e12", "bf16=989.4"),
+    ],
+)
+def test_a_data_sheet_in_other_units_is_refused(tmp_path, line, in_another_unit):
+    text = (
+        "title='X'\nmemory_bandwidth=3350e9\nmemory_bytes=80_000_000_000\ntdp_w=700\nlink_bandwidth=450e9\n"
+        "network_bandwidth=50e9\n[peak_flops]\nbf16=989e12\n"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert read_gpu(path).file == str(path)
+    path.write_text(text.replace(line, in_another_unit))
+    with pytest.raises(InputError, match=f"mine.toml: .*{line.partition('=')[0]}: .*greater than or equal"):
+        read_gpu(path)
 
 
 def test_unknown_names_list_near_matches():

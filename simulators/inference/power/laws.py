@@ -187,7 +187,7 @@ def law_for(
     if name == "mfu":
         published = _table(gpu, "mfu")
         if published is None:
-            raise InputError(f"data/gpus/{gpu.name}.toml: [power.mfu] with idle_w is missing")
+            raise InputError(f"{gpu.file}: [power.mfu] with idle_w is missing")
         return mfu_law(float(published["idle_w"]), float(published.get("max_w", gpu.tdp_w)))
     if name == "constant":
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)

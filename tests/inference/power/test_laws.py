@@ -202,7 +202,7 @@ def test_every_data_sheet_has_the_published_law_and_energies():
         law = law_for(gpu(name), "mfu", LLAMA)
         assert (law.idle_w, law.limit_w) == ends
     bare = gpu("t4").model_copy(update={"power": {}})
-    for kind, missing in (("mfu", "power.mfu"), ("constant", "loaded_idle"), ("physics", "unknown for t4")):
+    for kind, missing in (("mfu", "power.mfu"), ("constant", "loaded_idle"), ("physics", "loaded_idle")):
         with pytest.raises(InputError, match=missing):
             law_for(bare, kind, LLAMA)
 
