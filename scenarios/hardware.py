@@ -114,7 +114,7 @@ def _embodied(
     if published is not None or options.gpu_embodied_kg is not None:
         listed = DEVICES.get(sheet.name)
         known = listed is not None and listed.embodied_kg == published
-        source = listed.source if listed and known else f"data/gpus/{sheet.name}.toml"
+        source = listed.source if listed and known else sheet.file
         gpu = gpu_factor(published or 0.0, source, options.gpu_embodied_kg)
     it_kw = facility.power(made.gpus * made.limit_w).it_w / 1e3
     counted = options.building or options.building_kg_per_kw is not None

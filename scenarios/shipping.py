@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from scenarios.workers import Job
 from simulators.errors import InputError
 from simulators.paths import DATA, ROOT
 from simulators.profiles.site import FILES, load_site
-from simulators.recorder.summary import sha256, versions
+from simulators.recorder.summary import sha256, sha256_as_it_is, versions
 
 CACHE = "WATTLOOP_CACHE"
 """Environment variable: folder in which workers keep files that came to them."""
@@ -105,7 +105,7 @@ def travelling(argument: Mapping[str, Any], files: Sequence[Path]) -> Job:
     def absolute(text: str, key: str) -> str:
         return _renamed(text, folders | whole if key in FOLDERS else whole)
 
-    hashed = {os.path.abspath(path): _hash(path) for path in files}
+    hashed = {os.path.abspath(path): sha256_as_it_is(path) for path in files}
     return Job(_mapped(argument, absolute), tuple(sorted(hashed.items())))
 
 
@@ -145,7 +145,7 @@ def received(shipment: Shipment, contents: Mapping[str, bytes]) -> Any:
             f"--scheduler: a worker runs wattloop {fingerprint()}, expected {shipment.code} as here "
             "(version, hash of code and data)"
         )
-    if all(Path(path).is_file() and _hash(Path(path)) == sha for path, sha in shipment.files):
+    if all(Path(path).is_file() and sha256_as_it_is(path) == sha for path, sha in shipment.files):
         return shipment.argument
     bundle = hashlib.sha256(repr(shipment.files).encode()).hexdigest()[:16]
     root = _cache() / bundle
@@ -184,16 +184,6 @@ def _bundled(path: Path) -> bool:
     """Whether it comes with the project or with a package that this one needs."""
     whole = path.resolve()
     return whole.is_relative_to(DATA) or "site-packages" in whole.parts
-
-
-def _hash(path: Path) -> str:
-    status = path.stat()
-    return _hash_of(os.path.abspath(path), status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=10_000)
-def _hash_of(path: str, changed_ns: int, size: int) -> str:
-    return sha256(path)
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:

@@ -24,6 +24,9 @@ from scenarios.served import Serving, slo_kept
 from simulators.carbon.accounting import CarbonAccount, account
 from simulators.errors import InputError
 
+ROUNDING = 1e-12
+"""A difference of two runs' carbon that is a smaller part of it is none: their sums were rounded."""
+
 ENERGY_COLUMNS = {
     "it": "it_mw",
     "facility": "facility_mw",
@@ -233,6 +236,8 @@ def compare(policy: str, scheduled: Figures, baseline: Figures) -> Scheduling:
     if after is not None and before is not None:
         before *= done / done_before if done_before else 1.0
         saved = before - after
+        if abs(saved) < ROUNDING * abs(before):
+            saved = 0.0
     held = served.held_s
     return Scheduling(
         policy=policy,

@@ -28,7 +28,7 @@ from scenarios.sweep_record import FIRST, ROWS, SATURATION, Kept, row_of, table
 from scenarios.workers import WorkerOptions, each
 from simulators.commandline import command
 from simulators.console import App
-from simulators.errors import one_line
+from simulators.errors import InputError, one_line
 from simulators.quantities.saturation import label_text
 from simulators.recorder.store import RunFolder
 from simulators.recorder.summary import versions
@@ -70,7 +70,7 @@ def run(chosen: Sweep) -> None:
 
     Writes sweep.parquet, sweep.csv and summary.json. What is done is kept: the same command goes on where one was
     stopped, and simulates only what is new. A study that fails is told in column `error` and ends the command with
-    exit code 1, when all others are done; with 2 if every one of them was refused.
+    exit code 1, when all others are done. If every one of them is refused, nothing is written, and the code is 2.
     """
     started = time.perf_counter()
     todo = variants(chosen.study, chosen.vary, chosen.studies)
@@ -103,6 +103,10 @@ def run(chosen: Sweep) -> None:
                     file=sys.stderr,
                 )
                 raise
+        if wrong == len(
+            first
+        ):  # where nothing could be right, the input is wrong: what an earlier sweep left stays
+            raise InputError(f"study 1: {errors[digests[0]]}")
         found = _table(todo, digests, kept, errors)
         found.to_parquet(folder.path("sweep.parquet"), index=False)
         found.to_csv(folder.path("sweep.csv"), index=False)
@@ -113,15 +117,15 @@ def run(chosen: Sweep) -> None:
         target = folder.finish()
         kept.clear()
     print(terminal(found, list(dict.fromkeys(name for one in todo for name in one.changes))))
+    number = f"{len(todo)} {'study' if len(todo) == 1 else 'studies'}"
     print(
-        f"{len(todo)} studies: {counts['simulated']} simulated, {before} done before or twice the same, "
-        f"{len(errors)} failed"
+        f"{number}: {counts['simulated']} simulated, {before} done before or twice the same, {len(errors)} failed"
     )
     print(f"results: {target}")
     if errors:
         failed = found[found["error"] != ""].iloc[0]
         print(f"error: study {failed['study']}: {one_line(failed['error'])}", file=sys.stderr)
-        raise typer.Exit(2 if wrong == len(first) else 1)  # where nothing could be right, the input is wrong
+        raise typer.Exit(1)
 
 
 def _table(todo: list[Variant], digests: list[str], kept: Kept, errors: Mapping[str, str]) -> pd.DataFrame:

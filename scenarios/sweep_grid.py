@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
@@ -72,10 +73,14 @@ def variants(study: Study, vary: Sequence[str], file: Path | None) -> list[Varia
         raise InputError(f"--vary: {count} studies, expected at most {MOST}")
     tree = Tree(Study, study)
     made = []
-    for entry, values in product(entries, product(*axes.values())):
-        changes: Changes = {**entry, **dict(zip(axes, values, strict=True))}
-        where = "--vary: " if file is None else f"{file}: "
-        made.append(Variant(changes, _changed(study, tree, changes, where)))
+    for number, entry in enumerate(entries, 1):
+        where = "--vary: " if file is None else f"{file}, study {number}: "
+        for values in product(*axes.values()):
+            changes: Changes = {**entry, **dict(zip(axes, values, strict=True))}
+            try:
+                made.append(Variant(changes, _changed(study, tree, changes, where)))
+            except InputError as error:
+                raise error if str(error).startswith(where) else InputError(f"{where}{error}") from None
     return made
 
 
@@ -151,19 +156,31 @@ def read_studies(file: Path) -> list[Changes]:
 
 def _rows(file: Path, text: str) -> list[Changes]:
     """A row for each study; an empty cell leaves an option as it is."""
-    reader = csv.DictReader(io.StringIO(text))
-    names = [name.strip().replace("-", "_") for name in reader.fieldnames or ()]
-    if len(set(names)) < len(names):
-        raise InputError(f"--studies {file}: a column is there twice, expected each once")
+    reader = csv.reader(io.StringIO(text, newline=None), strict=True)
     found = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise InputError(
-                f"--studies {file}, line {reader.line_num}: expected {len(names)} cells as the header has"
-            )
-        cells = zip(names, row.values(), strict=True)
-        found.append({name: cell.strip() for name, cell in cells if cell.strip()})
+    try:
+        names = _names([name.strip() for name in next(reader, [])], f"--studies {file}: a column")
+        for row in reader:
+            if row and len(row) != len(names):
+                raise InputError(
+                    f"--studies {file}, line {reader.line_num}: expected {len(names)} cells as the header has"
+                )
+            if row:
+                cells = zip(names, row, strict=True)
+                found.append({name: cell.strip() for name, cell in cells if cell.strip()})
+    except csv.Error as error:
+        raise InputError(
+            f"--studies {file}, line {reader.line_num}: {error}, expected comma-separated cells"
+        ) from None
     return found
+
+
+def _names(said: Sequence[str], where: str) -> list[str]:
+    """Names of options as they are called here, each once."""
+    names = [name.replace("-", "_") for name in said]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{where} is there twice ({twice[0]!r}), expected each once")
+    return names
 
 
 def _parsed(text: str) -> Any:
@@ -187,5 +204,6 @@ def _tables(file: Path, text: str) -> list[Changes]:
             raise InputError(
                 f"--studies {file}, study {number}: {entry!r} given, expected a table of options"
             )
-        found.append({name.replace("-", "_"): value for name, value in entry.items()})
+        names = _names(list(entry), f"--studies {file}, study {number}: an option")
+        found.append(dict(zip(names, entry.values(), strict=True)))
     return found

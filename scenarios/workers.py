@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tqdm import tqdm
 
 from simulators.errors import InputError, SimulatorLost
+from simulators.files import reason
 from simulators.orphans import end_with_parent
 from simulators.threads import VARIABLE
 
@@ -142,7 +143,8 @@ def each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Ou
     ------
     Outcome
         In the order in which they end. A job whose worker is lost is repeated, so that a worker that is killed loses
-        nothing; one that fails again and again, or for a reason that would come again, is told as failed.
+        nothing; one that fails again and again, or for a reason that would come again, is told as failed, and so is
+        one of whose files is no longer what it was: nobody knows which of both the run has read.
 
     Examples
     --------
@@ -150,6 +152,26 @@ def each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Ou
     >>> [outcome.value for outcome in each(sqrt, [Job(4.0), Job(9.0)], HERE)]
     [2.0, 3.0]
     """
+    return (_sure(outcome, jobs[outcome.at]) for outcome in _each(task, jobs, options))
+
+
+def _sure(outcome: Outcome, job: Job) -> Outcome:
+    said = next((said for path, sha in job.files if (said := changed(path, sha))), "")
+    return outcome._replace(value=None, error=said, wrong_input=True) if said else outcome
+
+
+def changed(path: str, sha: str) -> str:
+    """What to say of a file that is not, or no longer, the one with this SHA-256; empty if it is."""
+    from simulators.recorder.summary import sha256_as_it_is
+
+    try:
+        same = sha256_as_it_is(path) == sha
+    except OSError as error:
+        return f"{path}: cannot be read any more ({reason(error)}), expected it to stay while runs read it"
+    return "" if same else f"{path}: was changed meanwhile, expected it to stay as it is while runs read it"
+
+
+def _each(task: Task, jobs: Sequence[Job], options: WorkerOptions) -> Iterator[Outcome]:
     if not jobs:
         return iter(())
     count = options.count(len(jobs))

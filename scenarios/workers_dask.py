@@ -12,7 +12,7 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from scenarios.shipping import Shipment, fingerprint, received
-from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt_apart
+from scenarios.workers import LOST, Attempt, Job, Outcome, Task, WorkerOptions, attempt_apart, changed
 from simulators.errors import InputError
 from simulators.threads import VARIABLE
 
@@ -134,6 +134,8 @@ def _sent(client: Client, job: Job, contents: dict[str, Any]) -> dict[str, Futur
     """The job's files as results of the cluster, each once: a worker that is lost takes none of them along."""
     for path, sha in job.files:
         if sha not in contents:
+            if said := changed(path, sha):
+                raise InputError(said)
             with open(path, "rb") as file:
                 contents[sha] = client.submit(bytes, file.read(), key=f"wattloop-file-{sha}")
     return {sha: contents[sha] for _, sha in job.files}

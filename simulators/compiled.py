@@ -1,8 +1,8 @@
 """The one way hot functions are compiled.
 
 numba turns a loop into machine code: Python spends about 1 us per statement on records, compiled code a few ns. The
-result is kept on disk, so the compilation is paid once per installation. `NUMBA_DISABLE_JIT=1` runs everything as
-plain Python for debugging.
+result is kept on disk, so the compilation is paid once per installation; what is damaged there is compiled anew.
+`NUMBA_DISABLE_JIT=1` runs everything as plain Python for debugging.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import register_jitable
 
 from simulators.caches import folder_for
@@ -28,6 +30,43 @@ class Compiler(Protocol):
     """Compiles a function on its first call and keeps the result on disk; typed as the function itself."""
 
     def __call__(self, function: F) -> F: ...
+
+
+class _HashedFile(IndexDataCacheFile):  # type: ignore[misc]
+    """numba's files of a function, each with a hash behind what numba reads: machine code that is not as it was
+    written must not run."""
+
+    def _dump(self, obj: Any) -> bytes:
+        content: bytes = super()._dump(obj)
+        return content + hashlib.sha256(content).digest()
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        size = hashlib.sha256().digest_size
+        if hashlib.sha256(content[:-size]).digest() != content[-size:]:
+            raise OSError(f"{name} is damaged")  # to numba: it is not there
+        return super()._load_data(name)
+
+
+class _SoundCache(FunctionCache):  # type: ignore[misc]
+    """Compiled code of a function on disk: damaged, it counts as not there; where it cannot be written, it is not."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _HashedFile(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever half a file makes of its reader
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def _digest(sources: Sequence[Path]) -> str:
@@ -71,7 +110,9 @@ def compiler(room: Path, sources: Sequence[Path], *, inline: bool = False) -> Co
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = before if folder is None else str(folder)
         try:
-            return cast(F, numba.njit(cache=True, **options)(function))
+            made = numba.njit(**options)(function)
+            made._cache = _SoundCache(function)
+            return cast(F, made)
         finally:
             numba.config.CACHE_DIR = before
 

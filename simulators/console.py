@@ -77,8 +77,8 @@ def ended(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read what we print has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return STOPPED
-    if type(error).__name__ == "Abort":
-        return 130
+    if type(error).__name__ == "Abort":  # what typer makes of Ctrl-C, and of a file that ends too early
+        return _report(error.__cause__) if isinstance(error.__cause__, EOFError) else 130
     if hasattr(error, "format_message"):  # what typer, and click in it, calls a wrong use
         return _say(_wrong_use(error), REFUSED)
     if isinstance(error, MemoryError):

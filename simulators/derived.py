@@ -22,6 +22,7 @@ from functools import lru_cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +166,7 @@ def _read(path: Path) -> Arrays | None:
             return None
         os.utime(path)  # read last just now
         return _unpacked(packed)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None
 
 

@@ -185,6 +185,21 @@ def test_a_fault_is_reported_with_the_path_of_a_log_that_only_its_owner_reads(tm
     assert "in faulty" in text
 
 
+def test_a_file_that_ends_too_early_is_a_fault_and_no_ctrl_c(tmp_path, monkeypatch):
+    def ends(kettle: Kettle) -> None:
+        raise EOFError("ran out of input")
+
+    def stops(kettle: Kettle) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("WATTLOOP_DEBUG", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = call(Kettle, ends)
+    assert ended.code == 70
+    assert "not in your input: EOFError: ran out of input" in ended.err
+    assert call(Kettle, stops).code == 130
+
+
 def test_a_fault_without_a_place_for_a_log_is_reported_too(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     ended = call(Kettle, faulty)

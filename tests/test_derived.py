@@ -84,7 +84,10 @@ def test_another_key_or_other_code_is_made_anew(folder: Path, changed: tuple[str
     assert make.times == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK", None, "cut", "bit"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"PK", hashlib.sha256(b"").digest(), hashlib.sha256(b"PK").digest() + b"PK", None, "cut", "bit"],
+)
 def test_a_damaged_file_is_made_anew(folder: Path, damage: bytes | str | None):
     make = Counting()
     whole = derived("test", {}, "code", make)

@@ -93,7 +93,9 @@ def _beside(summary: dict[str, Any], host_memory: bool) -> Iterator[Row]:
     if cache := summary["prefix_cache"]:
         yield from _cache(cache, host_memory)
     if out := summary["failures"]:
-        lost = f"{out['requests_interrupted']} requests begun anew, {out['lost_work_j'] / 3.6e6:.4g} kWh of work lost"
+        lost_j = out["lost_work_j"]
+        work = _figure(lost_j, "J") if lost_j < 1e6 else _figure(lost_j / 3.6e6, "kWh")
+        lost = f"{out['requests_interrupted']} requests begun anew, {work} of work lost"
         yield "out of service", f"{out['failures']} failures, {out['maintenance']} times maintenance: {lost}"
     if spec := summary["speculation"]:
         yield "speculation", drafts_text(spec, summary["gpu_energy_j"]["total"])

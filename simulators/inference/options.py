@@ -51,7 +51,7 @@ class Serving(BaseModel):
         "meta-llama/Meta-Llama-3-8B",
         description="language model: a name in data/models or the path of a Hugging Face config.json",
     )
-    gpu: str = Field("a100", description="GPU, a name in data/gpus")
+    gpu: str = Field("a100", description="GPU: a name in data/gpus, or a data sheet of one's own (.toml)")
     tp: int = Field(1, ge=1, le=1024, description="tensor-parallel GPUs per pipeline stage")
     pp: int = Field(1, ge=1, le=1024, description="pipeline stages per replica")
     data_parallel: int = Field(

@@ -31,6 +31,9 @@ REQUEST_COLUMNS = (
 LONGEST_PRELUDE_S = 30 * 86400.0
 """A run whose first request comes later was given something else than times from its start, e.g. Unix times."""
 
+LONGEST_STALL_S = 30 * 86400.0
+"""A run in which requests wait for longer, and none is finished, is not waited for: no server may ever come back."""
+
 
 def run_to_end(
     driver: Driver,
@@ -70,10 +73,12 @@ def run_to_end(
     Raises
     ------
     InputError
-        If the workload holds no request, or none within `LONGEST_PRELUDE_S`.
+        If the workload holds no request, or none within `LONGEST_PRELUDE_S`; if none is finished for
+        `LONGEST_STALL_S` although some wait.
     """
     out.mkdir(parents=True, exist_ok=True)
     cluster, metrics, until = driver.cluster, Metrics(slo_ttft_s, slo_tpot_s), 0.0
+    served_s = 0.0
     with (
         tqdm(total=total_requests, unit="req", disable=None, delay=3, mininterval=0.5) as bar,
         _Files(out) as files,
@@ -89,6 +94,13 @@ def run_to_end(
             rows = cluster.bins_per_interval
             if driver.idle:  # nothing happens after the last completion: the run ends there
                 interval, rows = driver.cut(interval)
+            if interval.completed + interval.rejected or not cluster.outstanding:
+                served_s = until
+            elif until - served_s > LONGEST_STALL_S:
+                raise InputError(
+                    f"{cluster.outstanding} requests wait, and none was finished in the {LONGEST_STALL_S / 86400:.0f} "
+                    f"days from {served_s:.0f} s on, expected replicas in service (--failures: start and end, s)"
+                )
             metrics.add(interval)
             files.add(driver, interval, rows, interval_s / cluster.bins_per_interval)
             if driver.arrived:

@@ -114,8 +114,8 @@ def settle(folder: Path, until: str, cause: str, troubles: list[str], written: l
     manifest.write(folder, [*written, *OF_A_RUN])
 
 
-def settle_killed(folder: Path) -> str:
-    """Put right what a killed process left; returns how far it came."""
+def settle_killed(folder: Path) -> str | None:
+    """Put right what a killed process left; returns how far it came, None if it had saved nothing."""
     troubles, rows = [], {}
     for table in tables(folder):
         path = folder / f"{table}.parquet"
@@ -128,9 +128,9 @@ def settle_killed(folder: Path) -> str:
     reached = progress(folder)
     if rows:
         write_progress(folder, reached | {"rows": rows})
-    until = str(reached.get("until", "not known, nothing was saved"))
-    settle(folder, until, KILLED, troubles, [*rows, "config.json"])
-    return until
+    until = reached.get("until")
+    settle(folder, str(until or "not known"), KILLED, troubles, [*rows, "config.json"])
+    return str(until) if until or rows or troubles else None
 
 
 def tables(folder: Path) -> list[str]:

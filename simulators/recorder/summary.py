@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import platform
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file as lower-case hex, read in pieces."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_as_it_is(path: Path | str) -> str:
+    """`sha256`, worked out once for as long as a file's size and time stay the same."""
+    status = Path(path).stat()
+    return _sha256_of(os.path.abspath(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=10_000)
+def _sha256_of(path: str, changed_ns: int, size: int) -> str:
+    return sha256(path)
 
 
 def plain(value: Any, where: str = "") -> Any:

@@ -36,13 +36,17 @@ def discard_incomplete(target: Path) -> None:
 
 
 def mend(target: Path, tell_left: bool = True) -> None:
-    """Finish what killed runs left undone, and say which incomplete ones lie there."""
+    """Finish what killed runs left undone, and say which incomplete ones lie there; one that saved nothing goes."""
     check_replaceable(target)
     tell(target, swap.mend(target))
     for folder in incomplete.left(target):
         if manifest.read(folder) is None:
             until = incomplete.settle_killed(folder)
-            tell(target, [f"an earlier run was killed; what it had saved, until {until}, is in {folder}"])
+            if until is None and not manifest.foreign(folder, manifest.read(folder) or {}):
+                shutil.rmtree(folder)
+                continue
+            reached = f", until {until}," if until else ""
+            tell(target, [f"an earlier run was killed; what it had saved{reached} is in {folder}"])
         elif tell_left:
             tell(target, [f"{folder} is left of an earlier run that did not finish"])
 

@@ -154,7 +154,16 @@ class Charts(Plotter):
                 ("p95", COLOURS["pv"]),
                 ("p50", COLOURS["blue"]),
             ):
-                self.line(figure, over[share], share, colour, "s", row=row, legend=row == 1)
+                self.line(
+                    figure,
+                    over[share],
+                    share,
+                    colour,
+                    "s",
+                    row=row,
+                    legend=row == 1,
+                    width_s=latencies.period_s,
+                )
             target, most = self.meta.targets.get(name), float(over["p99"].max())
             if target is not None:
                 self._target(figure, target, most, row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -135,16 +135,18 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def energy_text(mwh: float | None) -> str:
-    """An energy in MWh or kWh; a dash for None.
+    """An energy in MWh, kWh or, below a tenth of one, Wh or J; a dash for None.
 
     Examples
     --------
-    >>> energy_text(0.25)
-    '250 kWh'
+    >>> energy_text(0.25), energy_text(1.7e-8)
+    ('250 kWh', '61.2 J')
     """
     if mwh is None:
         return "–"
-    return number(mwh, "MWh") if mwh >= 1.0 else number(mwh * 1e3, "kWh")
+    if 0.0 < abs(mwh) < 1e-4:
+        return number(mwh * 1e6, "Wh") if abs(mwh) >= 1e-7 else number(mwh * 3.6e9, "J")
+    return number(mwh, "MWh") if abs(mwh) >= 1.0 else number(mwh * 1e3, "kWh")
 
 
 def mass_text(kg: float | None) -> str:
@@ -186,6 +188,21 @@ def seconds(value: float | None) -> str:
         if abs(value) < limit:
             return f"{value * factor:.3g} {unit}"
     return f"{value / 3600:,.3g} h" if abs(value) < 172_800 else f"{value / 86_400:,.3g} d"
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """Several durations, with their unit once where it is the same.
+
+    Examples
+    --------
+    >>> spread([360.0, 900.0, 960.0]), spread([0.5, 61.0])
+    ('6 / 15 / 16 min', '500 ms / 61 s')
+    """
+    texts = [seconds(value) for value in values]
+    units = {text.partition(" ")[2] for text in texts}
+    return " / ".join(
+        [text.partition(" ")[0] for text in texts[:-1]] + texts[-1:] if len(units) == 1 else texts
+    )
 
 
 def span(start: datetime, end: datetime) -> str:

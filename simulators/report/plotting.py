@@ -54,10 +54,10 @@ class Plotter:
         figure.update_xaxes(title=axis_title(self.clock), row=len(titles))
         return figure
 
-    def _x(self, index: pd.Index[Any]) -> dict[str, Any]:
+    def _x(self, index: pd.Index[Any], width_s: float | None = None) -> dict[str, Any]:
         # start and spacing in place of one date per point: the file stays small
         first = self.start.tz_localize(None) + (index[0] - self.start)
-        width = index[1] - index[0] if len(index) > 1 else pd.Timedelta(seconds=self.width_s)
+        width = index[1] - index[0] if len(index) > 1 else pd.Timedelta(seconds=width_s or self.width_s)
         return {"x0": first.isoformat(), "dx": width / pd.Timedelta(milliseconds=1)}
 
     def line(
@@ -71,11 +71,15 @@ class Plotter:
         row: int = 1,
         legend: bool = True,
         look: Look = STEPS,
+        width_s: float | None = None,
     ) -> None:
-        """Draw values at equal distances of time."""
+        """Draw values at equal distances of time; with `width_s`, that of one that is alone, s, the last is as wide."""
+        heights = values.to_numpy(dtype=np.float32)
+        if width_s is not None:
+            heights = np.append(heights, heights[-1:])
         figure.add_scatter(
-            **self._x(values.index),
-            y=values.to_numpy(dtype=np.float32),
+            **self._x(values.index, width_s),
+            y=heights,
             name=name,
             mode="lines",
             line={"color": colour, "width": look.weight, "shape": look.shape},

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from simulators.report import page
-from simulators.report.labels import energy_text, label, mass_text, seconds, share
+from simulators.report.labels import energy_text, label, mass_text, seconds, share, spread
 
 SUPPLY_COLUMNS = {
     "pv": "pv_mw", "wind": "wind_mw", "battery_discharge": "discharge_mw", "grid_import": "import_mw",
@@ -66,7 +66,7 @@ def classes(summary: Mapping[str, Any]) -> str:
             if found["requests"] or found["deadlines"]:
                 due, missed = found["deadlines"], found["deadlines_missed"]
                 spreads = [
-                    " / ".join(seconds(found[key][level]) for level in ("p50", "p95", "p99"))
+                    spread(found[key][level] for level in ("p50", "p95", "p99"))
                     for key in ("ttft_s", "tpot_s", "e2e_s")
                 ]
                 words = f"{whose}, {name}" if whose else name[:1].upper() + name[1:]

@@ -17,7 +17,7 @@ from simulators.inference.catalogue import (
     weight_bytes_per_gpu,
 )
 from simulators.inference.catalogue.gpus import read_gpu
-from simulators.inference.catalogue.models import MODEL_FOLDER
+from simulators.inference.catalogue.models import MODEL_FOLDER, model_from_config
 from simulators.inference.catalogue.precision import precision_named
 
 
@@ -36,8 +36,8 @@ def test_every_data_sheet_reads_and_is_found_by_its_aliases():
 def test_a_power_table_is_handed_on(tmp_path):
     sheet = tmp_path / "x.toml"
     sheet.write_text(
-        "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=1\ntdp_w=1\nlink_bandwidth=1\nnetwork_bandwidth=1\n"
-        "[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
+        "title='X'\nmemory_bandwidth=1e12\nmemory_bytes=80_000_000_000\ntdp_w=300\nlink_bandwidth=1e10\n"
+        "network_bandwidth=1e10\n[peak_flops]\nbf16=1e12\n[power.mfu]\nidle_w=60\n"
     )
     assert gpu(str(sheet)).power == {"mfu": {"idle_w": 60}}
 
@@ -57,6 +57,29 @@ def test_bad_data_sheets_are_named(tmp_path, content, message):
         read_gpu(path)
     assert "bad.toml" in str(error.value)
     assert "\n" not in str(error.value) or "TOML" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "in_another_unit"),
+    [
+        ("memory_bandwidth=3350e9", "memory_bandwidth=3350"),
+        ("memory_bytes=80_000_000_000", "memory_bytes=80"),
+        ("tdp_w=700", "tdp_w=0.7"),
+        ("link_bandwidth=450e9", "link_bandwidth=450"),
+        ("bf16=989e12", "bf16=989.4"),
+    ],
+)
+def test_a_data_sheet_in_other_units_is_refused(tmp_path, line, in_another_unit):
+    text = (
+        "title='X'\nmemory_bandwidth=3350e9\nmemory_bytes=80_000_000_000\ntdp_w=700\nlink_bandwidth=450e9\n"
+        "network_bandwidth=50e9\n[peak_flops]\nbf16=989e12\n"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert read_gpu(path).file == str(path)
+    path.write_text(text.replace(line, in_another_unit))
+    with pytest.raises(InputError, match=f"mine.toml: .*{line.partition('=')[0]}: .*greater than or equal"):
+        read_gpu(path)
 
 
 def test_unknown_names_list_near_matches():
@@ -195,6 +218,77 @@ def test_a_config_on_disk_is_a_model(tmp_path):
     (tmp_path / "config.json").write_text('{"hidden_size": 64}')
     with pytest.raises(InputError, match="num_hidden_layers is missing"):
         model(tmp_path)
+
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+}  # fmt: skip
+FALCON_7B = {
+    "model_type": "falcon", "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71,
+    "num_kv_heads": 71, "multi_query": True, "new_decoder_architecture": False, "vocab_size": 65024,
+}  # fmt: skip
+GEMMA_7B = {
+    "model_type": "gemma", "hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
+    "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000,
+    "hidden_act": "gelu",
+}  # fmt: skip
+STARCODER = {
+    "model_type": "gpt_bigcode", "n_embd": 6144, "n_layer": 40, "n_head": 48, "n_inner": 24576,
+    "vocab_size": 49152, "multi_query": True, "activation_function": "gelu_pytorch_tanh",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "billions", "kv_heads"),
+    [(FALCON_7B, 6.92, 1), (GEMMA_7B, 8.54, 16), (STARCODER, 15.5, 1)],
+)
+def test_what_a_config_leaves_to_its_family_is_known(config, billions, kv_heads):
+    """Parameters of the model cards, whose configurations say neither the gate nor the tied embedding."""
+    shape = model_from_config("x", config, "config.json")
+    assert shape.parameters / 1e9 == pytest.approx(billions, rel=0.005)
+    assert shape.kv_heads == kv_heads
+
+
+def test_which_layers_see_a_window_and_which_have_experts():
+    def read(**changes):
+        return model_from_config("x", LLAMA | changes, "config.json")
+
+    assert read(model_type="gemma2", sliding_window=4096).sliding_layers == 16
+    assert read(model_type="gemma3_text", sliding_window=1024).sliding_layers == 27
+    assert read(model_type="mistral", sliding_window=4096).sliding_layers == 32
+    late = {"model_type": "qwen2", "sliding_window": 4096, "max_window_layers": 28}
+    assert read(**late, use_sliding_window=True).sliding_layers == 4
+    assert read(**late, use_sliding_window=False).sliding_layers == 0
+    experts = {"n_routed_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 512}
+    assert read(**experts, moe_layer_freq=[0] * 10 + [1] * 22).moe_layers == 22
+    assert read(**experts, moe_layer_freq=2, first_k_dense_replace=1).moe_layers == 15
+    nemotron = model("nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4")
+    assert (nemotron.attention_layers, nemotron.linear_layers, nemotron.moe_layers) == (6, 23, 23)
+    assert nemotron.parameters / 1e9 == pytest.approx(31.6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"attn_layer_period": 8}, "attn_layer_period: Mamba layers"),
+        ({"attn_type_list": [0, 1] * 16}, "attn_type_list: '0' beside attention is not modelled"),
+        ({"layer_types": ["conv"] * 16 + ["full_attention"] * 16}, "'conv' is not modelled"),
+        ({"layer_types": ["full_attention"] * 3}, "3 entries, expected 32"),
+        ({"layer_types": "full_attention"}, "layer_types is 'full_attention', expected a list"),
+        ({"layer_types": ["linear_attention"] * 32}, "no layer with attention"),
+        ({"layer_types": ["sliding_attention"] * 32}, "sliding_window is missing"),
+        ({"num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3}, "mlp_only_layers is '3'"),
+        ({"architectures": 5}, "architectures is '5', expected a list"),
+        ({"hidden_act": ["silu"]}, "expected a name such as silu"),
+        ({"tie_word_embeddings": "no"}, "expected true or false"),
+        ({"quantization_config": {"quant_method": "fp8", "ignore": 3}}, "ignore is '3', expected a list"),
+    ],
+)
+def test_what_a_config_says_wrongly_or_what_has_no_field_is_one_line(changes, said):
+    with pytest.raises(InputError, match=said) as error:
+        model_from_config("x", LLAMA | changes, "config.json")
+    assert str(error.value).startswith("config.json: ")
 
 
 def test_slots_rule_gives_the_reference_run_s_blocks():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 
 from simulators.caches import private
-from simulators.compiled import cache_folder
+from simulators.compiled import cache_folder, compiler
 from simulators.inference.compiled import ROOM, SOURCES
 from tests.conftest import ROOT
 
@@ -103,3 +106,47 @@ def test_a_cache_is_ours_from_the_root_down_with_all_that_lies_in_it(
 def test_it_works_where_there_is_no_getuid(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "getuid")
     assert cache_folder(ROOM, SOURCES) is not None
+
+
+def _flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+
+
+def _tripled(number: float) -> float:
+    return 3.0 * number
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_damaged_machine_code_is_compiled_anew_and_a_full_disk_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What a power cut leaves, or a disk that loses bits: never a traceback, never other code."""
+
+    def hits() -> int:
+        made: Any = compiler(tmp_path, [Path(__file__)])(_tripled)
+        assert made(2.0) == 6.0
+        return sum(made.stats.cache_hits.values())
+
+    assert (hits(), hits()) == (0, 1)
+    damages = (
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        _flipped,
+        lambda content: b"x",
+    )
+    for kind in ("*.nbc", "*.nbi"):
+        for damage in damages:
+            (file,) = tmp_path.rglob(kind)
+            file.write_bytes(damage(file.read_bytes()))
+            assert hits() == 0, (kind, damage)
+            assert hits() == 1, "and is kept again"
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for file in tmp_path.rglob("*.nb?"):
+        file.unlink()
+    monkeypatch.setattr(os, "replace", full)
+    assert hits() == 0
+    assert not list(tmp_path.rglob("*.nb?"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
-from simulators.inference import attribution
+from simulators.inference import attribution, output
 from simulators.inference.batching.host import Fetching
 from simulators.inference.batching.policies import POLICIES, limits_for
 from simulators.inference.cluster import Cluster
@@ -101,6 +101,17 @@ def test_what_one_failure_takes_and_leaves():
     assert summary["decode_tokens"] == 5
     assert summary["gpu_energy_j"]["idle"] == pytest.approx(7.5 * 20.0 + 200.0 + 2 * 100.0)
     assert summary["gpu_energy_j"]["transition_within_idle"] == pytest.approx(200.0)
+
+
+def test_a_run_to_its_end_does_not_wait_for_servers_that_do_not_come_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "LONGEST_STALL_S", 3600.0)
+    jobs = [(0.0, 5, 5), (1.0, 5, 5)]
+    with pytest.raises(
+        InputError, match=r"2 requests wait, and none was finished in the .* days from 0 s on"
+    ):
+        output.run_to_end(failing(jobs, [Outage(2.5, 1e9, (0,))], replicas=1), 600.0, tmp_path)
+    late = failing(jobs, [Outage(2.5, 4000.0, (0,))], replicas=1)
+    assert output.run_to_end(late, 600.0, tmp_path)["requests_completed"] == 2
 
 
 def test_maintenance_waits_for_what_runs_and_a_failure_does_not():

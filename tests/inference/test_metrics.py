@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tracemalloc
 from dataclasses import replace
 
@@ -14,6 +16,7 @@ from simulators.inference.metrics import Metrics
 from simulators.inference.serving import Serving, build_cluster
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.options import workload_from_plain
+from tests.conftest import ROOT
 
 from .runs import FLAT, records
 from .test_cluster import busy_jobs, cluster, finish, requests
@@ -196,3 +199,12 @@ def test_a_server_that_falls_behind_is_called_overloaded_whether_or_not_its_queu
         found = metrics.summary(cluster)["saturation"]
         assert found["label"] == label
         assert found == metrics.summary(cluster)["saturation"]  # asking changes nothing
+
+
+def test_the_guide_says_what_every_figure_means():
+    guide = (ROOT / "simulators/inference/README.md").read_text(encoding="utf-8")
+    said = guide.partition("## What the figures mean")[2].partition("\n## ")[0]
+    snapshot = json.loads((ROOT / "tests/snapshots/solar_datacenter.json").read_text(encoding="utf-8"))
+    figures = snapshot["inference"]
+    names = {*figures, *figures["gpu_energy_j"], *figures["saturation"]}
+    assert not {name for name in names if f"`{name}`" not in re.sub(r"\bp(50|95|99)\b", "", said)}

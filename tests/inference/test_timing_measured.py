@@ -89,7 +89,7 @@ def test_a_model_nobody_shipped_is_written_out_for_the_engine():
 @pytest.mark.parametrize(
     ("name", "card", "options", "message"),
     [
-        ("microsoft/phi-2", "a100", {}, "head_size: 80.*roofline"),
+        ("microsoft/phi-2", "a100", {}, "MLPs without a gate, which.*roofline"),
         (
             "meta-llama/Llama-2-7b-hf",
             "a40",
@@ -105,6 +105,20 @@ def test_what_was_not_measured_is_an_input_error(name, card, options, message):
     with pytest.raises(InputError, match=message) as error:
         measured_tables(model(name), gpu(card), **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head_dim": 80}, "head_size: 80.*roofline"),
+        ({"gated": False}, "MLPs without a gate"),
+        ({"query_gate": True}, "attention with a gate"),
+    ],
+)
+def test_a_shape_like_no_measured_one_is_an_input_error(change, message):
+    other = model("meta-llama/Meta-Llama-3-8B").model_copy(update=change)
+    with pytest.raises(InputError, match=message):
+        measured_tables(other, gpu("a100"))
 
 
 def test_grids_hold_their_ends():

@@ -275,6 +275,22 @@ def test_what_a_killed_run_saved_can_be_read_at_once_and_the_next_one_says_so(tm
     assert (left / "notes.md").read_text() == "mine"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("notes", [False, True])
+def test_a_run_that_was_killed_before_it_saved_anything_leaves_nothing(tmp_path, capsys, notes):
+    pid = os.fork()
+    if pid == 0:
+        with RunFolder(tmp_path / "run"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    left = tmp_path / "run.incomplete"
+    if notes:
+        (left / "notes.md").write_text("mine")
+    write(tmp_path / "run", 1)
+    said = f"an earlier run was killed; what it had saved is in {left}"
+    assert (said in capsys.readouterr().err) == left.exists() == notes
+
+
 def test_notes_laid_into_a_running_folder_are_the_users(tmp_path):
     with RunFolder(tmp_path / "run") as run:
         (tmp_path / "run.incomplete" / "notes.md").write_text("mine")

@@ -8,6 +8,7 @@ import pytest
 
 from simulators.quantities.latencies import LatencyRecord
 from simulators.report import series
+from simulators.report.charts import Charts
 from simulators.report.labels import RunMeta
 from tests.report import synthetic
 
@@ -97,6 +98,24 @@ def test_percentiles_over_time_keep_empty_hours_and_bring_the_record_to_local_ti
     assert spread["p50"].iloc[0] == pytest.approx(2.0, rel=0.005)
     assert spread.index[2] == pd.Timestamp(synthetic.START) + pd.Timedelta(hours=2)
     assert series.over_time(LatencyRecord(), "ttft_s", pd.Timestamp(synthetic.START)).empty
+
+
+def test_percentiles_of_a_run_shorter_than_their_period_are_drawn():
+    """A step has two ends, the last one too."""
+    record = LatencyRecord()
+    record.add(
+        {
+            "arrived_at": [10.0, 20.0],
+            "prefill_completed_at": [11.0, 23.0],
+            "completed_at": [11.0, 23.0],
+            "decode_tokens": [1, 1],
+        }
+    )
+    drawn = Charts(synthetic.timeseries(days=0.04), synthetic.META).latency_over_time(record)
+    (p99,) = [trace for trace in drawn.data if trace.name == "p99" and trace.yaxis == "y"]
+    assert len(p99.y) == 2
+    assert p99.y[0] == p99.y[1] == pytest.approx(2.98, rel=0.005)
+    assert p99.dx == 1e3 * record.period_s
 
 
 def test_sites_add_up_as_the_schema_says():

@@ -58,6 +58,17 @@ def test_the_settlement_is_told_everywhere(evening):
         assert words in terminal
 
 
+def test_a_difference_within_rounding_is_none(evening):
+    figures = evening.figures
+    carbon = figures.carbon_kg
+    rounded = figures.model_copy(
+        update={"carbon_kg": carbon.model_copy(update={"operational": carbon.operational * (1 + 4e-16)})}
+    )
+    assert rounded.carbon_kg.settled != carbon.settled
+    found = compare("carbon", rounded, figures)
+    assert (found.kg_saved, found.kg_saved_relative) == (0.0, 0.0)
+
+
 def test_a_policy_that_empties_the_battery_has_saved_nothing_by_that(evening):
     full = simulate(SMALL.changed(dispatch="none"))
     saved = compare("emptying", evening.figures, full.figures)

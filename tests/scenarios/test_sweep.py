@@ -107,6 +107,11 @@ def test_a_study_that_fails_is_told_and_tried_again_next_time(call, tmp_path, si
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["failed"] == 1
     call("--studies", studies)
     assert [argument["study"]["run"]["start"] for argument in simulated[3:]] == ["2031-01-01"]
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    ended = call("--vary", "start=2031-01-01,2031-01-02")
+    assert (ended.code, ended.err.count("\n"), ended.err[:15]) == (2, 1, "error: study 1:")
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "studies.csv"]
 
 
 def test_studies_from_files(tmp_path):
@@ -119,6 +124,9 @@ def test_studies_from_files(tmp_path):
         assert [one.study.run.seed for one in found] == [1, 2, 1, 2]
         assert found[0].study.site.control.policy == "carbon:quantile=0.2,spread=false"
     assert variants(Study(), ["without=pv;wind"], None)[1].study.site.without == ("wind",)
+    (tmp_path / "mac.csv").write_bytes(b"\xef\xbb\xbfseed,pv-kw\r1,\r2,5\r")
+    found = variants(Study(), [], tmp_path / "mac.csv")
+    assert [one.changes for one in found] == [{"seed": "1"}, {"seed": "2", "pv_kw": "5"}]
     without_both = variants(Study(), ["without=pv", "battery_kwh=0"], None)[0]
     assert without_both.study.site.without == ("pv", "battery")
 
@@ -148,6 +156,10 @@ def test_a_grid_that_cannot_be_is_one_line(vary, said):
         ("a.csv", "pv_kw,seed\n1,2,3\n", "line 2: expected 2 cells"),
         ("a.csv", "pv_kv\n1\n", "unknown option 'pv_kv'.*did you mean pv_kw"),
         ("a.csv", "seed,seed\n1,2\n", "a column is there twice"),
+        ("a.csv", "pv_kw\n1\nabc\n", "^[^ ]*a.csv, study 2: --pv-kw: 'abc' given"),
+        ("a.csv", 'seed\n"1\n', "line 2: unexpected end of data, expected comma-separated cells"),
+        ("a.json", '[{"pv-kw": 1, "pv_kw": 2}]', "study 1: an option is there twice .'pv_kw'."),
+        ("a.json", '[{"seed": null}]', "a.json, study 1: --seed: None given"),
         ("a.csv", "", "no study in it"),
         ("a.json", "[1]", "study 1: 1 given, expected a table"),
         ("a.json", "[{]", "expected a JSON list of tables"),

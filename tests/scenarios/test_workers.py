@@ -35,6 +35,27 @@ def test_what_comes_to_nothing_is_told_and_the_rest_goes_on(tmp_path):
     assert outcomes(jobs(tmp_path / "none", "run short once"), WorkerOptions(workers=1, retries=0))[0][3] == 1
 
 
+def test_a_file_that_changes_meanwhile_is_told(tmp_path):
+    """Whether a run has read what it was before, or after, nobody can say."""
+    names = [tmp_path / name for name in ("kept", "changed", "gone")]
+    for file in names:
+        file.write_text("1")
+    asked = [
+        job._replace(files=((str(file), shipping.sha256(file)),))
+        for job, file in zip(jobs(tmp_path, "", "", ""), names, strict=True)
+    ]
+    names[1].write_text("23")
+    names[2].unlink()
+    found = outcomes(asked, HERE)
+    assert found[0] == (0, "", False, 1)
+    assert found[1][:3] == (
+        None,
+        f"{names[1]}: was changed meanwhile, expected it to stay as it is while runs read it",
+        True,
+    )
+    assert found[2][1].startswith(f"{names[2]}: cannot be read any more (no such file or directory)")
+
+
 @pytest.mark.parametrize("dask", [True, False])
 def test_a_killed_worker_loses_nothing_and_one_that_always_dies_is_found(tmp_path, monkeypatch, dask):
     if dask:

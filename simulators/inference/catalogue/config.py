@@ -8,36 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from simulators.errors import InputError
+from simulators.inference.catalogue.families import (
+    FOUR_TIMES,
+    check_family,
+    full_layer_every,
+    has_one_kv_head,
+    is_gated,
+    is_tied,
+    listed,
+    pattern_of,
+)
 
-# activations whose MLPs have a gate; the others (gelu_new, relu2...) have two matrices
-_GATED = {"silu", "swiglu", "swish", "gelu_pytorch_tanh", "geglu"}
-# families whose MLP has no gate although the activation alone would not tell
-_UNGATED_TYPES = {"phi", "gpt_neox", "gpt2", "opt", "falcon", "bloom", "nemotron", "nemotron_h", "starcoder2"}
-# families whose own code takes 4 * hidden where the configuration says no width
-_FOUR_TIMES = {"gpt2", "gpt_bigcode", "gptj", "bloom", "falcon", "codegen", "mpt", "gpt_neo"}
 # nested text models of image and video models
 _NESTED = ("text_config", "llm_config", "language_config")
-# entries that change what a layer consists of in ways `Model` has no field for
-_NOT_MODELLED = {
-    "moe_latent_size": "experts in a latent space",
-    "block_configs": "layers that differ from each other",
-    "hybrid_layer_pattern": "attention heads that differ between layers",
-    "compress_ratios": "compressed attention",
-}
-
-
-_NO_DECODERS = frozenset({
-    "bert", "roberta", "xlm-roberta", "distilbert", "albert", "electra", "deberta", "deberta-v2", "modernbert", "vit",
-    "clip", "siglip", "whisper", "t5", "mt5", "umt5", "bart", "mbart", "marian", "pegasus", "mamba", "mamba2",
-    "falcon_mamba", "rwkv", "rwkv5",
-})  # fmt: skip
-_NO_DECODER_ENDS = (
-    "ForMaskedLM",
-    "ForSequenceClassification",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-)
-"""Encoders, and models without attention: what their config.json says reads like a decoder's."""
+_LAYERS = ("attention", "linear", "mamba")
+"""What every kind of layer of a list has in its name."""
 
 MOST = 10**8
 """No width, no vocabulary and no context is greater, nor a count of layers."""
@@ -63,22 +48,20 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
         if isinstance(config.get(key), dict):
             outer = {k: v for k, v in config.items() if k in ("tie_word_embeddings", "quantization_config")}
             text = {**outer, **config[key]}
-    for key, what in _NOT_MODELLED.items():
-        if text.get(key):
-            raise InputError(f"{source}: {key}: {what} are not modelled; choose another model")
-    _check_decoder(config, text, source)
+    check_family(config, text, source)
     hidden = _required(text, source, "hidden_size", "n_embd", "d_model")
     layers = _required(text, source, "num_hidden_layers", "n_layer", "num_layers")
     heads = _required(text, source, "num_attention_heads", "n_head")
     kv_heads = _integer(text, source, "num_key_value_heads", "num_kv_heads", default=heads)
+    if has_one_kv_head(text):
+        kv_heads = 1
     if heads % max(1, kv_heads) or kv_heads > heads or kv_heads < 1:
         raise InputError(
             f"{source}: {kv_heads} KV heads (num_key_value_heads) do not divide {heads} attention heads, expected a "
             "divisor"
         )
     ffn = _width(text, source, hidden)
-    model_type = str(text.get("model_type", ""))
-    if model_type == "qwen":
+    if text.get("model_type") == "qwen":
         ffn //= 2  # Qwen 1 counts gate and up projection together
     head_dim = _integer(text, source, "head_dim", "attention_head_dim", default=0)
     if not head_dim:
@@ -87,7 +70,6 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
                 f"{source}: hidden_size {hidden} is no multiple of {heads} attention heads, expected head_dim as well"
             )
         head_dim = hidden // heads
-    activation = str(text.get("hidden_act") or text.get("hidden_activation") or "silu").lower()
     fields: dict[str, Any] = {
         "num_layers": layers,
         "hidden": hidden,
@@ -95,9 +77,9 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
         "kv_heads": kv_heads,
         "head_dim": head_dim,
         "ffn": ffn,
-        "gated": activation in _GATED and model_type not in _UNGATED_TYPES,
+        "gated": is_gated(text),
         "vocab": _required(text, source, "vocab_size", "padded_vocab_size"),
-        "tied": bool(text.get("tie_word_embeddings", False)),
+        "tied": is_tied(text),
         "max_context": _integer(
             text, source, "max_position_embeddings", "seq_length", "n_positions", default=4096
         ),
@@ -105,8 +87,8 @@ def fields_from_config(config: dict[str, Any], source: str) -> dict[str, Any]:
     }
     fields |= _attention(text, source, layers)
     fields |= _experts(text, source, layers, ffn)
-    if "hybrid_override_pattern" in text:
-        fields |= _pattern(text, source)
+    if pattern := pattern_of(text, source):
+        fields |= _pattern(text, source, pattern)
     fields |= _precision({**config, **text}, source)
     return fields
 
@@ -122,9 +104,9 @@ def _width(text: dict[str, Any], source: str, hidden: int) -> int:
     found = _integer(text, source, "intermediate_size", "ffn_dim", "n_inner", default=0)
     if found:
         return found
-    if str(text.get("model_type", "")) in _FOUR_TIMES:
+    if str(text.get("model_type", "")) in FOUR_TIMES:
         return 4 * hidden
-    if text.get("hybrid_override_pattern") or any(
+    if pattern_of(text, source) or any(
         text.get(name) for name in ("moe_intermediate_size", "expert_ffn_hidden_size")
     ):
         return 0
@@ -155,20 +137,35 @@ def _integer(text: dict[str, Any], source: str, *names: str, default: int) -> in
 
 def _attention(text: dict[str, Any], source: str, layers: int) -> dict[str, Any]:
     """Which layers see everything, which a window, which keep a state; dimensions of latent attention."""
-    types = [str(kind) for kind in text.get("layer_types") or []]
+    types = [str(kind) for kind in listed(text, source, "layer_types")]
+    if types and len(types) != layers:
+        raise InputError(
+            f"{source}: layer_types has {len(types)} entries, expected {layers}, one for each layer"
+        )
+    if other := [kind for kind in types if not any(known in kind for known in _LAYERS)]:
+        raise InputError(f"{source}: layer_types: {other[0][:40]!r} is not modelled; choose another model")
     window = _integer(text, source, "sliding_window", default=0)
     if text.get("use_sliding_window") is False:
         window = 0
     linear = sum("linear" in kind or "mamba" in kind for kind in types)
+    if linear == layers:
+        raise InputError(f"{source}: layer_types has no layer with attention, expected at least one")
     if types:
         sliding = sum("sliding" in kind for kind in types)
-    elif window and "sliding_window_pattern" in text:
-        sliding = layers - layers // _required(text, source, "sliding_window_pattern")
+    elif text.get("use_sliding_window"):  # Qwen: the first layers see everything
+        sliding = layers - min(layers, _integer(text, source, "max_window_layers", default=0))
+    elif every := _integer(text, source, "sliding_window_pattern", default=full_layer_every(text)):
+        sliding = layers - layers // every
     else:
-        sliding = layers if window else 0
+        sliding = layers
+    if "sliding" in " ".join(types) and not window and text.get("use_sliding_window") is not False:
+        raise InputError(
+            f"{source}: sliding_window is missing, the tokens that layers of a window look back over"
+        )
+    sliding = sliding if window else 0
     fields: dict[str, Any] = {
         "attention_layers": layers - linear,
-        "sliding_layers": sliding if window else 0,
+        "sliding_layers": sliding,
         "window": window if sliding else 0,
         "linear_layers": linear,
     }
@@ -213,7 +210,13 @@ def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[s
         return {"dense_layers": layers}
     every = max(1, _integer(text, source, "decoder_sparse_step", "interleave_moe_layer_step", default=1))
     first_dense = _integer(text, source, "first_k_dense_replace", default=0)
-    moe_layers = (layers - first_dense) // every - len(text.get("mlp_only_layers") or [])
+    moe_layers = (layers - first_dense) // every - len(listed(text, source, "mlp_only_layers"))
+    frequency = text.get("moe_layer_freq")
+    if isinstance(frequency, list):  # 1 or 0 for each layer
+        moe_layers = sum(map(bool, frequency))
+    elif frequency is not None:  # DeepSeek: of those behind the first, the ones whose number it divides
+        step = _required(text, source, "moe_layer_freq")
+        moe_layers = len([layer for layer in range(first_dense, layers) if layer % step == 0])
     moe_ffn = _integer(text, source, "moe_intermediate_size", "expert_ffn_hidden_size", default=ffn)
     shared = _integer(
         text, source, "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", default=0
@@ -245,9 +248,8 @@ def _experts(text: dict[str, Any], source: str, layers: int, ffn: int) -> dict[s
     return fields
 
 
-def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
-    """Nemotron-H: every layer is one thing: M Mamba-2, * attention, - dense MLP, E experts."""
-    pattern = str(text["hybrid_override_pattern"])
+def _pattern(text: dict[str, Any], source: str, pattern: str) -> dict[str, Any]:
+    """Nemotron-H: every layer is one thing; see `pattern_of`."""
     if set(pattern) - set("M*-E") or "*" not in pattern:
         raise InputError(
             f"{source}: hybrid_override_pattern {pattern!r}: expected M, *, - and E with at least one *"
@@ -267,19 +269,6 @@ def _pattern(text: dict[str, Any], source: str) -> dict[str, Any]:
     }
 
 
-def _check_decoder(config: dict[str, Any], text: dict[str, Any], source: str) -> None:
-    """Refuse a model that is no decoder, or whose layers have no attention: its fields have the same names."""
-    kind = str(text.get("model_type", "")).lower()
-    if text.get("is_encoder_decoder") or kind in _NO_DECODERS:
-        what = kind or "an encoder with a decoder"
-        raise InputError(f"{source}: model_type is {what}; expected the config.json of a decoder-only model")
-    for name in config.get("architectures") or ():
-        if str(name).endswith(_NO_DECODER_ENDS):
-            raise InputError(
-                f"{source}: architectures is {name}; expected that of a decoder, such as LlamaForCausalLM"
-            )
-
-
 def _precision(config: dict[str, Any], source: str) -> dict[str, Any]:
     """Format of the weights, from the checkpoint's quantisation entry; bf16 without one."""
     entry = config.get("quantization_config")
@@ -289,7 +278,7 @@ def _precision(config: dict[str, Any], source: str) -> dict[str, Any]:
         raise InputError(f"{source}: quantization_config is {str(entry)[:40]!r}, expected a table of its own")
     words = f"{entry.get('quant_method', '')} {entry.get('quant_algo', '')} {entry.get('format', '')}".lower()
     kept = " ".join(
-        str(module) for module in entry.get("modules_to_not_convert") or entry.get("ignore") or []
+        str(module) for name in ("modules_to_not_convert", "ignore") for module in listed(entry, source, name)
     )
     if "mixed_precision" in words:
         words = str(entry).lower()  # layers differ; most weights are in the narrowest of their formats

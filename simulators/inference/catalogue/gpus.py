@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
@@ -19,12 +19,14 @@ GPU_FOLDER = DATA / "gpus"
 
 
 class Gpu(BaseModel):
-    """One GPU's data sheet.
+    """One GPU's data sheet; a value far from any accelerator's is one in another unit, and refused.
 
     Attributes
     ----------
     name
         Short name, the file's stem.
+    file
+        The file, for messages.
     title
         Full product name.
     aliases
@@ -54,15 +56,16 @@ class Gpu(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
+    file: str = Field("", exclude=True, repr=False)
     title: str
     aliases: tuple[str, ...] = ()
-    peak_flops: dict[Precision, PositiveFloat]
-    memory_bandwidth: PositiveFloat
-    memory_bytes: int = Field(gt=0)
-    tdp_w: PositiveFloat
-    link_bandwidth: PositiveFloat
-    network_bandwidth: PositiveFloat
-    host_bandwidth: PositiveFloat | None = None
+    peak_flops: dict[Precision, Annotated[float, Field(ge=1e11, le=1e19)]]
+    memory_bandwidth: float = Field(ge=1e9, le=1e16)
+    memory_bytes: int = Field(ge=2**28, le=2**50)
+    tdp_w: float = Field(ge=5, le=1e5)
+    link_bandwidth: float = Field(ge=1e7, le=1e15)
+    network_bandwidth: float = Field(ge=1e7, le=1e15)
+    host_bandwidth: float | None = Field(None, ge=1e7, le=1e15)
     embodied_kg: PositiveFloat | None = None
     aiconfigurator_system: str | None = None
     power: dict[str, Any] = Field(default_factory=dict)
@@ -72,7 +75,7 @@ class Gpu(BaseModel):
         for candidate in _COMPUTES_IN[precision]:
             if candidate in self.peak_flops:
                 return self.peak_flops[candidate]
-        raise InputError(f"data/gpus/{self.name}.toml: [peak_flops] has no bf16 entry")
+        raise InputError(f"{self.file}: [peak_flops] has no bf16 entry")
 
 
 # int4 is a storage format only: weights are unpacked to bf16 before the product
@@ -95,8 +98,9 @@ def read_gpu(path: Path) -> Gpu:
     """
     fields = read_toml(path, expected="the data sheet of a GPU")
     check_numbers(Gpu, fields, str(path))
+    file = f"data/gpus/{path.name}" if path.parent == GPU_FOLDER else str(path)
     try:
-        return Gpu.model_validate({**fields, "name": path.stem})
+        return Gpu.model_validate({**fields, "name": path.stem, "file": file})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -133,6 +133,21 @@ def table_law(path: str | Path, idle_w: float | None = None) -> PowerLaw:
     return make_law(TABLE, idle, float(max(watts.max(), idle)), curve=(x, watts))
 
 
+def _of_gpu(law: PowerLaw, gpu: Gpu, path: str) -> PowerLaw:
+    """The law, unless its watts are none of one GPU: kilowatts, or those of a rack.
+
+    Raises
+    ------
+    InputError
+        If it draws at most less than a tenth of the board's limit, or more than ten times as much.
+    """
+    if not 0.1 * gpu.tdp_w <= law.limit_w <= 10.0 * gpu.tdp_w:
+        raise InputError(
+            f"{path}: power_w is at most {law.limit_w:g} W, expected W of one GPU ({gpu.name}: {gpu.tdp_w:g} W)"
+        )
+    return law
+
+
 def _table(gpu: Gpu, *names: str) -> dict[str, Any] | None:
     table: Any = gpu.power
     for name in names:
@@ -181,13 +196,13 @@ def law_for(
     if name == "table":
         if not path:
             raise InputError("power law: table needs a file, as in table:FILE.csv")
-        return table_law(path)
+        return _of_gpu(table_law(path), gpu, path)
     if path:
         raise InputError(f"power law: {kind!r} is unknown, expected table:FILE.csv or a name without a colon")
     if name == "mfu":
         published = _table(gpu, "mfu")
         if published is None:
-            raise InputError(f"data/gpus/{gpu.name}.toml: [power.mfu] with idle_w is missing")
+            raise InputError(f"{gpu.file}: [power.mfu] with idle_w is missing")
         return mfu_law(float(published["idle_w"]), float(published.get("max_w", gpu.tdp_w)))
     if name == "constant":
         return constant_law(loaded_idle_w(gpu), gpu.tdp_w)

@@ -90,7 +90,10 @@ def loaded_idle_w(gpu: Gpu) -> float:
     """
     state = gpu.power.get("states", {}).get("loaded_idle")
     if state is None:
-        raise InputError(f"data/gpus/{gpu.name}.toml: [power.states.loaded_idle] is missing")
+        raise InputError(
+            f"{gpu.file}: [power.states.loaded_idle] is missing, expected power_w, range_w and basis: what a GPU draws "
+            "with a model in memory and no request, W"
+        )
     return float(state["power_w"])
 
 
@@ -150,6 +153,8 @@ def prices(gpu: Gpu, name: str = AUTO) -> Prices:
     if table is None and chosen == PHYSICS and "loaded_idle" in gpu.power.get("states", {}):
         return estimated_physics(gpu)
     if table is None:
+        if chosen == PHYSICS:
+            loaded_idle_w(gpu)  # says what is missing
         known = ", ".join([AUTO, *price_sets(gpu), "mfu", "constant", "table:FILE.csv"])
         raise InputError(f"power law: {name!r} is unknown for {gpu.name}, expected {known}")
     try:
@@ -157,6 +162,4 @@ def prices(gpu: Gpu, name: str = AUTO) -> Prices:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"data/gpus/{gpu.name}.toml: [power.energy.{chosen}] {field}: {first['msg']}"
-        ) from None
+        raise InputError(f"{gpu.file}: [power.energy.{chosen}] {field}: {first['msg']}") from None

@@ -86,12 +86,10 @@ def states_for(gpu: Gpu, weight_bytes_per_gpu: float, gpus: int = 1) -> dict[str
     """
     tables = gpu.power.get("states")
     if not tables:
-        raise InputError(f"data/gpus/{gpu.name}.toml: [power.states] is missing")
+        raise InputError(f"{gpu.file}: [power.states] is missing")
     for name in tables:
         if name not in STATES:
-            raise InputError(
-                f"data/gpus/{gpu.name}.toml: [power.states.{name}] is unknown, expected {', '.join(STATES)}"
-            )
+            raise InputError(f"{gpu.file}: [power.states.{name}] is unknown, expected {', '.join(STATES)}")
     known = {name: _checked(gpu, name, table) for name, table in tables.items()}
     moves = transitions_for(gpu)
     times = {name: move.seconds(weight_bytes_per_gpu, gpus) for name, move in moves.items()}
@@ -126,7 +124,7 @@ def _checked(gpu: Gpu, name: str, table: dict[str, Any]) -> State:
     for key in table:
         if key not in STATED:
             raise InputError(
-                f"data/gpus/{gpu.name}.toml: [power.states.{name}] {key}: is unknown, expected {', '.join(STATED)}; "
+                f"{gpu.file}: [power.states.{name}] {key}: is unknown, expected {', '.join(STATED)}; "
                 "times and energies follow from [power.transitions]"
             )
     try:
@@ -134,6 +132,4 @@ def _checked(gpu: Gpu, name: str, table: dict[str, Any]) -> State:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"data/gpus/{gpu.name}.toml: [power.states.{name}] {field}: {first['msg']}"
-        ) from None
+        raise InputError(f"{gpu.file}: [power.states.{name}] {field}: {first['msg']}") from None

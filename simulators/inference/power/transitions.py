@@ -103,7 +103,7 @@ def transitions_for(gpu: Gpu) -> dict[str, Transition]:
     for name in own:
         if name not in TRANSITIONS:
             raise InputError(
-                f"data/gpus/{gpu.name}.toml: [power.transitions.{name}] is unknown, expected {', '.join(TRANSITIONS)}"
+                f"{gpu.file}: [power.transitions.{name}] is unknown, expected {', '.join(TRANSITIONS)}"
             )
     found = {}
     for name in TRANSITIONS:
@@ -112,7 +112,5 @@ def transitions_for(gpu: Gpu) -> dict[str, Transition]:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise InputError(
-                f"data/gpus/{gpu.name}.toml: [power.transitions.{name}] {field}: {first['msg']}"
-            ) from None
+            raise InputError(f"{gpu.file}: [power.transitions.{name}] {field}: {first['msg']}") from None
     return found

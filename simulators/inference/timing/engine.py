@@ -61,6 +61,9 @@ def write_config(model: Model, folder: Path) -> None:
         return
     if model.mla or model.linear_layers or model.sliding_layers or model.shared_ffn:
         raise unavailable(f"{model.name} has layers the measured tables are not assembled for")
+    if not model.gated or model.query_gate:
+        what = "MLPs without a gate" if not model.gated else "attention with a gate"
+        raise unavailable(f"{model.name} has {what}, which the measured tables are not assembled for")
     routed = model.moe_layers == model.num_layers
     if not routed and model.moe_layers:
         raise unavailable(f"{model.name} mixes dense and routed layers")

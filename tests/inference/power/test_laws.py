@@ -188,6 +188,14 @@ def test_bad_curves_are_named_with_their_row(tmp_path, text: str, message: str):
         table_law(path)
 
 
+@pytest.mark.parametrize("full_w", [0.4, 40_000])
+def test_a_curve_in_another_unit_is_refused(tmp_path, full_w):
+    path = tmp_path / "curve.csv"
+    path.write_text(f"utilisation,power_w\n0,0.1\n1,{full_w}\n")
+    with pytest.raises(InputError, match=rf"curve.csv: power_w is at most {full_w:g} W.*h100: 700 W"):
+        law_for(gpu("h100"), f"table:{path}", LLAMA)
+
+
 def test_a_missing_curve_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         table_law(tmp_path / "none.csv")
@@ -202,7 +210,7 @@ def test_every_data_sheet_has_the_published_law_and_energies():
         law = law_for(gpu(name), "mfu", LLAMA)
         assert (law.idle_w, law.limit_w) == ends
     bare = gpu("t4").model_copy(update={"power": {}})
-    for kind, missing in (("mfu", "power.mfu"), ("constant", "loaded_idle"), ("physics", "unknown for t4")):
+    for kind, missing in (("mfu", "power.mfu"), ("constant", "loaded_idle"), ("physics", "loaded_idle")):
         with pytest.raises(InputError, match=missing):
             law_for(bare, kind, LLAMA)
 

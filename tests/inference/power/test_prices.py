@@ -111,5 +111,7 @@ def test_a_bad_value_is_named_with_file_and_set(change: dict[str, object], messa
 
 def test_a_sheet_without_idle_power_has_no_estimate():
     bare = gpu("t4").model_copy(update={"power": {}})
-    with pytest.raises(InputError, match="'physics' is unknown for t4"):
+    with pytest.raises(
+        InputError, match=r"^data/gpus/t4.toml: \[power.states.loaded_idle\] is missing, expected power_w"
+    ):
         prices(bare, PHYSICS)
