@@ -28,7 +28,7 @@ import pandas as pd
 from simulators.inference.catalogue import Gpu, Model, Precision
 from simulators.inference.catalogue.layout import Layout
 from simulators.inference.timing.tables import FloatArray
-from simulators.inference.timing.work import GPUS_PER_NODE
+from simulators.inference.timing.work import GPUS_PER_NODE, TRAYS
 
 LATENCY_S = 15e-6
 """Sending a few tokens, or getting them back: 10 to 16 us on one node of H100, 22 to 35 us on two to eight."""
@@ -41,8 +41,6 @@ FORMULA_RANGE = (0.6, 2.1)
 """Measured over the formula, on 2 to 64 H100, 4 to 8 B200 and 4 to 32 GB200, 1 to 16,384 tokens per GPU."""
 
 _DEEPEP_KEYS = ("node_num", "hidden_size", "num_topk")
-TRAYS = {"gb200": 4, "gb300": 4}
-"""GPUs of a node where aiconfigurator's collector found fewer than eight."""
 
 
 class Curve(NamedTuple):

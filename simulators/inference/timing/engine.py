@@ -16,9 +16,8 @@ from typing import Any, Literal
 from simulators.errors import InputError
 from simulators.inference.catalogue import Model, Precision
 from simulators.inference.catalogue.layout import Layout
-from simulators.inference.timing.all_to_all import TRAYS
 from simulators.inference.timing.operators import Alternative, Operators, groups_of, is_experts, is_product
-from simulators.inference.timing.work import GPUS_PER_NODE
+from simulators.inference.timing.work import GPUS_PER_NODE, TRAYS
 
 Framework = Literal["vllm", "sglang", "trtllm"]
 FRAMEWORKS: tuple[Framework, ...] = ("vllm", "sglang", "trtllm")

@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 
 GPUS_PER_NODE = 8
 """GPUs that share NVLink or a PCIe root: DGX and HGX systems since A100."""
+TRAYS = {"gb200": 4, "gb300": 4}
+"""GPUs of a host by aiconfigurator's systems, where it has fewer."""
 LINK_LATENCY_S = 10e-6
 """Point to point between two GPUs: `p2p_latency` of every system in aiconfigurator-core 0.12."""
 
