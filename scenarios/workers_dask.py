@@ -93,6 +93,8 @@ def local(count: int, retries: int) -> Iterator[LocalCluster]:
     """Workers on this machine, on its loopback interface alone."""
     settings = {
         "distributed.scheduler.allowed-failures": retries,
+        # of many runs a worker holds none but the one it does: another would count as a cause of its death
+        "distributed.scheduler.worker-saturation": 1.0,
         "distributed.worker.profile.enabled": False,  # looks at a worker's stack a hundred times a second
         # how often Dask looks at itself and its memory: fifty times a second and ten, which takes cores from the runs
         "distributed.admin.tick.interval": "1s",
