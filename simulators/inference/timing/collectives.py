@@ -36,15 +36,16 @@ HOP_RANGE_S = (9e-6, 23e-6)
 us on two nodes (NVIDIA/nccl, issue 1453)."""
 
 
-def hops_s(nodes: int) -> float:
-    """What a small all-reduce takes longer over so many nodes than within one, s: up and down NCCL's tree.
+def hops_s(nodes: int, operation: Collective = "all_reduce") -> float:
+    """What a small collective takes longer over so many nodes than within one, s; an all-reduce goes up NCCL's tree and
+    down again.
 
     Examples
     --------
     >>> [round(1e6 * hops_s(nodes)) for nodes in (1, 2, 4)]
     [0, 36, 72]
     """
-    return _SENT["all_reduce"] * math.ceil(math.log2(nodes)) * HOP_S
+    return _SENT[operation] * math.ceil(math.log2(nodes)) * HOP_S
 
 
 def collective_seconds(gpu: Gpu, operation: Collective, gpus: int, size: FloatArray) -> FloatArray:
@@ -79,8 +80,8 @@ def collective_seconds(gpu: Gpu, operation: Collective, gpus: int, size: FloatAr
     nodes = nodes_of(gpu, gpus)
     if nodes > 1:
         near_s = collective_seconds(gpu, operation, -(-gpus // nodes), size)
-        far = _SENT[operation] * size * nodes / gpus * (nodes - 1) / nodes / gpu.network_bandwidth
-        return near_s + hops_s(nodes) * _SENT[operation] / _SENT["all_reduce"] + far
+        far_s = _SENT[operation] * size * (nodes - 1) / gpus / gpu.network_bandwidth
+        return near_s + hops_s(nodes, operation) + far_s
     return np.asarray(LINK_LATENCY_S + _SENT[operation] * size * (gpus - 1) / gpus / gpu.link_bandwidth)
 
 

@@ -118,7 +118,7 @@ def _more(
         return 2 * model.num_layers * max(0.0, least_s - measured.all_reduce(n, model.hidden, layout.tp))
 
     if not layout.spread or (layout.ranks == 1 and taste is None):
-        return lambda experts, n: (far(n), far(n))
+        return lambda experts, n: (far(n),) * 2
     apart = sends_apart(layout)
 
     def more(experts: Callable[[int], float], n: int) -> tuple[float, float]:
@@ -134,8 +134,9 @@ def _more(
             size = np.array([n * model.hidden * 2.0])
             sent = sent + collective_seconds(gpu, "all_reduce", layout.tp, size) * model.num_layers
             change_s = float(sent[0]) - measured.prompt_tokens(n)[1]
-            longer_s, waits_s = longer_s + change_s, waits_s + change_s
-        return longer_s + far(n), waits_s + far(n)
+        else:
+            change_s = far(n)
+        return longer_s + change_s, waits_s + change_s
 
     return more
 

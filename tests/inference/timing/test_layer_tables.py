@@ -9,11 +9,15 @@ import pytest
 
 from simulators.errors import InputError
 from simulators.inference.catalogue import gpu, kv_blocks, model, weight_bytes_per_gpu
+from simulators.inference.catalogue.layout import Layout
 from simulators.inference.serving import Serving, build_cluster
 from simulators.inference.timing import stage_tables
+from simulators.inference.timing.all_to_all import all_to_all_s
 from simulators.inference.timing.collectives import collective_seconds
 from simulators.inference.timing.imbalance import by_chance
+from simulators.inference.timing.kernels import kernels
 from simulators.inference.timing.layer_tables import KERNEL_GAP_S
+from simulators.inference.timing.measured import _more
 from simulators.inference.timing.seconds import stage_seconds
 from simulators.inference.timing.work import experts_touched
 from tests.conftest import spawn
@@ -231,3 +235,14 @@ def test_tensor_parallelism_over_nodes_pays_for_the_network(kind, longer_us):
         return stage_seconds(tables, [1024], [])
 
     assert seconds(16) > seconds(8) + 122 * longer_us * 1e-6
+
+
+def test_ranks_over_nodes_pay_for_an_all_reduce_once():
+    """Where tokens are sent to their experts, one exchange replaces what the engine counts, with the network's hops."""
+    shape, sheet, layout = model("deepseek-ai/DeepSeek-R1"), gpu("h100"), Layout(tp=16, ranks=2, experts=32)
+    found = kernels(shape, sheet, layout, "fp8", "fp8", "trtllm")
+    longer_s, _ = _more(found, shape, sheet, layout, "fp8", None)(lambda tokens: 0.0, 1)
+    reduced_s = collective_seconds(sheet, "all_reduce", 16, np.array([2.0 * shape.hidden]))[0]
+    sent_s = all_to_all_s(sheet, shape, 32, "fp8", np.array([1 / 16]))[0]
+    exchanged_s = shape.num_layers * reduced_s + shape.moe_layers * sent_s
+    assert longer_s + found.prompt_tokens(1)[1] == pytest.approx(exchanged_s)
