@@ -103,9 +103,8 @@ def run(chosen: Sweep) -> None:
                     file=sys.stderr,
                 )
                 raise
-        if wrong == len(
-            first
-        ):  # where nothing could be right, the input is wrong: what an earlier sweep left stays
+        if wrong == len(first):
+            # nothing could be right, so that the input is wrong: what an earlier sweep left stays
             raise InputError(f"study 1: {errors[digests[0]]}")
         found = _table(todo, digests, kept, errors)
         found.to_parquet(folder.path("sweep.parquet"), index=False)
