@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference.conservation import Conservation
@@ -28,6 +28,7 @@ from simulators.inference.fleet import build_fleet
 from simulators.inference.metrics import Metrics
 from simulators.inference.options import Serving
 from simulators.quantities.requests import RequestBlock
+from tests.inference.random_cases import random_cases
 from tests.inference.test_pools import as_the_oracle, drawn
 from tests.inference.test_pools_failing import as_the_plain_servers
 
@@ -71,10 +72,7 @@ def equal(cases: int) -> str:
     """Hold so many random cases to the plain implementation."""
     counts = np.zeros(5, int)
 
-    @settings(
-        max_examples=cases, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),
-    )  # fmt: skip
+    @random_cases(cases)
     @given(data=st.data())
     def all_of(data: st.DataObject) -> None:
         found = as_the_oracle(**drawn(data))
@@ -90,10 +88,7 @@ def equal_when_failing(cases: int) -> str:
     """Hold so many random cases in which a replica of either pool fails to the plain implementation."""
     counts = np.zeros(3, int)
 
-    @settings(
-        max_examples=cases, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),
-    )  # fmt: skip
+    @random_cases(cases)
     @given(data=st.data())
     def all_of(data: st.DataObject) -> None:
         counts[:] += (1, *as_the_plain_servers(data))

@@ -10,33 +10,13 @@ where one differs.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.shares import held
+from tests.benchmarks.held import hold
 from tests.inference.test_failing_pairs import check_one_that_fails
 from tests.inference.test_pools_failing import as_the_plain_servers
 
-KINDS = {"cluster": check_one_that_fails, "pools": as_the_plain_servers}
-
-
-def main() -> None:
-    """Check and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=60)
-    cases = parser.parse_args().cases
-    for name, check in KINDS.items():
-        began = time.process_time()
-        count = held(check, cases)
-        spent_s = round(time.process_time() - began, 1)
-        print(json.dumps({"case": name, "equal": count, "processor_s": spent_s}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    hold(__doc__, [("cluster", check_one_that_fails), ("pools", as_the_plain_servers)])

@@ -10,31 +10,12 @@ be those of the oracle that knows of it alone, and requests and joules must add 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.benchmarks.shares import held
+from tests.benchmarks.held import hold, named
 from tests.inference.test_services_apart import PAIRS
 
-
-def main() -> None:
-    """Check and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=60)
-    cases = parser.parse_args().cases
-    for check in PAIRS:
-        began = time.process_time()
-        count = held(check, cases)
-        spent_s = round(time.process_time() - began, 1)
-        name = check.__name__.removeprefix("check_")
-        print(json.dumps({"case": name, "equal": count, "processor_s": spent_s}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    hold(__doc__, named(PAIRS))

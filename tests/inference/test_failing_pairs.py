@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference.cluster import Cluster
@@ -20,6 +20,7 @@ from simulators.traffic.stream import Stream
 
 from .oracle import Request, Server
 from .oracle_clock import metered
+from .random_cases import random_cases
 from .runs import Fed, Job, assert_same_cache
 from .test_pools import drawn, finish, known, made_for, requests_of, servers_of, table
 from .test_prefix import behind_host_memory
@@ -123,13 +124,7 @@ def check_one_that_fails(data: st.DataObject) -> int:
     return sum(begun.values())
 
 
-@settings(
-    max_examples=5,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
-)
+@random_cases(5)
 @given(data=st.data())
 def test_a_failure_is_as_if_its_requests_came_to_the_other_then(data: st.DataObject) -> None:
     check_one_that_fails(data)

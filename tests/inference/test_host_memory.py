@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference.batching.host import Fetching
 from simulators.inference.link import Link
 from simulators.inference.tenant_shares import TenantShares
 
+from .random_cases import random_cases
 from .runs import FLAT, Hashes, Run, both, flat_tables
 from .test_equality import random_tables
 from .test_pools import as_the_oracle
@@ -82,13 +83,7 @@ PAIRS = (check_with_drafts, check_with_shares, check_with_ranks, check_with_all,
 
 
 @pytest.mark.parametrize("check", PAIRS)
-@settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
-)
+@random_cases(6)
 @given(data=st.data())
 def test_any_workload_with(check: Any, data: st.DataObject) -> None:
     check(data)

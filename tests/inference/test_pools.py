@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from simulators.inference import attribution
@@ -37,13 +37,13 @@ from .oracle_clock import metered
 from .oracle_pools import Way, serve
 from .oracle_shares import Shares
 from .oracle_speculation import Drafter
+from .random_cases import random_cases
 from .runs import FLAT, Fed, Job, assert_same_cache, flat_tables, plain_power_w
 from .test_cluster import block
 from .test_equality import LAWS, cases, random_tables, workloads
 from .test_prefix import conversations
 from .test_speculation import random_drafter
 
-PHASES = (Phase.generate,)
 TIMES = ("scheduled_at", "prefill_completed_at", "decoding_at", "completed_at")
 LINK = Link(0.02, 0.0, 100.0, 0.0, latency_s=0.125, joules_per_byte=0.01)
 
@@ -287,9 +287,7 @@ def drawn(data: st.DataObject) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(
-    max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@random_cases(10)
 @given(data=st.data())
 def test_any_workload(data: st.DataObject) -> None:
     as_the_oracle(**drawn(data))
@@ -356,7 +354,7 @@ def drawn_pools(data: st.DataObject) -> tuple[dict[str, Any], list[float]]:
     return options, data.draw(st.lists(st.sampled_from([0.37, 1.7, 30.0, 411.1]), min_size=1, max_size=12))
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, phases=PHASES)
+@settings(max_examples=12, deadline=None, derandomize=True, phases=(Phase.generate,))
 @given(data=st.data())
 def test_any_cut_of_time_gives_the_same_and_all_adds_up_at_any_moment(data: st.DataObject) -> None:
     """Also with caches under way; and a run that is kept and restored goes on to the last bit."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference import attribution
@@ -42,6 +42,7 @@ from .oracle import Server
 from .oracle_pools import Fault, Way, serve_with_a_fault
 from .oracle_shares import Shares
 from .oracle_speculation import Drafter
+from .random_cases import random_cases
 from .runs import FLAT, Fed, Job, flat_tables, plain_power_w
 from .test_cluster import busy_jobs
 from .test_equality import random_tables
@@ -219,13 +220,7 @@ def cached(random: np.random.Generator) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
-)
+@random_cases(12)
 @given(data=st.data())
 def test_requests_tokens_and_joules_are_conserved_whatever_fails(data: st.DataObject) -> None:
     """Sum over requests + idle + transfers + lost work = meter, output tokens once each, in two cuts of time."""
@@ -365,13 +360,7 @@ def as_the_plain_servers(
     return len(done), sum(one.had > 0 for one in found.values())
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
-)
+@random_cases(12)
 @given(data=st.data())
 def test_a_failure_is_as_the_plain_servers_have_it(data: st.DataObject) -> None:
     as_the_plain_servers(data)

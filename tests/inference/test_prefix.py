@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
@@ -23,10 +23,10 @@ from simulators.inference.routing import router
 from simulators.quantities.requests import RequestBlock
 from simulators.traffic.traces import open_trace
 
+from .random_cases import random_cases
 from .runs import FLAT, Hashes, Job, Run, both, flat_tables, records
 from .test_equality import GRID_S, cases, random_tables
 
-PHASES = (Phase.generate,)
 FOUR = {"block_tokens": 4, "hash_tokens": 4}
 
 
@@ -66,9 +66,7 @@ def conversations(random: np.random.Generator, jobs: list[Job], unit: int) -> tu
 
 
 @pytest.mark.parametrize("mode", ["on", "unlimited"])
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@random_cases(60)
 @given(data=st.data())
 def test_any_workload(mode: str, data: st.DataObject) -> None:
     """Times, energies, hits and blocks overwritten are those of the plain implementation."""
@@ -180,9 +178,7 @@ def behind_host_memory(data: st.DataObject) -> dict[str, Any]:
     }
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@random_cases(60)
 @given(data=st.data())
 def test_host_memory_is_that_of_the_plain_implementation(data: st.DataObject) -> None:
     both(**behind_host_memory(data))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.inference import attribution
@@ -24,6 +24,7 @@ from simulators.traffic.stream import Stream
 
 from .oracle import Request, Server
 from .oracle_pools import serve
+from .random_cases import random_cases
 from .runs import Fed, Job
 from .test_pools import (
     assert_same_replicas,
@@ -172,15 +173,7 @@ def adds_up(c: Fed, intervals: Sequence[Interval]) -> None:
         assert len(one.roles) == len(c.replicas)
 
 
-SETTINGS: dict[str, Any] = {
-    "deadline": None,
-    "derandomize": True,
-    "suppress_health_check": list(HealthCheck),
-    "phases": (Phase.generate,),
-}
-
-
-@settings(max_examples=3, **SETTINGS)
+@random_cases(3)
 @given(data=st.data())
 def test_any_services(data: st.DataObject) -> None:
     check_services(data)
@@ -204,7 +197,7 @@ def check_services_that_fail(data: st.DataObject) -> int:
     return count + len(found[0])
 
 
-@settings(max_examples=3, **SETTINGS)
+@random_cases(3)
 @given(data=st.data())
 def test_a_failure_is_that_of_its_service(data: st.DataObject) -> None:
     check_services_that_fail(data)
@@ -235,7 +228,7 @@ def check_independent_pools(data: st.DataObject) -> int:
     return len(done)
 
 
-@settings(max_examples=3, **SETTINGS)
+@random_cases(3)
 @given(data=st.data())
 def test_independent_pools(data: st.DataObject) -> None:
     check_independent_pools(data)

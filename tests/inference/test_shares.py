@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
@@ -31,6 +31,7 @@ from simulators.restored import restore
 from simulators.traffic.stream import Stream
 from tests.conftest import call_app
 
+from .random_cases import random_cases
 from .runs import FLAT, Fed, Job, both, flat_tables, records
 from .test_cluster import requests
 from .test_equality import GRID_S, cases, random_tables
@@ -39,7 +40,6 @@ from .test_prefix import conversations
 from .test_speculation import random_drafter
 
 WEIGHTS = ("*=1", "0=1,4=2", "7=0.1,*=3")
-PHASES = (Phase.generate,)
 SMALL = Serving(gpu="a100", iteration_time="roofline", batch_cap=16)
 
 
@@ -97,18 +97,14 @@ PAIRS = (check_with_a_prefix_cache, check_with_drafts, check_with_pools)
 
 
 @pytest.mark.parametrize("scheduler", POLICIES)
-@settings(
-    max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@random_cases(4)
 @given(data=st.data())
 def test_any_workload(scheduler: str, data: st.DataObject) -> None:
     check_plain(data, scheduler)
 
 
 @pytest.mark.parametrize("check", PAIRS)
-@settings(
-    max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@random_cases(4)
 @given(data=st.data())
 def test_any_workload_with(check: Any, data: st.DataObject) -> None:
     check(data)

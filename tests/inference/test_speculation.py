@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import InputError
@@ -28,6 +28,7 @@ from simulators.traffic.options import workload_from_options
 
 from ..benchmarks.speculation import case
 from .oracle_speculation import Drafter
+from .random_cases import random_cases
 from .runs import FLAT, both, flat_tables
 from .test_cluster import block, busy_jobs
 from .test_equality import GRID_S, cases, random_tables
@@ -61,13 +62,7 @@ def random_drafter(random: np.random.Generator, tables: StageTables, depth: int,
 
 
 @pytest.mark.parametrize("scheduler", ["vllm_v1", "sarathi"])
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
-)
+@random_cases(60)
 @given(data=st.data())
 def test_any_workload(scheduler: str, data: st.DataObject) -> None:
     """Times, energies, evictions and tokens are those of the plain implementation, half of them with a prefix cache."""
